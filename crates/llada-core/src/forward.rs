@@ -1,0 +1,137 @@
+//! The forward process: from clean text $x_0$ to the partly masked $x_t$ (section 2.1 of the LLaDA
+//! paper, and `forward_process` of its `GUIDELINES.md`).
+//!
+//! A batch is ragged: the ids of all rows, end to end, and the length of each row. Time is drawn
+//! per row, masks per token.
+//!
+//! ```
+//! use llada_core::forward::{forward_process, mask_uniforms, restore_prompts};
+//! use llada_core::rng::Noise;
+//! use llada_core::schedule::EPS;
+//!
+//! let (input_ids, row_lengths, mask_id) = ([1, 2, 3, 4, 5, 6, 7], [3, 4], 9);
+//! let uniform = mask_uniforms(Noise::new(0), 0, &row_lengths);
+//! let mut noisy = forward_process(&input_ids, &row_lengths, &[0.0, 1.0], &uniform, mask_id, EPS)?;
+//! assert_eq!(noisy.p_mask, [0.001, 1.0]);
+//! assert_eq!(noisy.noisy_batch, [1, 2, 3, 9, 9, 9, 9]);
+//!
+//! restore_prompts(&mut noisy, &input_ids, &row_lengths, &[1, 2])?;
+//! assert_eq!(noisy.noisy_batch, [1, 2, 3, 4, 5, 9, 9]);
+//! # Ok::<(), llada_core::CoreError>(())
+//! ```
+
+use crate::CoreError;
+use crate::rng::{Domain, Noise};
+use rayon::prelude::*;
+
+/// A batch after the forward process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Noisy {
+    /// The ids, masks among them: one a token.
+    pub noisy_batch: Vec<u32>,
+    /// Which tokens are masked, and hence predicted: one a token.
+    pub masked_indices: Vec<bool>,
+    /// The probability by which the tokens of a row were masked: one a row.
+    pub p_mask: Vec<f32>,
+}
+
+/// Masks every token of row $b$ with probability
+/// $p_{\text{mask},b} = (1 - \epsilon)\\,t_b + \epsilon$, where its uniform number is below.
+///
+/// `eps` keeps a row from having nothing to learn from and bounds the weight $1 / p_{\text{mask}}$.
+/// In `f32`, in the reference's order of operations.
+///
+/// # Shapes
+/// `input_ids`, `uniform`: one a token; `row_lengths`, `t`: one a row.
+///
+/// # Errors
+/// If lengths disagree, or a `t` or `eps` is outside of \[0, 1\].
+pub fn forward_process(
+    input_ids: &[u32],
+    row_lengths: &[usize],
+    t: &[f32],
+    uniform: &[f64],
+    mask_id: u32,
+    eps: f64,
+) -> Result<Noisy, CoreError> {
+    CoreError::check_length("input_ids", input_ids.len(), row_lengths.iter().sum())?;
+    CoreError::check_length("uniform", uniform.len(), input_ids.len())?;
+    CoreError::check_length("t", t.len(), row_lengths.len())?;
+    CoreError::check_within("eps", eps, 0.0, 1.0)?;
+    for &t in t {
+        CoreError::check_within("t", t.into(), 0.0, 1.0)?;
+    }
+    let p_mask: Vec<f32> = t.iter().map(|t| (1.0 - eps) as f32 * t + eps as f32).collect();
+    let p_mask_of_token = per_token(&p_mask, row_lengths);
+    let masked_indices: Vec<bool> = uniform.iter().zip(p_mask_of_token).map(|(&u, p)| u < p.into()).collect();
+    let noisy_batch = input_ids.iter().zip(&masked_indices).map(|(&id, &masked)| if masked { mask_id } else { id });
+    Ok(Noisy { noisy_batch: noisy_batch.collect(), masked_indices, p_mask })
+}
+
+/// Puts the prompts back, for supervised fine-tuning: only answers are masked and predicted.
+///
+/// # Shapes
+/// `input_ids`: one a token, the ids before the forward process; `row_lengths`, `prompt_lengths`:
+/// one a row.
+///
+/// # Errors
+/// If lengths disagree, or a prompt is longer than its row.
+pub fn restore_prompts(
+    noisy: &mut Noisy,
+    input_ids: &[u32],
+    row_lengths: &[usize],
+    prompt_lengths: &[usize],
+) -> Result<(), CoreError> {
+    CoreError::check_length("input_ids", input_ids.len(), noisy.noisy_batch.len())?;
+    CoreError::check_length("masked_indices", noisy.masked_indices.len(), input_ids.len())?;
+    CoreError::check_length("noisy_batch", noisy.noisy_batch.len(), row_lengths.iter().sum())?;
+    check_prompts(row_lengths, prompt_lengths)?;
+    let mut start = 0;
+    for (&row_length, &prompt_length) in row_lengths.iter().zip(prompt_lengths) {
+        let prompt = start..start + prompt_length;
+        noisy.noisy_batch[prompt.clone()].copy_from_slice(&input_ids[prompt.clone()]);
+        noisy.masked_indices[prompt].fill(false);
+        start += row_length;
+    }
+    Ok(())
+}
+
+/// The uniform numbers for [`forward_process`] at training step `step`: a token's depends on its
+/// row and place alone.
+pub fn mask_uniforms(noise: Noise, step: u32, row_lengths: &[usize]) -> Vec<f64> {
+    let noise = noise.domain(Domain::Mask);
+    let row = |(row, &length): (usize, &usize)| {
+        let stream = noise.stream(row as u64, step, 0);
+        (0..length as u32).map(move |token| stream.at(token))
+    };
+    row_lengths.par_iter().enumerate().flat_map_iter(row).collect()
+}
+
+/// The length a batch is cut to before it is masked, so that the model learns short texts too: with
+/// probability 1 % uniform in `1..=max_length`, else `max_length` (section 2.2 of the paper).
+/// `coin` and `uniform` are uniform in (0, 1).
+///
+/// ```
+/// use llada_core::forward::random_length;
+///
+/// assert_eq!(random_length(0.5, 0.25, 4096), 4096);
+/// assert_eq!(random_length(0.005, 0.25, 4096), 1025);
+/// ```
+pub fn random_length(coin: f64, uniform: f64, max_length: usize) -> usize {
+    const RATIO: f64 = 0.01;
+    if coin < RATIO { (1 + (uniform * max_length as f64) as usize).min(max_length) } else { max_length }
+}
+
+/// Repeats the value of every row for each of its tokens.
+pub(crate) fn per_token(of_rows: &[f32], row_lengths: &[usize]) -> impl Iterator<Item = f32> {
+    of_rows.iter().zip(row_lengths).flat_map(|(&value, &length)| std::iter::repeat_n(value, length))
+}
+
+/// Refuses prompts that are longer than their rows.
+pub(crate) fn check_prompts(row_lengths: &[usize], prompt_lengths: &[usize]) -> Result<(), CoreError> {
+    CoreError::check_length("prompt_lengths", prompt_lengths.len(), row_lengths.len())?;
+    prompt_lengths
+        .iter()
+        .zip(row_lengths)
+        .try_for_each(|(&prompt, &row)| CoreError::check_at_most("prompt length", prompt, row))
+}

@@ -1,0 +1,162 @@
+//! Which positions: the confidence of a pick, and the choice of the most confident (section 2.4 of
+//! the LLaDA paper; margin and entropy as in [Dream](https://arxiv.org/abs/2508.15487)).
+//!
+//! The paper speaks of *remasking*: of all tokens predicted in a step only the most confident are
+//! kept, the rest stays masked.
+//!
+//! ```
+//! use llada_core::order::{Remasking, top_k};
+//!
+//! let remasking: Remasking = "margin".parse()?;
+//! let confidence = remasking.confidence(&[2.0, 0.0], 0, || 0.5);
+//! assert!((confidence - 0.7616).abs() < 1e-4); // 0.8808 - 0.1192
+//!
+//! let mut chosen = Vec::new();
+//! top_k(&[0.9, f32::NEG_INFINITY, 0.2, 0.9], 2, &mut chosen);
+//! assert_eq!(chosen, [0, 3]);
+//! # Ok::<(), llada_core::CoreError>(())
+//! ```
+
+use crate::{CoreError, lanes, sampling};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+/// How sure a prediction is held to be, $p = \mathrm{softmax}(\text{logits})$ being its
+/// distribution. Larger is surer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remasking {
+    /// The probability of the pick: $p_{\text{pick}}$.
+    #[default]
+    LowConfidence,
+    /// A uniform random number.
+    Random,
+    /// The lead of the most probable token over the next: $p_{(1)} - p_{(2)}$.
+    Margin,
+    /// The negative entropy: $\sum_v p_v \ln p_v$.
+    Entropy,
+}
+
+impl Remasking {
+    const ALL: [Self; 4] = [Self::LowConfidence, Self::Random, Self::Margin, Self::Entropy];
+
+    /// The confidence of `pick` under the (un-noised) logits of its position. `uniform` is drawn by
+    /// [`Random`](Self::Random) alone.
+    pub fn confidence(&self, logits: &[f32], pick: u32, uniform: impl FnOnce() -> f64) -> f32 {
+        match self {
+            Self::LowConfidence => sampling::softmax_at(logits, pick),
+            Self::Random => uniform() as f32,
+            Self::Margin => margin(logits),
+            Self::Entropy => negative_entropy(logits),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::LowConfidence => "low_confidence",
+            Self::Random => "random",
+            Self::Margin => "margin",
+            Self::Entropy => "entropy",
+        }
+    }
+}
+
+impl fmt::Display for Remasking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Remasking {
+    type Err = CoreError;
+
+    fn from_str(name: &str) -> Result<Self, CoreError> {
+        let named = Self::ALL.into_iter().find(|remasking| remasking.name() == name);
+        named.ok_or_else(|| CoreError::Remasking(name.to_owned()))
+    }
+}
+
+fn margin(logits: &[f32]) -> f32 {
+    let top = sampling::argmax(logits) as usize;
+    let Some(&max) = logits.get(top) else {
+        return 0.0;
+    };
+    let next = lanes::max(&logits[..top]).max(lanes::max(&logits[top + 1..]));
+    let sum = lanes::sum(logits, |x| lanes::exp(x - max));
+    ((1.0 - f64::from(next - max).exp()) / sum) as f32
+}
+
+/// With $d_v = \text{logits}_v - \max$ and $Z = \sum_v e^{d_v}$:
+/// $\sum_v p_v \ln p_v = \sum_v d_v e^{d_v} / Z - \ln Z$.
+fn negative_entropy(logits: &[f32]) -> f32 {
+    // Where exp is 0 already; keeps 0 · ln 0 at 0.
+    const LOWEST: f32 = -100.0;
+    let max = lanes::max(logits);
+    let z = lanes::sum(logits, |x| lanes::exp(x - max));
+    let weighted = lanes::sum(logits, |x| (x - max).max(LOWEST) * lanes::exp(x - max));
+    (weighted / z - z.ln()) as f32
+}
+
+/// Writes the indices of the `k` largest confidences into `chosen` (cleared, its allocation
+/// reused), in ascending order.
+///
+/// Ties go to the lowest index. −∞ and NaN mark what is no candidate and is never chosen, so fewer
+/// than `k` may be.
+pub fn top_k(confidence: &[f32], k: usize, chosen: &mut Vec<usize>) {
+    chosen.clear();
+    chosen.extend((0..confidence.len()).filter(|&i| confidence[i] > f32::NEG_INFINITY));
+    if k < chosen.len() {
+        // Not total_cmp: -0.0 and 0.0 are a tie. NaN is gone by now.
+        let surest_first = |&i: &usize, &j: &usize| {
+            confidence[j].partial_cmp(&confidence[i]).unwrap_or(Ordering::Equal).then(i.cmp(&j))
+        };
+        chosen.select_nth_unstable_by(k, surest_first);
+        chosen.truncate(k);
+        chosen.sort_unstable();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn confidence(remasking: Remasking, logits: &[f32]) -> f32 {
+        remasking.confidence(logits, sampling::argmax(logits), || 0.25)
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for remasking in Remasking::ALL {
+            assert_eq!(remasking.to_string().parse(), Ok(remasking));
+            assert_eq!(serde_json::to_value(remasking).unwrap(), remasking.to_string());
+        }
+        let error = "low-confidence".parse::<Remasking>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown remasking \"low-confidence\"; hint: low_confidence, random, margin or entropy"
+        );
+    }
+
+    #[test]
+    fn confidences_of_known_distributions() {
+        let logits = [0.5_f32, 0.25, 0.25, 0.0].map(f32::ln);
+        for (remasking, expected) in [
+            (Remasking::LowConfidence, 0.5),
+            (Remasking::Random, 0.25),
+            (Remasking::Margin, 0.25),
+            (Remasking::Entropy, -1.5 * std::f32::consts::LN_2),
+        ] {
+            assert!((confidence(remasking, &logits) - expected).abs() < 1e-6, "{remasking}");
+        }
+    }
+
+    #[test]
+    fn certainty_is_the_largest_confidence() {
+        let certain = [f32::NEG_INFINITY, 3.0, f32::NEG_INFINITY];
+        assert_eq!(confidence(Remasking::LowConfidence, &certain), 1.0);
+        assert_eq!(confidence(Remasking::Margin, &certain), 1.0);
+        assert_eq!(confidence(Remasking::Entropy, &certain), 0.0);
+    }
+}

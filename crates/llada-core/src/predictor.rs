@@ -1,0 +1,61 @@
+//! The mask predictor $p_\theta(\cdot \mid x_t)$ as samplers and estimators see it.
+//!
+//! They know this trait, not a tensor library: so each can be tested on a
+//! [`TabularPredictor`](crate::tabular::TabularPredictor), whose probabilities are known.
+//!
+//! A prediction has two phases. [`forward`](MaskPredictor::forward) runs the Transformer's body and
+//! keeps the hidden states of the *wanted* positions; [`logits`](MaskPredictor::logits) then
+//! applies the head to as many of them at a time as the caller likes. A vocabulary of 126 464 makes
+//! the logits of 1 024 tokens half a gigabyte in `f32`, of which a step reads only the rows that
+//! are still masked; in two phases the full logits never exist.
+
+use std::ops::Range;
+
+/// One row of a ragged batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// The token ids of the row, masks among them.
+    pub ids: &'a [u32],
+    /// The positions whose logits will be read, in ascending order.
+    pub wanted: &'a [usize],
+}
+
+/// A model that predicts all masked tokens of a sequence at once.
+pub trait MaskPredictor {
+    /// What can go wrong while it does.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The length of a row of logits: the vocabulary, and rows of the embedding that no token has.
+    fn logits_width(&self) -> usize;
+
+    /// The id of the mask token, `M`.
+    fn mask_id(&self) -> u32;
+
+    /// The ids that may never be emitted, ascending: the mask, and rows of the embedding that no
+    /// token has.
+    ///
+    /// Their logits count in the softmax all the same, as in the reference: without them every
+    /// confidence would differ.
+    fn banned(&self) -> &[u32];
+
+    /// The length of the longest row that [`forward`](Self::forward) takes.
+    fn max_sequence_length(&self) -> usize;
+
+    /// Runs the Transformer's body over a ragged batch and keeps the hidden states of the wanted
+    /// positions, in place of those of the previous call.
+    ///
+    /// # Errors
+    /// If a row is too long, or a token id or wanted position is out of range; and whatever fails
+    /// in the model.
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), Self::Error>;
+
+    /// Writes the logits of `range` of row `row`'s wanted positions of the last
+    /// [`forward`](Self::forward) into `out` (cleared, its allocation reused).
+    ///
+    /// # Shapes
+    /// `out`: `[range.len(), logits_width]`, row-major.
+    ///
+    /// # Errors
+    /// If `row` or `range` exceeds what the last `forward` kept; and whatever fails in the model.
+    fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), Self::Error>;
+}

@@ -1,0 +1,183 @@
+//! Which token: the pick from a row of logits, and its probability.
+//!
+//! Ties go to the lowest id. A logit of −∞ is an id that may not be emitted; NaN is never picked.
+//! Each row is worked on by one thread, so the result does not depend on how many there are.
+//!
+//! ```
+//! use llada_core::rng::{Domain, Noise};
+//! use llada_core::sampling::{argmax, gumbel_max, softmax_at};
+//!
+//! let logits = [0.0, 2.0, 1.0, f32::NEG_INFINITY];
+//! assert_eq!(argmax(&logits), 1);
+//! assert!((softmax_at(&logits, 1) - 0.6652).abs() < 1e-4);
+//!
+//! let noise = Noise::new(0).domain(Domain::Token).stream(0, 0, 0);
+//! assert_eq!(gumbel_max(&logits, 0.0, &noise), 1);
+//! assert!(gumbel_max(&logits, 1.0, &noise) < 3);
+//! ```
+
+use crate::lanes;
+use crate::rng::Stream;
+
+/// The id of the largest logit; 0 if none is above −∞.
+pub fn argmax(logits: &[f32]) -> u32 {
+    // Small enough to stay in the first-level cache for the second look at the winner.
+    const BLOCK: usize = 1024;
+    let (mut best, mut first) = (f32::NEG_INFINITY, 0);
+    for (block, row) in logits.chunks(BLOCK).enumerate() {
+        let max = lanes::max(row);
+        if max > best {
+            (best, first) = (max, block * BLOCK);
+        }
+    }
+    let offset = logits[first..].iter().position(|&logit| logit == best).unwrap_or(0);
+    (first + offset) as u32
+}
+
+/// The probability $\mathrm{softmax}(\text{logits})_{\text{index}}$.
+///
+/// It is 0 for an `index` outside of the row, and NaN if no logit is finite.
+pub fn softmax_at(logits: &[f32], index: u32) -> f32 {
+    log_softmax_at(logits, index).exp() as f32
+}
+
+/// The log-probability $\ln \mathrm{softmax}(\text{logits})_{\text{index}}$, in nats.
+///
+/// It is −∞ for an `index` outside of the row, and NaN if no logit is finite.
+pub fn log_softmax_at(logits: &[f32], index: u32) -> f64 {
+    let Some(&logit) = logits.get(index as usize) else {
+        return f64::NEG_INFINITY;
+    };
+    let max = lanes::max(logits);
+    let sum = lanes::sum(logits, |x| lanes::exp(x - max));
+    f64::from(logit) - f64::from(max) - sum.ln()
+}
+
+/// A sample of $\mathrm{softmax}(\text{logits} / T)$ by the Gumbel-max trick: the id that maximises
+/// $\text{logits}_v - T \ln(-\ln U_v)$, where $U_v$ = `noise.at(v)`. [`argmax`] at temperature 0.
+///
+/// This is the logarithm of the reference's `add_gumbel_noise`, in `f64` like it, without its
+/// overflow.
+pub fn gumbel_max(logits: &[f32], temperature: f64, noise: &Stream) -> u32 {
+    let top = argmax(logits);
+    if temperature <= 0.0 || logits.is_empty() {
+        return top;
+    }
+    let score = |logit: f32, uniform: f64| f64::from(logit) - temperature * (-uniform.ln()).ln();
+    // Most ids cannot win, which bounds on their noise tell: first without drawing it, then
+    // without its logarithms. Every operation rounds monotonically, so that a bound on the noise
+    // is one on the computed score.
+    let bound = |uniform: f64| temperature * gumbel_bound(uniform);
+    let highest = bound(1.0 - 1.0 / (1_u64 << 53) as f64);
+    let better_of = |(best, pick): (f64, u32), id: u32, uniform: f64| {
+        let logit = logits[id as usize];
+        if f64::from(logit) + bound(uniform) < best {
+            return (best, pick);
+        }
+        let score = score(logit, uniform);
+        if score > best || (score == best && id < pick) { (score, id) } else { (best, pick) }
+    };
+
+    let mut winner = (score(logits[top as usize], noise.at(top)), top);
+    let (pairs, last) = logits.as_chunks::<2>();
+    for (i, pair) in (0..).zip(pairs) {
+        if pair.iter().any(|&logit| f64::from(logit) + highest >= winner.0) {
+            let [first, second] = noise.pair(i);
+            winner = better_of(winner, 2 * i, first);
+            winner = better_of(winner, 2 * i + 1, second);
+        }
+    }
+    if !last.is_empty() {
+        let id = 2 * pairs.len() as u32;
+        winner = better_of(winner, id, noise.at(id));
+    }
+    winner.1
+}
+
+/// An upper bound of $-\ln(-\ln U)$: since $-\ln U \ge 1 - U$, it is at most $-\ln(1 - U)$, and
+/// that is at most $k \ln 2$ if $1 - U \ge 2^{-k}$. The exponent of $1 - U$, which is exact, gives
+/// $k$.
+fn gumbel_bound(uniform: f64) -> f64 {
+    const ROUNDING: f64 = 1e-9;
+    let k = 1023 - ((1.0 - uniform).to_bits() >> 52) as i32;
+    f64::from(k) * std::f64::consts::LN_2 + ROUNDING
+}
+
+/// The reference's table, row by row: $e^{\text{logits}} / (-\ln U)^T$, whose largest entry is the
+/// sample. At temperature 0 it is the logits themselves. `logits` and `uniform` have the same
+/// length.
+///
+/// For comparison with the reference only; [`gumbel_max`] picks the same entry and does not
+/// overflow.
+pub fn add_gumbel_noise(logits: &[f32], uniform: &[f64], temperature: f64, out: &mut Vec<f64>) {
+    out.clear();
+    let noisy = |(&logit, u): (&f32, &f64)| {
+        let logit = f64::from(logit);
+        if temperature == 0.0 { logit } else { logit.exp() / (-u.ln()).powf(temperature) }
+    };
+    out.extend(logits.iter().zip(uniform).map(noisy));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Noise;
+
+    fn random_row(seed: u64, length: u32, spread: f32) -> Vec<f32> {
+        let stream = Noise::new(seed).stream(0, 0, 0);
+        (0..length).map(|v| spread * stream.at(v) as f32).collect()
+    }
+
+    #[test]
+    fn argmax_takes_the_first_of_equals() {
+        let mut row = vec![0.0; 5000];
+        row[2100] = 1.0;
+        row[2101] = 1.0;
+        row[4000] = 1.0;
+        row[5] = f32::NAN;
+        assert_eq!(argmax(&row), 2100);
+        assert_eq!(argmax(&[]), 0);
+        assert_eq!(argmax(&[f32::NEG_INFINITY; 3]), 0);
+    }
+
+    #[test]
+    fn softmax_matches_double_precision() {
+        let row = random_row(1, 40_001, 30.0);
+        let sum: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
+        for index in [0, 1, 17, 40_000, argmax(&row)] {
+            let exact = f64::from(row[index as usize]).exp() / sum;
+            let error = (f64::from(softmax_at(&row, index)) - exact).abs() / exact;
+            assert!(error < 1e-6, "{error:e}");
+        }
+        assert_eq!(softmax_at(&row, 40_001), 0.0);
+    }
+
+    /// The skipped ids never matter: every pick is that of the definition.
+    #[test]
+    fn gumbel_max_is_exact() {
+        for seed in 0..400 {
+            let mut row = random_row(seed, 1 + (seed as u32 * 7) % 300, [0.0, 1.0, 10.0, 100.0][seed as usize % 4]);
+            row[seed as usize % 300 % (1 + seed as usize * 7 % 300)] = f32::NEG_INFINITY;
+            let noise = Noise::new(seed).stream(1, 2, 3);
+            for temperature in [0.1, 0.5, 1.0, 3.0] {
+                let mut naive = (f64::NEG_INFINITY, 0);
+                for (v, &logit) in (0..).zip(&row) {
+                    let score = f64::from(logit) - temperature * (-noise.at(v).ln()).ln();
+                    if score > naive.0 {
+                        naive = (score, v);
+                    }
+                }
+                assert_eq!(gumbel_max(&row, temperature, &noise), naive.1);
+            }
+        }
+    }
+
+    #[test]
+    fn gumbel_bound_holds_at_the_edges() {
+        for exponent in 1..=53 {
+            for uniform in [1.0 - 0.5_f64.powi(exponent), 0.5_f64.powi(exponent)] {
+                assert!(gumbel_bound(uniform) >= -(-uniform.ln()).ln());
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The sampler's options, under the names and with the defaults of the reference's `generate.py`.
+
+use llada_core::{CoreError, block::BlockPlan, order::Remasking};
+use serde::{Deserialize, Serialize};
+
+use crate::InferError;
+
+/// How to sample an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SamplerConfig {
+    /// Steps over the whole answer, a multiple of the number of blocks; `gen_length` (a token a step) if absent.
+    pub steps: Option<usize>,
+    /// Tokens of the answer; 0 fills only the masks of the prompt.
+    pub gen_length: usize,
+    /// Tokens of a block, a divisor of `gen_length`; `gen_length` (pure diffusion) if absent.
+    pub block_length: Option<usize>,
+    /// Temperature of the Gumbel noise; 0 takes the most probable token.
+    pub temperature: f64,
+    /// Scale w of classifier-free guidance: logits = u + (w + 1)(c − u); 0 is none.
+    pub cfg_scale: f32,
+    /// Which predictions to keep: the surest first, by this measure.
+    pub remasking: Remasking,
+    /// Never emit the end-of-text token.
+    pub logits_eos_inf: bool,
+    /// Commit end-of-text and end-of-turn last: a position that predicts one of them has no confidence.
+    pub confidence_eos_eot_inf: bool,
+    /// Deviate from the intent where the reference does, for comparison with its numbers: above temperature 0
+    /// `confidence_eos_eot_inf` acts on end-of-turn alone, and masks in the prompt are not counted in the schedule, so
+    /// that some may remain.
+    pub reference_compat: bool,
+    /// End at the first end-of-text token that has no mask before it.
+    pub stop_at_eos: bool,
+    /// Seed of the noise: the same seed gives the same tokens, alone or in any batch.
+    pub seed: u64,
+}
+
+impl Default for SamplerConfig {
+    fn default() -> Self {
+        Self {
+            steps: None,
+            gen_length: 128,
+            block_length: None,
+            temperature: 0.0,
+            cfg_scale: 0.0,
+            remasking: Remasking::LowConfidence,
+            logits_eos_inf: false,
+            confidence_eos_eot_inf: false,
+            reference_compat: false,
+            stop_at_eos: false,
+            seed: 0,
+        }
+    }
+}
+
+/// The ids that some options treat apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// End of the text.
+    pub eos: u32,
+    /// End of a turn of a conversation, if the tokenizer has one.
+    pub eot: Option<u32>,
+}
+
+impl SamplerConfig {
+    /// Checks the options by themselves: ranges, and lengths that divide. `holes` is the number of masks in the prompt.
+    ///
+    /// # Errors
+    /// Names the option, its value, and the nearest settings that would work.
+    pub fn validate(&self, holes: usize) -> Result<BlockPlan, InferError> {
+        let within = |name, found: f64| match found.is_finite() && found >= 0.0 {
+            true => Ok(()),
+            false => Err(CoreError::Outside { name, found, lowest: 0.0, highest: f64::MAX }),
+        };
+        within("temperature", self.temperature)?;
+        within("cfg_scale", f64::from(self.cfg_scale))?;
+        if self.gen_length == 0 {
+            // The holes of the prompt are one block.
+            return match holes {
+                0 => Err(InferError::NothingToDo),
+                _ => Ok(BlockPlan::new(self.steps.unwrap_or(holes), holes, holes)?),
+            };
+        }
+        let steps = self.steps.unwrap_or(self.gen_length);
+        Ok(BlockPlan::new(steps, self.gen_length, self.block_length.unwrap_or(self.gen_length))?)
+    }
+}

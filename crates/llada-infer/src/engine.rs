@@ -1,0 +1,151 @@
+//! The engine: takes requests to the mask predictor step by step, alone or as one ragged batch.
+//!
+//! Each row of a batch has its own canvas, block and schedule, so rows of different lengths and options share a forward
+//! and none waits for another; one that is done leaves the batch.
+
+use std::ops::ControlFlow;
+
+use llada_core::{
+    predictor::{MaskPredictor, Row},
+    trace::{Trace, TraceStep},
+};
+
+use crate::{
+    InferError, SamplerConfig, SpecialTokens,
+    canvas::Canvas,
+    decoder::{Prediction, schedule},
+    logits::{Logits, Source},
+    predict::predict,
+};
+
+/// A prompt, masks in it or not, and how to sample its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Token ids of the prompt; masks in it are filled too.
+    pub prompt: Vec<u32>,
+    /// The sampler's options.
+    pub config: SamplerConfig,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generation {
+    /// The prompt, its masks filled.
+    pub prompt: Vec<u32>,
+    /// The answer: `gen_length` ids, or up to the end-of-text token that it stopped at.
+    pub output: Vec<u32>,
+    /// Forward evaluations: calls of the predictor, a guided one with its doubled batch counting once.
+    pub nfe: usize,
+    /// How the answer came about.
+    pub trace: Trace,
+}
+
+/// What a callback sees after each step of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// Index of the request in its batch.
+    pub request: usize,
+    /// The sequence, prompt and answer, after the step.
+    pub canvas: &'a [u32],
+    /// What the step committed: positions, tokens, confidences.
+    pub step: &'a TraceStep,
+}
+
+/// Samples from, and scores with, one mask predictor.
+#[derive(Debug)]
+pub struct Engine<P> {
+    pub(crate) predictor: P,
+    special: SpecialTokens,
+    pub(crate) logits: Logits,
+    predictions: Vec<Prediction>,
+}
+
+impl<P: MaskPredictor> Engine<P> {
+    /// An engine over `predictor`.
+    pub fn new(predictor: P, special: SpecialTokens) -> Self {
+        Self { predictor, special, logits: Logits::default(), predictions: Vec::new() }
+    }
+
+    /// The predictor.
+    pub fn predictor(&self) -> &P {
+        &self.predictor
+    }
+
+    /// Samples one answer.
+    ///
+    /// # Errors
+    /// As [`generate_batch`](Self::generate_batch).
+    pub fn generate(&mut self, request: &Request) -> Result<Generation, InferError> {
+        let mut answers = self.generate_batch(std::slice::from_ref(request), |_| ControlFlow::Continue(()))?;
+        Ok(answers.remove(0))
+    }
+
+    /// Samples the answers of a ragged batch; each is what it would be alone.
+    ///
+    /// `observe` is called after each step of each request, and may stop them all.
+    ///
+    /// # Errors
+    /// Some request is impossible, the predictor fails or gives logits that are not finite, or `observe` stopped.
+    pub fn generate_batch(
+        &mut self,
+        requests: &[Request],
+        mut observe: impl FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Vec<Generation>, InferError> {
+        let mut canvases = requests.iter().map(|request| self.check(request)).collect::<Result<Vec<_>, _>>()?;
+        while canvases.iter().any(|canvas| !canvas.finished) {
+            self.forward(&mut canvases)?;
+            let mut row = 0;
+            for (request, canvas) in canvases.iter_mut().enumerate().filter(|(_, canvas)| !canvas.finished) {
+                let unconditional = canvas.guided().then_some((row + 1, canvas.config.cfg_scale));
+                let source = Source { row, unconditional };
+                row += 1 + usize::from(canvas.guided());
+                let Self { predictor, special, logits, predictions } = self;
+                predict(predictor, source, canvas, *special, logits, predictions)?;
+                canvas.commit(schedule::commits(predictions, canvas.quota()));
+                if canvas.config.stop_at_eos {
+                    canvas.stop_at(self.special.eos);
+                }
+                if let Some(step) = canvas.trace.steps.last() {
+                    let progress = Progress { request, canvas: &canvas.ids, step };
+                    if observe(progress).is_break() {
+                        return Err(InferError::Interrupted);
+                    }
+                }
+            }
+        }
+        let answer = |canvas: Canvas| {
+            let (prompt, output, trace) = canvas.into_parts();
+            Generation { prompt, output, nfe: trace.steps.iter().map(|step| step.nfe).sum(), trace }
+        };
+        Ok(canvases.into_iter().map(answer).collect())
+    }
+
+    /// Checks what can be known of a request before its first step.
+    ///
+    /// # Errors
+    /// An option is impossible, or prompt and answer together are too long.
+    pub fn validate(&self, request: &Request) -> Result<(), InferError> {
+        self.check(request).map(drop)
+    }
+
+    fn check(&self, request: &Request) -> Result<Canvas, InferError> {
+        if request.config.confidence_eos_eot_inf && self.special.eot.is_none() {
+            return Err(InferError::NoEndOfTurn { option: "confidence_eos_eot_inf" });
+        }
+        Canvas::new(request, self.predictor.mask_id(), self.predictor.max_sequence_length())
+    }
+
+    /// One forward over every canvas that is not finished; a guided one is two rows.
+    fn forward(&mut self, canvases: &mut [Canvas]) -> Result<(), InferError> {
+        let mut rows = Vec::with_capacity(2 * canvases.len());
+        for canvas in canvases.iter_mut().filter(|canvas| !canvas.finished) {
+            canvas.prepare();
+            let canvas: &Canvas = canvas;
+            rows.push(Row { ids: &canvas.ids, wanted: &canvas.wanted });
+            if canvas.guided() {
+                rows.push(Row { ids: &canvas.unconditional, wanted: &canvas.wanted });
+            }
+        }
+        self.predictor.forward(&rows).map_err(InferError::predict)
+    }
+}

@@ -1,0 +1,59 @@
+//! What can go wrong between a request and its answer.
+
+use llada_core::CoreError;
+
+/// The error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InferError {
+    /// A setting is impossible.
+    #[error(transparent)]
+    Setting(#[from] CoreError),
+    /// Prompt and answer together exceed what the model was made for.
+    #[error(
+        "{prompt} prompt tokens and gen_length {gen_length} exceed max_sequence_length {max_sequence_length}; hint: {}",
+        longest(*.prompt, *.max_sequence_length)
+    )]
+    TooLong {
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens asked for.
+        gen_length: usize,
+        /// The model's limit.
+        max_sequence_length: usize,
+    },
+    /// Nothing is masked and nothing is to be appended.
+    #[error("gen_length is 0 and the prompt holds no mask; hint: --gen-length 128")]
+    NothingToDo,
+    /// An option needs a special token that the model's tokenizer does not have.
+    #[error("{option} needs an end-of-turn token, and the tokenizer has none; hint: leave {option} out")]
+    NoEndOfTurn {
+        /// The option's name.
+        option: &'static str,
+    },
+    /// The model gave logits that are no numbers.
+    #[error("the model's logits at position {position} are not finite; hint: check its weights with llada inspect")]
+    NotFinite {
+        /// Position in the sequence.
+        position: usize,
+    },
+    /// The callback asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// The predictor failed.
+    #[error(transparent)]
+    Predict(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl InferError {
+    pub(crate) fn predict(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Predict(Box::new(error))
+    }
+}
+
+fn longest(prompt: usize, max_sequence_length: usize) -> String {
+    match max_sequence_length.checked_sub(prompt) {
+        Some(room @ 1..) => format!("--gen-length {room} is the most that fits"),
+        _ => "shorten the prompt".to_owned(),
+    }
+}

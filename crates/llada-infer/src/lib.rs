@@ -1,0 +1,33 @@
+//! Sampling, infilling and likelihood scoring for LLaDA (arXiv 2502.09992), over any
+//! [`MaskPredictor`](llada_core::predictor::MaskPredictor).
+//!
+//! The crate knows no tensor library: it talks to the trait, so every rule in it is tested on a predictor whose
+//! probabilities are known, and it builds in seconds.
+//!
+//! ```
+//! use llada_core::tabular::TabularPredictor;
+//! use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
+//!
+//! // Over the tokens 0 and 1: the sequences 00, 01, 10, 11 with these probabilities.
+//! let predictor = TabularPredictor::new(2, 2, vec![0.1, 0.2, 0.1, 0.6])?;
+//! let mut engine = Engine::new(predictor, SpecialTokens { eos: 0, eot: None });
+//! let config = SamplerConfig { gen_length: 2, ..Default::default() };
+//! let answer = engine.generate(&Request { prompt: vec![], config })?;
+//! assert_eq!(answer.output, [1, 1]);
+//! assert_eq!(answer.nfe, 2);
+//! # Ok::<(), llada_infer::InferError>(())
+//! ```
+
+mod canvas;
+mod config;
+mod decoder;
+mod engine;
+mod error;
+mod logits;
+mod predict;
+mod score;
+
+pub use config::{SamplerConfig, SpecialTokens};
+pub use engine::{Engine, Generation, Progress, Request};
+pub use error::InferError;
+pub use score::{Estimator, Score, ScoreConfig};

@@ -1,0 +1,94 @@
+//! From logits to predictions: the pick and the confidence of every masked position, guided or not.
+
+use llada_core::{
+    order::Remasking,
+    predictor::MaskPredictor,
+    rng::{Domain, Noise},
+    sampling::gumbel_max,
+};
+use rayon::prelude::*;
+
+use crate::{
+    InferError, SpecialTokens,
+    canvas::Canvas,
+    decoder::Prediction,
+    logits::{Logits, Source, chunks},
+};
+
+/// Logits that are worth a second thread.
+const WORTH_SHARING: usize = 1 << 16;
+
+/// Predicts every wanted position of `canvas`, whose logits come from `source`.
+pub(crate) fn predict<P: MaskPredictor>(
+    predictor: &mut P,
+    source: Source,
+    canvas: &Canvas,
+    special: SpecialTokens,
+    logits: &mut Logits,
+    predictions: &mut Vec<Prediction>,
+) -> Result<(), InferError> {
+    let logits_width = predictor.logits_width();
+    predictions.clear();
+    predictions.extend(canvas.wanted.iter().map(|&position| Prediction { position, ..Default::default() }));
+    for range in chunks(predictions.len()) {
+        let logits = logits.read(predictor, source, range.clone())?;
+        let rule = Rule { canvas, special, banned: predictor.banned() };
+        let chunk = &mut predictions[range];
+        if logits.len() < WORTH_SHARING {
+            logits.chunks_mut(logits_width).zip(chunk).for_each(|(logits, prediction)| rule.apply(logits, prediction));
+        } else {
+            let rows = logits.par_chunks_mut(logits_width).zip(chunk);
+            rows.for_each(|(logits, prediction)| rule.apply(logits, prediction));
+        }
+    }
+    match predictions.iter().find(|prediction| prediction.confidence.is_nan()) {
+        Some(&Prediction { position, .. }) => Err(InferError::NotFinite { position }),
+        None => Ok(()),
+    }
+}
+
+/// What turns one row of logits into a token and its confidence.
+#[derive(Clone, Copy)]
+struct Rule<'a> {
+    canvas: &'a Canvas,
+    special: SpecialTokens,
+    banned: &'a [u32],
+}
+
+impl Rule<'_> {
+    fn apply(&self, logits: &mut [f32], prediction: &mut Prediction) {
+        let config = &self.canvas.config;
+        let (step, position) = (self.canvas.step() as u32, prediction.position as u32);
+        let noise = |domain| Noise::new(config.seed).domain(domain).stream(0, step, position);
+        if config.logits_eos_inf {
+            logits[self.special.eos as usize] = f32::NEG_INFINITY;
+        }
+        prediction.token =
+            without(logits, self.banned, |logits| gumbel_max(logits, config.temperature, &noise(Domain::Token)));
+        if config.confidence_eos_eot_inf {
+            // The reference bans end-of-text in the noised logits alone, which are the logits only at temperature 0.
+            let eos = (!config.reference_compat || config.temperature == 0.0).then_some(self.special.eos);
+            for id in eos.into_iter().chain(self.special.eot) {
+                logits[id as usize] = f32::NEG_INFINITY;
+            }
+        }
+        // The ban leaves the pick no probability, and perhaps no token any: the least that each measure can say.
+        let banned = logits[prediction.token as usize] == f32::NEG_INFINITY;
+        prediction.confidence = match config.remasking {
+            Remasking::LowConfidence | Remasking::Margin if banned => 0.0,
+            Remasking::Entropy if banned => -(logits.len() as f32).ln(),
+            measure => measure.confidence(logits, prediction.token, || noise(Domain::Order).uniform()),
+        };
+    }
+}
+
+/// Runs `f` on the logits with `ids` left out, then puts them back: a token that is never emitted still counts in the
+/// softmax.
+fn without<T>(logits: &mut [f32], ids: &[u32], f: impl FnOnce(&[f32]) -> T) -> T {
+    let kept: Vec<f32> = ids.iter().map(|&id| std::mem::replace(&mut logits[id as usize], f32::NEG_INFINITY)).collect();
+    let result = f(logits);
+    for (&id, logit) in ids.iter().zip(kept) {
+        logits[id as usize] = logit;
+    }
+    result
+}

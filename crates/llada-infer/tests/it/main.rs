@@ -1,0 +1,25 @@
+//! Sampling and scoring on a predictor whose probabilities are known, without libtorch.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
+
+mod invariances;
+mod options;
+mod oracles;
+
+use llada_core::{rng::Noise, tabular::TabularPredictor};
+use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
+
+/// Tokens of the tabular vocabulary; its last is the end of the text, the one before ends a turn.
+const TOKENS: usize = 4;
+const MASK: u32 = TOKENS as u32;
+const SPECIAL: SpecialTokens = SpecialTokens { eos: 3, eot: Some(2) };
+
+/// An engine over a random joint distribution of `length` tokens.
+fn engine(length: usize, seed: u64) -> Engine<TabularPredictor> {
+    let mut noise = Noise::new(seed).stream(0, 0, 0);
+    let joint = (0..TOKENS.pow(length as u32)).map(|_| noise.uniform().powi(4)).collect();
+    Engine::new(TabularPredictor::new(TOKENS, length, joint).unwrap(), SPECIAL)
+}
+
+fn request(prompt: &[u32], config: SamplerConfig) -> Request {
+    Request { prompt: prompt.to_vec(), config }
+}

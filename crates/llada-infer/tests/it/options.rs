@@ -1,0 +1,121 @@
+//! Each option of the sampler does what it says, and impossible ones are refused with what would work.
+
+use llada_core::tabular::TabularPredictor;
+use llada_infer::{Engine, SamplerConfig, SpecialTokens};
+
+use crate::{MASK, SPECIAL, TOKENS, engine, request};
+
+/// A joint distribution of independent positions: position i is token j with probability `table[i][j]`.
+fn independent(table: &[[f64; TOKENS]]) -> Engine<TabularPredictor> {
+    let joint = (0..TOKENS.pow(table.len() as u32)).map(|index| {
+        let token = |position: usize| index / TOKENS.pow((table.len() - 1 - position) as u32) % TOKENS;
+        table.iter().enumerate().map(|(position, p)| p[token(position)]).product()
+    });
+    Engine::new(TabularPredictor::new(TOKENS, table.len(), joint.collect()).unwrap(), SPECIAL)
+}
+
+fn config(gen_length: usize) -> SamplerConfig {
+    SamplerConfig { gen_length, ..Default::default() }
+}
+
+/// The positions in the order they were committed in.
+fn order(engine: &mut Engine<TabularPredictor>, config: SamplerConfig) -> Vec<usize> {
+    let answer = engine.generate(&request(&[], config)).unwrap();
+    answer.trace.steps.iter().flat_map(|step| &step.commits).map(|commit| commit.position).collect()
+}
+
+const TABLE: [[f64; TOKENS]; 3] = [[0.48, 0.47, 0.05, 0.0], [0.40, 0.20, 0.20, 0.20], [0.05, 0.05, 0.2, 0.7]];
+
+#[test]
+fn orders_rank_by_their_measure() {
+    let by =
+        |name: &str| order(&mut independent(&TABLE), SamplerConfig { remasking: name.parse().unwrap(), ..config(3) });
+    assert_eq!(by("low_confidence"), [2, 0, 1]);
+    assert_eq!(by("margin"), [2, 1, 0]);
+    assert_eq!(by("entropy"), [0, 2, 1]);
+}
+
+#[test]
+fn blocks_run_from_left_to_right() {
+    let blocks = SamplerConfig { block_length: Some(1), ..config(3) };
+    assert_eq!(order(&mut independent(&TABLE), blocks), [0, 1, 2]);
+}
+
+#[test]
+fn eos_is_banned_or_deferred() {
+    let plain = independent(&TABLE).generate(&request(&[], config(3))).unwrap();
+    assert_eq!(plain.output, [0, 0, 3]);
+    let banned = SamplerConfig { logits_eos_inf: true, ..config(3) };
+    assert_eq!(independent(&TABLE).generate(&request(&[], banned)).unwrap().output, [0, 0, 2]);
+    for remasking in ["low_confidence", "margin", "entropy"] {
+        let remasking = remasking.parse().unwrap();
+        let deferred = SamplerConfig { confidence_eos_eot_inf: true, remasking, ..config(3) };
+        assert_eq!(order(&mut independent(&TABLE), deferred)[2], 2, "{remasking}");
+    }
+}
+
+/// Above temperature 0 the reference defers the end of a turn but not the end of the text.
+#[test]
+fn the_reference_defers_eos_at_temperature_zero_alone() {
+    let last = |temperature, reference_compat| {
+        let sure = [[0.6, 0.4, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+        let config =
+            SamplerConfig { confidence_eos_eot_inf: true, temperature, reference_compat, seed: 1, ..config(2) };
+        order(&mut independent(&sure), config)[1]
+    };
+    assert_eq!([last(0.0, false), last(0.0, true), last(0.5, false), last(0.5, true)], [1, 1, 1, 0]);
+}
+
+#[test]
+fn stopping_ends_at_the_first_settled_eos() {
+    let table = [[0.9, 0.1, 0.0, 0.0], [0.1, 0.1, 0.0, 0.8], [0.4, 0.3, 0.3, 0.0], [0.5, 0.5, 0.0, 0.0]];
+    let stopping = SamplerConfig { stop_at_eos: true, ..config(4) };
+    let answer = independent(&table).generate(&request(&[], stopping.clone())).unwrap();
+    assert_eq!((answer.output, answer.nfe), (vec![0, 3], 2));
+    // An end of the text in the prompt ends nothing.
+    let answer = independent(&table).generate(&request(&[0, 3], SamplerConfig { gen_length: 2, ..stopping })).unwrap();
+    assert_eq!((answer.output, answer.nfe), (vec![0, 0], 2));
+}
+
+#[test]
+fn holes_in_the_prompt_are_filled() {
+    let only = SamplerConfig { steps: Some(1), ..config(0) };
+    let answer = independent(&TABLE).generate(&request(&[MASK, 1, MASK], only)).unwrap();
+    assert_eq!((answer.prompt, answer.output, answer.nfe), (vec![0, 1, 3], vec![], 1));
+    let both = independent(&TABLE).generate(&request(&[MASK, 1], config(1))).unwrap();
+    assert_eq!((both.prompt, both.output, both.nfe), (vec![0, 1], vec![3], 1));
+    // The reference lets holes compete with the block but does not count them: one of the two stays.
+    let compat = SamplerConfig { reference_compat: true, ..config(1) };
+    let answer = independent(&TABLE).generate(&request(&[MASK, 1], compat)).unwrap();
+    assert_eq!((answer.prompt, answer.output), (vec![MASK, 1], vec![3]));
+}
+
+#[test]
+fn more_steps_than_tokens_commit_nothing_but_count() {
+    let answer = engine(3, 1).generate(&request(&[], SamplerConfig { steps: Some(7), ..config(3) })).unwrap();
+    assert_eq!(answer.nfe, 7);
+    assert!(answer.trace.steps[3..].iter().all(|step| step.commits.is_empty()));
+}
+
+#[test]
+fn impossible_settings_are_refused_with_what_works() {
+    for (config, prompt, message) in [
+        (SamplerConfig { block_length: Some(24), ..config(64) }, vec![], "--block-length 16 or --block-length 32"),
+        (SamplerConfig { block_length: Some(8), steps: Some(12), ..config(64) }, vec![], "--steps 8 or --steps 16"),
+        (SamplerConfig { steps: Some(0), ..config(64) }, vec![], "steps is 0"),
+        (config(0), vec![1], "gen_length is 0"),
+        (config(4), vec![1; 3], "--gen-length 3 is the most that fits"),
+        (config(1), vec![1; 6], "shorten the prompt"),
+        (SamplerConfig { temperature: -1.0, ..config(4) }, vec![], "temperature -1"),
+        (SamplerConfig { temperature: f64::NAN, ..config(4) }, vec![], "temperature NaN"),
+        (SamplerConfig { cfg_scale: f32::INFINITY, ..config(4) }, vec![], "cfg_scale inf"),
+    ] {
+        let error = engine(6, 0).generate(&request(&prompt, config)).unwrap_err().to_string();
+        assert!(error.contains(message), "{error:?} lacks {message:?}");
+    }
+    let predictor = TabularPredictor::new(1, 1, vec![1.0]).unwrap();
+    let mut engine = Engine::new(predictor, SpecialTokens { eos: 0, eot: None });
+    let deferred = SamplerConfig { confidence_eos_eot_inf: true, ..config(1) };
+    let error = engine.generate(&request(&[], deferred)).unwrap_err().to_string();
+    assert!(error.contains("confidence_eos_eot_inf needs an end-of-turn token"), "{error}");
+}

@@ -1,0 +1,26 @@
+//! The gated MLP: ff_out( silu(ff_proj h) ⊙ up_proj h ).
+
+use tch::Tensor;
+
+use super::linear::Linear;
+use crate::{ModelError, torch::shim::Epilogue};
+
+/// Projections of one block's MLP.
+#[derive(Debug)]
+pub(crate) struct Mlp {
+    pub(crate) ff_proj: Linear,
+    pub(crate) up_proj: Linear,
+    pub(crate) ff_out: Linear,
+}
+
+impl Mlp {
+    /// residual + MLP of `hidden`.
+    ///
+    /// # Shapes
+    /// hidden (tokens, d), residual (tokens, d) -> (tokens, d).
+    pub(crate) fn forward(&self, hidden: &Tensor, residual: &Tensor) -> Result<Tensor, ModelError> {
+        let gate = self.ff_proj.forward(hidden, Epilogue::Silu)?;
+        let gated = self.up_proj.forward(hidden, Epilogue::Mul(&gate))?;
+        self.ff_out.forward(&gated, Epilogue::Add(residual))
+    }
+}

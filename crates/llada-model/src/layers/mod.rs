@@ -1,0 +1,10 @@
+//! The Transformer's parts, one file each. Activations are packed: the rows of a ragged batch one after the other in one
+//! (tokens, width) matrix, without padding.
+
+pub(crate) mod attention;
+pub(crate) mod block;
+pub(crate) mod linear;
+pub(crate) mod mlp;
+pub(crate) mod norm;
+pub(crate) mod packing;
+pub(crate) mod rope;

@@ -1,0 +1,61 @@
+//! Where the rows of a ragged batch lie in the packed activations.
+//!
+//! Every per-token operation runs once over all tokens of the batch; only attention looks at the spans. So there is no
+//! padding to compute or to mask, and the memory is that of the tokens.
+
+use tch::{Device, Tensor};
+
+use crate::ModelError;
+
+/// The rows of a packed batch: for every token its position in its row, for every row its stretch of tokens.
+#[derive(Debug)]
+pub(crate) struct Packing {
+    /// (tokens) i64.
+    pub(crate) positions: Tensor,
+    /// Start and length by row.
+    pub(crate) spans: Vec<(i64, i64)>,
+}
+
+/// The tokens whose last hidden state somebody reads.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// (wanted) i64: where they lie in the full packing.
+    pub(crate) tokens: Tensor,
+    /// The packing of these tokens alone.
+    pub(crate) packing: Packing,
+}
+
+impl Packing {
+    /// Rows of these lengths.
+    pub(crate) fn new(lengths: impl Iterator<Item = usize> + Clone, device: Device) -> Result<Self, ModelError> {
+        let positions: Vec<i64> = lengths.clone().flat_map(|length| 0..length as i64).collect();
+        Ok(Self { positions: Tensor::f_from_slice(&positions)?.f_to_device(device)?, spans: spans(lengths) })
+    }
+
+    /// The tokens at the `wanted` positions of each row.
+    pub(crate) fn select<'a>(
+        &self,
+        wanted: impl Iterator<Item = &'a [usize]> + Clone,
+        device: Device,
+    ) -> Result<Wanted, ModelError> {
+        let starts = self.spans.iter().map(|&(start, _)| start);
+        let tokens: Vec<i64> = starts
+            .zip(wanted.clone())
+            .flat_map(|(start, wanted)| wanted.iter().map(move |&position| start + position as i64))
+            .collect();
+        let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(device)?;
+        let positions = self.positions.f_index_select(0, &tokens)?;
+        let spans = spans(wanted.map(<[usize]>::len));
+        Ok(Wanted { tokens, packing: Self { positions, spans } })
+    }
+}
+
+fn spans(lengths: impl Iterator<Item = usize>) -> Vec<(i64, i64)> {
+    lengths
+        .scan(0, |start, length| {
+            let span = (*start, length as i64);
+            *start += length as i64;
+            Some(span)
+        })
+        .collect()
+}

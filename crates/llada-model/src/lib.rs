@@ -1,0 +1,30 @@
+//! The LLaDA mask predictor (arXiv 2502.09992) on libtorch: a Transformer without causal mask.
+//!
+//! [`Llada`] is the model; it implements [`llada_core::predictor::MaskPredictor`], which is all that samplers see.
+//! [`LladaConfig`] and [`Weights`] read the Hugging Face layout, [`Tokenizer`] the text side of a checkpoint.
+//!
+//! ```text
+//! config.json ──► LladaConfig ─┐
+//! *.safetensors ► Weights ─────┴► Llada ──► MaskPredictor
+//! tokenizer.json, tokenizer_config.json, chat_template.jinja ──► Tokenizer
+//! ```
+
+mod chat;
+mod config;
+mod error;
+mod layers;
+mod load;
+mod model;
+mod names;
+mod tokenizer;
+mod torch;
+mod weights;
+
+pub use chat::Message;
+pub use config::LladaConfig;
+pub use error::ModelError;
+pub use model::Llada;
+pub use names::tensors as expected_tensors;
+pub use tokenizer::Tokenizer;
+pub use torch::{Device, Dtype, LIBTORCH_VERSION, set_threads};
+pub use weights::Weights;

@@ -1,0 +1,110 @@
+//! From mapped files to layers: each tensor is fetched by name and shape, converted at most once, and its pages given
+//! back as soon as a copy exists, so that memory never holds the weights twice.
+
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::{
+    LladaConfig, ModelError, Weights,
+    layers::{attention::Attention, block::Block, linear::Linear, mlp::Mlp, norm::RmsNorm},
+    names,
+    torch::tensor::{map, sizes},
+    weights::Stored,
+};
+
+pub(crate) struct Loader<'a> {
+    config: &'a LladaConfig,
+    weights: Weights,
+    kind: Kind,
+    device: Device,
+    pack: bool,
+    /// What tensors that are used as stored live in.
+    mapped: Vec<Stored>,
+}
+
+impl<'a> Loader<'a> {
+    pub(crate) fn new(folder: &Path, config: &'a LladaConfig, kind: Kind, device: Device) -> Result<Self, ModelError> {
+        let weights = Weights::open(folder)?;
+        let pack = Linear::can_pack(device, kind);
+        Ok(Self { config, weights, kind, device, pack, mapped: Vec::new() })
+    }
+
+    /// Checks that nothing is left over and hands out what must live as long as the tensors.
+    pub(crate) fn finish(self) -> Result<Vec<Stored>, ModelError> {
+        self.weights.finish()?;
+        Ok(self.mapped)
+    }
+
+    /// (embedding_size, d_model).
+    pub(crate) fn embedding(&mut self) -> Result<Tensor, ModelError> {
+        let shape = [self.config.embedding_size, self.config.d_model];
+        self.tensor(&format!("{}wte.weight", names::ROOT), &shape)
+    }
+
+    /// The LM head: its own weights, or the embedding's if they are tied.
+    pub(crate) fn head(&mut self, embedding: &Tensor) -> Result<Linear, ModelError> {
+        if self.config.weight_tying {
+            return Ok(Linear::plain(embedding.shallow_clone(), None));
+        }
+        let shape = [self.config.embedding_size, self.config.d_model];
+        self.linear(names::ROOT, "ff_out", shape, self.config.include_bias)
+    }
+
+    pub(crate) fn block(&mut self, layer: usize) -> Result<Block, ModelError> {
+        let config = self.config;
+        let (d, mlp, kv) = (config.d_model, config.mlp_hidden_size, config.n_kv_heads * config.head_dim());
+        let (bias, qkv_bias) = (config.include_bias, config.include_bias || config.include_qkv_bias);
+        let at = names::block(layer);
+        Ok(Block {
+            attn_norm: self.norm(&at, "attn_norm")?,
+            attention: Attention {
+                q_proj: self.linear(&at, "q_proj", [d, d], qkv_bias)?,
+                k_proj: self.linear(&at, "k_proj", [kv, d], qkv_bias)?,
+                v_proj: self.linear(&at, "v_proj", [kv, d], qkv_bias)?,
+                attn_out: self.linear(&at, "attn_out", [d, d], bias)?,
+                head_dim: config.head_dim() as i64,
+            },
+            ff_norm: self.norm(&at, "ff_norm")?,
+            mlp: Mlp {
+                ff_proj: self.linear(&at, "ff_proj", [mlp, d], bias)?,
+                up_proj: self.linear(&at, "up_proj", [mlp, d], bias)?,
+                ff_out: self.linear(&at, "ff_out", [d, mlp], bias)?,
+            },
+        })
+    }
+
+    pub(crate) fn norm(&mut self, prefix: &str, name: &str) -> Result<RmsNorm, ModelError> {
+        let weight = self.tensor(&format!("{prefix}{name}.weight"), &[self.config.d_model])?;
+        Ok(RmsNorm::new(weight, self.config.rms_norm_eps))
+    }
+
+    fn linear(&mut self, prefix: &str, name: &str, shape: [usize; 2], bias: bool) -> Result<Linear, ModelError> {
+        let bias = match bias {
+            true => Some(self.tensor(&format!("{prefix}{name}.bias"), &shape[..1])?),
+            false => None,
+        };
+        let name = format!("{prefix}{name}.weight");
+        if !self.pack {
+            return Ok(Linear::plain(self.tensor(&name, &shape)?, bias));
+        }
+        let stored = self.weights.take(&name, &shape)?;
+        let linear = Linear::packed(&map(&stored)?.f_to_kind(self.kind)?, bias)?;
+        stored.release();
+        Ok(linear)
+    }
+
+    /// A tensor in the model's dtype on its device; as mapped if that is what it is already.
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
+        let stored = self.weights.take(name, shape)?;
+        let mapped = map(&stored)?;
+        debug_assert_eq!(mapped.size(), sizes(shape));
+        if mapped.kind() == self.kind && self.device == Device::Cpu {
+            self.mapped.push(stored);
+            return Ok(mapped);
+        }
+        let converted = mapped.f_to_device(self.device)?.f_to_kind(self.kind)?;
+        stored.release();
+        Ok(converted)
+    }
+}

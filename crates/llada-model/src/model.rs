@@ -1,0 +1,182 @@
+//! The mask predictor: LLaDA's Transformer over ragged batches, its head on wanted rows alone.
+
+use std::{fmt, ops::Range, path::Path};
+
+use llada_core::predictor::{MaskPredictor, Row};
+use tch::Tensor;
+
+use crate::{
+    Device, Dtype, LladaConfig, ModelError,
+    layers::{block::Block, linear::Linear, norm::RmsNorm, packing::Packing, rope::Rope},
+    load::Loader,
+    names,
+    torch::{shim::Epilogue, tensor},
+    weights::Stored,
+};
+
+/// A LLaDA checkpoint in memory (LLaDA-8B, LLaDA-1.5, and others of that architecture).
+///
+/// One thread owns a model: it can be sent to another thread, not shared between two.
+///
+/// ```no_run
+/// use llada_core::predictor::{MaskPredictor, Row};
+/// use llada_model::{Device, Dtype, Llada};
+///
+/// let mut model = Llada::load("LLaDA-8B-Instruct".as_ref(), Device::Cpu, Dtype::Bf16)?;
+/// let mask = model.mask_id();
+/// model.forward(&[Row { ids: &[126080, mask, mask], wanted: &[1, 2] }])?;
+/// let mut logits = Vec::new();
+/// model.logits(0, 0..2, &mut logits)?;
+/// assert_eq!(logits.len(), 2 * model.logits_width());
+/// # Ok::<(), llada_model::ModelError>(())
+/// ```
+pub struct Llada {
+    config: LladaConfig,
+    dtype: Dtype,
+    device: tch::Device,
+    embedding: Tensor,
+    rope: Rope,
+    blocks: Vec<Block>,
+    ln_f: RmsNorm,
+    head: Linear,
+    banned: Vec<u32>,
+    /// By row of the last batch: the normed last hidden states of its wanted positions, (wanted, d).
+    hidden: Vec<Option<Tensor>>,
+    /// Dropped after the tensors that point into it.
+    _mapped: Vec<Stored>,
+}
+
+impl Llada {
+    /// Loads the checkpoint in `folder` (`config.json` and safetensors).
+    ///
+    /// # Errors
+    /// The config is refused; a tensor is missing, unexpected, misshaped or of a foreign dtype; a file is truncated or
+    /// hostile; the device is not there.
+    pub fn load(folder: &Path, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
+        let config = LladaConfig::load(folder)?;
+        let device = device.open()?;
+        let mut loader = Loader::new(folder, &config, dtype.kind(), device)?;
+        let embedding = loader.embedding()?;
+        let blocks = (0..config.n_layers).map(|layer| loader.block(layer)).collect::<Result<_, _>>()?;
+        let ln_f = loader.norm(names::ROOT, "ln_f")?;
+        let head = loader.head(&embedding)?;
+        let _mapped = loader.finish()?;
+        let mut banned: Vec<u32> = (config.vocab_size as u32..config.embedding_size as u32).collect();
+        banned.push(config.mask_token_id);
+        banned.sort_unstable();
+        let rope = Rope::new(&config, device)?;
+        Ok(Self { config, dtype, device, embedding, rope, blocks, ln_f, head, banned, hidden: Vec::new(), _mapped })
+    }
+
+    /// The checkpoint's config.
+    pub fn config(&self) -> &LladaConfig {
+        &self.config
+    }
+
+    /// The dtype that it computes in.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Adds ids that may never be emitted: those that the tokenizer does not know.
+    pub fn ban(&mut self, ids: impl IntoIterator<Item = u32>) {
+        self.banned.extend(ids);
+        self.banned.sort_unstable();
+        self.banned.dedup();
+    }
+
+    fn check(&self, batch: &[Row<'_>]) -> Result<(), ModelError> {
+        let max_sequence_length = self.config.max_sequence_length;
+        for (row, Row { ids, wanted }) in batch.iter().enumerate() {
+            let refuse = |message: String| Err(ModelError::Row { row, message });
+            if ids.is_empty() {
+                return refuse("it has no tokens".to_owned());
+            }
+            if ids.len() > max_sequence_length {
+                return Err(ModelError::TooLong { length: ids.len(), max_sequence_length });
+            }
+            if let Some(position) = ids.iter().position(|&id| id as usize >= self.config.vocab_size) {
+                let (id, vocab_size) = (ids[position], self.config.vocab_size);
+                return Err(ModelError::TokenOutOfRange { id, position, vocab_size });
+            }
+            if let Some(position) = wanted.iter().find(|&&position| position >= ids.len()) {
+                return refuse(format!("logits of position {position} are wanted, it has {} tokens", ids.len()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `rows`, each with at least one wanted position, as one packed batch.
+    fn forward_packed(&self, rows: &[Row<'_>]) -> Result<Vec<Tensor>, ModelError> {
+        let ids: Vec<i64> = rows.iter().flat_map(|row| row.ids).map(|&id| i64::from(id)).collect();
+        let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device)?;
+        let packing = Packing::new(rows.iter().map(|row| row.ids.len()), self.device)?;
+        let mut x = self.embedding.f_index_select(0, &ids)?;
+        let Some((last, others)) = self.blocks.split_last() else { return Ok(Vec::new()) };
+        for block in others {
+            x = block.forward(&x, &packing, &self.rope)?;
+        }
+        let wanted = packing.select(rows.iter().map(|row| row.wanted), self.device)?;
+        let x = self.ln_f.forward(&last.forward_wanted(&x, &packing, &wanted, &self.rope)?)?;
+        let row = |&(start, length): &(i64, i64)| Ok(x.f_narrow(0, start, length)?);
+        wanted.packing.spans.iter().map(row).collect()
+    }
+}
+
+impl MaskPredictor for Llada {
+    type Error = ModelError;
+
+    fn logits_width(&self) -> usize {
+        self.config.embedding_size
+    }
+
+    fn mask_id(&self) -> u32 {
+        self.config.mask_token_id
+    }
+
+    fn banned(&self) -> &[u32] {
+        &self.banned
+    }
+
+    fn max_sequence_length(&self) -> usize {
+        self.config.max_sequence_length
+    }
+
+    /// A row without wanted positions costs nothing.
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), ModelError> {
+        self.check(batch)?;
+        let asked: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
+        // A processor is busy with one row; and alone a row's matrix products round alike whatever the batch, which
+        // makes its tokens independent of the company it keeps. A GPU needs them together.
+        let together = if self.device == tch::Device::Cpu { 1 } else { asked.len().max(1) };
+        self.hidden.clear();
+        self.hidden.resize_with(batch.len(), || None);
+        for group in asked.chunks(together) {
+            let rows: Vec<Row<'_>> = group.iter().map(|&row| batch[row]).collect();
+            for (&row, hidden) in group.iter().zip(self.forward_packed(&rows)?) {
+                self.hidden[row] = Some(hidden);
+            }
+        }
+        Ok(())
+    }
+
+    fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), ModelError> {
+        out.clear();
+        if range.is_empty() {
+            return Ok(());
+        }
+        let kept = self.hidden.get(row).and_then(Option::as_ref);
+        let hidden = kept.filter(|hidden| hidden.size()[0] >= range.end as i64).ok_or_else(|| ModelError::Row {
+            row,
+            message: format!("logits of wanted positions {range:?} were not part of the last forward"),
+        })?;
+        let hidden = hidden.f_narrow(0, range.start as i64, range.len() as i64)?;
+        tensor::append(&self.head.forward(&hidden, Epilogue::None)?, out)
+    }
+}
+
+impl fmt::Debug for Llada {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Llada").field("config", &self.config).field("dtype", &self.dtype).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,21 @@
+//! The only place for raw tensor constructors, `unsafe` on tensors, C++ shims, dtypes and devices.
+//!
+//! Everything above speaks of tensors through safe functions that return errors.
+
+pub(crate) mod device;
+pub(crate) mod dtype;
+pub(crate) mod shim;
+pub(crate) mod tensor;
+
+pub use device::Device;
+pub use dtype::Dtype;
+
+/// Sets the number of threads that one libtorch operation may use.
+///
+/// libtorch's own default is the number of physical cores.
+pub fn set_threads(threads: usize) {
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+}
+
+/// The libtorch that this program was built for.
+pub const LIBTORCH_VERSION: &str = "2.13.0";

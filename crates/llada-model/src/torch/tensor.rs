@@ -1,0 +1,40 @@
+//! Tensors from slices and mapped files, and back.
+
+use tch::{Kind, Tensor};
+
+use super::dtype::stored_kind;
+use crate::{ModelError, weights::Stored};
+
+/// A tensor over the bytes of a mapped file, copied only if they are not aligned for their type.
+///
+/// The caller keeps `stored` (which keeps the mapping) at least as long as the tensor.
+pub(crate) fn map(stored: &Stored) -> Result<Tensor, ModelError> {
+    let kind = stored_kind(stored.dtype);
+    let shape = sizes(&stored.shape);
+    let bytes = stored.bytes();
+    if bytes.as_ptr().align_offset(kind.elt_size_in_bytes()) != 0 {
+        // `f_from_data_size` copies; `Weights::take` has checked that the bytes fill the shape.
+        return Ok(Tensor::f_from_data_size(bytes, &shape, kind)?);
+    }
+    let mut strides = vec![1; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i] * shape[i];
+    }
+    // SAFETY: the bytes are aligned, as many as the shape says (safetensors checks it), never written through this
+    // tensor (weights are read only), and outlive it (see above).
+    Ok(unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &strides, kind, tch::Device::Cpu)? })
+}
+
+/// Copies an f32 tensor of any device to the end of `out`.
+pub(crate) fn append(tensor: &Tensor, out: &mut Vec<f32>) -> Result<(), ModelError> {
+    let tensor = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+    let count = tensor.numel();
+    // SAFETY: a contiguous f32 tensor in host memory is `count` floats at its data pointer while it lives.
+    out.extend_from_slice(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>(), count) });
+    Ok(())
+}
+
+/// Shape in libtorch's integers.
+pub(crate) fn sizes(shape: &[usize]) -> Vec<i64> {
+    shape.iter().map(|&n| n as i64).collect()
+}

@@ -1,0 +1,126 @@
+//! Logits: equal to the reference's, and independent of what else is in the batch or wanted.
+
+use llada_core::predictor::{MaskPredictor, Row};
+use llada_model::{Device, Dtype, Llada, ModelError};
+use safetensors::SafeTensors;
+
+use crate::{FIXTURES, fixture};
+
+fn load(name: &str, dtype: Dtype) -> Llada {
+    Llada::load(&fixture(name), Device::Cpu, dtype).unwrap()
+}
+
+/// The logits of all `wanted` positions of every row.
+fn logits(model: &mut Llada, rows: &[Row<'_>]) -> Vec<Vec<f32>> {
+    model.forward(rows).unwrap();
+    let mut out = Vec::new();
+    let row = |(row, Row { wanted, .. }): (usize, &Row<'_>)| {
+        model.logits(row, 0..wanted.len(), &mut out).unwrap();
+        out.clone()
+    };
+    rows.iter().enumerate().map(row).collect()
+}
+
+fn everywhere(ids: &[u32]) -> Vec<usize> {
+    (0..ids.len()).collect()
+}
+
+/// The golden inputs and logits of a fixture.
+fn golden(name: &str) -> Vec<(Vec<u32>, Vec<f32>)> {
+    let bytes = std::fs::read(fixture(name).join("golden_logits.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let words = |name: &str| file.tensor(name).unwrap().data().to_vec();
+    let row = |i| {
+        let ids = words(&format!("input_ids.{i}"));
+        let width = ids.len() / file.tensor(&format!("input_ids.{i}")).unwrap().shape().iter().product::<usize>();
+        let ids = ids.chunks(width).map(|id| u32::from_le_bytes(id[..4].try_into().unwrap())).collect();
+        let logits = words(&format!("logits.{i}"));
+        (ids, logits.chunks(4).map(|x| f32::from_le_bytes(x.try_into().unwrap())).collect())
+    };
+    (0..4).map(row).collect()
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn logits_equal_the_reference() {
+    for name in FIXTURES {
+        let mut model = load(name, Dtype::F32);
+        for (ids, expected) in golden(name) {
+            let wanted = everywhere(&ids);
+            let found = &logits(&mut model, &[Row { ids: &ids, wanted: &wanted }])[0];
+            let difference = largest_difference(found, &expected);
+            assert!(difference < 1e-4, "{name}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn bf16_follows_f32() {
+    for name in FIXTURES {
+        let mut model = load(name, Dtype::Bf16);
+        for (ids, expected) in golden(name) {
+            let wanted = everywhere(&ids);
+            let found = &logits(&mut model, &[Row { ids: &ids, wanted: &wanted }])[0];
+            let spread = expected.iter().map(|x| x.abs()).fold(0.0, f32::max);
+            let difference = largest_difference(found, &expected) / spread;
+            assert!(difference < 0.05, "{name}: {difference}");
+        }
+    }
+}
+
+/// Rows of a ragged batch are bit for bit what they are alone.
+#[test]
+fn ragged_rows_are_independent() {
+    for (name, dtype) in [(FIXTURES[0], Dtype::F32), (FIXTURES[1], Dtype::Bf16)] {
+        let mut model = load(name, dtype);
+        let inputs: Vec<Vec<u32>> = (1..9).map(|n| (0..7 * n).map(|i| (i * 31 + n) % 500).collect()).collect();
+        let wanted: Vec<Vec<usize>> = inputs.iter().map(|ids| everywhere(ids)).collect();
+        let rows: Vec<Row<'_>> = inputs.iter().zip(&wanted).map(|(ids, wanted)| Row { ids, wanted }).collect();
+        let together = logits(&mut model, &rows);
+        for (row, together) in rows.iter().zip(together) {
+            assert_eq!(logits(&mut model, &[*row])[0], together);
+        }
+    }
+}
+
+/// Asking for fewer positions changes none of those asked for.
+#[test]
+fn wanted_rows_are_rows_of_the_whole() {
+    for name in FIXTURES {
+        let mut model = load(name, Dtype::F32);
+        let ids: Vec<u32> = (0..40).map(|i| i * 11 % 500).collect();
+        let wanted = [0, 3, 17, 39];
+        let (all, every) = (everywhere(&ids), model.logits_width());
+        let whole = logits(&mut model, &[Row { ids: &ids, wanted: &all }]).remove(0);
+        let some = logits(&mut model, &[Row { ids: &ids, wanted: &wanted }]).remove(0);
+        for (row, position) in some.chunks(every).zip(wanted) {
+            assert!(largest_difference(row, &whole[position * every..][..every]) < 1e-4);
+        }
+        let mut chunk = Vec::new();
+        model.logits(0, 1..3, &mut chunk).unwrap();
+        assert!(largest_difference(&chunk, &some[every..3 * every]) < 1e-4);
+        assert!(model.logits(0, 3..5, &mut chunk).is_err());
+        assert!(model.logits(1, 0..1, &mut chunk).is_err());
+    }
+}
+
+#[test]
+fn the_mask_and_dead_rows_are_banned() {
+    let model = load("tiny-llada-gqa-bf16", Dtype::F32);
+    assert_eq!(model.banned(), [763, 764, 765, 766, 767]);
+    assert_eq!(model.logits_width(), 768);
+}
+
+#[test]
+fn impossible_rows_are_refused() {
+    let mut model = load("tiny-llada", Dtype::F32);
+    let mut refused = |ids: &[u32], wanted: &[usize]| model.forward(&[Row { ids, wanted }]).unwrap_err();
+    assert!(matches!(refused(&[1, 512], &[0]), ModelError::TokenOutOfRange { id: 512, position: 1, .. }));
+    assert!(matches!(refused(&[1; 257], &[0]), ModelError::TooLong { length: 257, max_sequence_length: 256 }));
+    assert!(matches!(refused(&[], &[]), ModelError::Row { row: 0, .. }));
+    assert!(matches!(refused(&[1, 2], &[2]), ModelError::Row { row: 0, .. }));
+}

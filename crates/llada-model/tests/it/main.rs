@@ -1,0 +1,20 @@
+//! The checkpoint reader and the model against the reference's golden outputs and against hostile files.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
+
+mod checkpoint;
+mod forward;
+mod text;
+
+use std::path::PathBuf;
+
+/// The fixtures' folders; see `fixtures/README.md`.
+const FIXTURES: [&str; 2] = ["tiny-llada", "tiny-llada-gqa-bf16"];
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn json(name: &str, file: &str) -> serde_json::Value {
+    let text = std::fs::read_to_string(fixture(name).join(file)).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
