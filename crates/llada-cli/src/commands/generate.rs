@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::ArgGroup;
 use llada_infer::Request;
 use llada_model::Message;
 
@@ -39,21 +40,22 @@ pub(crate) struct Args {
     model: ModelArgs,
 
     /// Show the denoising step by step, masks turning into tokens
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     watch: bool,
 
     /// Print one JSON object: output_ids, text, prompt_tokens, nfe, seconds, tokens_per_second, load_seconds, peak_rss_mb
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
 
     /// Write which token was committed when and how sure it was: as JSON, or as a picture if FILE ends in .svg
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     trace: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
 #[command(next_help_heading = "Prompt")]
-#[group(required = true, multiple = false, id = "one_prompt", args = ["prompt", "prompt_ids", "chat"])]
+#[command(group = ArgGroup::new("one_prompt").required(true).args(["prompt", "prompt_ids", "chat"]))]
+#[group(skip)]
 struct PromptArgs {
     /// Text to continue
     #[arg(long, value_name = "TEXT")]

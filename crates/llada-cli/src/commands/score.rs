@@ -58,7 +58,7 @@ pub(crate) struct Args {
     model: ModelArgs,
 
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
 }
 

@@ -45,6 +45,9 @@ impl Results {
         let named = || format!("cannot write {}", path.display());
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).with_context(named)?;
+        if !file.metadata().with_context(named)?.is_file() {
+            return Err(usage(format!("{} is not a regular file\nhint: --output results.jsonl", path.display())));
+        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).with_context(named)?;
         let mut results = Self { path: path.to_owned(), file, finished: 0, length: 0 };
