@@ -12,10 +12,10 @@ use crate::style;
 use crate::workspace;
 
 /// The checkpoint of the tests: real in every detail but its weights, which are random, and small enough to be here.
-const MODEL: &str = "crates/llada-model/tests/fixtures/tiny-llada";
+const MODEL: &str = "crates/llada-model/tests/fixtures/tiny-llada-gqa-bf16";
 
 /// Runs the command line without installing it.
-const LLADA: [&str; 5] = ["run", "--release", "--package", "llada-cli", "--"];
+const LLADA: [&str; 5] = ["run", "--release", "--bin", "llada", "--"];
 
 pub(crate) fn run() -> Result<()> {
     setup::ensure()?;

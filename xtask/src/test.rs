@@ -9,10 +9,11 @@ use crate::workspace;
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     setup::ensure()?;
-    let mut command = workspace::cargo(&["test", "--workspace"]);
+    // Cargo's own default is every crate but xtask; who names a package means that one.
+    let everything = if args.is_empty() { &["test", "--workspace"][..] } else { &["test"] };
+    let mut command = workspace::cargo(everything);
     if process::show(command.args(args))? {
         return Ok(());
     }
-    Err(Failure::failed("`cargo test --workspace` failed, as shown above", "cargo xtask test -- NAME_OF_THE_TEST")
-        .into())
+    Err(Failure::failed("`cargo test` failed, as shown above", "cargo xtask test -- NAME_OF_THE_TEST").into())
 }

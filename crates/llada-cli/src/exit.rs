@@ -33,10 +33,21 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if code == INTERRUPTED {
         eprintln!("interrupted");
     } else {
-        // Libraries write `; hint:` in a line; people read it better on one of its own.
-        eprintln!("error: {}", format!("{error:#}").replace("; hint: ", "\nhint: "));
+        eprintln!("error: {}", message(error));
     }
     ExitCode::from(code)
+}
+
+/// The causes in a line, without those that the cause before has told already, and the hint on a line of its own.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !message.contains(&cause) {
+            let colon = if message.is_empty() { "" } else { ": " };
+            message.extend([colon, &cause]);
+        }
+    }
+    message.replace("; hint: ", "\nhint: ")
 }
 
 fn code(error: &anyhow::Error) -> u8 {

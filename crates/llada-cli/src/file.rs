@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all.
 
-use std::{io::Write, path::Path};
+use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::Context;
 use tempfile::NamedTempFile;
@@ -15,7 +15,9 @@ pub(crate) fn write_whole(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = NamedTempFile::new_in(folder).with_context(named)?;
+    // Readable as any new file: what is left of these permissions is the user's umask.
+    let permissions = Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(folder).with_context(named)?;
     write(&mut file).with_context(named)?;
     file.flush().with_context(named)?;
     file.persist(path).map_err(|failed| failed.error).with_context(named)?;

@@ -66,8 +66,9 @@ pub(crate) fn draw(tokenizer: Option<&Tokenizer>, trace: &Trace, out: impl Write
             let rectangle = Rectangle::new().set("class", class).set("x", cell.x).set("y", y).set("rx", 4);
             document = document.add(rectangle.set("width", cell.width - 2).set("height", LINE - 4));
             if class != "mask" {
-                let text = Text::new(cell.text.as_str()).set("x", cell.x + CHARACTER / 2).set("y", y + 16);
-                document = document.add(text.set("xml:space", "preserve"));
+                // Centred: the writer breaks lines around a text, and readers show them as spaces if any are kept.
+                let text = Text::new(cell.text.as_str()).set("text-anchor", "middle");
+                document = document.add(text.set("x", cell.x + cell.width / 2 - 1).set("y", y + 16));
             }
         }
         shown = Some(step);

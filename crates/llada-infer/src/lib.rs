@@ -18,6 +18,10 @@
 //! # Ok::<(), llada_infer::InferError>(())
 //! ```
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod canvas;
 mod config;
 mod decoder;

@@ -9,6 +9,10 @@
 //! tokenizer.json, tokenizer_config.json, chat_template.jinja ──► Tokenizer
 //! ```
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod chat;
 mod config;
 mod error;

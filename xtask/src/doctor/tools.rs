@@ -13,8 +13,8 @@ use crate::workspace;
 /// The oldest Rust that the workspace builds with; xtask inherits the workspace's `rust-version`.
 const OLDEST_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 
-/// An empty program in C++17, which libtorch's headers are written in.
-const CXX17: &str = "printf 'int main() { if constexpr (true) return 0; }' | \"$0\" -std=c++17 -fsyntax-only -x c++ -";
+/// An empty program in C++20, which libtorch's headers are written in.
+const CXX20: &str = "printf 'int main() { if constexpr (true) return 0; }' | \"$0\" -std=c++20 -fsyntax-only -x c++ -";
 
 pub(super) fn rust() -> Check {
     let update = "rustup update";
@@ -37,10 +37,10 @@ pub(super) fn cxx() -> Check {
         return Check::fail("c++", format!("none: `{name}` does not run"), install);
     };
     let version = printed.lines().next().unwrap_or_default();
-    if process::answer(Command::new("sh").args(["-c", CXX17]).arg(&compiler)).is_none() {
-        return Check::fail("c++", format!("{version}: cannot compile C++17"), install);
+    if process::answer(Command::new("sh").args(["-c", CXX20]).arg(&compiler)).is_none() {
+        return Check::fail("c++", format!("{version}: cannot compile C++20"), install);
     }
-    Check::ok("c++", format!("{version} (C++17 compiles)"))
+    Check::ok("c++", format!("{version} (C++20 compiles)"))
 }
 
 /// Needed only to install libtorch, so a machine that has a libtorch can do without.

@@ -38,6 +38,13 @@ fn text_prompts_chats_and_ids_agree() {
 }
 
 #[test]
+fn a_system_message_comes_first() {
+    let chat = |args: &[&str]| report(&llada("generate", "tiny-llada", &[&["--json"], &SHORT[..], args].concat()));
+    let (alone, led) = (chat(&["--chat", "Hi"]), chat(&["--system", "Be brief.", "--chat", "Hi"]));
+    assert!(led["prompt_tokens"].as_u64() > alone["prompt_tokens"].as_u64());
+}
+
+#[test]
 fn seeds_decide_and_threads_do_not() {
     let sample = |seed, threads| {
         let args = ["--prompt-ids", "5,6,7", "--temperature", "1", "--json", "--seed", seed, "--threads", threads];

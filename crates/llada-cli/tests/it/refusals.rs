@@ -72,7 +72,9 @@ fn generate(folder: &Path) -> Output {
 #[test]
 fn broken_checkpoints_fail() {
     let folder = copy();
-    check(&generate(&folder.path().join("nowhere")), 3, &["cannot read", "nowhere/config.json", "No such file"]);
+    let missing = generate(&folder.path().join("nowhere"));
+    check(&missing, 3, &["cannot read", "nowhere/config.json", "No such file"]);
+    assert_eq!(stderr(&missing).matches("No such file").count(), 1);
 
     let weights = folder.path().join("model.safetensors");
     let whole = fs::read(&weights).unwrap();

@@ -27,7 +27,9 @@ impl Device {
                 count if (index as i64) < count => Ok(tch::Device::Cuda(index)),
                 count => refuse(format!("this machine has {count} CUDA device(s)\nhint: --device cuda:0")),
             },
-            Self::Cuda(_) => refuse("libtorch finds no CUDA here\nhint: cargo xtask doctor".to_owned()),
+            Self::Cuda(_) => {
+                refuse("libtorch finds no CUDA here\nhint: cargo xtask setup --cuda, or --device cpu".to_owned())
+            }
         }
     }
 }

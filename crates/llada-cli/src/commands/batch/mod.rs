@@ -16,7 +16,8 @@ use results::Results;
 /// A request has an `id`, one of `prompt` (text), `prompt_ids` and `messages` (role and content, in the model's chat
 /// template), and any option of `llada generate` under its flag's name with underscores: steps, gen_length,
 /// block_length, temperature, cfg_scale, remasking, logits_eos_inf, confidence_eos_eot_inf, reference_compat,
-/// stop_at_eos, seed, algorithm. A result has the id and what `llada generate --json` prints.
+/// stop_at_eos, seed, algorithm. A result has the id, what `llada generate --json` prints (its time is that of the
+/// requests that went together), and `request`, a digest by which a resumed run knows its results.
 ///
 /// After an interrupt the same command goes on after the last finished line.
 #[derive(clap::Args)]
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
 
-    /// Requests that go through the model together. The answers are the same for any number; a GPU is faster with more
+    /// Requests that go through the model together: faster on a GPU. On a CPU the answers are the same for any number
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch_size: u16,
 
