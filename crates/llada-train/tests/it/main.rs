@@ -1,7 +1,10 @@
-//! Training against the reference's golden numbers, and against itself: resumed, accumulated, overfitted.
+//! Training against the reference's golden numbers, and against itself: resumed, accumulated, overfitted, damaged.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
+mod data;
 mod golden;
+mod gradients;
+mod run;
 
 use std::path::PathBuf;
 
