@@ -1,2 +1,24 @@
-//! placeholder
-fn main() {}
+//! The `llada` command: parses, calls, prints. What it does is done in the libraries.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
+
+mod args;
+mod commands;
+mod exit;
+mod file;
+mod interrupt;
+mod picture;
+mod report;
+mod session;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let command = args::Cli::parse().command;
+    match interrupt::listen().and_then(|()| command.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}

@@ -7,7 +7,7 @@ use crate::InferError;
 
 /// How to sample an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct SamplerConfig {
     /// Steps over the whole answer, a multiple of the number of blocks; `gen_length` (a token a step) if absent.
     pub steps: Option<usize>,

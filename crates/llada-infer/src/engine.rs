@@ -132,6 +132,14 @@ impl<P: MaskPredictor> Engine<P> {
         if request.config.confidence_eos_eot_inf && self.special.eot.is_none() {
             return Err(InferError::NoEndOfTurn { option: "confidence_eos_eot_inf" });
         }
+        let banned = self.predictor.banned();
+        let mask_id = self.predictor.mask_id();
+        let dead = |id: u32| id as usize >= self.predictor.logits_width() || banned.binary_search(&id).is_ok();
+        if let Some(position) = request.prompt.iter().position(|&id| id != mask_id && dead(id)) {
+            let limit = (0..self.predictor.logits_width() as u32).rev().find(|&id| id == mask_id || !dead(id));
+            let limit = limit.map_or(0, |last| last + 1);
+            return Err(InferError::UnknownId { id: request.prompt[position], position, limit });
+        }
         Canvas::new(request, self.predictor.mask_id(), self.predictor.max_sequence_length())
     }
 

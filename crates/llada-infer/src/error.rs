@@ -25,6 +25,16 @@ pub enum InferError {
     /// Nothing is masked and nothing is to be appended.
     #[error("gen_length is 0 and the prompt holds no mask; hint: --gen-length 128")]
     NothingToDo,
+    /// A prompt holds an id that no token has.
+    #[error("prompt id {id} at position {position} is no token of the model, whose ids are below {limit}")]
+    UnknownId {
+        /// The id.
+        id: u32,
+        /// Where it stands in the prompt.
+        position: usize,
+        /// The first id from which on there are no tokens.
+        limit: u32,
+    },
     /// An option needs a special token that the model's tokenizer does not have.
     #[error("{option} needs an end-of-turn token, and the tokenizer has none; hint: leave {option} out")]
     NoEndOfTurn {

@@ -11,7 +11,7 @@ use crate::{
         block::{Block, Source},
         linear::Linear,
         norm::RmsNorm,
-        packing::Packing,
+        packing::{Packing, rounded},
         rope::Rope,
     },
     load::Loader,
@@ -46,10 +46,17 @@ pub struct Llada {
     ln_f: RmsNorm,
     head: Linear,
     banned: Vec<u32>,
-    /// By row of the last batch: the normed last hidden states of its wanted positions, (wanted, d).
-    hidden: Vec<Option<Tensor>>,
+    /// By row of the last batch, if it had wanted positions.
+    hidden: Vec<Option<Hidden>>,
     /// Dropped after the tensors that point into it.
     _mapped: Vec<Stored>,
+}
+
+/// The normed last hidden states of a row's wanted positions.
+struct Hidden {
+    /// (wanted or more, d).
+    states: Tensor,
+    wanted: usize,
 }
 
 impl Llada {
@@ -159,8 +166,8 @@ impl MaskPredictor for Llada {
         self.hidden.resize_with(batch.len(), || None);
         for group in asked.chunks(together) {
             let rows: Vec<Row<'_>> = group.iter().map(|&row| batch[row]).collect();
-            for (&row, hidden) in group.iter().zip(self.forward_packed(&rows)?) {
-                self.hidden[row] = Some(hidden);
+            for (&row, states) in group.iter().zip(self.forward_packed(&rows)?) {
+                self.hidden[row] = Some(Hidden { states, wanted: batch[row].wanted.len() });
             }
         }
         Ok(())
@@ -172,12 +179,14 @@ impl MaskPredictor for Llada {
             return Ok(());
         }
         let kept = self.hidden.get(row).and_then(Option::as_ref);
-        let hidden = kept.filter(|hidden| hidden.size()[0] >= range.end as i64).ok_or_else(|| ModelError::Row {
+        let hidden = kept.filter(|hidden| hidden.wanted >= range.end).ok_or_else(|| ModelError::Row {
             row,
             message: format!("logits of wanted positions {range:?} were not part of the last forward"),
         })?;
-        let hidden = hidden.f_narrow(0, range.start as i64, range.len() as i64)?;
-        tensor::append(&self.head.forward(&hidden, Epilogue::None)?, out)
+        let (start, kept) = (range.start as i64, hidden.states.size()[0]);
+        let states = hidden.states.f_narrow(0, start, (rounded(range.len()) as i64).min(kept - start))?;
+        let logits = self.head.forward(&states, Epilogue::None)?;
+        tensor::append(&logits.f_narrow(0, 0, range.len() as i64)?, out)
     }
 }
 

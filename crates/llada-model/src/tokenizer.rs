@@ -85,6 +85,18 @@ impl Tokenizer {
         Ok(self.inner.encode(text, true).map_err(ModelError::Tokenizer)?.get_ids().to_vec())
     }
 
+    /// The ids of `prompt` and of the `answer` that continues it, cut where the prompt alone ends; spaces at the end of
+    /// the prompt go with the answer, whose first token they are part of (`_encode_pair` of the official evaluation).
+    ///
+    /// # Errors
+    /// The tokenizer's own.
+    pub fn encode_pair(&self, prompt: &str, answer: &str) -> Result<(Vec<u32>, Vec<u32>), ModelError> {
+        let mut ids = self.encode(&[prompt, answer].concat())?;
+        let prompt_length = self.encode(prompt.trim_end())?.len().min(ids.len());
+        let answer = ids.split_off(prompt_length);
+        Ok((ids, answer))
+    }
+
     /// The text of `ids`, special tokens left out.
     ///
     /// # Errors

@@ -42,6 +42,15 @@ pub struct Skipped {
     pub error: TrainError,
 }
 
+/// What a folder of checkpoints holds.
+#[derive(Debug)]
+pub struct Found {
+    /// The newest whole checkpoint.
+    pub whole: Option<(PathBuf, State)>,
+    /// The damaged ones that are newer.
+    pub skipped: Vec<Skipped>,
+}
+
 /// What a checkpoint holds beside [`State`].
 pub(crate) struct Parts<'a> {
     pub(crate) model: &'a mut TrainableLlada,
@@ -97,19 +106,22 @@ impl Parts<'_> {
     }
 }
 
-/// The newest whole checkpoint in `checkpoints`, and the damaged ones that are newer.
+/// Looks for the newest whole checkpoint in `checkpoints`.
 ///
 /// # Errors
 /// The folder cannot be listed.
-pub fn newest(checkpoints: &Path) -> Result<(Option<(PathBuf, State)>, Vec<Skipped>), TrainError> {
-    let mut skipped = Vec::new();
+pub fn newest(checkpoints: &Path) -> Result<Found, TrainError> {
+    let mut found = Found { whole: None, skipped: Vec::new() };
     for folder in list(checkpoints)? {
         match verify(&folder) {
-            Ok(state) => return Ok((Some((folder, state)), skipped)),
-            Err(error) => skipped.push(Skipped { folder, error }),
+            Ok(state) => {
+                found.whole = Some((folder, state));
+                break;
+            }
+            Err(error) => found.skipped.push(Skipped { folder, error }),
         }
     }
-    Ok((None, skipped))
+    Ok(found)
 }
 
 /// Copies the files of a tokenizer that are there.

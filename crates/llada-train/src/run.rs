@@ -100,9 +100,9 @@ impl Run {
     }
 
     fn resume(&mut self) -> Result<(), TrainError> {
-        let (found, skipped) = checkpoint::newest(&self.checkpoints())?;
-        self.skipped = skipped;
-        let Some((folder, state)) = found else { return Ok(()) };
+        let found = checkpoint::newest(&self.checkpoints())?;
+        self.skipped = found.skipped;
+        let Some((folder, state)) = found.whole else { return Ok(()) };
         if state.data != self.data.digest() {
             let message = "it was trained on other data\nhint: choose another --out, or the data of this run";
             return Err(TrainError::file(&folder, message));

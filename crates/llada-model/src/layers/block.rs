@@ -73,6 +73,21 @@ impl Block {
         self.attention.forward(tokens, tokens, rope, x)
     }
 
+    /// The last block in training: attention for all tokens in one call, everything after it for `wanted` alone.
+    ///
+    /// # Shapes
+    /// x (tokens, d), wanted (wanted) i64 -> (wanted, d).
+    pub(crate) fn forward_select(
+        &self,
+        x: &Tensor,
+        packing: &Packing,
+        wanted: &Tensor,
+        rope: &Rope,
+    ) -> Result<Tensor, ModelError> {
+        let x = self.attend(x, packing, rope)?.f_index_select(0, wanted)?;
+        self.mlp.forward(&self.ff_norm.forward(&x)?, &x)
+    }
+
     /// The last block: keys and values of all tokens, everything else for the wanted ones alone.
     ///
     /// # Shapes
@@ -84,11 +99,6 @@ impl Block {
         wanted: &Wanted,
         rope: &Rope,
     ) -> Result<Tensor, ModelError> {
-        if packing.spans.len() > 1 && packing.is_even() {
-            // One call of attention for all tokens costs less than one a row for some.
-            let x = self.attend(x, packing, rope)?.f_index_select(0, &wanted.tokens)?;
-            return self.mlp.forward(&self.ff_norm.forward(&x)?, &x);
-        }
         let hidden = self.attn_norm.forward(x)?;
         let asking = hidden.f_index_select(0, &wanted.tokens)?;
         let queries = Tokens { hidden: &asking, packing: &wanted.packing };

@@ -7,6 +7,14 @@ use tch::{Device, Tensor};
 
 use crate::ModelError;
 
+/// Wanted tokens are rounded up to a multiple of this, by repeating the last: oneDNN compiles and keeps a kernel for each
+/// number of rows that it meets, and the number of masks changes with every step.
+const ROUND: usize = 16;
+
+pub(crate) fn rounded(wanted: usize) -> usize {
+    wanted.next_multiple_of(ROUND)
+}
+
 /// The rows of a packed batch: for every token its position in its row, for every row its stretch of tokens.
 #[derive(Debug)]
 pub(crate) struct Packing {
@@ -16,7 +24,7 @@ pub(crate) struct Packing {
     pub(crate) spans: Vec<(i64, i64)>,
 }
 
-/// The tokens whose last hidden state somebody reads.
+/// The tokens whose last hidden state somebody reads, and a few more.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     /// (wanted) i64: where they lie in the full packing.
@@ -37,20 +45,20 @@ impl Packing {
         self.spans.windows(2).all(|pair| pair[0].1 == pair[1].1)
     }
 
-    /// The tokens at the `wanted` positions of each row.
+    /// The tokens at the `wanted` positions of each row, at least one a row; rounded up.
     pub(crate) fn select<'a>(
         &self,
         wanted: impl Iterator<Item = &'a [usize]> + Clone,
         device: Device,
     ) -> Result<Wanted, ModelError> {
-        let starts = self.spans.iter().map(|&(start, _)| start);
-        let tokens: Vec<i64> = starts
-            .zip(wanted.clone())
-            .flat_map(|(start, wanted)| wanted.iter().map(move |&position| start + position as i64))
-            .collect();
+        let mut tokens = Vec::new();
+        for (&(start, _), wanted) in self.spans.iter().zip(wanted.clone()) {
+            let repeated = wanted.iter().chain(std::iter::repeat(&wanted[wanted.len() - 1]));
+            tokens.extend(repeated.take(rounded(wanted.len())).map(|&position| start + position as i64));
+        }
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(device)?;
         let positions = self.positions.f_index_select(0, &tokens)?;
-        let spans = spans(wanted.map(<[usize]>::len));
+        let spans = spans(wanted.map(|wanted| rounded(wanted.len())));
         Ok(Wanted { tokens, packing: Self { positions, spans } })
     }
 }

@@ -25,7 +25,7 @@ use crate::{
         block::{Block, Source},
         linear::Linear,
         norm::RmsNorm,
-        packing::{Packing, Wanted},
+        packing::Packing,
         rope::Rope,
     },
     names,
@@ -65,10 +65,15 @@ pub struct TrainingBatch<'a> {
 struct Prepared {
     ids: Tensor,
     packing: Packing,
-    wanted: Wanted,
+    /// Rounded up by repeating the last, whose repetitions weigh nothing.
+    wanted: Tensor,
     targets: Tensor,
     weights: Tensor,
 }
+
+/// Wanted tokens are rounded up to a multiple of this: oneDNN compiles and keeps a kernel for each number of rows that
+/// it meets, and the number of masks changes with every step.
+const ROUND: usize = 64;
 
 impl TrainableLlada {
     /// A model whose weights are drawn as LLaDA's were (`init_fn` "mitchell"), a function of `seed` alone.
@@ -135,6 +140,7 @@ impl TrainableLlada {
     /// # Errors
     /// The batch contradicts itself or the config; whatever fails in libtorch.
     pub fn cross_entropy(&mut self, batch: &TrainingBatch<'_>) -> Result<Vec<f32>, ModelError> {
+        let wanted = batch.wanted.len();
         let Some(batch) = self.prepare(batch)? else { return Ok(Vec::new()) };
         let mut out = Vec::new();
         no_grad(|| {
@@ -142,6 +148,7 @@ impl TrainableLlada {
             let hidden = self.run(0..self.config.n_layers, x, &batch)?;
             self.head()?.cross_entropy(&hidden, &batch.targets, &batch.weights, None, &mut out)
         })?;
+        out.truncate(wanted);
         Ok(out)
     }
 
@@ -150,6 +157,7 @@ impl TrainableLlada {
     /// # Errors
     /// As for [`cross_entropy`](Self::cross_entropy).
     pub fn accumulate(&mut self, batch: &TrainingBatch<'_>) -> Result<Vec<f32>, ModelError> {
+        let wanted = batch.wanted.len();
         let Some(batch) = self.prepare(batch)? else { return Ok(Vec::new()) };
         let embedded = self.embed(&batch.ids)?;
         let stretch = if self.activation_checkpointing { 1 } else { self.config.n_layers };
@@ -174,6 +182,7 @@ impl TrainableLlada {
         if let Some(slope) = slope {
             gradient::backward(&embedded, &slope)?;
         }
+        out.truncate(wanted);
         Ok(out)
     }
 
@@ -223,20 +232,21 @@ impl TrainableLlada {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let integers = |ids: &[u32]| {
-            let wide: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
-            Tensor::f_from_slice(&wide)?.f_to_device(self.device)
+        let rounded = wanted.len().next_multiple_of(ROUND);
+        let round = |values: Vec<i64>| {
+            let last = values[values.len() - 1];
+            let values: Vec<i64> = values.into_iter().chain(std::iter::repeat(last)).take(rounded).collect();
+            Tensor::f_from_slice(&values)?.f_to_device(self.device)
         };
-        let rows = ids.len() / row_length;
-        let packing = Packing::new(std::iter::repeat_n(row_length, rows), self.device)?;
-        let mut of_rows = vec![Vec::new(); rows];
-        wanted.iter().for_each(|&token| of_rows[token / row_length].push(token % row_length));
+        let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+        let mut weights = weights.to_vec();
+        weights.resize(rounded, 0.0);
         Ok(Some(Prepared {
-            ids: integers(ids)?,
-            wanted: packing.select(of_rows.iter().map(Vec::as_slice), self.device)?,
-            packing,
-            targets: integers(targets)?,
-            weights: Tensor::f_from_slice(weights)?.f_to_device(self.device)?,
+            packing: Packing::new(std::iter::repeat_n(row_length, ids.len() / row_length), self.device)?,
+            ids: Tensor::f_from_slice(&ids)?.f_to_device(self.device)?,
+            wanted: round(wanted.iter().map(|&token| token as i64).collect())?,
+            targets: round(targets.iter().map(|&id| i64::from(id)).collect())?,
+            weights: Tensor::f_from_slice(&weights)?.f_to_device(self.device)?,
         }))
     }
 
@@ -253,7 +263,7 @@ impl TrainableLlada {
             x = match layer + 1 == self.config.n_layers {
                 false => block.forward(&x, &batch.packing, &self.rope)?,
                 true => {
-                    let wanted = block.forward_wanted(&x, &batch.packing, &batch.wanted, &self.rope)?;
+                    let wanted = block.forward_select(&x, &batch.packing, &batch.wanted, &self.rope)?;
                     (&mut &*self).norm(names::ROOT, "ln_f")?.forward(&wanted)?
                 }
             };

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod forward;
+mod loss;
 mod text;
 
 use std::path::PathBuf;

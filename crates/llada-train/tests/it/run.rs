@@ -74,7 +74,7 @@ fn train(config: &RunConfig, kind: Kind, stop_at: u64) -> Result<(Run, Outcome),
 
 /// The bytes of everything that the newest checkpoint holds of numbers.
 fn bytes(config: &RunConfig) -> Vec<Vec<u8>> {
-    let folder = newest(&config.out.join("checkpoints")).unwrap().0.unwrap().0;
+    let folder = newest(&config.out.join("checkpoints")).unwrap().whole.unwrap().0;
     let files =
         ["model.safetensors", "exp_avg/model.safetensors", "exp_avg_sq/model.safetensors", "ema/model.safetensors"];
     files.iter().filter_map(|file| fs::read(folder.join(file)).ok()).collect()
@@ -112,7 +112,8 @@ fn a_damaged_checkpoint_gives_way_to_the_previous() {
     let config = config(folder.path(), kind, "run", "steps = 8");
     let checkpoints = config.out.join("checkpoints");
     let last = checkpoints.join("step-00000008");
-    let damage: [(&str, fn(&Path)); 4] = [
+    type Damage = fn(&Path);
+    let damage: [(&str, Damage); 4] = [
         ("SHA-256", |last| truncate(&last.join("model.safetensors"))),
         ("SHA-256", |last| flip(&last.join("exp_avg/model.safetensors"))),
         ("state.json", |last| fs::remove_file(last.join("state.json")).unwrap()),
@@ -183,7 +184,7 @@ fn a_failed_write_spares_the_checkpoint() {
     fs::write(checkpoints.join("step-00000008.tmp"), "a file where a folder has to be").unwrap();
     let error = train(&config, kind, 0).unwrap_err().to_string();
     assert!(error.contains("step-00000008.tmp") && error.contains("hint: is the disk full"), "{error}");
-    assert_eq!(newest(&checkpoints).unwrap().0.unwrap().1.step, 4);
+    assert_eq!(newest(&checkpoints).unwrap().whole.unwrap().1.step, 4);
 }
 
 #[test]

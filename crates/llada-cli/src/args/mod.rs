@@ -1,0 +1,62 @@
+//! What can be typed. Each command's own arguments are beside the command; those that several share are here.
+
+mod model;
+mod sampler;
+
+pub(crate) use model::ModelArgs;
+pub(crate) use sampler::{Algorithm, SamplerArgs};
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{batch, generate, inspect, logits, score};
+
+/// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
+///
+/// A LLaDA model predicts all masked tokens of a text at once. Sampling starts from an answer of masks only and keeps
+/// the surest predictions of each step: fewer steps are faster, more steps are better.
+#[derive(Parser)]
+#[command(name = "llada", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the environment lacks something, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Generate(generate::Args),
+    Batch(batch::Args),
+    Score(score::Args),
+    Logits(logits::Args),
+    Inspect(inspect::Args),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Generate(args) => generate::run(args),
+            Self::Batch(args) => batch::run(args),
+            Self::Score(args) => score::run(args),
+            Self::Logits(args) => logits::run(args),
+            Self::Inspect(args) => inspect::run(args),
+        }
+    }
+}
+
+/// Token ids as they are typed: `1,2,3`, or nothing.
+#[derive(Clone)]
+pub(crate) struct Ids(pub(crate) Vec<u32>);
+
+impl std::str::FromStr for Ids {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let id = |id: &str| id.trim().parse().map_err(|_| format!("{id:?} is not a token id"));
+        match text.trim() {
+            "" => Ok(Self(Vec::new())),
+            text => text.split(',').map(id).collect::<Result<_, _>>().map(Self),
+        }
+    }
+}

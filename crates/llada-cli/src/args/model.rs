@@ -1,0 +1,46 @@
+//! Which model, where and in which dtype it runs.
+
+use std::path::PathBuf;
+
+use llada_model::{Device, Dtype, LladaConfig};
+
+/// f32 weights up to this size are computed in as they are: exactness costs little there.
+const SMALL: usize = 1 << 30;
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// Folder with config.json, safetensors weights and tokenizer.json, as the Hugging Face hub has it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+
+    /// Where to run: cpu or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: Device,
+
+    /// Compute in f32 or bf16. auto: f32 for small models (under 1 GiB in f32), bf16 for others
+    #[arg(long, value_name = "DTYPE", default_value = "auto")]
+    pub(crate) dtype: DtypeChoice,
+
+    /// Processor threads [default: the number of cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum DtypeChoice {
+    F32,
+    Bf16,
+    Auto,
+}
+
+impl DtypeChoice {
+    pub(crate) fn resolve(self, config: &LladaConfig) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::Bf16 => Dtype::Bf16,
+            Self::Auto if config.parameters() * Dtype::F32.bytes() < SMALL => Dtype::F32,
+            Self::Auto => Dtype::Bf16,
+        }
+    }
+}

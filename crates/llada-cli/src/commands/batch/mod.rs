@@ -1,0 +1,68 @@
+//! `llada batch`: many answers, a request a line, resumable.
+
+mod requests;
+mod results;
+
+use std::{path::PathBuf, time::Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{args::ModelArgs, interrupt, report::Report, session::Session};
+use requests::Line;
+use results::Results;
+
+/// Answer the requests of a JSONL file, a result a line, in the same order
+///
+/// A request has an `id`, one of `prompt` (text), `prompt_ids` and `messages` (role and content, in the model's chat
+/// template), and any option of `llada generate` under its flag's name with underscores: steps, gen_length,
+/// block_length, temperature, cfg_scale, remasking, logits_eos_inf, confidence_eos_eot_inf, reference_compat,
+/// stop_at_eos, seed, algorithm. A result has the id and what `llada generate --json` prints.
+///
+/// After an interrupt the same command goes on after the last finished line.
+#[derive(clap::Args)]
+#[command(after_help = r#"Example of a request:
+  {"id": 1, "prompt": "The capital of France is", "gen_length": 32, "steps": 16, "block_length": 16}"#)]
+pub(crate) struct Args {
+    /// Requests, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+
+    /// Results, one JSON object a line; finished lines of an earlier run are kept
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Requests that go through the model together. The answers are the same for any number; a GPU is faster with more
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    batch_size: u16,
+
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let lines = requests::read(&args.input)?;
+    let mut session = Session::open(&args.model)?;
+    let requests = lines.iter().map(|line| line.request(&session)).collect::<anyhow::Result<Vec<_>>>()?;
+    let settings = format!("{} {}", session.engine.predictor().dtype(), args.model.model.display());
+    let digests: Vec<String> = lines.iter().map(|line| line.digest(&settings)).collect();
+    let mut results = Results::open(&args.output, &lines, &digests)?;
+    let bar = ProgressBar::new(lines.len() as u64)
+        .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} requests, {eta} left")?)
+        .with_position(results.finished() as u64);
+    bar.reset_eta();
+    while results.finished() < lines.len() {
+        let first = results.finished();
+        let group = first..lines.len().min(first + usize::from(args.batch_size));
+        let start = Instant::now();
+        let answers = session.engine.generate_batch(&requests[group.clone()], |_| interrupt::check())?;
+        let seconds = start.elapsed().as_secs_f64();
+        for (index, answer) in group.zip(&answers) {
+            let Line { id, .. } = &lines[index];
+            results.add(id, &digests[index], Report::new(&session, answer, seconds)?)?;
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    eprintln!("{} results in {}", lines.len(), args.output.display());
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! `llada generate`: one answer.
+
+use std::{
+    io::{IsTerminal, stderr},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use clap::ArgGroup;
+use llada_infer::Request;
+use llada_model::Message;
+
+use crate::{
+    args::{Ids, ModelArgs, SamplerArgs},
+    exit::usage,
+    file::write_whole,
+    interrupt, picture,
+    report::Report,
+    session::Session,
+    watch::Watch,
+};
+
+/// Generate an answer to a prompt
+///
+/// The answer starts as masks. Each step predicts all of them and keeps the surest. A prompt may hold masks of its own
+/// (<|mdm_mask|> in text, the mask's id in ids): they are filled too.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  llada generate --model DIR --prompt 'The capital of France is' --gen-length 32 --watch
+  llada generate --model DIR --chat 'What is 2 + 3?' --steps 64 --gen-length 128 --block-length 32
+  llada generate --model DIR --prompt 'Paris is the <|mdm_mask|> of France.' --gen-length 0")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    prompt: PromptArgs,
+
+    #[command(flatten)]
+    sampler: SamplerArgs,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    /// Show the denoising step by step, masks turning into tokens
+    #[arg(long, help_heading = "Output")]
+    watch: bool,
+
+    /// Print one JSON object: output_ids, text, prompt_tokens, nfe, seconds, tokens_per_second, load_seconds, peak_rss_mb
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+
+    /// Write which token was committed when and how sure it was: as JSON, or as a picture if FILE ends in .svg
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    trace: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Prompt")]
+#[command(group = ArgGroup::new("one_prompt").required(true).args(["prompt", "prompt_ids", "chat"]))]
+#[group(skip)]
+struct PromptArgs {
+    /// Text to continue
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+
+    /// Token ids to continue
+    #[arg(long, value_name = "1,2,3")]
+    prompt_ids: Option<Ids>,
+
+    /// What the user says, in the model's chat template
+    #[arg(long, value_name = "TEXT")]
+    chat: Option<String>,
+
+    /// What the system says before it
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    system: Option<String>,
+}
+
+impl PromptArgs {
+    fn encode(self, session: &Session) -> anyhow::Result<Vec<u32>> {
+        match self {
+            Self { prompt: Some(text), .. } => session.encode(&text),
+            Self { prompt_ids: Some(Ids(ids)), .. } => Ok(ids),
+            Self { chat: Some(text), system, .. } => {
+                let system = system.map(|text| Message::new("system", text));
+                let messages: Vec<Message> = system.into_iter().chain([Message::new("user", text)]).collect();
+                session.encode_chat(&messages)
+            }
+            _ => Err(usage("no prompt\nhint: --prompt TEXT, --prompt-ids 1,2,3 or --chat TEXT")),
+        }
+    }
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let config = args.sampler.config();
+    let mut session = Session::open(&args.model)?;
+    let request = Request { prompt: args.prompt.encode(&session)?, config };
+    session.engine.validate(&request)?;
+    let tokenizer = session.tokenizer.as_ref();
+    let mut watch = args.watch.then(|| Watch::new(tokenizer, session.mask_id, &request));
+    let start = Instant::now();
+    let answers = session.engine.generate_batch(&[request], |progress| {
+        if let Some(watch) = &mut watch {
+            watch.show(progress);
+        }
+        interrupt::check()
+    });
+    let seconds = (start.elapsed() - watch.map_or(Duration::ZERO, |watch| watch.paused)).as_secs_f64();
+    for answer in answers? {
+        if let Some(path) = &args.trace {
+            write_whole(path, |file| match path.extension() {
+                Some(extension) if extension == "svg" => picture::draw(session.tokenizer.as_ref(), &answer.trace, file),
+                _ => Ok(serde_json::to_writer_pretty(file, &answer.trace)?),
+            })?;
+        }
+        let report = Report::new(&session, &answer, seconds)?;
+        if args.json {
+            println!("{}", serde_json::to_string(&report)?);
+        } else {
+            println!("{}", report.shown());
+            if stderr().is_terminal() || args.watch {
+                eprintln!("{}", report.cost());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! `llada logits`: the raw predictions of every position, for a look or a comparison.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use llada_core::predictor::{MaskPredictor, Row};
+use safetensors::{Dtype, tensor::TensorView};
+
+use crate::{
+    args::{Ids, ModelArgs},
+    file::write_whole,
+    session::open_model,
+};
+
+/// Write the logits of every position of a sequence to a safetensors file
+///
+/// One f32 tensor `logits` of shape (length, vocabulary). The vocabulary has all rows of the embedding, dead ones too.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  llada logits --model DIR --ids 1,2,3 --dtype f32 --out logits.safetensors")]
+pub(crate) struct Args {
+    /// Token ids of the sequence
+    #[arg(long, value_name = "1,2,3")]
+    ids: Ids,
+
+    /// Where to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let Ids(ids) = args.ids;
+    let mut model = open_model(&args.model)?;
+    let wanted: Vec<usize> = (0..ids.len()).collect();
+    model.forward(&[Row { ids: &ids, wanted: &wanted }])?;
+    let mut logits = Vec::new();
+    model.logits(0, 0..ids.len(), &mut logits)?;
+    let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
+    let shape = vec![ids.len(), model.logits_width()];
+    let view = TensorView::new(Dtype::F32, shape, &bytes).context("logits")?;
+    write_whole(&args.out, |file| {
+        let bytes = safetensors::serialize([("logits", view)], None)?;
+        Ok(std::io::Write::write_all(file, &bytes)?)
+    })
+}

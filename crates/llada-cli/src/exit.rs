@@ -1,0 +1,66 @@
+//! How a failure ends: its message, a hint, and the exit code of its kind.
+
+use std::{io, process::ExitCode};
+
+use llada_infer::InferError;
+use llada_model::ModelError;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const ENVIRONMENT: u8 = 3;
+const INTERRUPTED: u8 = 130;
+
+/// What was asked for cannot be: the settings or the input are at fault.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// A [`Usage`] error with this message.
+pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
+    Usage(message.into()).into()
+}
+
+/// Prints the error and gives its exit code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    let code = code(error);
+    if code == INTERRUPTED {
+        eprintln!("interrupted");
+    } else {
+        // Libraries write `; hint:` in a line; people read it better on one of its own.
+        eprintln!("error: {}", format!("{error:#}").replace("; hint: ", "\nhint: "));
+    }
+    ExitCode::from(code)
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(kind).unwrap_or(FAILED)
+}
+
+fn kind(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if cause.is::<Usage>() {
+        return Some(USAGE);
+    }
+    if let Some(error) = cause.downcast_ref::<InferError>() {
+        return match error {
+            InferError::Interrupted => Some(INTERRUPTED),
+            InferError::NotFinite { .. } => Some(FAILED),
+            InferError::Predict(source) => kind(source.as_ref()),
+            _ => Some(USAGE),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<ModelError>() {
+        return match error {
+            ModelError::Device { .. } | ModelError::Io { .. } => Some(ENVIRONMENT),
+            ModelError::TokenOutOfRange { .. } | ModelError::TooLong { .. } | ModelError::Row { .. } => Some(USAGE),
+            _ => Some(FAILED),
+        };
+    }
+    cause.downcast_ref::<io::Error>().map(|_| ENVIRONMENT)
+}

@@ -1,0 +1,26 @@
+//! Ctrl-C and SIGTERM: the first asks the work to end after the current step, the second ends it at once.
+
+use std::{
+    ops::ControlFlow,
+    process,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::Context;
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Starts to listen.
+pub(crate) fn listen() -> anyhow::Result<()> {
+    let handler = || {
+        if ASKED.swap(true, Ordering::Relaxed) {
+            process::exit(130);
+        }
+    };
+    ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")
+}
+
+/// Whether to go on.
+pub(crate) fn check() -> ControlFlow<()> {
+    if ASKED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}

@@ -1,0 +1,98 @@
+//! The denoising as a picture: one band a step, masks grey, new tokens coloured by how sure the model was of them.
+
+use std::io::Write;
+
+use llada_core::trace::{Commit, Trace};
+use llada_model::Tokenizer;
+use svg::{
+    Document,
+    node::element::{Rectangle, Style, Text},
+};
+use unicode_width::UnicodeWidthStr;
+
+use crate::{
+    session::piece,
+    watch::{one_line, shade},
+};
+
+/// Bands at most; of more steps a selection at even distances is drawn.
+const BANDS: usize = 12;
+const CHARACTER: usize = 8;
+const LINE: usize = 26;
+const WIDTH: usize = 1000;
+const MARGIN: usize = 80;
+
+const STYLE: &str = "text { font: 13px ui-monospace, monospace; fill: #1f2328 } .label { fill: #656d76 } \
+    .mask { fill: #d0d7de } .old { fill: #f0f3f6 } .sure { fill: #9be9a8 } .fair { fill: #ffe08a } .guessed { fill: #ffb3ab }";
+
+/// Where a token of the answer is drawn in every band.
+struct Cell {
+    position: usize,
+    text: String,
+    line: usize,
+    x: usize,
+    width: usize,
+}
+
+/// Draws `trace` as SVG.
+pub(crate) fn draw(tokenizer: Option<&Tokenizer>, trace: &Trace, out: impl Write) -> anyhow::Result<()> {
+    let cells = cells(tokenizer, trace);
+    let lines = cells.last().map_or(1, |cell| cell.line + 1);
+    let band = lines * LINE + LINE / 2;
+    let bands = trace.steps.len().min(BANDS);
+    let mut document = Document::new()
+        .set("viewBox", (0, 0, WIDTH + MARGIN, bands * band))
+        .set("width", WIDTH + MARGIN)
+        .set("height", bands * band)
+        .add(Style::new(STYLE))
+        .add(Rectangle::new().set("width", "100%").set("height", "100%").set("fill", "#ffffff"));
+    let committed_at = trace.committed_at();
+    let mut shown = None;
+    for number in 0..bands {
+        let index = (number + 1) * trace.steps.len() / bands - 1;
+        let step = trace.steps[index].step;
+        let top = number * band + LINE / 4;
+        document =
+            document.add(Text::new(format!("step {}", step + 1)).set("class", "label").set("x", 4).set("y", top + 16));
+        for cell in &cells {
+            let class = match committed_at[cell.position] {
+                Some(at) if at > step => "mask",
+                Some(at) if shown.is_none_or(|shown| at > shown) => {
+                    shade(confidence(trace, cell.position), ["sure", "fair", "guessed"])
+                }
+                _ => "old",
+            };
+            let y = top + cell.line * LINE;
+            let rectangle = Rectangle::new().set("class", class).set("x", cell.x).set("y", y).set("rx", 4);
+            document = document.add(rectangle.set("width", cell.width - 2).set("height", LINE - 4));
+            if class != "mask" {
+                let text = Text::new(cell.text.as_str()).set("x", cell.x + CHARACTER / 2).set("y", y + 16);
+                document = document.add(text.set("xml:space", "preserve"));
+            }
+        }
+        shown = Some(step);
+    }
+    Ok(svg::write(out, &document)?)
+}
+
+/// The cells of the answer, as wide as their final tokens, broken into lines.
+fn cells(tokenizer: Option<&Tokenizer>, trace: &Trace) -> Vec<Cell> {
+    let canvas = trace.canvas_at(usize::MAX);
+    let (mut line, mut x) = (0, MARGIN);
+    let cell = |position: usize| {
+        let text = one_line(&piece(tokenizer, canvas[position]));
+        let width = (text.width() + 1) * CHARACTER + 2;
+        if x + width > MARGIN + WIDTH {
+            (line, x) = (line + 1, MARGIN);
+        }
+        let cell = Cell { position, text, line, x, width };
+        x += width;
+        cell
+    };
+    (trace.prompt_length..canvas.len()).map(cell).collect()
+}
+
+fn confidence(trace: &Trace, position: usize) -> f32 {
+    let mut commits = trace.steps.iter().flat_map(|step| &step.commits);
+    commits.find(|commit| commit.position == position).map_or(0.0, |commit: &Commit| commit.confidence)
+}

@@ -1,0 +1,72 @@
+//! The JSON object of an answer, and what the process used.
+
+use llada_infer::Generation;
+use nix::sys::resource::{UsageWho, getrusage};
+use serde::{Deserialize, Serialize};
+
+use crate::session::Session;
+
+/// What `generate --json` prints and each line of `batch` holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// Ids of the answer.
+    output_ids: Vec<u32>,
+    /// The answer up to its end-of-text token; null without a tokenizer.
+    text: Option<String>,
+    /// The prompt with its masks filled, if it had any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filled_prompt_ids: Option<Vec<u32>>,
+    /// The same as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filled_prompt: Option<String>,
+    prompt_tokens: usize,
+    nfe: usize,
+    /// Sampling alone, without loading.
+    seconds: f64,
+    tokens_per_second: f64,
+    load_seconds: f64,
+    peak_rss_mb: f64,
+}
+
+impl Report {
+    /// The report of `answer`, to a prompt with masks in it or not, sampled in `seconds`.
+    pub(crate) fn new(session: &Session, answer: &Generation, seconds: f64) -> anyhow::Result<Self> {
+        let given = &answer.trace.canvas[..answer.trace.prompt_length];
+        let filled = given.contains(&session.mask_id).then(|| answer.prompt.clone());
+        let tokens: usize = answer.trace.steps.iter().map(|step| step.commits.len()).sum();
+        Ok(Self {
+            text: session.text(&answer.output)?,
+            output_ids: answer.output.clone(),
+            filled_prompt: filled.as_deref().map(|ids| session.text(ids)).transpose()?.flatten(),
+            filled_prompt_ids: filled,
+            prompt_tokens: answer.prompt.len(),
+            nfe: answer.nfe,
+            seconds,
+            tokens_per_second: tokens as f64 / seconds.max(f64::MIN_POSITIVE),
+            load_seconds: session.load_seconds,
+            peak_rss_mb: peak_rss_mb(),
+        })
+    }
+
+    /// What a person reads: the prompt with its holes filled, if it had any, and the answer.
+    pub(crate) fn shown(&self) -> String {
+        let ids = |ids: &[u32]| ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        match (&self.filled_prompt, &self.filled_prompt_ids, &self.text) {
+            (Some(prompt), _, Some(text)) => format!("{prompt}{text}"),
+            (None, None, Some(text)) => text.clone(),
+            (_, prompt, _) => ids(&[prompt.as_deref().unwrap_or_default(), &self.output_ids].concat()),
+        }
+    }
+
+    /// What it took, in a line.
+    pub(crate) fn cost(&self) -> String {
+        let Self { nfe, seconds, tokens_per_second, peak_rss_mb, .. } = self;
+        let tokens = self.output_ids.len();
+        format!("{tokens} tokens, {nfe} forwards, {seconds:.2} s, {tokens_per_second:.1} tokens/s, {peak_rss_mb:.0} MB")
+    }
+}
+
+/// The most memory that the process has held, in MB of 2^20 bytes; 0 where the system does not tell.
+pub(crate) fn peak_rss_mb() -> f64 {
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |usage| usage.max_rss() as f64 / 1024.0)
+}

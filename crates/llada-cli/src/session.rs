@@ -1,0 +1,72 @@
+//! A checkpoint opened for work: the engine over its model, its tokenizer, and what loading took.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use llada_infer::{Engine, SpecialTokens};
+use llada_model::{Llada, LladaConfig, Message, Tokenizer};
+
+use crate::{args::ModelArgs, exit::usage};
+
+pub(crate) struct Session {
+    pub(crate) engine: Engine<Llada>,
+    pub(crate) tokenizer: Option<Tokenizer>,
+    pub(crate) special: SpecialTokens,
+    pub(crate) mask_id: u32,
+    pub(crate) load_seconds: f64,
+}
+
+/// Loads the model alone.
+pub(crate) fn open_model(args: &ModelArgs) -> anyhow::Result<Llada> {
+    if let Some(threads) = args.threads {
+        llada_model::set_threads(threads.into());
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("cannot start threads")?;
+    }
+    let config = LladaConfig::load(&args.model)?;
+    Ok(Llada::load(&args.model, args.device, args.dtype.resolve(&config))?)
+}
+
+impl Session {
+    pub(crate) fn open(args: &ModelArgs) -> anyhow::Result<Self> {
+        let start = Instant::now();
+        let mut model = open_model(args)?;
+        let config = model.config().clone();
+        let tokenizer = Tokenizer::load(&args.model, &config)?;
+        if let Some(tokenizer) = &tokenizer {
+            model.ban(tokenizer.unknown_ids(config.vocab_size));
+        }
+        let special = SpecialTokens { eos: config.eos_token_id, eot: tokenizer.as_ref().and_then(Tokenizer::eot_id) };
+        let engine = Engine::new(model, special);
+        let load_seconds = start.elapsed().as_secs_f64();
+        Ok(Self { engine, tokenizer, special, mask_id: config.mask_token_id, load_seconds })
+    }
+
+    fn text_side(&self) -> anyhow::Result<&Tokenizer> {
+        self.tokenizer
+            .as_ref()
+            .ok_or_else(|| usage("the model's folder has no tokenizer.json\nhint: give token ids with --prompt-ids"))
+    }
+
+    pub(crate) fn encode(&self, prompt: &str) -> anyhow::Result<Vec<u32>> {
+        Ok(self.text_side()?.encode(prompt)?)
+    }
+
+    pub(crate) fn encode_pair(&self, prompt: &str, answer: &str) -> anyhow::Result<(Vec<u32>, Vec<u32>)> {
+        Ok(self.text_side()?.encode_pair(prompt, answer)?)
+    }
+
+    pub(crate) fn encode_chat(&self, messages: &[Message]) -> anyhow::Result<Vec<u32>> {
+        Ok(self.text_side()?.encode_chat(messages)?)
+    }
+
+    /// The text of an answer, up to its end-of-text token; none without a tokenizer.
+    pub(crate) fn text(&self, ids: &[u32]) -> anyhow::Result<Option<String>> {
+        let end = ids.iter().position(|&id| id == self.special.eos).unwrap_or(ids.len());
+        Ok(self.tokenizer.as_ref().map(|tokenizer| tokenizer.decode(&ids[..end])).transpose()?)
+    }
+}
+
+/// How a token is shown alone: its text, or its id without a tokenizer.
+pub(crate) fn piece(tokenizer: Option<&Tokenizer>, id: u32) -> String {
+    tokenizer.map_or_else(|| format!("{id} "), |tokenizer| tokenizer.piece(id))
+}

@@ -1,0 +1,92 @@
+//! Every golden case of the official sampler, through `llada batch`: tokens and forward evaluations exactly.
+
+use std::fs;
+
+use serde_json::{Value, json as object};
+use tempfile::tempdir;
+
+use crate::{FIXTURES, command, fixture, json};
+
+/// Runs `requests` and gives the results by line.
+pub(crate) fn batch(name: &str, requests: &[Value], args: &[&str]) -> Vec<Value> {
+    let folder = tempdir().unwrap();
+    let (input, output) = (folder.path().join("requests.jsonl"), folder.path().join("results.jsonl"));
+    fs::write(&input, requests.iter().map(|request| format!("{request}\n")).collect::<String>()).unwrap();
+    let mut command = command();
+    command.args(["batch", "--dtype", "f32", "--model"]).arg(fixture(name));
+    let run = command.arg("--input").arg(input).arg("--output").arg(&output).args(args).output().unwrap();
+    assert!(run.status.success(), "{}", crate::stderr(&run));
+    fs::read_to_string(output).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The golden cases of the official sampler as requests, and the cases.
+pub(crate) fn golden_requests(name: &str) -> (Vec<Value>, Vec<Value>) {
+    let golden = json(name, "golden.json");
+    let cases: Vec<Value> =
+        golden["generate"].as_array().unwrap().iter().filter(|case| case["algorithm"] == "llada").cloned().collect();
+    let request = |(id, case): (usize, &Value)| {
+        let mut request = object!({"id": id, "algorithm": "vanilla", "prompt_ids": case["prompt"]});
+        for key in [
+            "steps",
+            "gen_length",
+            "block_length",
+            "cfg_scale",
+            "remasking",
+            "logits_eos_inf",
+            "confidence_eos_eot_inf",
+        ] {
+            request[key] = case[key].clone();
+        }
+        request
+    };
+    (cases.iter().enumerate().map(request).collect(), cases)
+}
+
+#[test]
+fn generations_equal_the_reference() {
+    for name in FIXTURES {
+        let (requests, cases) = golden_requests(name);
+        assert_eq!(cases.len(), 36);
+        // One thread and a row at a time, two threads and ragged batches of eight: the same tokens.
+        for args in [["--threads", "1", "--batch-size", "1"], ["--threads", "2", "--batch-size", "8"]] {
+            let results = batch(name, &requests, &args);
+            for (id, (case, result)) in cases.iter().zip(results).enumerate() {
+                assert_eq!(result["id"], id);
+                assert_eq!(result["output_ids"], case["output"], "{name} {id} {args:?}");
+                assert_eq!(result["nfe"], case["nfe"], "{name} {id}");
+                assert_eq!(result["prompt_tokens"], case["prompt"].as_array().unwrap().len());
+            }
+        }
+    }
+}
+
+#[test]
+fn chats_equal_the_reference() {
+    for name in FIXTURES {
+        let golden = json(name, "golden_text.json");
+        let cases = golden["chat"].as_array().unwrap();
+        let request = |(id, case): (usize, &Value)| {
+            let mut request = object!({"id": id.to_string(), "messages": case["messages"]});
+            for key in ["steps", "gen_length", "block_length"] {
+                request[key] = case["generate"][key].clone();
+            }
+            request
+        };
+        let requests: Vec<Value> = cases.iter().enumerate().map(request).collect();
+        for (case, result) in cases.iter().zip(batch(name, &requests, &[])) {
+            assert_eq!(result["output_ids"], case["generate"]["output"]);
+            assert_eq!(result["text"], case["generate"]["text"]);
+            assert_eq!(result["prompt_tokens"], case["ids"].as_array().unwrap().len());
+        }
+    }
+}
+
+#[test]
+fn reference_compat_changes_nothing_at_temperature_zero() {
+    let name = FIXTURES[0];
+    let (mut requests, cases) = golden_requests(name);
+    requests.iter_mut().for_each(|request| request["reference_compat"] = true.into());
+    for (case, result) in cases.iter().zip(batch(name, &requests, &[])) {
+        assert_eq!(result["output_ids"], case["output"]);
+    }
+}

@@ -1,0 +1,116 @@
+//! Bad input: the exit code of its kind, a message that names the value, a hint where one helps, and no output file.
+
+use std::{fs, path::Path, process::Output};
+
+use tempfile::{TempDir, tempdir};
+
+use crate::{command, fixture, llada, stderr};
+
+fn check(output: &Output, code: i32, parts: &[&str]) {
+    let message = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    assert!(output.stdout.is_empty());
+    for part in parts {
+        assert!(message.contains(part), "{message:?} lacks {part:?}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+}
+
+#[test]
+fn impossible_settings_are_usage_errors() {
+    for (args, parts) in [
+        (&["--block-length", "24"][..], &["block_length 24", "\nhint: --block-length 16 or --block-length 32"][..]),
+        (&["--block-length", "16", "--steps", "10"], &["steps 10", "\nhint: --steps 8 or --steps 12"]),
+        (&["--gen-length", "1000"], &["max_sequence_length 256", "\nhint: --gen-length 253 is the most"]),
+        (&["--gen-length", "0"], &["gen_length is 0"]),
+        (&["--temperature", "-1"], &["temperature -1"]),
+        (&["--cfg-scale", "-1"], &["cfg_scale -1"]),
+        (&["--remasking", "luck"], &["luck", "low_confidence, random, margin or entropy"]),
+        (&["--device", "tpu"], &["tpu", "--device cpu"]),
+        (&["--dtype", "f16"], &["f16", "bf16"]),
+        (&["--threads", "0"], &["0 is not in 1.."]),
+        (&["--chat", "hello"], &["cannot be used with"]),
+    ] {
+        let all = [&["--prompt-ids", "1,2,3", "--gen-length", "64"], args].concat();
+        let all = if args[0] == "--gen-length" { [&all[..2], args].concat() } else { all };
+        check(&llada("generate", "tiny-llada", &all), 2, parts);
+    }
+    check(&llada("generate", "tiny-llada", &["--prompt-ids", "1,x"]), 2, &["\"x\" is not a token id"]);
+    check(
+        &llada("generate", "tiny-llada", &["--prompt-ids", "1,512"]),
+        2,
+        &["prompt id 512 at position 1", "below 512"],
+    );
+    check(&llada("generate", "tiny-llada", &[]), 2, &["--prompt"]);
+    check(&llada("score", "tiny-llada", &["--prompt-ids", "1", "--answer-ids", ""]), 2, &["no tokens", "hint: "]);
+    check(
+        &llada("score", "tiny-llada", &["--prompt-ids", "1", "--answer-ids", "2", "--mc-num", "0"]),
+        2,
+        &["mc_num is 0"],
+    );
+}
+
+#[test]
+fn a_device_that_is_not_there_is_an_environment_error() {
+    let output = llada("generate", "tiny-llada", &["--prompt-ids", "1", "--device", "cuda:7"]);
+    check(&output, 3, &["device cuda:7", "hint: "]);
+}
+
+/// A copy of a fixture without its golden files.
+fn copy() -> TempDir {
+    let folder = tempdir().unwrap();
+    for file in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(fixture("tiny-llada-gqa-bf16").join(file), folder.path().join(file)).unwrap();
+    }
+    folder
+}
+
+fn generate(folder: &Path) -> Output {
+    command().args(["generate", "--prompt-ids", "1", "--gen-length", "4", "--model"]).arg(folder).output().unwrap()
+}
+
+#[test]
+fn broken_checkpoints_fail() {
+    let folder = copy();
+    check(&generate(&folder.path().join("nowhere")), 3, &["cannot read", "nowhere/config.json", "No such file"]);
+
+    let weights = folder.path().join("model.safetensors");
+    let whole = fs::read(&weights).unwrap();
+    fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
+    check(&generate(folder.path()), 1, &["model.safetensors", "not a whole safetensors file", "hint: "]);
+    let inspect = command().arg("inspect").arg(folder.path()).output().unwrap();
+    check(&inspect, 1, &["not a whole safetensors file"]);
+    fs::write(&weights, &whole).unwrap();
+
+    let config = folder.path().join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("\"n_layers\": 4", "\"n_layers\": 5")).unwrap();
+    check(&generate(folder.path()), 1, &["tensor model.transformer.blocks.4.", "is missing"]);
+    fs::write(&config, text.replace("\"vocab_size\": 764", "\"vocab_size\": 700, \"mystery\": 1")).unwrap();
+    check(&generate(folder.path()), 1, &["config.json: mystery", "unknown key"]);
+    fs::write(&config, &text).unwrap();
+
+    fs::write(folder.path().join("tokenizer.json"), b"\xff\xfe").unwrap();
+    check(&generate(folder.path()), 1, &["tokenizer.json", "not UTF-8"]);
+    fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
+    check(&generate(folder.path()), 1, &["tokenizer.json"]);
+}
+
+#[test]
+fn files_that_cannot_be_written_leave_nothing() {
+    let folder = tempdir().unwrap();
+    let args = ["--ids", "1,2", "--out"];
+    let missing = folder.path().join("missing/logits.safetensors");
+    let output = llada("logits", "tiny-llada", &[&args[..], &[missing.to_str().unwrap()]].concat());
+    check(&output, 3, &["cannot write", "missing/logits.safetensors", "No such file"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn help_teaches_every_command() {
+    let help = |args: &[&str]| String::from_utf8(command().args(args).output().unwrap().stdout).unwrap();
+    insta::assert_snapshot!("help", help(&["--help"]));
+    for name in ["generate", "batch", "score", "logits", "inspect"] {
+        insta::assert_snapshot!(format!("help-{name}"), help(&[name, "--help"]));
+    }
+}

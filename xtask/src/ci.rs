@@ -1,0 +1,82 @@
+//! `cargo xtask ci`: what the continuous integration runs, cheapest first, each step a command that can be repeated.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::failure::Failure;
+use crate::process;
+use crate::style;
+use crate::workspace;
+
+/// A cargo command, and the flags it gives to rustdoc.
+struct Step {
+    cargo: &'static [&'static str],
+    rustdocflags: Option<String>,
+}
+
+impl Step {
+    const fn new(cargo: &'static [&'static str]) -> Self {
+        Self { cargo, rustdocflags: None }
+    }
+
+    /// What to type to run this step alone.
+    fn typed(&self) -> String {
+        let command = format!("cargo {}", self.cargo.join(" "));
+        match &self.rustdocflags {
+            Some(flags) => format!("RUSTDOCFLAGS=\"{flags}\" {command}"),
+            None => command,
+        }
+    }
+
+    fn succeeds(&self) -> Result<bool> {
+        let mut command = workspace::cargo(self.cargo);
+        if let Some(flags) = &self.rustdocflags {
+            command.env("RUSTDOCFLAGS", flags);
+        }
+        process::show(&mut command)
+    }
+}
+
+fn steps() -> [Step; 6] {
+    // Rustdoc runs in each crate's folder, so the header that renders the formulas needs its whole path.
+    let header = workspace::root().join("crates/llada-core/katex-header.html");
+    let docs = Step {
+        rustdocflags: Some(format!("-D warnings --html-in-header {}", header.display())),
+        ..Step::new(&["doc", "--workspace", "--no-deps"])
+    };
+    [
+        Step::new(&["fmt", "--all", "--check"]),
+        Step::new(&["xtask", "tidy"]),
+        Step::new(&["xtask", "setup"]),
+        Step::new(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        docs,
+        Step::new(&["xtask", "test"]),
+    ]
+}
+
+pub(crate) fn run() -> Result<()> {
+    let steps = steps();
+    let whole = Instant::now();
+    for (number, step) in (1..).zip(&steps) {
+        let name = format!("[{number}/{}] {}", steps.len(), step.typed());
+        println!("{}", style::strong(&name));
+        let started = Instant::now();
+        if !step.succeeds()? {
+            return Err(Failure::failed(format!("step {number} failed"), step.typed()).into());
+        }
+        println!("{} in {:.1} s", style::good("ok"), started.elapsed().as_secs_f64());
+    }
+    println!("{} every step, in {:.1} s", style::good("ok"), whole.elapsed().as_secs_f64());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_step_is_the_test_command_of_the_readme() {
+        assert_eq!(steps().last().unwrap().typed(), "cargo xtask test");
+    }
+}

@@ -1,0 +1,84 @@
+//! What can be typed: the commands, their flags, and the help that teaches them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+A first visit, from nothing to generated text:
+  cargo xtask doctor     what this machine has, and what is missing
+  cargo xtask setup      finds or installs libtorch
+  cargo xtask demo       builds `llada` and shows masks turning into tokens
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 environment, 130 interrupted";
+
+/// Chores of the LLaDA workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Find or install libtorch, and make it available as `.libtorch`
+    Setup(SetupArgs),
+    /// Check this machine: compilers, Python, libtorch, CUDA, memory, disk
+    Doctor {
+        /// Print one JSON object instead of the table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build `llada` and watch the test checkpoint generate
+    Demo,
+    /// Run every test of the workspace, doc tests included
+    Test {
+        /// Passed on to `cargo test`, after a `--`: `cargo xtask test -- -p llada-core schedule`
+        #[arg(last = true, value_name = "CARGO TEST ARGS")]
+        args: Vec<String>,
+    },
+    /// Run what the continuous integration runs: format, rules, lints, docs, tests
+    Ci,
+    /// Check the rules that ARCHITECTURE.md states and a program can check
+    Tidy,
+}
+
+/// tch is bound to one release of libtorch, so there is no version to choose: only where it comes from.
+#[derive(Args)]
+pub(crate) struct SetupArgs {
+    /// Take the CUDA build, several GB, instead of the CPU build
+    #[arg(long)]
+    pub(crate) cuda: bool,
+
+    /// `auto`, `pytorch` (the torch that Python has installed), `wheel` (downloaded with pip), or a folder
+    ///
+    /// `auto` takes the first that fits: the folder LIBTORCH names, the present `.libtorch`, an earlier download in
+    /// the cache, Python's torch, and only then a download.
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    pub(crate) from: Source,
+
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Where libtorch is to come from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Source {
+    Auto,
+    Pytorch,
+    Wheel,
+    Folder(PathBuf),
+}
+
+impl From<&str> for Source {
+    fn from(typed: &str) -> Self {
+        match typed {
+            "auto" => Self::Auto,
+            "pytorch" => Self::Pytorch,
+            "wheel" => Self::Wheel,
+            folder => Self::Folder(folder.into()),
+        }
+    }
+}

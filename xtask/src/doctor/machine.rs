@@ -1,0 +1,77 @@
+//! The machine: its processor, memory and disk.
+
+use std::fs;
+use std::thread;
+
+use super::Check;
+use crate::disk;
+use crate::workspace;
+
+/// Instructions that libtorch picks faster kernels for.
+const FEATURES: [&str; 5] = ["avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile"];
+
+/// Megabytes that compiling libtorch's bindings takes, with a linker beside it.
+const MEMORY: u64 = 4_000;
+
+/// Megabytes of build output in both profiles, with libtorch not counted.
+const DISK: u64 = 8_000;
+
+pub(super) fn cpu() -> Check {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = field(&info, "flags");
+    let present: Vec<_> =
+        FEATURES.into_iter().filter(|feature| flags.split_whitespace().any(|flag| flag == *feature)).collect();
+    let features = if present.is_empty() { "no known vector extensions".to_owned() } else { present.join(" ") };
+    Check::ok("cpu", format!("{cores} cores, {features}"))
+}
+
+pub(super) fn memory() -> Check {
+    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let megabytes = |name| {
+        let kibibytes = field(&info, name).split_whitespace().next()?.parse::<u64>().ok()?;
+        Some(kibibytes * 1024 / 1_000_000)
+    };
+    let (Some(total), Some(available)) = (megabytes("MemTotal"), megabytes("MemAvailable")) else {
+        return Check::ok("memory", "unknown");
+    };
+    let found = format!("{} free of {}", disk::shown(available), disk::shown(total));
+    if available < MEMORY {
+        let found = format!("{found}: building may need {}", disk::shown(MEMORY));
+        return Check::warn("memory", found, "CARGO_BUILD_JOBS=1 cargo xtask demo");
+    }
+    Check::ok("memory", found)
+}
+
+pub(super) fn disk() -> Check {
+    let Some(free) = disk::free(&workspace::root()) else {
+        return Check::ok("disk", "unknown");
+    };
+    let found = format!("{} free here", disk::shown(free));
+    if free < DISK {
+        let found = format!("{found}: building may need {}", disk::shown(DISK));
+        return Check::warn("disk", found, "export CARGO_TARGET_DIR=/a/larger/disk");
+    }
+    Check::ok("disk", found)
+}
+
+/// The value of the first `name : value` line.
+fn field<'a>(info: &'a str, name: &str) -> &'a str {
+    info.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.trim() == name)
+        .map_or("", |(_, value)| value.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_kernels_tables() {
+        let info = "processor\t: 0\nflags\t\t: fpu avx2\nflags\t\t: other\nMemTotal:  100 kB\n";
+        assert_eq!(field(info, "flags"), "fpu avx2");
+        assert_eq!(field(info, "MemTotal"), "100 kB");
+        assert_eq!(field(info, "absent"), "");
+    }
+}

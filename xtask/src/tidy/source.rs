@@ -1,0 +1,208 @@
+//! What the rules over text look at: files, and their code with comments and strings blanked out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cargo_metadata::Metadata;
+
+use super::Violation;
+use crate::workspace;
+
+/// A text file of the workspace.
+pub(super) struct Source {
+    /// Relative to the root.
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    /// For Rust: the text with comments, strings and characters turned into blanks, line by line the same.
+    pub(super) code: String,
+}
+
+impl Source {
+    pub(super) fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { path: path.into(), code: code_of(&text), text }
+    }
+
+    /// Whether any folder of the path, or the file, has one of these names.
+    pub(super) fn is_under(&self, names: &[&str]) -> bool {
+        self.path.components().any(|part| names.iter().any(|name| part.as_os_str() == *name))
+    }
+
+    /// The lines of code, counted from 1.
+    pub(super) fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        (1..).zip(self.code.lines())
+    }
+
+    pub(super) fn violation(&self, line: usize, rule: &'static str, message: impl Into<String>) -> Violation {
+        Violation { path: self.path.clone(), line, rule, message: message.into() }
+    }
+}
+
+/// Whether `word` stands in the line by itself, not inside a longer name.
+pub(super) fn has_word(line: &str, word: &str) -> bool {
+    line.match_indices(word)
+        .any(|(at, _)| !line[..at].ends_with(part_of_name) && !line[at + word.len()..].starts_with(part_of_name))
+}
+
+fn part_of_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Every Rust file of the workspace's packages, in order of path.
+pub(super) fn rust_files(root: &Path) -> Result<Vec<Source>> {
+    let mut files = Vec::new();
+    for folder in ["crates", "xtask", "benches"] {
+        collect(root, &root.join(folder), &mut files)?;
+    }
+    Ok(files)
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut Vec<Source>) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() && !path.ends_with("target") {
+            collect(root, &path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            files.push(Source::new(path.strip_prefix(root).unwrap_or(&path), text));
+        }
+    }
+    Ok(())
+}
+
+/// The manifests of the workspace's packages.
+pub(super) fn manifests(metadata: &Metadata) -> Vec<Source> {
+    metadata
+        .workspace_packages()
+        .iter()
+        .filter_map(|package| {
+            let path = package.manifest_path.as_std_path();
+            let text = fs::read_to_string(path).ok()?;
+            Some(Source::new(workspace::shown(path), text))
+        })
+        .collect()
+}
+
+/// Blanks out what is not code. Each rule of Rust's lexer that matters here is one arm.
+fn code_of(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            block_comment(rest)
+        } else if first == '"' {
+            string(rest)
+        } else if !code.ends_with(part_of_name) && raw_string(rest) > 0 {
+            raw_string(rest)
+        } else if first == '\'' {
+            character(rest)
+        } else {
+            0
+        };
+        if length == 0 {
+            code.push(first);
+            rest = &rest[first.len_utf8()..];
+        } else {
+            code.extend(rest[..length].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
+            rest = &rest[length..];
+        }
+    }
+    code
+}
+
+/// The length of a block comment; they nest.
+fn block_comment(text: &str) -> usize {
+    let mut depth = 0;
+    let mut at = 0;
+    while at < text.len() {
+        if text[at..].starts_with("/*") {
+            depth += 1;
+            at += 2;
+        } else if text[at..].starts_with("*/") {
+            depth -= 1;
+            at += 2;
+            if depth == 0 {
+                return at;
+            }
+        } else {
+            at += text[at..].chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    text.len()
+}
+
+/// The length of a string with escapes, quotes included.
+fn string(text: &str) -> usize {
+    let mut escaped = true;
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' if !escaped => return at + 1,
+            // The opening quote is skipped as if it were escaped.
+            _ => escaped = c == '\\' && !escaped,
+        }
+    }
+    text.len()
+}
+
+/// The length of `r"..."`, `br#"..."#` and so on; 0 for anything else.
+fn raw_string(text: &str) -> usize {
+    let Some(body) = text.strip_prefix(['b', 'c']).unwrap_or(text).strip_prefix('r') else {
+        return 0;
+    };
+    let Some(body) = body.trim_start_matches('#').strip_prefix('"') else {
+        return 0;
+    };
+    let start = text.len() - body.len();
+    let hashes = text[..start].matches('#').count();
+    let close = format!("\"{}", "#".repeat(hashes));
+    body.find(&close).map_or(text.len(), |at| start + at + close.len())
+}
+
+/// The length of a character literal; 0 for a lifetime.
+fn character(text: &str) -> usize {
+    let mut chars = text.char_indices().skip(1);
+    let closing = match chars.next() {
+        // The escaped character itself may be a quote.
+        Some((_, '\\')) => chars.skip(1).find(|(_, c)| *c == '\''),
+        Some(_) => chars.next().filter(|(_, c)| *c == '\''),
+        None => None,
+    };
+    closing.map_or(0, |(at, _)| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_is_left() {
+        for (text, expected) in [
+            ("a // unsafe\nb", "a          \nb"),
+            ("a /* x /* y */ z */ b", "a                   b"),
+            (r#"f("a\"b", c)"#, r"f(      , c)"),
+            ("f(r#\"a\"b\"#, c)", "f(        , c)"),
+            ("f(br#\"a\"b\"#, c)", "f(         , c)"),
+            ("let r = rest; r#fn", "let r = rest; r#fn"),
+            (r"f('\'', '\\', '\u{1F600}')", r"f(    ,     ,            )"),
+            ("f<'a>(x: &'a str, '\"')", "f<'a>(x: &'a str,    )"),
+            ("\"one\ntwo\" three", "    \n     three"),
+        ] {
+            assert_eq!(code_of(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_not_found_inside_another() {
+        assert!(has_word("unsafe { x }", "unsafe"));
+        assert!(has_word("(unsafe)", "unsafe"));
+        assert!(!has_word("deny(unsafe_code)", "unsafe"));
+        assert!(!has_word("not_unsafe", "unsafe"));
+    }
+}

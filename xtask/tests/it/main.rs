@@ -1,0 +1,7 @@
+//! xtask as its user meets it: a process with an environment, its output and its exit code. No network is used.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests that cannot do its part ends the test")]
+
+mod doctor;
+mod sandbox;
+mod setup;
