@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf};
 
 fn main() {
-    println!("cargo::rerun-if-changed=src/torch/shim.cpp");
+    println!("cargo::rerun-if-changed=src/torch");
     println!("cargo::rerun-if-env-changed=LIBTORCH_INCLUDE");
     let Some(lib) = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
         return;
@@ -17,6 +17,6 @@ fn main() {
         .flag("-fopenmp")
         .flag("-O3")
         .warnings(false)
-        .file("src/torch/shim.cpp")
+        .files(["src/torch/shim.cpp", "src/torch/gradient.cpp"])
         .compile("llada_shim");
 }

@@ -29,6 +29,10 @@ pub enum Domain {
     Mask,
     /// Permutations.
     Shuffle,
+    /// The weights that training begins with.
+    Weight,
+    /// Whether, and how, a batch of training is cut short.
+    Length,
 }
 
 /// A seed, and what its noise is drawn for.

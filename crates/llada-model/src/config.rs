@@ -42,6 +42,10 @@ pub struct LladaConfig {
     pub include_bias: bool,
     /// Whether the query, key and value projections have a bias \[false\].
     pub include_qkv_bias: bool,
+    /// Whether a token sees only those before it: the autoregressive baseline that LLaDA is compared with; a key of this
+    /// crate's own \[false\].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_causal: bool,
     /// Id of the mask token M \[126336\].
     pub mask_token_id: u32,
     /// Id of the end of the text, which also pads \[126081\].
@@ -127,6 +131,7 @@ impl LladaConfig {
             weight_tying: keys.optional("weight_tying", true)?,
             include_bias: keys.optional("include_bias", false)?,
             include_qkv_bias: keys.optional("include_qkv_bias", false)?,
+            is_causal: keys.optional("is_causal", false)?,
             mask_token_id: keys.required("mask_token_id")?,
             eos_token_id: keys.required("eos_token_id")?,
         };
@@ -137,6 +142,22 @@ impl LladaConfig {
         keys.finish()?;
         config.check()?;
         Ok(config)
+    }
+
+    /// The keys of a `config.json` for weights stored in `torch_dtype`, complete as upstream's readers expect them.
+    pub(crate) fn to_keys(&self, torch_dtype: &str) -> Map<String, Value> {
+        let mut keys: Map<String, Value> = fixed().map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+        let Ok(Value::Object(own)) = serde_json::to_value(self) else { return keys };
+        keys.extend(own);
+        let inert = json!({
+            "alibi_bias_max": 8.0, "architectures": ["LLaDAModelLM"], "attention_dropout": 0.0,
+            "attention_layer_norm_with_affine": true, "embedding_dropout": 0.0, "flash_attention": false,
+            "init_cutoff_factor": null, "init_device": "cpu", "init_fn": "mitchell", "init_std": 0.02, "mlp_ratio": 4,
+            "multi_query_attention": null, "pad_token_id": self.eos_token_id, "precision": "amp_bf16",
+            "residual_dropout": 0.0, "torch_dtype": torch_dtype, "use_cache": false,
+        });
+        keys.extend(inert.as_object().cloned().unwrap_or_default());
+        keys
     }
 
     /// Width of one attention head.

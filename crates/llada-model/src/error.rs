@@ -14,6 +14,14 @@ pub enum ModelError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}\nhint: is the disk full, or the folder read-only?", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// A file is not what its name promises.
     #[error("{}: {message}", path.display())]
     File {
@@ -104,6 +112,12 @@ pub enum ModelError {
         /// Index of the row.
         row: usize,
         /// What is wrong with it.
+        message: String,
+    },
+    /// A batch for training contradicts itself.
+    #[error("training batch: {message}")]
+    Batch {
+        /// How.
         message: String,
     },
     /// A chat could not be rendered.

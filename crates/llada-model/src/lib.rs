@@ -1,7 +1,7 @@
 //! The LLaDA mask predictor (arXiv 2502.09992) on libtorch: a Transformer without causal mask.
 //!
 //! [`Llada`] is the model; it implements [`llada_core::predictor::MaskPredictor`], which is all that samplers see.
-//! [`LladaConfig`] and [`Weights`] read the Hugging Face layout, [`Tokenizer`] the text side of a checkpoint.
+//! [`TrainableLlada`] is the same Transformer with gradients. [`LladaConfig`] and [`Weights`] read the Hugging Face layout, [`Tokenizer`] the text side of a checkpoint.
 //!
 //! ```text
 //! config.json ──► LladaConfig ─┐
@@ -16,12 +16,14 @@ struct Readme;
 mod chat;
 mod config;
 mod error;
+mod files;
 mod layers;
 mod load;
 mod model;
 mod names;
 mod tokenizer;
 mod torch;
+mod train;
 mod weights;
 
 pub use chat::Message;
@@ -31,4 +33,5 @@ pub use model::Llada;
 pub use names::tensors as expected_tensors;
 pub use tokenizer::Tokenizer;
 pub use torch::{Device, Dtype, LIBTORCH_VERSION, set_threads};
+pub use train::{AdamW, Parameters, TrainableLlada, TrainingBatch};
 pub use weights::Weights;

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{
     LladaConfig, ModelError, Weights,
-    layers::{attention::Attention, block::Block, linear::Linear, mlp::Mlp, norm::RmsNorm},
+    layers::{block::Source, linear::Linear, norm::RmsNorm},
     names,
     torch::tensor::{map, sizes},
     weights::Stored,
@@ -51,30 +51,27 @@ impl<'a> Loader<'a> {
         self.linear(names::ROOT, "ff_out", shape, self.config.include_bias)
     }
 
-    pub(crate) fn block(&mut self, layer: usize) -> Result<Block, ModelError> {
-        let config = self.config;
-        let (d, mlp, kv) = (config.d_model, config.mlp_hidden_size, config.n_kv_heads * config.head_dim());
-        let (bias, qkv_bias) = (config.include_bias, config.include_bias || config.include_qkv_bias);
-        let at = names::block(layer);
-        Ok(Block {
-            attn_norm: self.norm(&at, "attn_norm")?,
-            attention: Attention {
-                q_proj: self.linear(&at, "q_proj", [d, d], qkv_bias)?,
-                k_proj: self.linear(&at, "k_proj", [kv, d], qkv_bias)?,
-                v_proj: self.linear(&at, "v_proj", [kv, d], qkv_bias)?,
-                attn_out: self.linear(&at, "attn_out", [d, d], bias)?,
-                head_dim: config.head_dim() as i64,
-            },
-            ff_norm: self.norm(&at, "ff_norm")?,
-            mlp: Mlp {
-                ff_proj: self.linear(&at, "ff_proj", [mlp, d], bias)?,
-                up_proj: self.linear(&at, "up_proj", [mlp, d], bias)?,
-                ff_out: self.linear(&at, "ff_out", [d, mlp], bias)?,
-            },
-        })
+    /// A tensor in the model's dtype on its device; as mapped if that is what it is already.
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
+        let stored = self.weights.take(name, shape)?;
+        let mapped = map(&stored)?;
+        debug_assert_eq!(mapped.size(), sizes(shape));
+        if mapped.kind() == self.kind && self.device == Device::Cpu {
+            self.mapped.push(stored);
+            return Ok(mapped);
+        }
+        let converted = mapped.f_to_device(self.device)?.f_to_kind(self.kind)?;
+        stored.release();
+        Ok(converted)
+    }
+}
+
+impl Source for Loader<'_> {
+    fn config(&self) -> &LladaConfig {
+        self.config
     }
 
-    pub(crate) fn norm(&mut self, prefix: &str, name: &str) -> Result<RmsNorm, ModelError> {
+    fn norm(&mut self, prefix: &str, name: &str) -> Result<RmsNorm, ModelError> {
         let weight = self.tensor(&format!("{prefix}{name}.weight"), &[self.config.d_model])?;
         Ok(RmsNorm::new(weight, self.config.rms_norm_eps))
     }
@@ -92,19 +89,5 @@ impl<'a> Loader<'a> {
         let linear = Linear::packed(&map(&stored)?.f_to_kind(self.kind)?, bias)?;
         stored.release();
         Ok(linear)
-    }
-
-    /// A tensor in the model's dtype on its device; as mapped if that is what it is already.
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
-        let stored = self.weights.take(name, shape)?;
-        let mapped = map(&stored)?;
-        debug_assert_eq!(mapped.size(), sizes(shape));
-        if mapped.kind() == self.kind && self.device == Device::Cpu {
-            self.mapped.push(stored);
-            return Ok(mapped);
-        }
-        let converted = mapped.f_to_device(self.device)?.f_to_kind(self.kind)?;
-        stored.release();
-        Ok(converted)
     }
 }

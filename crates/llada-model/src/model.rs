@@ -8,7 +8,7 @@ use tch::Tensor;
 use crate::{
     Device, Dtype, LladaConfig, ModelError,
     layers::{
-        block::Block,
+        block::{Block, Source},
         linear::Linear,
         norm::RmsNorm,
         packing::{Packing, rounded},
@@ -70,7 +70,7 @@ impl Llada {
         let device = device.open()?;
         let mut loader = Loader::new(folder, &config, dtype.kind(), device)?;
         let embedding = loader.embedding()?;
-        let blocks = (0..config.n_layers).map(|layer| loader.block(layer)).collect::<Result<_, _>>()?;
+        let blocks = (0..config.n_layers).map(|layer| Block::new(&mut loader, layer)).collect::<Result<_, _>>()?;
         let ln_f = loader.norm(names::ROOT, "ln_f")?;
         let head = loader.head(&embedding)?;
         let _mapped = loader.finish()?;

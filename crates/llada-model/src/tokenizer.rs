@@ -20,18 +20,44 @@ const END_OF_TURN: &str = "<|eot_id|>";
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     chat: ChatTemplate,
+    mask_id: Option<u32>,
+    eos_id: Option<u32>,
     eot_id: Option<u32>,
 }
 
 impl Tokenizer {
+    /// [`open`](Self::open), and checks it against the config of the same checkpoint.
+    ///
+    /// # Errors
+    /// As there; or it disagrees with `config` about the mask, the end of the text, or the number of ids.
+    pub fn load(folder: &Path, config: &LladaConfig) -> Result<Option<Self>, ModelError> {
+        let Some(tokenizer) = Self::open(folder)? else { return Ok(None) };
+        let disagree = |message: String| {
+            let message = format!("{message}, which config.json contradicts");
+            Err(ModelError::file(&folder.join("tokenizer.json"), message))
+        };
+        if tokenizer.vocab_size() > config.vocab_size {
+            let highest = tokenizer.vocab_size() - 1;
+            return disagree(format!("its highest id is {highest}, vocab_size is {}", config.vocab_size));
+        }
+        let Self { mask_id, eos_id, .. } = tokenizer;
+        for (key, found, id) in
+            [("mask_token_id", mask_id, config.mask_token_id), ("eos_token_id", eos_id, config.eos_token_id)]
+        {
+            if let Some(found) = found.filter(|&found| found != id) {
+                return disagree(format!("{} has id {found}, {key} is {id}", tokenizer.piece(found)));
+            }
+        }
+        Ok(Some(tokenizer))
+    }
+
     /// Reads `tokenizer.json` in `folder`, and `tokenizer_config.json` and `chat_template.jinja` where they exist.
     ///
     /// A folder without `tokenizer.json` gives `None`: such a model runs on ids.
     ///
     /// # Errors
-    /// A file cannot be read or parsed, or disagrees with `config` about the mask, the end of the text, or the number
-    /// of ids.
-    pub fn load(folder: &Path, config: &LladaConfig) -> Result<Option<Self>, ModelError> {
+    /// A file cannot be read or parsed.
+    pub fn open(folder: &Path) -> Result<Option<Self>, ModelError> {
         let path = folder.join("tokenizer.json");
         let Some(text) = read(&path)? else { return Ok(None) };
         let inner: tokenizers::Tokenizer = text.parse().map_err(|e| ModelError::file(&path, e))?;
@@ -41,31 +67,14 @@ impl Tokenizer {
             None => Map::new(),
         };
         let special = special_tokens(&settings);
-        let highest = inner.get_vocab(true).into_values().max().unwrap_or(0);
-        let disagree =
-            |message: String| Err(ModelError::file(&path, format!("{message}, which config.json contradicts")));
-        if highest as usize >= config.vocab_size {
-            return disagree(format!("its highest id is {highest}, vocab_size is {}", config.vocab_size));
-        }
-        let mask = special.get("mask_token").map_or(MASK, String::as_str);
-        let eos = special.get("eos_token").map(String::as_str);
-        for (key, token, id) in
-            [("mask_token_id", Some(mask), config.mask_token_id), ("eos_token_id", eos, config.eos_token_id)]
-        {
-            match token.and_then(|token| Some((token, inner.token_to_id(token)?))) {
-                Some((token, found)) if found != id => {
-                    return disagree(format!("{token} has id {found}, {key} is {id}"));
-                }
-                _ => {}
-            }
-        }
-        let template_path = folder.join("chat_template.jinja");
-        let template = match read(&template_path)? {
+        let template = match read(&folder.join("chat_template.jinja"))? {
             Some(text) => Some(text),
             None => chat_template(&settings),
         };
+        let mask_id = inner.token_to_id(special.get("mask_token").map_or(MASK, String::as_str));
+        let eos_id = special.get("eos_token").and_then(|token| inner.token_to_id(token));
         let eot_id = inner.token_to_id(END_OF_TURN);
-        Ok(Some(Self { chat: ChatTemplate::new(template, Context::from(special))?, inner, eot_id }))
+        Ok(Some(Self { chat: ChatTemplate::new(template, Context::from(special))?, inner, mask_id, eos_id, eot_id }))
     }
 
     /// The ids of `text`; special tokens in it are recognised.
@@ -116,6 +125,21 @@ impl Tokenizer {
     pub fn encode_chat(&self, messages: &[Message]) -> Result<Vec<u32>, ModelError> {
         let text = self.render_chat(messages)?;
         Ok(self.inner.encode(text, false).map_err(ModelError::Tokenizer)?.get_ids().to_vec())
+    }
+
+    /// One more than the highest id.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
+    }
+
+    /// The id of the mask.
+    pub fn mask_id(&self) -> Option<u32> {
+        self.mask_id
+    }
+
+    /// The id of the end of the text.
+    pub fn eos_id(&self) -> Option<u32> {
+        self.eos_id
     }
 
     /// The id that ends a turn of a conversation.

@@ -1,4 +1,5 @@
-//! Bidirectional multi-head attention with grouped keys and values; no mask of any kind.
+//! Multi-head attention with grouped keys and values: bidirectional, without a mask of any kind. The autoregressive
+//! baseline alone is causal.
 
 use tch::Tensor;
 
@@ -13,6 +14,7 @@ pub(crate) struct Attention {
     pub(crate) v_proj: Linear,
     pub(crate) attn_out: Linear,
     pub(crate) head_dim: i64,
+    pub(crate) is_causal: bool,
 }
 
 /// Normed activations and where their rows lie.
@@ -37,26 +39,44 @@ impl Attention {
         let q = rope.rotate(self.q_proj.forward(queries.hidden, Epilogue::None)?, &queries.packing.positions)?;
         let k = rope.rotate(self.k_proj.forward(keys.hidden, Epilogue::None)?, &keys.packing.positions)?;
         let v = self.v_proj.forward(keys.hidden, Epilogue::None)?;
-        let mut mixed = Vec::with_capacity(queries.packing.spans.len());
-        for (&queries, &keys) in queries.packing.spans.iter().zip(&keys.packing.spans) {
-            let (q, k, v) = (self.heads(&q, queries)?, self.heads(&k, keys)?, self.heads(&v, keys)?);
-            let grouped = q.size()[1] != k.size()[1];
-            let row = Tensor::f_scaled_dot_product_attention(&q, &k, &v, None::<&Tensor>, 0.0, false, None, grouped)?;
-            mixed.push(row.f_transpose(1, 2)?.f_reshape([queries.1, -1])?);
-        }
-        let mixed = match mixed.as_slice() {
-            [row] => row.shallow_clone(),
-            rows => Tensor::f_cat(rows, 0)?,
+        let positions = [queries.packing, keys.packing].map(|packing| &packing.positions);
+        let mixed = if queries.packing.is_even() && keys.packing.is_even() {
+            self.attend([&q, &k, &v], positions, keys.packing.spans.len() as i64)?
+        } else {
+            let row = |(&(q_start, q_length), &(start, length)): (&(i64, i64), &(i64, i64))| {
+                let positions =
+                    [positions[0].f_narrow(0, q_start, q_length)?, positions[1].f_narrow(0, start, length)?];
+                let q = q.f_narrow(0, q_start, q_length)?;
+                let (k, v) = (k.f_narrow(0, start, length)?, v.f_narrow(0, start, length)?);
+                self.attend([&q, &k, &v], [&positions[0], &positions[1]], 1)
+            };
+            let rows: Result<Vec<_>, _> = queries.packing.spans.iter().zip(&keys.packing.spans).map(row).collect();
+            Tensor::f_cat(&rows?, 0)?
         };
         self.attn_out.forward(&mixed, Epilogue::Add(residual))
     }
 
-    /// One row's stretch of a projection, by head.
+    /// Attention within `rows` rows that are equally long.
     ///
     /// # Shapes
-    /// x (tokens, heads x head_dim) -> (1, heads, length, head_dim), a view.
-    fn heads(&self, x: &Tensor, (start, length): (i64, i64)) -> Result<Tensor, ModelError> {
-        let row = x.f_narrow(0, start, length)?;
-        Ok(row.f_view([1, length, -1, self.head_dim])?.f_transpose(1, 2)?)
+    /// q (rows x queries, d), k and v (rows x keys, kv), the positions of both -> (rows x queries, d).
+    fn attend(&self, [q, k, v]: [&Tensor; 3], positions: [&Tensor; 2], rows: i64) -> Result<Tensor, ModelError> {
+        let heads = |x: &Tensor| {
+            let (tokens, width) = x.size2()?;
+            x.f_view([rows, tokens / rows, width / self.head_dim, self.head_dim])?.f_transpose(1, 2)
+        };
+        let grouped = q.size2()?.1 != k.size2()?.1;
+        // libtorch's own causal mask is for queries that are all of the row's tokens.
+        let whole = q.size2()?.0 == k.size2()?.0;
+        let mask = if self.is_causal && !whole {
+            let [asking, asked] = positions;
+            Some(asking.f_view([rows, 1, -1, 1])?.f_ge_tensor(&asked.f_view([rows, 1, 1, -1])?)?)
+        } else {
+            None
+        };
+        let causal = self.is_causal && whole;
+        let (q, k, v) = (heads(q)?, heads(k)?, heads(v)?);
+        let mixed = Tensor::f_scaled_dot_product_attention(&q, &k, &v, mask.as_ref(), 0.0, causal, None, grouped)?;
+        Ok(mixed.f_transpose(1, 2)?.f_reshape([-1, q.size()[1] * self.head_dim])?)
     }
 }

@@ -34,6 +34,11 @@ impl Linear {
         Ok(Self { weight: Weight::Packed(pack(weight, PACKED_FOR_ROWS)?), bias })
     }
 
+    /// Whether the layer's weights are being trained: what follows it must then leave its output alone.
+    pub(crate) fn learns(&self) -> bool {
+        matches!(&self.weight, Weight::Plain(weight) if weight.requires_grad())
+    }
+
     /// Whether this processor runs packed layers of this kind.
     pub(crate) fn can_pack(device: Device, kind: Kind) -> bool {
         let probe = || {

@@ -3,7 +3,10 @@
 use tch::Tensor;
 
 use super::linear::Linear;
-use crate::{ModelError, torch::shim::Epilogue};
+use crate::{
+    ModelError,
+    torch::{gradient, shim::Epilogue},
+};
 
 /// Projections of one block's MLP.
 #[derive(Debug)]
@@ -19,8 +22,13 @@ impl Mlp {
     /// # Shapes
     /// hidden (tokens, d), residual (tokens, d) -> (tokens, d).
     pub(crate) fn forward(&self, hidden: &Tensor, residual: &Tensor) -> Result<Tensor, ModelError> {
-        let gate = self.ff_proj.forward(hidden, Epilogue::Silu)?;
-        let gated = self.up_proj.forward(hidden, Epilogue::Mul(&gate))?;
+        let gated = if self.ff_proj.learns() {
+            let gate = self.ff_proj.forward(hidden, Epilogue::None)?;
+            gradient::silu_mul(&gate, &self.up_proj.forward(hidden, Epilogue::None)?)?
+        } else {
+            let gate = self.ff_proj.forward(hidden, Epilogue::Silu)?;
+            self.up_proj.forward(hidden, Epilogue::Mul(&gate))?
+        };
         self.ff_out.forward(&gated, Epilogue::Add(residual))
     }
 }

@@ -2,7 +2,10 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{ModelError, torch::shim};
+use crate::{
+    ModelError,
+    torch::{gradient, shim},
+};
 
 /// x / sqrt(mean(x²) + eps) ⊙ weight.
 #[derive(Debug)]
@@ -19,6 +22,9 @@ impl RmsNorm {
     /// # Shapes
     /// x (rows, width) -> (rows, width).
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, ModelError> {
+        if x.device() == Device::Cpu && self.weight.requires_grad() {
+            return gradient::rms_norm(x, &self.weight, self.eps);
+        }
         if x.device() == Device::Cpu {
             return shim::rms_norm(x, &self.weight, self.eps);
         }

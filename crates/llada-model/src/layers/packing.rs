@@ -40,6 +40,11 @@ impl Packing {
         Ok(Self { positions: Tensor::f_from_slice(&positions)?.f_to_device(device)?, spans: spans(lengths) })
     }
 
+    /// Whether all rows are equally long.
+    pub(crate) fn is_even(&self) -> bool {
+        self.spans.windows(2).all(|pair| pair[0].1 == pair[1].1)
+    }
+
     /// The tokens at the `wanted` positions of each row, at least one a row; rounded up.
     pub(crate) fn select<'a>(
         &self,

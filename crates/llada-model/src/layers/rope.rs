@@ -2,7 +2,10 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{LladaConfig, ModelError, torch::shim};
+use crate::{
+    LladaConfig, ModelError,
+    torch::{gradient, shim},
+};
 
 /// Angles position x theta^(-2i / head_dim) for every position that the config allows.
 #[derive(Debug)]
@@ -30,6 +33,9 @@ impl Rope {
     /// x (tokens, heads x head_dim), positions (tokens) i64 -> (tokens, heads x head_dim).
     pub(crate) fn rotate(&self, mut x: Tensor, positions: &Tensor) -> Result<Tensor, ModelError> {
         if x.device() == Device::Cpu && (self.full_precision || x.kind() == Kind::Float) {
+            if x.requires_grad() {
+                return gradient::rotate(x, &self.cos, &self.sin, positions);
+            }
             shim::rotate(&mut x, &self.cos, &self.sin, positions)?;
             return Ok(x);
         }

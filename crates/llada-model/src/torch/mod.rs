@@ -4,6 +4,7 @@
 
 pub(crate) mod device;
 pub(crate) mod dtype;
+pub(crate) mod gradient;
 pub(crate) mod shim;
 pub(crate) mod tensor;
 

@@ -1,60 +1,23 @@
 // What tch does not bind: oneDNN's prepacked linear layers, reached through the dispatcher, and two kernels that fuse
 // what would be a dozen passes over memory. Every function returns null, or an error text that the caller frees.
 
+#include "shim.h"
+
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty_like.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
-#include <exception>
-
-// One binary serves every x86-64: the loader picks the widest clone that the processor runs.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define WIDEST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDEST
-#endif
 
 namespace {
 
 using OptionalTensor = std::optional<at::Tensor>;
 
-template <class F>
-char *guarded(F f) {
-  try {
-    f();
-    return nullptr;
-  } catch (const std::exception &e) {
-    return strdup(e.what());
-  } catch (...) {
-    return strdup("unknown C++ exception");
-  }
-}
-
 template <class Signature>
 auto find_op(const char *name, const char *overload) {
   return c10::Dispatcher::singleton().findSchemaOrThrow(name, overload).typed<Signature>();
 }
-
-float widen(uint16_t b) {
-  uint32_t bits = uint32_t(b) << 16;
-  float f;
-  memcpy(&f, &bits, 4);
-  return f;
-}
-float widen(float f) { return f; }
-
-// Rounds to nearest even; NaN stays NaN.
-void narrow(float f, uint16_t &out) {
-  uint32_t bits;
-  memcpy(&bits, &f, 4);
-  uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  out = uint16_t(f != f ? 0x7fc0 : rounded);
-}
-void narrow(float f, float &out) { out = f; }
 
 // Scaled, rounded to the activations' type, then weighted in that type, as the reference does.
 template <class T>
@@ -102,9 +65,6 @@ WIDEST void rotate_rows_bf16(uint16_t *x, const float *cos, const float *sin, co
   for (int64_t r = 0; r < rows; r++)
     rotate_row(x + r * heads * 2 * half, cos + positions[r] * half, sin + positions[r] * half, heads, half);
 }
-
-// Rows that one thread should have before a second one is worth waking.
-int64_t grain(int64_t width) { return std::max<int64_t>(1, 32768 / width); }
 
 }  // namespace
 

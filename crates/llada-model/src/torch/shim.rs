@@ -111,13 +111,13 @@ pub(crate) fn rotate(x: &mut Tensor, cos: &Tensor, sin: &Tensor, positions: &Ten
     unsafe { failed(error) }
 }
 
-fn check(holds: bool, message: &str) -> Result<(), ModelError> {
+pub(super) fn check(holds: bool, message: &str) -> Result<(), ModelError> {
     if holds { Ok(()) } else { Err(tch::TchError::Shape(message.to_owned()).into()) }
 }
 
 /// # Safety
 /// `error` is null or owned text from the shim; if null, `out` is an owned tensor.
-unsafe fn taken(error: *mut c_char, out: *mut C_tensor) -> Result<Tensor, ModelError> {
+pub(super) unsafe fn taken(error: *mut c_char, out: *mut C_tensor) -> Result<Tensor, ModelError> {
     // SAFETY: passed on.
     unsafe { failed(error)? };
     // SAFETY: without an error the shim has stored an owned tensor.
@@ -126,7 +126,7 @@ unsafe fn taken(error: *mut c_char, out: *mut C_tensor) -> Result<Tensor, ModelE
 
 /// # Safety
 /// `error` is null or owned text from the shim.
-unsafe fn failed(error: *mut c_char) -> Result<(), ModelError> {
+pub(super) unsafe fn failed(error: *mut c_char) -> Result<(), ModelError> {
     if error.is_null() {
         return Ok(());
     }

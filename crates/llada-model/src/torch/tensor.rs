@@ -34,6 +34,16 @@ pub(crate) fn append(tensor: &Tensor, out: &mut Vec<f32>) -> Result<(), ModelErr
     Ok(())
 }
 
+/// The bytes of a contiguous tensor in host memory.
+pub(crate) fn bytes(tensor: &Tensor) -> Result<&[u8], ModelError> {
+    if tensor.device() != tch::Device::Cpu || !tensor.is_contiguous() {
+        return Err(tch::TchError::Shape("bytes: the tensor is strided or on a device".to_owned()).into());
+    }
+    let count = tensor.numel() * tensor.kind().elt_size_in_bytes();
+    // SAFETY: a contiguous tensor in host memory is that many bytes at its data pointer while it lives.
+    Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<u8>(), count) })
+}
+
 /// Shape in libtorch's integers.
 pub(crate) fn sizes(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|&n| n as i64).collect()

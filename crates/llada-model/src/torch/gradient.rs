@@ -1,0 +1,170 @@
+//! Safe wrappers around `gradient.cpp`: layers that have a gradient, and what a training step does besides.
+//!
+//! On the CPU they are fused kernels; elsewhere the same formulas as libtorch's own operations.
+
+use std::{ffi::c_char, ptr::null_mut};
+
+use tch::{Device, Kind, Tensor};
+use torch_sys::C_tensor;
+
+use super::shim::{check, failed, taken};
+use crate::{AdamW, ModelError};
+
+unsafe extern "C" {
+    fn llada_learn_rms_norm(
+        x: *const C_tensor,
+        weight: *const C_tensor,
+        eps: f64,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    fn llada_learn_rotate(
+        x: *const C_tensor,
+        cos: *const C_tensor,
+        sin: *const C_tensor,
+        positions: *const C_tensor,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    fn llada_learn_silu_mul(gate: *const C_tensor, up: *const C_tensor, out: *mut *mut C_tensor) -> *mut c_char;
+    fn llada_cross_entropy(
+        logits: *mut C_tensor,
+        targets: *const C_tensor,
+        weights: *const C_tensor,
+        learn: bool,
+        loss: *mut C_tensor,
+    ) -> *mut c_char;
+    fn llada_backward(y: *const C_tensor, gradient: *const C_tensor) -> *mut c_char;
+    fn llada_set_grad(parameter: *mut C_tensor, gradient: *const C_tensor) -> *mut c_char;
+    fn llada_adamw(
+        weights: *mut C_tensor,
+        gradient: *mut C_tensor,
+        exp_avg: *mut C_tensor,
+        exp_avg_sq: *mut C_tensor,
+        step: *const C_tensor,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        eps: f64,
+        grad_scale: *const C_tensor,
+    ) -> *mut c_char;
+}
+
+/// [`rms_norm`](super::shim::rms_norm) on the CPU, with a gradient.
+///
+/// # Shapes
+/// x (rows, width) f32 or bf16, weight (width) of the same kind -> (rows, width).
+pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor, ModelError> {
+    let (x, weight) = (x.f_contiguous()?, weight.f_contiguous()?);
+    check(x.size2()?.1 == weight.size1()? && x.kind() == weight.kind(), "rms_norm: input and weight differ")?;
+    let mut out = null_mut();
+    // SAFETY: live contiguous tensors of matching width and kind, as the kernels expect.
+    unsafe { taken(llada_learn_rms_norm(x.as_ptr(), weight.as_ptr(), eps, &mut out), out) }
+}
+
+/// [`rotate`](super::shim::rotate) on the CPU, with a gradient; `x`, a projection, is overwritten.
+///
+/// # Shapes
+/// As there; -> (rows, heads x 2 x half).
+pub(crate) fn rotate(x: Tensor, cos: &Tensor, sin: &Tensor, positions: &Tensor) -> Result<Tensor, ModelError> {
+    let ((rows, width), (_, half)) = (x.size2()?, cos.size2()?);
+    let fits = width % (2 * half) == 0 && positions.size1()? == rows && sin.size() == cos.size();
+    let kinds = cos.kind() == Kind::Float && sin.kind() == Kind::Float && positions.kind() == Kind::Int64;
+    check(fits && kinds && x.is_contiguous(), "rotate: shapes, kinds or layout do not fit")?;
+    let mut out = null_mut();
+    // SAFETY: live contiguous tensors whose sizes and kinds were checked above.
+    unsafe { taken(llada_learn_rotate(x.as_ptr(), cos.as_ptr(), sin.as_ptr(), positions.as_ptr(), &mut out), out) }
+}
+
+/// silu(gate) ⊙ up, with a gradient.
+///
+/// # Shapes
+/// gate, up, and the result are of one shape and kind.
+pub(crate) fn silu_mul(gate: &Tensor, up: &Tensor) -> Result<Tensor, ModelError> {
+    if gate.device() != Device::Cpu {
+        return Ok(gate.f_silu()?.f_mul(up)?);
+    }
+    let (gate, up) = (gate.f_contiguous()?, up.f_contiguous()?);
+    check(gate.size() == up.size() && gate.kind() == up.kind(), "silu_mul: gate and up differ")?;
+    let mut out = null_mut();
+    // SAFETY: live contiguous tensors of one shape and kind.
+    unsafe { taken(llada_learn_silu_mul(gate.as_ptr(), up.as_ptr(), &mut out), out) }
+}
+
+/// -log softmax(logits)\[target\] of each row in f32; if `learn`, the logits become the gradient of its `weights`-sum.
+///
+/// # Shapes
+/// logits (rows, n), targets (rows) i64, each below n, weights (rows) f32 -> (rows) f32.
+pub(crate) fn cross_entropy(
+    logits: &mut Tensor,
+    targets: &Tensor,
+    weights: &Tensor,
+    learn: bool,
+) -> Result<Tensor, ModelError> {
+    let rows = logits.size2()?.0;
+    check(targets.size1()? == rows && weights.size1()? == rows, "cross_entropy: rows, targets and weights differ")?;
+    if logits.device() != Device::Cpu {
+        let log_p = logits.f_log_softmax(-1, Kind::Float)?;
+        let picked = targets.f_unsqueeze(1)?;
+        let loss = log_p.f_gather(1, &picked, false)?.f_neg()?.f_squeeze()?;
+        if learn {
+            let one = Tensor::f_full_like(&picked.f_to_kind(Kind::Float)?, -1.0)?;
+            let slope = log_p.f_exp()?.f_scatter_add(1, &picked, &one)?.f_mul(&weights.f_unsqueeze(1)?)?;
+            logits.f_copy_(&slope)?;
+        }
+        return Ok(loss.f_view([rows])?);
+    }
+    let kinds = targets.kind() == Kind::Int64 && weights.kind() == Kind::Float;
+    check(kinds && logits.is_contiguous(), "cross_entropy: kinds or layout do not fit")?;
+    let mut loss = Tensor::f_empty([rows], (Kind::Float, Device::Cpu))?;
+    let (targets, weights) = (targets.f_contiguous()?, weights.f_contiguous()?);
+    // SAFETY: contiguous tensors whose sizes and kinds were checked above.
+    unsafe {
+        let loss = loss.as_mut_ptr();
+        failed(llada_cross_entropy(logits.as_mut_ptr(), targets.as_ptr(), weights.as_ptr(), learn, loss))?;
+    }
+    Ok(loss)
+}
+
+/// Runs the graph of `y` backward from `gradient`, which has its shape.
+pub(crate) fn backward(y: &Tensor, gradient: &Tensor) -> Result<(), ModelError> {
+    // SAFETY: live tensors go in.
+    unsafe { failed(llada_backward(y.as_ptr(), gradient.as_ptr())) }
+}
+
+/// Makes backward add the gradient of `parameter` to `gradient`, in place.
+pub(crate) fn set_grad(parameter: &mut Tensor, gradient: &Tensor) -> Result<(), ModelError> {
+    // SAFETY: live tensors go in.
+    unsafe { failed(llada_set_grad(parameter.as_mut_ptr(), gradient.as_ptr())) }
+}
+
+/// AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) in one pass over its four tensors, all of one shape, in f32.
+///
+/// # Shapes
+/// step and grad_scale (), f32: the number of this step, from 1; what the gradient is divided by first.
+pub(crate) fn adamw(
+    [weights, gradient, exp_avg, exp_avg_sq]: [&mut Tensor; 4],
+    step: &Tensor,
+    settings: AdamW,
+    grad_scale: &Tensor,
+) -> Result<(), ModelError> {
+    let AdamW { lr, betas: [beta1, beta2], eps, weight_decay } = settings;
+    let [weights, gradient, exp_avg, exp_avg_sq] =
+        [weights, gradient, exp_avg, exp_avg_sq].map(|tensor| tensor.as_mut_ptr());
+    let (step, grad_scale) = (step.as_ptr(), grad_scale.as_ptr());
+    // SAFETY: live tensors go in; libtorch checks their shapes and kinds.
+    unsafe {
+        failed(llada_adamw(
+            weights,
+            gradient,
+            exp_avg,
+            exp_avg_sq,
+            step,
+            lr,
+            beta1,
+            beta2,
+            weight_decay,
+            eps,
+            grad_scale,
+        ))
+    }
+}

@@ -1,0 +1,195 @@
+//! One f32 number for every parameter of a model: its weights, their gradient, or what an optimizer remembers of them.
+//!
+//! All of them lie in one tensor, matrices first: what treats every parameter alike is one operation, and what treats
+//! matrices apart (weight decay) is two.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use safetensors::{Dtype as StoredDtype, tensor::TensorView};
+use tch::{Kind, Tensor, no_grad};
+
+use crate::{
+    Dtype, LladaConfig, ModelError, Weights,
+    files::replace,
+    names,
+    torch::{
+        gradient,
+        tensor::{bytes, map, sizes},
+    },
+};
+
+/// One f32 number for every parameter of a model, by [`expected_tensors`](crate::expected_tensors)' names and shapes.
+#[derive(Debug)]
+pub struct Parameters {
+    pub(super) layout: Arc<Layout>,
+    /// (parameters) f32.
+    pub(super) flat: Tensor,
+}
+
+/// Where the parameters of a tensor lie.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) spans: BTreeMap<String, Span>,
+    /// How many parameters matrices have, together.
+    matrices: i64,
+    total: i64,
+}
+
+/// The stretch of one tensor.
+#[derive(Debug)]
+pub(super) struct Span {
+    pub(super) start: i64,
+    pub(super) shape: Vec<usize>,
+}
+
+/// The settings of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamW {
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Decay of the two moving averages.
+    pub betas: [f64; 2],
+    /// Added to the root of the second.
+    pub eps: f64,
+    /// Decoupled weight decay; on matrices alone.
+    pub weight_decay: f64,
+}
+
+impl Layout {
+    pub(super) fn new(config: &LladaConfig) -> Self {
+        let (matrices, vectors): (Vec<_>, Vec<_>) =
+            names::tensors(config).into_iter().partition(|(_, shape)| shape.len() > 1);
+        let mut layout = Self { spans: BTreeMap::new(), matrices: 0, total: 0 };
+        for (name, shape) in matrices.into_iter().chain(vectors) {
+            let count = shape.iter().product::<usize>() as i64;
+            layout.matrices += if shape.len() > 1 { count } else { 0 };
+            layout.spans.insert(name, Span { start: layout.total, shape });
+            layout.total += count;
+        }
+        layout
+    }
+}
+
+impl Parameters {
+    pub(super) fn new(layout: Arc<Layout>, device: tch::Device) -> Result<Self, ModelError> {
+        let flat = Tensor::f_zeros([layout.total], (Kind::Float, device))?;
+        Ok(Self { layout, flat })
+    }
+
+    /// Zero for each parameter.
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub fn zeros_like(&self) -> Result<Self, ModelError> {
+        Self::new(self.layout.clone(), self.flat.device())
+    }
+
+    /// The stretch of one tensor, a view in its shape.
+    pub(super) fn view(&self, span: &Span) -> Result<Tensor, ModelError> {
+        let shape = sizes(&span.shape);
+        Ok(self.flat.f_narrow(0, span.start, shape.iter().product())?.f_view(shape.as_slice())?)
+    }
+
+    /// Sets all to zero.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn clear(&mut self) -> Result<(), ModelError> {
+        _ = self.flat.f_zero_()?;
+        Ok(())
+    }
+
+    /// The Euclidean norm over all of them.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn norm(&self) -> Result<f64, ModelError> {
+        Ok(self.norm_on_device()?.f_double_value(&[])?)
+    }
+
+    /// () f64: tensor by tensor, so that neither a copy is made nor the small ones are lost.
+    fn norm_on_device(&self) -> Result<Tensor, ModelError> {
+        let norm = |span| Ok(self.view(span)?.f_norm()?);
+        let norms: Vec<Tensor> = self.layout.spans.values().map(norm).collect::<Result<_, ModelError>>()?;
+        Ok(Tensor::f_stack(&norms, 0)?.f_to_kind(Kind::Double)?.f_norm()?)
+    }
+
+    /// Takes over the values of `other`.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn copy_from(&mut self, other: &Self) -> Result<(), ModelError> {
+        no_grad(|| Ok(self.flat.f_copy_(&other.flat)?))
+    }
+
+    /// Moves each by `weight` of the way to `other`'s.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn lerp(&mut self, other: &Self, weight: f64) -> Result<(), ModelError> {
+        _ = no_grad(|| self.flat.f_lerp_(&other.flat, weight))?;
+        Ok(())
+    }
+
+    /// One step of AdamW on these weights, with the gradient scaled to at most `max_norm` in [`norm`](Self::norm).
+    ///
+    /// `step` counts from 1; `exp_avg` and `exp_avg_sq` are the optimizer's memory, zero before the first.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn adamw(
+        &mut self,
+        gradient: &mut Self,
+        [exp_avg, exp_avg_sq]: [&mut Self; 2],
+        step: u64,
+        settings: AdamW,
+        max_norm: f64,
+    ) -> Result<(), ModelError> {
+        // The scale stays on the device: nothing waits for it.
+        let scale = gradient.norm_on_device()?;
+        let scale = scale.f_div_scalar(max_norm)?.f_clamp_min(1.0)?.f_to_kind(Kind::Float)?;
+        let step = Tensor::f_full([], step as f64, (Kind::Float, self.flat.device()))?;
+        let (matrices, total) = (self.layout.matrices, self.layout.total);
+        for (start, end, weight_decay) in [(0, matrices, settings.weight_decay), (matrices, total, 0.0)] {
+            let stretch = |all: &Self| all.flat.f_narrow(0, start, end - start);
+            let mut tensors = [stretch(self)?, stretch(gradient)?, stretch(exp_avg)?, stretch(exp_avg_sq)?];
+            no_grad(|| gradient::adamw(tensors.each_mut(), &step, AdamW { weight_decay, ..settings }, &scale))?;
+        }
+        Ok(())
+    }
+
+    /// Reads `folder`'s safetensors, all of them and no others, stored as f32 or bf16.
+    ///
+    /// # Errors
+    /// A file is damaged; a tensor is missing, unexpected, misshaped or of a foreign dtype.
+    pub fn read(&mut self, folder: &Path) -> Result<(), ModelError> {
+        let mut weights = Weights::open(folder)?;
+        for (name, span) in &self.layout.spans {
+            let stored = weights.take(name, &span.shape)?;
+            no_grad(|| -> Result<(), ModelError> { Ok(self.view(span)?.f_copy_(&map(&stored)?)?) })?;
+            stored.release();
+        }
+        weights.finish()
+    }
+
+    /// Writes them as `folder`'s `model.safetensors`, whole or not at all.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, folder: &Path, dtype: Dtype) -> Result<(), ModelError> {
+        let flat = no_grad(|| self.flat.f_to_kind(dtype.kind())?.f_to_device(tch::Device::Cpu))?;
+        let (bytes, width) = (bytes(&flat)?, dtype.bytes());
+        let stored = if dtype == Dtype::F32 { StoredDtype::F32 } else { StoredDtype::BF16 };
+        let path = folder.join("model.safetensors");
+        let view = |(name, span): (&String, &Span)| {
+            let (start, count) = (span.start as usize * width, span.shape.iter().product::<usize>() * width);
+            let view = TensorView::new(stored, span.shape.clone(), &bytes[start..start + count]);
+            Ok((name.clone(), view.map_err(|e| ModelError::file(&path, e))?))
+        };
+        let views: Vec<_> = self.layout.spans.iter().map(view).collect::<Result<_, ModelError>>()?;
+        let format = [("format".to_owned(), "pt".to_owned())].into();
+        replace(&path, |temporary| {
+            safetensors::serialize_to_file(views, Some(format), temporary).map_err(std::io::Error::other)
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! Times training steps as `benches/peers/pytorch_peer.py --train` does, and prints one JSON object.
+//!
+//! ```text
+//! cargo run --release -p llada-train --example step_speed -- MODEL BATCH LENGTH bf16|f32 THREADS STEPS
+//! ```
+#![allow(clippy::print_stdout, reason = "an example's output")]
+
+use std::{env, error::Error, fs, time::Instant};
+
+use llada_core::rng::Noise;
+use llada_model::{Device, TrainableLlada, set_threads};
+use llada_train::{
+    objective::{Objective, Rows},
+    optimizer::{Optimizer, OptimizerConfig},
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [folder, batch, length, dtype, threads, steps] = arguments.as_slice() else {
+        return Err("hint: step_speed MODEL BATCH LENGTH bf16|f32 THREADS STEPS".into());
+    };
+    let (count, row_length, steps): (usize, usize, u32) = (batch.parse()?, length.parse()?, steps.parse()?);
+    set_threads(threads.parse()?);
+    let mut model = TrainableLlada::load(folder.as_ref(), Device::Cpu, dtype.parse()?)?;
+    let mut optimizer = Optimizer::new(&model, OptimizerConfig::default())?;
+    let (noise, mask_id) = (Noise::new(0), model.config().mask_token_id);
+    let mut stream = noise.stream(0, 0, 0);
+    let ids = (0..count * row_length).map(|_| stream.below(u64::from(mask_id)) as u32).collect();
+    let rows = Rows { ids, row_length, prompt_lengths: None };
+    let (mut seconds, mut losses) = (Vec::new(), Vec::new());
+    for step in 0..=steps {
+        let start = Instant::now();
+        let question = Objective::Diffusion.ask(&rows, mask_id, false, noise, step)?;
+        losses.push(question.loss(&model.accumulate(&question.batch())?)?);
+        optimizer.step(&mut model, u64::from(step) + 1, 1e-4)?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    // The first step warms up.
+    let mut timed = seconds.split_off(1);
+    timed.sort_by(f64::total_cmp);
+    let median = timed[timed.len() / 2];
+    let status = fs::read_to_string("/proc/self/status")?;
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    println!(
+        "{}",
+        serde_json::json!({
+            "batch": count, "length": row_length, "seconds": median,
+            "tokens_per_s": (count * row_length) as f64 / median,
+            "first_loss": losses.first(), "last_loss": losses.last(), "peak_rss_mb": peak.map(|kb| kb / 1024.0),
+        })
+    );
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! The run file: TOML, every key of which is here; a key that is not is an error.
+//!
+//! Defaults, file and flags are merged before they are read, so that a flag is a key like any other.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use llada_model::{Device, Dtype, LladaConfig};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::{TrainError, data::Kind, lr::ScheduleConfig, objective::Objective, optimizer::OptimizerConfig};
+
+/// Everything that a run depends on. Values in brackets are defaults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The run's folder: checkpoints, metrics, and at the end the model.
+    pub out: PathBuf,
+    /// The dataset to train on, made by `llada data prepare`.
+    pub data: PathBuf,
+    /// The dataset to validate on \[none\].
+    pub validation: Option<PathBuf>,
+    /// The checkpoint to start from \[none: new weights of the shape in `model`\].
+    pub init: Option<PathBuf>,
+    /// The folder of the tokenizer, for new weights \[that of `init`\].
+    pub tokenizer: Option<PathBuf>,
+    /// The shape of new weights.
+    pub model: Option<ModelShape>,
+    /// `diffusion`, LLaDA's, or `ar`, the autoregressive baseline \[diffusion\].
+    #[serde(default)]
+    pub objective: Objective,
+    /// Steps of the optimizer.
+    pub steps: u64,
+    /// Rows of a step \[32\].
+    pub batch_size: usize,
+    /// Rows that are computed together; a step adds up the gradients \[batch_size\].
+    pub micro_batch_size: Option<usize>,
+    /// Tokens of a row in pre-training \[the model's max_sequence_length\].
+    pub row_length: Option<usize>,
+    /// What all randomness is a function of \[0\].
+    pub seed: u64,
+    /// `bf16` or `f32`: what is computed in; weights are f32 either way \[bf16\].
+    pub dtype: String,
+    /// `cpu`, `cuda`, `cuda:1` \[cpu\].
+    pub device: String,
+    /// Whether one step of pre-training in a hundred sees short rows \[true\].
+    pub random_length: bool,
+    /// Whether the noise levels of a batch are spread evenly \[false, as in the paper\].
+    pub stratified_t: bool,
+    /// Whether records of fine-tuning are batched with others of about their length \[false, as in the paper\].
+    pub group_by_length: bool,
+    /// Whether blocks are computed twice to save memory \[false\].
+    pub activation_checkpointing: bool,
+    /// Decay of a moving average of the weights, which the exported model then has \[none\].
+    pub ema_decay: Option<f64>,
+    /// Steps between checkpoints \[500\].
+    pub checkpoint_every: u64,
+    /// Checkpoints that are kept \[2\].
+    pub keep: usize,
+    /// Steps between validations \[500\].
+    pub validate_every: u64,
+    /// Rows that are validated on \[16\].
+    pub validation_rows: usize,
+    /// Maskings of each of them \[16\].
+    pub mc_num: usize,
+    /// `bf16` or `f32`: what the exported model is stored in \[bf16\].
+    pub export_dtype: String,
+    /// AdamW.
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    /// The learning rate.
+    pub schedule: ScheduleConfig,
+}
+
+/// The shape of a new model; what the tokenizer decides is not in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelShape {
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Number of blocks.
+    pub n_layers: usize,
+    /// Number of query heads.
+    pub n_heads: usize,
+    /// Number of key and value heads \[n_heads\].
+    pub n_kv_heads: Option<usize>,
+    /// Hidden width of the gated MLP.
+    pub mlp_hidden_size: usize,
+    /// Longest sequence.
+    pub max_sequence_length: usize,
+    /// Base of the rotary embedding's frequencies \[500000\].
+    pub rope_theta: Option<f64>,
+    /// Whether the head is the embedding's transpose \[false\].
+    pub weight_tying: Option<bool>,
+}
+
+const DEFAULTS: &str = r#"
+batch_size = 32
+seed = 0
+dtype = "bf16"
+device = "cpu"
+random_length = true
+stratified_t = false
+group_by_length = false
+activation_checkpointing = false
+checkpoint_every = 500
+keep = 2
+validate_every = 500
+validation_rows = 16
+mc_num = 16
+export_dtype = "bf16"
+"#;
+
+impl RunConfig {
+    /// Reads the run file `path` for a run of `kind`, in which `flags`, keys and TOML values, have the last word.
+    ///
+    /// # Errors
+    /// The file cannot be read; a key is missing, unknown, or has a value that cannot be honoured.
+    pub fn load(path: &Path, kind: Kind, flags: Table) -> Result<Self, TrainError> {
+        let text = fs::read_to_string(path).map_err(TrainError::read(path))?;
+        let file = text.parse().map_err(|e| TrainError::file(path, e))?;
+        Self::from_tables(kind, [file, flags]).map_err(|e| match e {
+            TrainError::File { message, .. } => TrainError::file(path, message),
+            other => other,
+        })
+    }
+
+    /// Reads keys; those of later tables replace those of earlier ones.
+    ///
+    /// # Errors
+    /// A key is missing, unknown, or has a value that cannot be honoured.
+    pub fn from_tables(kind: Kind, tables: impl IntoIterator<Item = Table>) -> Result<Self, TrainError> {
+        let schedule = if kind == Kind::Sft { ScheduleConfig::sft() } else { ScheduleConfig::default() };
+        let refuse = |e: &dyn ToString| TrainError::file(Path::new("run file"), e.to_string());
+        let mut keys: Table = DEFAULTS.parse().map_err(|e: toml::de::Error| refuse(&e))?;
+        keys.insert("schedule".to_owned(), Value::try_from(schedule).map_err(|e| refuse(&e))?);
+        tables.into_iter().for_each(|table| merge(&mut keys, table));
+        let config: Self = keys.try_into().map_err(|e: toml::de::Error| refuse(&e))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        let at_least_one = [
+            ("steps", self.steps),
+            ("micro_batch_size", self.micro_batch_size() as u64),
+            ("row_length", self.row_length.unwrap_or(1) as u64),
+            ("checkpoint_every", self.checkpoint_every),
+            ("keep", self.keep as u64),
+            ("validate_every", self.validate_every),
+            ("validation_rows", self.validation_rows as u64),
+            ("mc_num", self.mc_num as u64),
+        ];
+        for (key, value) in at_least_one {
+            if value == 0 {
+                return Err(TrainError::config(key, value, "it has to be at least 1"));
+            }
+        }
+        if self.steps > u64::from(u32::MAX) {
+            return Err(TrainError::config("steps", self.steps, "2^32 - 1 at most"));
+        }
+        if let Some(decay) = self.ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
+            return Err(TrainError::config("ema_decay", decay, "give a number from 0 to below 1, such as 0.999"));
+        }
+        self.schedule.check()?;
+        self.dtype()?;
+        self.export_dtype()?;
+        self.device().map(drop)
+    }
+
+    /// Rows that are computed together.
+    pub fn micro_batch_size(&self) -> usize {
+        self.micro_batch_size.unwrap_or(self.batch_size)
+    }
+
+    pub(crate) fn dtype(&self) -> Result<Dtype, TrainError> {
+        Dtype::from_str(&self.dtype).map_err(|_| TrainError::config("dtype", &self.dtype, "bf16 or f32"))
+    }
+
+    pub(crate) fn export_dtype(&self) -> Result<Dtype, TrainError> {
+        Dtype::from_str(&self.export_dtype)
+            .map_err(|_| TrainError::config("export_dtype", &self.export_dtype, "bf16 or f32"))
+    }
+
+    pub(crate) fn device(&self) -> Result<Device, TrainError> {
+        Ok(Device::from_str(&self.device)?)
+    }
+}
+
+impl ModelShape {
+    /// The config of a model of this shape over a vocabulary.
+    pub(crate) fn config(
+        &self,
+        objective: Objective,
+        vocab_size: usize,
+        mask_token_id: u32,
+        eos_token_id: u32,
+    ) -> Result<LladaConfig, TrainError> {
+        let keys = serde_json::json!({
+            "d_model": self.d_model, "n_layers": self.n_layers, "n_heads": self.n_heads,
+            "n_kv_heads": self.n_kv_heads.unwrap_or(self.n_heads), "mlp_hidden_size": self.mlp_hidden_size,
+            "max_sequence_length": self.max_sequence_length, "rope_theta": self.rope_theta.unwrap_or(500_000.0),
+            "weight_tying": self.weight_tying.unwrap_or(false), "is_causal": objective == Objective::Ar,
+            "vocab_size": vocab_size, "mask_token_id": mask_token_id, "eos_token_id": eos_token_id,
+        });
+        Ok(LladaConfig::from_keys(keys.as_object().cloned().unwrap_or_default())?)
+    }
+}
+
+/// Puts `over`'s keys into `keys`; tables are merged, everything else is replaced.
+fn merge(keys: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (keys.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => merge(below, above),
+            (_, value) => _ = keys.insert(key, value),
+        }
+    }
+}

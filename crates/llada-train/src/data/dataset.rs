@@ -1,0 +1,205 @@
+//! A folder of token shards: memory-mapped, each with a SHA-256 that is checked when it is opened.
+//!
+//! `dataset.json` names the shards. A shard is a safetensors file: `tokens`, u32, and for fine-tuning `records`, u32 of
+//! shape (records, 2), the lengths of each record's prompt and answer, whose tokens follow each other.
+
+use std::{
+    fs::{self, File},
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use memmap2::Mmap;
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use crate::{TrainError, digest::sha256, objective::Rows};
+
+/// What a dataset trains for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Documents, each ended by EOS, end to end.
+    Pretrain,
+    /// Prompts and answers, each answer ended by EOS.
+    Sft,
+}
+
+/// `dataset.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    pub(super) kind: Kind,
+    /// Ids are below it.
+    pub(super) vocab_size: usize,
+    pub(super) eos_token_id: u32,
+    /// Of all shards.
+    pub(super) tokens: u64,
+    /// Bytes of the text that the tokens were made of.
+    pub(super) text_bytes: u64,
+    pub(super) shards: Vec<ShardEntry>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShardEntry {
+    pub(super) file: String,
+    pub(super) sha256: String,
+}
+
+/// Token shards, opened.
+#[derive(Debug)]
+pub struct Dataset {
+    folder: PathBuf,
+    manifest: Manifest,
+    digest: String,
+    shards: Vec<Mmap>,
+    /// The bytes of each shard's tokens.
+    tokens: Vec<Range<usize>>,
+    records: Vec<Record>,
+}
+
+/// Where a record of fine-tuning lies.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    shard: usize,
+    /// Its first token in the shard.
+    start: usize,
+    prompt_length: usize,
+    length: usize,
+}
+
+impl Dataset {
+    /// Opens the dataset in `folder` and checks every shard against its digest.
+    ///
+    /// # Errors
+    /// A file is missing or damaged; the error names it.
+    pub fn open(folder: &Path) -> Result<Self, TrainError> {
+        let path = folder.join("dataset.json");
+        let text = fs::read(&path).map_err(TrainError::read(&path))?;
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| TrainError::file(&path, e))?;
+        let digest = sha256(&text);
+        let mut dataset =
+            Self { folder: folder.to_owned(), manifest, digest, shards: vec![], tokens: vec![], records: vec![] };
+        for entry in dataset.manifest.shards.clone() {
+            dataset.add(&entry)?;
+        }
+        let found = dataset.tokens.iter().map(|bytes| bytes.len() as u64 / 4).sum::<u64>();
+        if found != dataset.manifest.tokens {
+            return Err(TrainError::file(
+                &path,
+                format!("it promises {} tokens, the shards have {found}", dataset.manifest.tokens),
+            ));
+        }
+        Ok(dataset)
+    }
+
+    fn add(&mut self, entry: &ShardEntry) -> Result<(), TrainError> {
+        let path = self.folder.join(&entry.file);
+        let file = File::open(&path).map_err(TrainError::read(&path))?;
+        // SAFETY: the map is only read; shards take their names when they are complete and are never written again.
+        let map = unsafe { Mmap::map(&file) }.map_err(TrainError::read(&path))?;
+        if sha256(&map) != entry.sha256 {
+            return Err(TrainError::file(
+                &path,
+                "it is not what was prepared (SHA-256)\nhint: llada data prepare again",
+            ));
+        }
+        let shard = self.shards.len();
+        let tensors = SafeTensors::deserialize(&map).map_err(|e| TrainError::file(&path, e))?;
+        let tokens = tensors.tensor("tokens").map_err(|e| TrainError::file(&path, e))?.data();
+        let offset = tokens.as_ptr() as usize - map.as_ptr() as usize;
+        self.tokens.push(offset..offset + tokens.len());
+        if self.manifest.kind == Kind::Sft {
+            let lengths = tensors.tensor("records").map_err(|e| TrainError::file(&path, e))?;
+            let mut start = 0;
+            for pair in words(lengths.data()).collect::<Vec<_>>().chunks_exact(2) {
+                let (prompt_length, length) = (pair[0] as usize, (pair[0] + pair[1]) as usize);
+                self.records.push(Record { shard, start, prompt_length, length });
+                start += length;
+            }
+            if start * 4 != tokens.len() {
+                return Err(TrainError::file(&path, "its records do not add up to its tokens"));
+            }
+        }
+        self.shards.push(map);
+        Ok(())
+    }
+
+    /// What it trains for.
+    pub fn kind(&self) -> Kind {
+        self.manifest.kind
+    }
+
+    /// Its ids are below this.
+    pub fn vocab_size(&self) -> usize {
+        self.manifest.vocab_size
+    }
+
+    /// Tokens of all shards.
+    pub fn tokens(&self) -> u64 {
+        self.manifest.tokens
+    }
+
+    /// Bytes of text to a token, for bits per byte.
+    pub fn bytes_per_token(&self) -> f64 {
+        self.manifest.text_bytes as f64 / (self.manifest.tokens as f64).max(1.0)
+    }
+
+    /// Tells datasets apart: the SHA-256 of `dataset.json`, which holds those of all shards.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Tokens of every record of fine-tuning, prompt and answer; empty for pre-training.
+    pub fn record_lengths(&self) -> Vec<usize> {
+        self.records.iter().map(|record| record.length).collect()
+    }
+
+    /// How many rows of `row_length` there are; for fine-tuning, records.
+    pub fn rows(&self, row_length: usize) -> usize {
+        match self.kind() {
+            Kind::Sft => self.records.len(),
+            Kind::Pretrain => self.tokens.iter().map(|bytes| bytes.len() / 4 / row_length.max(1)).sum(),
+        }
+    }
+
+    /// The rows of these indices, each below [`rows`](Self::rows); records are padded with EOS to the longest.
+    pub fn read(&self, indices: &[usize], row_length: usize) -> Rows {
+        match self.kind() {
+            Kind::Pretrain => {
+                let ids = indices.iter().flat_map(|&index| self.stretch(index, row_length)).collect();
+                Rows { ids, row_length, prompt_lengths: None }
+            }
+            Kind::Sft => {
+                let records = || indices.iter().map(|&index| self.records[index]);
+                let row_length = records().map(|record| record.length).max().unwrap_or(0);
+                let padded = |record: Record| {
+                    let padding = std::iter::repeat_n(self.manifest.eos_token_id, row_length - record.length);
+                    self.ids(record.shard, record.start, record.length).chain(padding)
+                };
+                let prompt_lengths = Some(records().map(|record| record.prompt_length).collect());
+                Rows { ids: records().flat_map(padded).collect(), row_length, prompt_lengths }
+            }
+        }
+    }
+
+    /// Row `index` of pre-training; none crosses from one shard to the next.
+    fn stretch(&self, mut index: usize, row_length: usize) -> impl Iterator<Item = u32> {
+        let mut shard = 0;
+        while index >= self.tokens[shard].len() / 4 / row_length {
+            index -= self.tokens[shard].len() / 4 / row_length;
+            shard += 1;
+        }
+        self.ids(shard, index * row_length, row_length)
+    }
+
+    fn ids(&self, shard: usize, start: usize, length: usize) -> impl Iterator<Item = u32> {
+        let tokens = &self.shards[shard][self.tokens[shard].clone()];
+        words(&tokens[start * 4..(start + length) * 4])
+    }
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+}

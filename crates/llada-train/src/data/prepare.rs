@@ -1,0 +1,174 @@
+//! From files of text to token shards.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+use llada_model::{Message, Tokenizer};
+use rayon::prelude::*;
+use serde::Deserialize;
+
+use super::{DatasetWriter, Kind};
+use crate::TrainError;
+
+/// What the lines of an input file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Text; each file is a document.
+    Text,
+    /// One `{"text": ...}` a line, each a document.
+    Jsonl,
+    /// One `{"messages": [{"role": ..., "content": ...}, ...]}` a line, each a conversation: every answer of the
+    /// assistant becomes a record, with all that was said before as its prompt (section 2.3 of the paper).
+    Chat,
+}
+
+/// What came of the input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// Documents or records written.
+    pub items: u64,
+    /// Records left out because they were too long.
+    pub too_long: u64,
+    /// Bytes of the input that were read.
+    pub bytes: u64,
+}
+
+/// A prompt, empty in pre-training, what follows it, and the bytes of their text.
+type Item = (Vec<u32>, Vec<u32>, usize);
+
+/// Bytes of input that are tokenised together, on all threads.
+const CHUNK: usize = 1 << 22;
+
+#[derive(Deserialize)]
+struct Document {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Conversation {
+    messages: Vec<Message>,
+}
+
+/// Tokenises `files` into the new dataset `out`; `observe` sees the bytes read so far. Records of more than
+/// `max_length` tokens are left out.
+///
+/// # Errors
+/// A file cannot be read or is not of `format`, which names the line; the dataset cannot be written.
+pub fn prepare(
+    files: &[PathBuf],
+    format: Format,
+    tokenizer: &Tokenizer,
+    out: &Path,
+    max_length: usize,
+    mut observe: impl FnMut(u64),
+) -> Result<Prepared, TrainError> {
+    let kind = if format == Format::Chat { Kind::Sft } else { Kind::Pretrain };
+    let eos = tokenizer.eos_id().ok_or_else(|| TrainError::file(out, "the tokenizer has no end-of-text token"))?;
+    let mut writer = DatasetWriter::create(out, kind, tokenizer.vocab_size(), eos)?;
+    let mut prepared = Prepared::default();
+    for path in files {
+        let file = File::open(path).map_err(TrainError::read(path))?;
+        let mut units = Units { path, format, lines: BufReader::new(file), number: 0 };
+        loop {
+            let (chunk, bytes) = units.chunk()?;
+            if chunk.is_empty() && bytes == 0 {
+                break;
+            }
+            let items: Vec<Vec<Item>> =
+                chunk.par_iter().map(|unit| items(unit, format, tokenizer, path)).collect::<Result<_, _>>()?;
+            for (prompt, answer, text_bytes) in items.into_iter().flatten() {
+                if kind == Kind::Pretrain {
+                    writer.part(&answer, text_bytes)?;
+                    if format == Format::Jsonl {
+                        writer.end()?;
+                    }
+                } else if prompt.len() + answer.len() < max_length {
+                    writer.record(&prompt, &answer, text_bytes)?;
+                } else {
+                    prepared.too_long += 1;
+                    continue;
+                }
+                prepared.items += u64::from(format != Format::Text);
+            }
+            prepared.bytes += bytes as u64;
+            observe(prepared.bytes);
+        }
+        if format == Format::Text {
+            writer.end()?;
+            prepared.items += 1;
+        }
+    }
+    writer.finish()?;
+    Ok(prepared)
+}
+
+/// A paragraph of text with the empty line after it, or a line of JSON; with the number of its last line.
+struct Unit {
+    line: usize,
+    text: String,
+}
+
+/// The units of one file.
+struct Units<'a> {
+    path: &'a Path,
+    format: Format,
+    lines: BufReader<File>,
+    number: usize,
+}
+
+impl Units<'_> {
+    /// The next units, and how many bytes they took; none at the end.
+    fn chunk(&mut self) -> Result<(Vec<Unit>, usize), TrainError> {
+        let (mut units, mut bytes, mut text) = (Vec::new(), 0, String::new());
+        loop {
+            let before = text.len();
+            let read = self.lines.read_line(&mut text).map_err(TrainError::read(self.path))?;
+            self.number += 1;
+            bytes += read;
+            let blank = text[before..].trim().is_empty();
+            if self.format == Format::Text && !blank {
+                continue;
+            }
+            let kept = if self.format == Format::Text { !text.is_empty() } else { !blank };
+            let text = std::mem::take(&mut text);
+            units.extend(kept.then_some(Unit { line: self.number, text }));
+            if read == 0 || bytes >= CHUNK {
+                return Ok((units, bytes));
+            }
+        }
+    }
+}
+
+fn items(unit: &Unit, format: Format, tokenizer: &Tokenizer, path: &Path) -> Result<Vec<Item>, TrainError> {
+    let refuse = |e: serde_json::Error| {
+        let expected = match format {
+            Format::Chat => r#"{"messages": [{"role": "user", "content": "..."}, ...]}"#,
+            _ => r#"{"text": "..."}"#,
+        };
+        TrainError::file(path, format!("line {}: {e}\nhint: each line is {expected}", unit.line))
+    };
+    let messages = match format {
+        Format::Text => return Ok(vec![document(&unit.text, tokenizer)?]),
+        Format::Jsonl => {
+            let document: Document = serde_json::from_str(&unit.text).map_err(refuse)?;
+            return Ok(vec![self::document(&document.text, tokenizer)?]);
+        }
+        Format::Chat => serde_json::from_str::<Conversation>(&unit.text).map_err(refuse)?.messages,
+    };
+    let answers = messages.iter().enumerate().filter(|(_, message)| message.role == "assistant");
+    let record = |(index, message): (usize, &Message)| {
+        let prompt = tokenizer.encode_chat(&messages[..index])?;
+        let mut answer = tokenizer.encode(message.content.trim())?;
+        answer.extend(tokenizer.eot_id());
+        let text_bytes = messages[..=index].iter().map(|message| message.content.len()).sum();
+        Ok((prompt, answer, text_bytes))
+    };
+    answers.map(record).collect()
+}
+
+fn document(text: &str, tokenizer: &Tokenizer) -> Result<Item, TrainError> {
+    Ok((Vec::new(), tokenizer.encode(text)?, text.len()))
+}

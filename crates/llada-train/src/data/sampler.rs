@@ -1,0 +1,105 @@
+//! Which rows a step sees: every row once an epoch, in an order that is a function of the seed and the epoch alone.
+//!
+//! Nothing is remembered from step to step, so a run that resumes at a step sees exactly what it would have seen.
+
+use llada_core::rng::{Domain, Noise, Stream};
+
+use crate::TrainError;
+
+/// Batches that rows are sorted by length within, when they are grouped: enough for rows of a batch to be about equally
+/// long, few enough for batches to stay random.
+const WINDOW: usize = 50;
+
+/// A seeded order of rows, epoch after epoch.
+#[derive(Debug)]
+pub struct Sampler {
+    rows: usize,
+    batch_size: usize,
+    noise: Noise,
+    /// By row, if rows are to be grouped.
+    lengths: Option<Vec<usize>>,
+    /// The epoch that was last asked for, and its order.
+    current: (u64, Vec<usize>),
+}
+
+impl Sampler {
+    /// Batches of `batch_size` of `rows` rows; with `lengths`, one a row, those of a batch are about equally long.
+    ///
+    /// # Errors
+    /// There are fewer rows than one batch.
+    pub fn new(rows: usize, batch_size: usize, noise: Noise, lengths: Option<Vec<usize>>) -> Result<Self, TrainError> {
+        if batch_size == 0 || rows < batch_size {
+            let hint = format!("the data has {rows} rows: choose a batch_size from 1 to that");
+            return Err(TrainError::config("batch_size", batch_size, hint));
+        }
+        let mut sampler =
+            Self { rows, batch_size, noise: noise.domain(Domain::Shuffle), lengths, current: (0, vec![]) };
+        sampler.current.1 = sampler.order(0);
+        Ok(sampler)
+    }
+
+    /// The rows of step `step`, counted from 0. What an epoch leaves over, less than a batch, waits for another one.
+    pub fn batch(&mut self, step: u64) -> &[usize] {
+        let batches = (self.rows / self.batch_size) as u64;
+        let (epoch, batch) = (step / batches, (step % batches) as usize);
+        if epoch != self.current.0 {
+            self.current = (epoch, self.order(epoch));
+        }
+        &self.current.1[batch * self.batch_size..][..self.batch_size]
+    }
+
+    fn order(&self, epoch: u64) -> Vec<usize> {
+        let mut stream = self.noise.stream(epoch, 0, 0);
+        let mut order: Vec<usize> = (0..self.rows).collect();
+        shuffle(&mut order, &mut stream);
+        let Some(lengths) = &self.lengths else { return order };
+        order.truncate(self.rows / self.batch_size * self.batch_size);
+        for window in order.chunks_mut(WINDOW * self.batch_size) {
+            window.sort_by_key(|&row| lengths[row]);
+        }
+        let mut batches: Vec<&[usize]> = order.chunks(self.batch_size).collect();
+        shuffle(&mut batches, &mut stream);
+        batches.concat()
+    }
+}
+
+/// Fisher & Yates.
+fn shuffle<T>(items: &mut [T], stream: &mut Stream) {
+    for i in (1..items.len()).rev() {
+        items.swap(i, stream.below(i as u64 + 1) as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_a_permutation_and_the_next_another() {
+        let mut sampler = Sampler::new(103, 10, Noise::new(1), None).unwrap();
+        let mut epoch =
+            |first: u64| -> Vec<usize> { (first..first + 10).flat_map(|step| sampler.batch(step).to_vec()).collect() };
+        let (one, two) = (epoch(0), epoch(10));
+        assert_ne!(one, two);
+        assert_eq!(one, epoch(0));
+        let mut sorted = one;
+        sorted.sort_unstable();
+        assert!(sorted.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn grouped_rows_are_about_equally_long() {
+        let lengths: Vec<usize> = (0..5000).map(|row| row * 7919 % 100).collect();
+        let mut sampler = Sampler::new(5000, 10, Noise::new(2), Some(lengths.clone())).unwrap();
+        for step in 0..500 {
+            let of_batch: Vec<usize> = sampler.batch(step).iter().map(|&row| lengths[row]).collect();
+            assert!(of_batch.iter().max().unwrap() - of_batch.iter().min().unwrap() <= 8);
+        }
+    }
+
+    #[test]
+    fn too_few_rows_are_refused() {
+        let error = Sampler::new(3, 4, Noise::new(0), None).unwrap_err();
+        assert!(error.to_string().contains("hint: the data has 3 rows"));
+    }
+}

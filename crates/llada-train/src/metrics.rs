@@ -1,0 +1,69 @@
+//! What a run leaves for people and plots: `metrics.jsonl`, one object a step.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// One step of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// The step, counted from 1.
+    pub step: u64,
+    /// The objective's value, in nats.
+    pub loss: f64,
+    /// The gradient's norm before it is clipped.
+    pub grad_norm: f64,
+    /// The learning rate.
+    pub lr: f64,
+    /// Tokens seen since the start of the run.
+    pub tokens: u64,
+    /// Tokens of this step to a second.
+    pub tokens_per_second: f64,
+    /// Bits per token of the validation set, where this step ended with a validation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_bits_per_token: Option<f64>,
+    /// Bits per byte of the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_bits_per_byte: Option<f64>,
+}
+
+/// `metrics.jsonl`, open for more.
+#[derive(Debug)]
+pub(crate) struct MetricsFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsFile {
+    /// Opens `path` and drops what it tells of steps after `step`: they will be made again.
+    pub(crate) fn open(path: &Path, step: u64) -> Result<Self, TrainError> {
+        let kept: Vec<Metrics> = read(path)?.into_iter().filter(|metrics| metrics.step <= step).collect();
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
+        let mut metrics = Self { path: path.to_owned(), file: file.map_err(TrainError::write(path))? };
+        kept.iter().try_for_each(|of_step| metrics.push(of_step))?;
+        Ok(metrics)
+    }
+
+    pub(crate) fn push(&mut self, metrics: &Metrics) -> Result<(), TrainError> {
+        let line = serde_json::to_string(metrics).map_err(|e| TrainError::file(&self.path, e))? + "\n";
+        self.file.write_all(line.as_bytes()).map_err(TrainError::write(&self.path))
+    }
+}
+
+/// The lines of a `metrics.jsonl`; none if there is no such file. A last line that was cut off is left out.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Metrics>, TrainError> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(path).map_err(TrainError::read(path))?;
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}

@@ -1,0 +1,121 @@
+//! Laws of the gradient: batches add up, causal models do not look ahead, and one batch can be learned by heart.
+
+use llada_core::rng::Noise;
+use llada_model::{Device, Dtype, LladaConfig, TrainableLlada, TrainingBatch, Weights, expected_tensors};
+use llada_train::{
+    objective::{Objective, Question, Rows},
+    optimizer::{Optimizer, OptimizerConfig},
+};
+use serde_json::json;
+
+use crate::fixture;
+
+fn rows(count: usize, row_length: usize, prompt_lengths: Option<Vec<usize>>) -> Rows {
+    let ids = (0..(count * row_length) as u32).map(|i| i * 7919 % 500).collect();
+    Rows { ids, row_length, prompt_lengths }
+}
+
+fn ask(objective: Objective, rows: &Rows) -> Question {
+    objective.ask(rows, 510, true, Noise::new(5), 3).unwrap()
+}
+
+/// A small model with new weights.
+fn new(is_causal: bool) -> TrainableLlada {
+    let keys = json!({
+        "d_model": 32, "n_layers": 2, "n_heads": 2, "n_kv_heads": 1, "mlp_hidden_size": 64, "vocab_size": 512,
+        "max_sequence_length": 64, "mask_token_id": 510, "eos_token_id": 508, "weight_tying": true,
+        "is_causal": is_causal,
+    });
+    let config = LladaConfig::from_keys(keys.as_object().unwrap().clone()).unwrap();
+    TrainableLlada::new(config, 1, Device::Cpu, Dtype::F32).unwrap()
+}
+
+/// All gradients, in the order of their names.
+fn gradient(model: &mut TrainableLlada, question: &Question, micro_batch_size: usize) -> Vec<f32> {
+    let gradient = model.parts_mut().1;
+    gradient.clear().unwrap();
+    for part in question.micro_batches(micro_batch_size) {
+        model.accumulate(&part.batch()).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    model.parts_mut().1.write(folder.path(), Dtype::F32).unwrap();
+    let mut weights = Weights::open(folder.path()).unwrap();
+    let tensors = expected_tensors(model.config()).into_iter();
+    let of_tensor = |(name, shape): (String, Vec<usize>)| {
+        let stored = weights.take(&name, &shape).unwrap();
+        stored.bytes().chunks(4).map(|x| f32::from_le_bytes(x.try_into().unwrap())).collect::<Vec<_>>()
+    };
+    tensors.flat_map(of_tensor).collect()
+}
+
+#[test]
+fn micro_batches_add_up_to_the_batch() {
+    let mut model = TrainableLlada::load(&fixture("tiny-llada"), Device::Cpu, Dtype::F32).unwrap();
+    for prompt_lengths in [None, Some(vec![3; 12])] {
+        let question = ask(Objective::Diffusion, &rows(12, 20, prompt_lengths));
+        let whole = gradient(&mut model, &question, 12);
+        let largest = whole.iter().map(|x| x.abs()).fold(0.0, f32::max);
+        for micro_batch_size in [1, 4, 5] {
+            let parts = gradient(&mut model, &question, micro_batch_size);
+            let difference = whole.iter().zip(&parts).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(difference <= 1e-5 * largest, "{difference} of {largest}");
+        }
+    }
+}
+
+#[test]
+fn a_causal_model_does_not_look_ahead() {
+    let mut model = new(true);
+    let losses = |model: &mut TrainableLlada, ids: &[u32]| {
+        let wanted: Vec<usize> = (0..7).chain(8..15).collect();
+        let targets: Vec<u32> = wanted.iter().map(|&token| ids[token + 1]).collect();
+        let batch = TrainingBatch { ids, row_length: 8, wanted: &wanted, targets: &targets, weights: &[1.0; 14] };
+        model.cross_entropy(&batch).unwrap()
+    };
+    let mut ids: Vec<u32> = (0..16).collect();
+    let before = losses(&mut model, &ids);
+    ids[5] = 100;
+    let after = losses(&mut model, &ids);
+    for token in (0..4).chain(7..14) {
+        assert!((before[token] - after[token]).abs() < 1e-6, "token {token}");
+    }
+    assert!((before[5] - after[5]).abs() > 1e-4);
+}
+
+fn check_learned_by_heart(objective: Objective) {
+    let mut model = new(objective == Objective::Ar);
+    let mut optimizer = Optimizer::new(&model, OptimizerConfig { weight_decay: 0.0, ..Default::default() }).unwrap();
+    let question = ask(objective, &rows(3, 12, None));
+    let mut loss = f64::INFINITY;
+    for step in 1..=400 {
+        loss = question.loss(&model.accumulate(&question.batch()).unwrap()).unwrap();
+        optimizer.step(&mut model, step, 1e-2).unwrap();
+    }
+    assert!(loss < 0.01, "{objective:?}: {loss}");
+}
+
+#[test]
+fn one_batch_is_learned_by_heart() {
+    check_learned_by_heart(Objective::Diffusion);
+    check_learned_by_heart(Objective::Ar);
+}
+
+#[test]
+fn a_contradictory_batch_is_refused() {
+    let mut model = new(false);
+    let good =
+        TrainingBatch { ids: &[1, 2, 3, 4], row_length: 2, wanted: &[1, 2], targets: &[5, 6], weights: &[1.0; 2] };
+    assert_eq!(model.cross_entropy(&good).unwrap().len(), 2);
+    for (batch, message) in [
+        (TrainingBatch { row_length: 3, ..good }, "4 ids are not rows of 3"),
+        (TrainingBatch { row_length: 0, ..good }, "rows of 0"),
+        (TrainingBatch { wanted: &[1], ..good }, "1 wanted tokens, 2 targets"),
+        (TrainingBatch { wanted: &[2, 1], ..good }, "not ascending"),
+        (TrainingBatch { wanted: &[1, 4], ..good }, "below 4"),
+        (TrainingBatch { targets: &[5, 512], ..good }, "token id 512"),
+        (TrainingBatch { ids: &[1; 130], row_length: 65, ..good }, "max_sequence_length is 64"),
+    ] {
+        let error = model.accumulate(&batch).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}

@@ -1,0 +1,14 @@
+//! Training against the reference's golden numbers, and against itself: resumed, accumulated, overfitted, damaged.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
+
+mod data;
+mod golden;
+mod gradients;
+mod run;
+
+use std::path::PathBuf;
+
+/// A folder of the model crate's fixtures; see its `fixtures/README.md`.
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../llada-model/tests/fixtures").join(name)
+}

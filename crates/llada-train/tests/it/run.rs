@@ -1,0 +1,234 @@
+//! Runs that stop, are damaged, overflow, and go on.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use llada_model::{Device, Dtype, Llada, Tokenizer};
+use llada_train::{
+    TrainError,
+    checkpoint::newest,
+    config::RunConfig,
+    data::{DatasetWriter, Kind},
+    metrics,
+    run::{Event, Outcome, Run},
+};
+use tempfile::TempDir;
+use toml::Table;
+
+use crate::fixture;
+
+/// A folder with a small dataset of each kind.
+fn workplace() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pretrain = DatasetWriter::create(&folder.path().join("pretrain"), Kind::Pretrain, 500, 508).unwrap();
+    let mut sft = DatasetWriter::create(&folder.path().join("sft"), Kind::Sft, 500, 508).unwrap();
+    for document in 0..40_u32 {
+        let ids: Vec<u32> = (0..20 + document % 7).map(|i| (document * 31 + i * i) % 500).collect();
+        pretrain.part(&ids, ids.len() * 3).unwrap();
+        pretrain.end().unwrap();
+        sft.record(&ids[..5], &ids[5..], ids.len() * 3).unwrap();
+    }
+    pretrain.finish().unwrap();
+    sft.finish().unwrap();
+    folder
+}
+
+fn config(folder: &Path, kind: Kind, out: &str, keys: &str) -> RunConfig {
+    let data = folder.join(if kind == Kind::Sft { "sft" } else { "pretrain" });
+    let text = format!(
+        r#"
+        out = {:?}
+        data = {data:?}
+        validation = {data:?}
+        init = {:?}
+        dtype = "f32"
+        row_length = 12
+        batch_size = 6
+        checkpoint_every = 4
+        validate_every = 4
+        validation_rows = 2
+        mc_num = 4
+        schedule.warmup_steps = 2
+        "#,
+        folder.join(out),
+        fixture("tiny-llada"),
+    );
+    let tables = [text.parse::<Table>().unwrap(), keys.parse::<Table>().unwrap()];
+    RunConfig::from_tables(kind, tables).unwrap()
+}
+
+/// Runs to the end, or until `stop_at` steps were made.
+fn train(config: &RunConfig, kind: Kind, stop_at: u64) -> Result<(Run, Outcome), TrainError> {
+    let mut run = Run::open(config.clone(), kind)?;
+    let stop = AtomicBool::new(false);
+    let outcome = run.train(&stop, |event| {
+        if let Event::Step(metrics) = event {
+            stop.store(metrics.step == stop_at, Ordering::Relaxed);
+        }
+    })?;
+    Ok((run, outcome))
+}
+
+/// The bytes of everything that the newest checkpoint holds of numbers.
+fn bytes(config: &RunConfig) -> Vec<Vec<u8>> {
+    let folder = newest(&config.out.join("checkpoints")).unwrap().whole.unwrap().0;
+    let files =
+        ["model.safetensors", "exp_avg/model.safetensors", "exp_avg_sq/model.safetensors", "ema/model.safetensors"];
+    files.iter().filter_map(|file| fs::read(folder.join(file)).ok()).collect()
+}
+
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one() {
+    let folder = workplace();
+    for (kind, keys) in [
+        (Kind::Pretrain, "steps = 14"),
+        (Kind::Pretrain, "steps = 14\nmicro_batch_size = 2\nema_decay = 0.9\nstratified_t = true\ndtype = \"bf16\""),
+        (Kind::Sft, "steps = 14\nmicro_batch_size = 4\ngroup_by_length = true\nactivation_checkpointing = true"),
+    ] {
+        let name = |part: &str| format!("{part}-{kind:?}-{}", keys.len());
+        let whole = config(folder.path(), kind, &name("whole"), keys);
+        train(&whole, kind, 0).unwrap();
+        let parts = config(folder.path(), kind, &name("parts"), keys);
+        let (_, outcome) = train(&parts, kind, 7).unwrap();
+        assert_eq!(outcome, Outcome::Stopped(parts.out.join("checkpoints/step-00000007")));
+        let (run, outcome) = train(&parts, kind, 0).unwrap();
+        assert_eq!((run.steps_made(), outcome), (14, Outcome::Finished(parts.out.join("model"))));
+        assert!(bytes(&whole) == bytes(&parts), "{kind:?} {keys}");
+        let steps = |config: &RunConfig| -> Vec<(u64, f64)> {
+            let lines = metrics::read(&config.out.join("metrics.jsonl")).unwrap();
+            lines.iter().map(|line| (line.step, line.loss)).collect()
+        };
+        assert_eq!(steps(&whole), steps(&parts));
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_gives_way_to_the_previous() {
+    let folder = workplace();
+    let kind = Kind::Pretrain;
+    let config = config(folder.path(), kind, "run", "steps = 8");
+    let checkpoints = config.out.join("checkpoints");
+    let last = checkpoints.join("step-00000008");
+    type Damage = fn(&Path);
+    let damage: [(&str, Damage); 4] = [
+        ("SHA-256", |last| truncate(&last.join("model.safetensors"))),
+        ("SHA-256", |last| flip(&last.join("exp_avg/model.safetensors"))),
+        ("state.json", |last| fs::remove_file(last.join("state.json")).unwrap()),
+        ("EOF", |last| truncate(&last.join("state.json"))),
+    ];
+    for (message, damage) in damage {
+        train(&config, kind, 0).unwrap();
+        let expected = bytes(&config);
+        damage(&last);
+        // What a killed process leaves.
+        fs::create_dir_all(checkpoints.join("step-00000012.tmp")).unwrap();
+        let run = Run::open(config.clone(), kind).unwrap();
+        assert_eq!(run.steps_made(), 4);
+        assert_eq!(run.skipped()[0].folder, last);
+        let error = run.skipped()[0].error.to_string();
+        assert!(error.contains(message), "{error}");
+        drop(run);
+        train(&config, kind, 0).unwrap();
+        assert!(bytes(&config) == expected);
+    }
+}
+
+fn truncate(file: &Path) {
+    let bytes = fs::read(file).unwrap();
+    fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+fn flip(file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn checkpoints_are_kept_n_deep() {
+    let folder = workplace();
+    let config = config(folder.path(), Kind::Pretrain, "run", "steps = 10\ncheckpoint_every = 2\nkeep = 3");
+    train(&config, Kind::Pretrain, 0).unwrap();
+    let mut names: Vec<PathBuf> =
+        fs::read_dir(config.out.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    let steps = ["06", "08", "10"].map(|step| config.out.join(format!("checkpoints/step-000000{step}")));
+    assert_eq!(names, steps);
+}
+
+#[test]
+fn an_overflow_stops_the_run_and_spares_the_checkpoint() {
+    let folder = workplace();
+    let kind = Kind::Pretrain;
+    let good = config(folder.path(), kind, "run", "steps = 4");
+    train(&good, kind, 0).unwrap();
+    let expected = bytes(&good);
+    let bad = config(folder.path(), kind, "run", "steps = 20\nschedule.lr = 1e30");
+    let error = train(&bad, kind, 0).unwrap_err();
+    assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
+    assert!(error.to_string().contains("hint: the last checkpoint is intact"));
+    assert!(bytes(&good) == expected);
+}
+
+/// A folder that cannot be written stands for a full disk.
+#[test]
+fn a_failed_write_spares_the_checkpoint() {
+    let folder = workplace();
+    let kind = Kind::Pretrain;
+    let config = config(folder.path(), kind, "run", "steps = 8");
+    let checkpoints = config.out.join("checkpoints");
+    fs::create_dir_all(&checkpoints).unwrap();
+    fs::write(checkpoints.join("step-00000008.tmp"), "a file where a folder has to be").unwrap();
+    let error = train(&config, kind, 0).unwrap_err().to_string();
+    assert!(error.contains("step-00000008.tmp") && error.contains("hint: is the disk full"), "{error}");
+    assert_eq!(newest(&checkpoints).unwrap().whole.unwrap().1.step, 4);
+}
+
+#[test]
+fn the_exported_model_is_a_checkpoint_like_any_other() {
+    let folder = workplace();
+    let config = config(folder.path(), Kind::Sft, "run", "steps = 3\nema_decay = 0.5");
+    let (run, outcome) = train(&config, Kind::Sft, 0).unwrap();
+    let Outcome::Finished(model) = outcome else { panic!("{outcome:?}") };
+    let loaded = Llada::load(&model, Device::Cpu, Dtype::Bf16).unwrap();
+    assert_eq!(loaded.config(), run.model().config());
+    assert!(Tokenizer::load(&model, loaded.config()).unwrap().is_some());
+    let lines = metrics::read(&config.out.join("metrics.jsonl")).unwrap();
+    assert!(lines[2].validation_bits_per_byte.unwrap() > 0.0);
+    assert!(fs::read_to_string(config.out.join("loss.svg")).unwrap().contains("<polyline"));
+}
+
+#[test]
+fn settings_are_honoured_or_refused_by_name() {
+    let folder = workplace();
+    let refused = |keys: &str| {
+        let text = format!("out = \"o\"\ndata = \"d\"\ninit = \"i\"\nsteps = 3\n{keys}");
+        RunConfig::from_tables(Kind::Pretrain, [text.parse::<Table>().unwrap()]).unwrap_err().to_string()
+    };
+    for (keys, message) in [
+        ("learning_rate = 1", "unknown field `learning_rate`"),
+        ("optimizer.beta = 1", "unknown field `beta`"),
+        ("keep = 0", "keep is 0\nhint: it has to be at least 1"),
+        ("dtype = \"f16\"", "dtype is f16\nhint: bf16 or f32"),
+        ("schedule.decay_ratio = 2.0", "schedule.decay_ratio is 2"),
+        ("ema_decay = 1.0", "ema_decay is 1"),
+        ("objective = \"gan\"", "unknown variant `gan`"),
+    ] {
+        let error = refused(keys);
+        assert!(error.contains(message), "{error}");
+    }
+    for (keys, message) in [
+        ("steps = 1\nbatch_size = 5000", "batch_size is 5000"),
+        ("steps = 1\nrow_length = 257", "row_length is 257"),
+        ("steps = 1\nobjective = \"ar\"", "objective is not that of init"),
+    ] {
+        let config = config(folder.path(), Kind::Pretrain, "refused", keys);
+        let error = Run::open(config, Kind::Pretrain).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+    let config = config(folder.path(), Kind::Pretrain, "refused", "steps = 1");
+    assert!(Run::open(config, Kind::Sft).unwrap_err().to_string().contains("hint: llada pretrain"));
+}
