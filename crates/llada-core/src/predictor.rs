@@ -18,6 +18,41 @@ pub struct Row<'a> {
     pub ids: &'a [u32],
     /// The positions whose logits will be read, in ascending order.
     pub wanted: &'a [usize],
+    /// What is computed anew, and what is taken from an earlier forward.
+    pub reuse: Reuse,
+}
+
+impl<'a> Row<'a> {
+    /// A row of which nothing is reused or kept.
+    pub fn new(ids: &'a [u32], wanted: &'a [usize]) -> Self {
+        Self { ids, wanted, reuse: Reuse::Nothing }
+    }
+}
+
+/// What of a row is computed anew, and what is taken from the keys and values that an earlier forward kept under a slot.
+///
+/// A bidirectional model has no exact cache: what a position was computed from includes every later change. To reuse is
+/// to let the others look as they did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// Everything is computed, nothing is kept.
+    #[default]
+    Nothing,
+    /// Everything is computed, and kept under `slot`.
+    Keep {
+        /// Any number; the keys and values kept there before are forgotten.
+        slot: usize,
+    },
+    /// The positions `start..end` alone are computed, and replace theirs under `slot`; all others are reused. Wanted
+    /// positions lie among them.
+    Span {
+        /// A slot that keeps a row of this length.
+        slot: usize,
+        /// First position that is computed.
+        start: usize,
+        /// The position after the last that is computed.
+        end: usize,
+    },
 }
 
 /// A model that predicts all masked tokens of a sequence at once.
@@ -48,6 +83,9 @@ pub trait MaskPredictor {
     /// If a row is too long, or a token id or wanted position is out of range; and whatever fails
     /// in the model.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), Self::Error>;
+
+    /// Forgets the keys and values of every slot.
+    fn forget(&mut self);
 
     /// Writes the logits of `range` of row `row`'s wanted positions of the last
     /// [`forward`](Self::forward) into `out` (cleared, its allocation reused).

@@ -12,7 +12,7 @@
 //! // Two tokens, two positions: 00, 01, 10, 11.
 //! let mut predictor = TabularPredictor::new(2, 2, vec![0.4, 0.1, 0.0, 0.5])?;
 //! let mask = predictor.mask_id();
-//! predictor.forward(&[Row { ids: &[mask, 1], wanted: &[0] }])?;
+//! predictor.forward(&[Row::new(&[mask, 1], &[0])])?;
 //! let mut logits = Vec::new();
 //! predictor.logits(0, 0..1, &mut logits)?;
 //! assert!((logits[1].exp() - 0.5 / 0.6).abs() < 1e-6);
@@ -21,7 +21,8 @@
 //! ```
 
 use crate::CoreError;
-use crate::predictor::{MaskPredictor, Row};
+use crate::predictor::{MaskPredictor, Reuse, Row};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The exact mask predictor of a joint distribution $p(x_1, \dots, x_L)$ over a tiny vocabulary.
@@ -34,6 +35,8 @@ pub struct TabularPredictor {
     mask_id: u32,
     length: usize,
     joint: Vec<f64>,
+    /// The ids of each slot as its positions last saw them.
+    kept: BTreeMap<usize, Vec<u32>>,
     /// Logits of the wanted positions of each row of the last forward.
     rows: Vec<Vec<f32>>,
 }
@@ -59,7 +62,7 @@ impl TabularPredictor {
             return Err(CoreError::NoMass);
         }
         joint.iter_mut().for_each(|weight| *weight /= mass);
-        Ok(Self { tokens, mask_id: tokens as u32, length, joint, rows: Vec::new() })
+        Ok(Self { tokens, mask_id: tokens as u32, length, joint, kept: BTreeMap::new(), rows: Vec::new() })
     }
 
     /// The probability of the visible tokens of `ids`: masks, and the positions after the end of
@@ -85,16 +88,36 @@ impl TabularPredictor {
         sequence / self.tokens.pow((self.length - 1 - position) as u32) % self.tokens
     }
 
-    fn row_logits(&self, row: &Row<'_>) -> Result<Vec<f32>, CoreError> {
+    /// The ids that the row's predictions see: reused positions show what they were when they were last computed.
+    fn seen(&mut self, row: &Row<'_>) -> Result<Vec<u32>, CoreError> {
+        match row.reuse {
+            Reuse::Nothing => Ok(row.ids.to_vec()),
+            Reuse::Keep { slot } => {
+                self.kept.insert(slot, row.ids.to_vec());
+                Ok(row.ids.to_vec())
+            }
+            Reuse::Span { slot, start, end } => {
+                CoreError::check_at_most("start of span", start, end)?;
+                CoreError::check_at_most("end of span", end, row.ids.len())?;
+                let kept = self.kept.entry(slot).or_default();
+                CoreError::check_length("kept row", kept.len(), row.ids.len())?;
+                kept[start..end].copy_from_slice(&row.ids[start..end]);
+                Ok(kept.clone())
+            }
+        }
+    }
+
+    fn row_logits(&mut self, row: &Row<'_>) -> Result<Vec<f32>, CoreError> {
         CoreError::check_at_most("row length", row.ids.len(), self.length)?;
         for &id in row.ids {
             CoreError::check_index("token id", id as usize, self.logits_width())?;
         }
+        let ids = &self.seen(row)?;
         for &position in row.wanted {
-            CoreError::check_index("wanted position", position, row.ids.len())?;
+            CoreError::check_index("wanted position", position, ids.len())?;
         }
         let mut marginals = vec![0.0; row.wanted.len() * self.logits_width()];
-        for (sequence, p) in self.completions(row.ids) {
+        for (sequence, p) in self.completions(ids) {
             for (marginal, &position) in marginals.chunks_mut(self.logits_width()).zip(row.wanted) {
                 marginal[self.token(sequence, position)] += p;
             }
@@ -137,6 +160,10 @@ impl MaskPredictor for TabularPredictor {
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), CoreError> {
         self.rows = batch.iter().map(|row| self.row_logits(row)).collect::<Result<_, _>>()?;
         Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.kept.clear();
     }
 
     fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), CoreError> {

@@ -1,27 +1,32 @@
 //! One request on its way from masks to tokens: the sequence, the block it works on, and the block's schedule.
 
+use std::{mem::take, ops::Range};
+
 use llada_core::{
     block::BlockPlan,
     guidance::unconditional_ids,
+    predictor::Reuse,
     trace::{Commit, Trace, TraceStep},
     transfer::num_transfer_tokens,
 };
 
-use crate::{InferError, Request, SamplerConfig};
+use crate::{
+    InferError, Request, SamplerConfig,
+    cache::Cache,
+    decoder::{Decoder, Prediction, surest},
+};
 
 /// The state of one request.
-#[derive(Debug)]
 pub(crate) struct Canvas {
     pub(crate) config: SamplerConfig,
+    pub(crate) decoder: Box<dyn Decoder>,
+    cache: Option<Box<dyn Cache>>,
     plan: BlockPlan,
     mask_id: u32,
     pub(crate) ids: Vec<u32>,
     /// Whether a position was given, not masked, at the start.
     prompt_index: Vec<bool>,
-    /// Tokens that the current block's steps commit.
-    schedule: Vec<usize>,
-    block: usize,
-    step_in_block: usize,
+    block: Block,
     /// The masked positions that the current step may commit; none if it commits nothing.
     pub(crate) wanted: Vec<usize>,
     /// The sequence without its prompt, for guidance.
@@ -32,72 +37,83 @@ pub(crate) struct Canvas {
     output_length: usize,
 }
 
+/// The block that is being decoded.
+#[derive(Default)]
+struct Block {
+    index: usize,
+    /// The positions that may be committed lie here: the block's, and masks left before it.
+    range: Range<usize>,
+    /// Tokens that the steps of its schedule commit.
+    schedule: Vec<usize>,
+    step: usize,
+    /// The step before which it must be full, by the budget.
+    deadline: usize,
+}
+
 impl Canvas {
     /// The prompt followed by `gen_length` masks.
     pub(crate) fn new(request: &Request, mask_id: u32, max_sequence_length: usize) -> Result<Self, InferError> {
         let Request { prompt, config } = request;
-        let holes = prompt.iter().filter(|&&id| id == mask_id).count();
-        let plan = config.validate(holes)?;
         let length = prompt.len().saturating_add(config.gen_length);
         if length > max_sequence_length {
             let (prompt, gen_length) = (prompt.len(), config.gen_length);
             return Err(InferError::TooLong { prompt, gen_length, max_sequence_length });
         }
+        let holes = prompt.iter().filter(|&&id| id == mask_id).count();
+        let plan = config.validate(holes)?;
         let mut ids = prompt.clone();
         ids.resize(length, mask_id);
         let mut canvas = Self {
             prompt_index: ids.iter().map(|&id| id != mask_id).collect(),
             trace: Trace { prompt_length: prompt.len(), canvas: ids.clone(), steps: Vec::new() },
+            decoder: config.decoder.build(config),
+            cache: config.cache.build(),
             config: config.clone(),
             plan,
             mask_id,
             ids,
-            schedule: Vec::new(),
-            block: 0,
-            step_in_block: 0,
+            block: Block::default(),
             wanted: Vec::new(),
             unconditional: Vec::new(),
             finished: false,
             output_length: config.gen_length,
         };
-        canvas.start_block();
+        canvas.start_block(0);
         Ok(canvas)
     }
 
-    fn prompt_length(&self) -> usize {
-        self.trace.prompt_length
-    }
-
-    /// The positions that the current block may commit end here.
-    fn block_end(&self) -> usize {
-        match self.config.gen_length {
-            0 => self.ids.len(),
-            _ => self.plan.block(self.block, self.prompt_length()).end,
-        }
-    }
-
-    fn start_block(&mut self) {
-        let counted_from = match self.config.reference_compat {
-            true => self.block_end() - self.plan.block_length(),
-            false => 0,
+    fn start_block(&mut self, index: usize) {
+        let nominal = match self.config.gen_length {
+            0 => 0..self.ids.len(),
+            _ => self.plan.block(index, self.trace.prompt_length),
         };
-        let masked = self.masked(counted_from..self.block_end()).count();
-        self.schedule = num_transfer_tokens(masked, self.plan.steps_per_block());
-        self.step_in_block = 0;
+        let first = self.masked(0..nominal.end).next().unwrap_or(nominal.start);
+        let range = first.min(nominal.start)..nominal.end;
+        let counted = if self.config.reference_compat { nominal } else { range.clone() };
+        let schedule = num_transfer_tokens(self.masked(counted).count(), self.plan.steps_per_block());
+        let left = self.config.max_nfe.map_or(usize::MAX, |max_nfe| max_nfe - self.trace.steps.len());
+        let deadline = left / (self.plan.blocks() - index);
+        self.block = Block { index, range, schedule, step: 0, deadline };
     }
 
-    fn masked(&self, positions: std::ops::Range<usize>) -> impl Iterator<Item = usize> {
+    fn masked(&self, positions: Range<usize>) -> impl Iterator<Item = usize> {
         positions.filter(|&position| self.ids[position] == self.mask_id)
     }
 
-    /// How many tokens the current step commits.
-    pub(crate) fn quota(&self) -> usize {
-        self.schedule[self.step_in_block]
+    /// How many tokens the schedule of the block commits in the current step.
+    fn quota(&self) -> usize {
+        self.block.schedule.get(self.block.step).copied().unwrap_or(0)
+    }
+
+    /// How many tokens the current step commits at least, if the budget is to hold.
+    fn due(&self) -> usize {
+        let masked = self.masked(self.block.range.clone()).count();
+        masked.div_ceil(self.block.deadline.saturating_sub(self.block.step).max(1))
     }
 
     /// The number of the current step, over all blocks.
     pub(crate) fn step(&self) -> usize {
-        self.block * self.plan.steps_per_block().get() + self.step_in_block
+        self.trace.steps.len()
     }
 
     /// Whether a step runs the sequence without its prompt too.
@@ -105,12 +121,22 @@ impl Canvas {
         self.config.cfg_scale > 0.0
     }
 
+    /// What the current step recomputes, with its keys and values under `slot`.
+    pub(crate) fn reuse(&self, slot: usize) -> Reuse {
+        let Some(cache) = &self.cache else { return Reuse::Nothing };
+        if self.block.step.is_multiple_of(self.config.refresh_interval.unwrap_or(usize::MAX)) {
+            return Reuse::Keep { slot };
+        }
+        let Range { start, end } = cache.span(self.block.range.clone(), self.ids.len());
+        Reuse::Span { slot, start, end }
+    }
+
     /// Collects what the current step needs from the model. A step that commits nothing needs nothing.
     pub(crate) fn prepare(&mut self) {
-        let mut wanted = std::mem::take(&mut self.wanted);
+        let mut wanted = take(&mut self.wanted);
         wanted.clear();
-        if self.quota() > 0 {
-            wanted.extend(self.masked(0..self.block_end()));
+        if !self.decoder.is_scheduled() || self.quota() > 0 || self.config.max_nfe.is_some() {
+            wanted.extend(self.masked(self.block.range.clone()));
         }
         self.wanted = wanted;
         if self.guided() {
@@ -118,26 +144,46 @@ impl Canvas {
         }
     }
 
-    /// Writes the step's tokens and moves on: to the next step, the next block, or the end.
-    pub(crate) fn commit(&mut self, commits: Vec<Commit>) {
+    /// Lets the decoder choose among `predictions`, writes what it chose, and moves on: to the next step, the next block,
+    /// or the end.
+    pub(crate) fn commit(&mut self, predictions: &[Prediction]) {
+        let mut chosen = Vec::new();
+        if !predictions.is_empty() {
+            self.decoder.choose(predictions, self.quota(), &mut chosen);
+        }
+        if self.config.max_nfe.is_some() && chosen.len() < self.due() {
+            surest(predictions, self.due(), &mut chosen);
+        }
+        let commit = |index: usize| {
+            let Prediction { position, token, confidence, .. } = predictions[index];
+            Commit { position, token, confidence }
+        };
+        let commits: Vec<Commit> = chosen.into_iter().map(commit).collect();
         for commit in &commits {
             self.ids[commit.position] = commit.token;
         }
-        self.trace.steps.push(TraceStep { step: self.step(), block: self.block, nfe: 1, commits });
-        self.step_in_block += 1;
-        if self.step_in_block == self.schedule.len() {
-            self.block += 1;
-            self.finished = self.block == self.plan.blocks();
+        self.trace.steps.push(TraceStep { step: self.step(), block: self.block.index, nfe: 1, commits });
+        self.block.step += 1;
+        if self.block_ended() {
+            self.finished = self.block.index + 1 == self.plan.blocks();
             if !self.finished {
-                self.start_block();
+                self.start_block(self.block.index + 1);
             }
         }
+    }
+
+    fn block_ended(&self) -> bool {
+        if self.decoder.is_scheduled() && self.config.max_nfe.is_none() {
+            return self.block.step == self.block.schedule.len();
+        }
+        let second_forward = self.config.reference_compat && self.cache.is_some() && self.block.step == 1;
+        !second_forward && self.masked(self.block.range.clone()).next().is_none()
     }
 
     /// Ends at the first `eos` of the answer that has no mask before it, if there is one.
     pub(crate) fn stop_at(&mut self, eos: u32) {
         let settled = self.ids.iter().position(|&id| id == self.mask_id).unwrap_or(self.ids.len());
-        let answer = self.prompt_length()..settled.max(self.prompt_length());
+        let answer = self.trace.prompt_length..settled.max(self.trace.prompt_length);
         if let Some(end) = self.ids[answer].iter().position(|&id| id == eos) {
             self.output_length = end + 1;
             self.finished = true;

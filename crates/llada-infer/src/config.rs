@@ -3,7 +3,7 @@
 use llada_core::{CoreError, block::BlockPlan, order::Remasking};
 use serde::{Deserialize, Serialize};
 
-use crate::InferError;
+use crate::{InferError, cache::CacheKind, decoder::DecoderKind};
 
 /// How to sample an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,13 +21,27 @@ pub struct SamplerConfig {
     pub cfg_scale: f32,
     /// Which predictions to keep: the surest first, by this measure.
     pub remasking: Remasking,
+    /// Which of a step's predictions become tokens.
+    pub decoder: DecoderKind,
+    /// Confidence that suffices, for the decoders that have one; theirs of the papers, 0.9, if absent.
+    pub threshold: Option<f32>,
+    /// Bound f of the factor decoder.
+    pub factor: f32,
+    /// Bound γ of the entropy-bounded decoder, in nats.
+    pub gamma: f32,
+    /// What a step recomputes.
+    pub cache: CacheKind,
+    /// Steps from one full forward of a block to the next, with a cache; only at the start of a block if absent.
+    pub refresh_interval: Option<usize>,
+    /// Forwards that the answer may take at most: towards the end of what a block is allowed, more is committed a step.
+    pub max_nfe: Option<usize>,
     /// Never emit the end-of-text token.
     pub logits_eos_inf: bool,
     /// Commit end-of-text and end-of-turn last: a position that predicts one of them has no confidence.
     pub confidence_eos_eot_inf: bool,
     /// Deviate from the intent where the reference does, for comparison with its numbers: above temperature 0
-    /// `confidence_eos_eot_inf` acts on end-of-turn alone, and masks in the prompt are not counted in the schedule, so
-    /// that some may remain.
+    /// `confidence_eos_eot_inf` acts on end-of-turn alone; masks in the prompt are not counted in the schedule, so that
+    /// some may remain; and a cached block that its first forward fills takes a second one (Fast-dLLM).
     pub reference_compat: bool,
     /// End at the first end-of-text token that has no mask before it.
     pub stop_at_eos: bool,
@@ -44,6 +58,13 @@ impl Default for SamplerConfig {
             temperature: 0.0,
             cfg_scale: 0.0,
             remasking: Remasking::LowConfidence,
+            decoder: DecoderKind::Schedule,
+            threshold: None,
+            factor: 1.0,
+            gamma: 0.1,
+            cache: CacheKind::None,
+            refresh_interval: None,
+            max_nfe: None,
             logits_eos_inf: false,
             confidence_eos_eot_inf: false,
             reference_compat: false,
@@ -74,6 +95,20 @@ impl SamplerConfig {
         };
         within("temperature", self.temperature)?;
         within("cfg_scale", f64::from(self.cfg_scale))?;
+        within("threshold", f64::from(self.threshold.unwrap_or_default()))?;
+        within("factor", f64::from(self.factor))?;
+        within("gamma", f64::from(self.gamma))?;
+        if self.refresh_interval == Some(0) {
+            return Err(CoreError::Zero { name: "refresh_interval" }.into());
+        }
+        let plan = self.plan(holes)?;
+        match self.max_nfe {
+            Some(max_nfe) if max_nfe < plan.blocks() => Err(InferError::Budget { max_nfe, blocks: plan.blocks() }),
+            _ => Ok(plan),
+        }
+    }
+
+    fn plan(&self, holes: usize) -> Result<BlockPlan, InferError> {
         if self.gen_length == 0 {
             // The holes of the prompt are one block.
             return match holes {

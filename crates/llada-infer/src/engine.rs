@@ -13,7 +13,7 @@ use llada_core::{
 use crate::{
     InferError, SamplerConfig, SpecialTokens,
     canvas::Canvas,
-    decoder::{Prediction, schedule},
+    decoder::Prediction,
     logits::{Logits, Source},
     predict::predict,
 };
@@ -101,7 +101,7 @@ impl<P: MaskPredictor> Engine<P> {
                 row += 1 + usize::from(canvas.guided());
                 let Self { predictor, special, logits, predictions } = self;
                 predict(predictor, source, canvas, *special, logits, predictions)?;
-                canvas.commit(schedule::commits(predictions, canvas.quota()));
+                canvas.commit(predictions);
                 if canvas.config.stop_at_eos {
                     canvas.stop_at(self.special.eos);
                 }
@@ -113,6 +113,7 @@ impl<P: MaskPredictor> Engine<P> {
                 }
             }
         }
+        self.predictor.forget();
         let answer = |canvas: Canvas| {
             let (prompt, output, trace) = canvas.into_parts();
             Generation { prompt, output, nfe: trace.steps.iter().map(|step| step.nfe).sum(), trace }
@@ -146,12 +147,14 @@ impl<P: MaskPredictor> Engine<P> {
     /// One forward over every canvas that is not finished; a guided one is two rows.
     fn forward(&mut self, canvases: &mut [Canvas]) -> Result<(), InferError> {
         let mut rows = Vec::with_capacity(2 * canvases.len());
-        for canvas in canvases.iter_mut().filter(|canvas| !canvas.finished) {
+        for (request, canvas) in canvases.iter_mut().enumerate().filter(|(_, canvas)| !canvas.finished) {
             canvas.prepare();
             let canvas: &Canvas = canvas;
-            rows.push(Row { ids: &canvas.ids, wanted: &canvas.wanted });
+            // Guidance keeps its own keys and values.
+            let [with_prompt, without] = [2 * request, 2 * request + 1].map(|slot| canvas.reuse(slot));
+            rows.push(Row { ids: &canvas.ids, wanted: &canvas.wanted, reuse: with_prompt });
             if canvas.guided() {
-                rows.push(Row { ids: &canvas.unconditional, wanted: &canvas.wanted });
+                rows.push(Row { ids: &canvas.unconditional, wanted: &canvas.wanted, reuse: without });
             }
         }
         self.predictor.forward(&rows).map_err(InferError::predict)

@@ -35,6 +35,26 @@ pub enum InferError {
         /// The first id from which on there are no tokens.
         limit: u32,
     },
+    /// A name that no cache or decoder has.
+    #[error("unknown {what} {name:?}; hint: {known}")]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// Fewer forwards than blocks.
+    #[error(
+        "max_nfe {max_nfe} is less than the {blocks} blocks, each of which needs a forward; hint: --max-nfe {blocks}, or a larger --block-length"
+    )]
+    Budget {
+        /// Forwards that were allowed.
+        max_nfe: usize,
+        /// Forwards that are needed at least.
+        blocks: usize,
+    },
     /// An option needs a special token that the model's tokenizer does not have.
     #[error("{option} needs an end-of-turn token, and the tokenizer has none; hint: leave {option} out")]
     NoEndOfTurn {
@@ -56,6 +76,10 @@ pub enum InferError {
 }
 
 impl InferError {
+    pub(crate) fn unknown(what: &'static str, name: &str, known: &[&str]) -> Self {
+        Self::Unknown { what, name: name.to_owned(), known: known.join(", ") }
+    }
+
     pub(crate) fn predict(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Predict(Box::new(error))
     }

@@ -22,6 +22,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod cache;
 mod canvas;
 mod config;
 mod decoder;
@@ -31,7 +32,9 @@ mod logits;
 mod predict;
 mod score;
 
+pub use cache::{Cache, CacheKind};
 pub use config::{SamplerConfig, SpecialTokens};
+pub use decoder::{Decoder, DecoderKind, Prediction};
 pub use engine::{Engine, Generation, Progress, Request};
 pub use error::InferError;
 pub use score::{Estimator, Score, ScoreConfig};

@@ -79,6 +79,9 @@ impl Rule<'_> {
             Remasking::Entropy if banned => -(logits.len() as f32).ln(),
             measure => measure.confidence(logits, prediction.token, || noise(Domain::Order).uniform()),
         };
+        if self.canvas.decoder.reads_entropy() {
+            prediction.entropy = -Remasking::Entropy.confidence(logits, prediction.token, || 0.0);
+        }
     }
 }
 

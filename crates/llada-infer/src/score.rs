@@ -123,8 +123,8 @@ impl<P: MaskPredictor> Engine<P> {
             (ids, unconditional, wanted)
         };
         let sequences: Vec<_> = perturbations.iter().map(masked).collect();
-        let conditional = sequences.iter().map(|(ids, _, wanted)| Row { ids, wanted });
-        let unconditional = sequences.iter().map(|(_, ids, wanted)| Row { ids, wanted });
+        let conditional = sequences.iter().map(|(ids, _, wanted)| Row::new(ids, wanted));
+        let unconditional = sequences.iter().map(|(_, ids, wanted)| Row::new(ids, wanted));
         let rows: Vec<Row<'_>> = match cfg_scale > 0.0 {
             true => conditional.chain(unconditional).collect(),
             false => conditional.collect(),

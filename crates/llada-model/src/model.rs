@@ -1,14 +1,16 @@
 //! The mask predictor: LLaDA's Transformer over ragged batches, its head on wanted rows alone.
 
-use std::{fmt, ops::Range, path::Path};
+use std::{collections::BTreeMap, fmt, ops::Range, path::Path};
 
-use llada_core::predictor::{MaskPredictor, Row};
+use llada_core::predictor::{MaskPredictor, Reuse, Row};
 use tch::Tensor;
 
 use crate::{
     Device, Dtype, LladaConfig, ModelError,
     layers::{
+        attention::Memory,
         block::{Block, Source},
+        kept::Kept,
         linear::Linear,
         norm::RmsNorm,
         packing::{Packing, rounded},
@@ -30,7 +32,7 @@ use crate::{
 ///
 /// let mut model = Llada::load("LLaDA-8B-Instruct".as_ref(), Device::Cpu, Dtype::Bf16)?;
 /// let mask = model.mask_id();
-/// model.forward(&[Row { ids: &[126080, mask, mask], wanted: &[1, 2] }])?;
+/// model.forward(&[Row::new(&[126080, mask, mask], &[1, 2])])?;
 /// let mut logits = Vec::new();
 /// model.logits(0, 0..2, &mut logits)?;
 /// assert_eq!(logits.len(), 2 * model.logits_width());
@@ -46,6 +48,8 @@ pub struct Llada {
     ln_f: RmsNorm,
     head: Linear,
     banned: Vec<u32>,
+    /// Keys and values by slot.
+    kept: BTreeMap<usize, Kept>,
     /// By row of the last batch, if it had wanted positions.
     hidden: Vec<Option<Hidden>>,
     /// Dropped after the tensors that point into it.
@@ -78,7 +82,20 @@ impl Llada {
         banned.push(config.mask_token_id);
         banned.sort_unstable();
         let rope = Rope::new(&config, device)?;
-        Ok(Self { config, dtype, device, embedding, rope, blocks, ln_f, head, banned, hidden: Vec::new(), _mapped })
+        Ok(Self {
+            config,
+            dtype,
+            device,
+            embedding,
+            rope,
+            blocks,
+            ln_f,
+            head,
+            banned,
+            kept: BTreeMap::new(),
+            hidden: Vec::new(),
+            _mapped,
+        })
     }
 
     /// The checkpoint's config.
@@ -100,7 +117,7 @@ impl Llada {
 
     fn check(&self, batch: &[Row<'_>]) -> Result<(), ModelError> {
         let max_sequence_length = self.config.max_sequence_length;
-        for (row, Row { ids, wanted }) in batch.iter().enumerate() {
+        for (row, Row { ids, wanted, reuse }) in batch.iter().enumerate() {
             let refuse = |message: String| Err(ModelError::Row { row, message });
             if ids.is_empty() {
                 return refuse("it has no tokens".to_owned());
@@ -112,27 +129,60 @@ impl Llada {
                 let (id, vocab_size) = (ids[position], self.config.vocab_size);
                 return Err(ModelError::TokenOutOfRange { id, position, vocab_size });
             }
-            if let Some(position) = wanted.iter().find(|&&position| position >= ids.len()) {
-                return refuse(format!("logits of position {position} are wanted, it has {} tokens", ids.len()));
+            if *reuse != Reuse::Nothing && self.config.is_causal {
+                return refuse("a causal model keeps no keys and values".to_owned());
+            }
+            let computed = match *reuse {
+                Reuse::Nothing | Reuse::Keep { .. } => 0..ids.len(),
+                Reuse::Span { slot, start, end } => {
+                    if self.kept.get(&slot).is_none_or(|kept| kept.length != ids.len() || end > ids.len()) {
+                        return refuse(format!("slot {slot} keeps nothing of {} tokens up to {end}", ids.len()));
+                    }
+                    start..end
+                }
+            };
+            if let Some(position) = wanted.iter().find(|position| !computed.contains(position)) {
+                return refuse(format!("logits of position {position} are wanted, {computed:?} is computed"));
             }
         }
         Ok(())
     }
 
     /// Runs `rows`, each with at least one wanted position, as one packed batch.
-    fn forward_packed(&self, rows: &[Row<'_>]) -> Result<Vec<Tensor>, ModelError> {
-        let ids: Vec<i64> = rows.iter().flat_map(|row| row.ids).map(|&id| i64::from(id)).collect();
+    fn forward_packed(&mut self, rows: &[Row<'_>]) -> Result<Vec<Tensor>, ModelError> {
+        let computed = |row: &Row<'_>| match row.reuse {
+            Reuse::Nothing | Reuse::Keep { .. } => 0..row.ids.len(),
+            Reuse::Span { start, end, .. } => start..end,
+        };
+        let ids: Vec<i64> = rows.iter().flat_map(|row| &row.ids[computed(row)]).map(|&id| i64::from(id)).collect();
         let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device)?;
-        let packing = Packing::new(rows.iter().map(|row| row.ids.len()), self.device)?;
+        let packing = Packing::new(rows.iter().map(computed), self.device)?;
+        let mut kept: Vec<Option<Kept>> = rows.iter().map(|row| self.take_kept(row)).collect();
         let mut x = self.embedding.f_index_select(0, &ids)?;
         let Some((last, others)) = self.blocks.split_last() else { return Ok(Vec::new()) };
-        for block in others {
-            x = block.forward(&x, &packing, &self.rope)?;
+        for (layer, block) in others.iter().enumerate() {
+            x = block.forward(&x, &packing, &self.rope, Memory { rows: &mut kept, layer })?;
         }
         let wanted = packing.select(rows.iter().map(|row| row.wanted), self.device)?;
-        let x = self.ln_f.forward(&last.forward_wanted(&x, &packing, &wanted, &self.rope)?)?;
-        let row = |&(start, length): &(i64, i64)| Ok(x.f_narrow(0, start, length)?);
-        wanted.packing.spans.iter().map(row).collect()
+        let memory = Memory { rows: &mut kept, layer: others.len() };
+        let x = self.ln_f.forward(&last.forward_wanted(&x, &packing, &wanted, &self.rope, memory)?)?;
+        let slots = rows.iter().map(|row| slot(row.reuse));
+        self.kept.extend(slots.zip(kept).filter_map(|(slot, kept)| slot.zip(kept)));
+        wanted.packing.spans.iter().map(|span| span.of(&x)).collect()
+    }
+
+    /// What the row keeps, to be written to: of this length, or nothing yet.
+    fn take_kept(&mut self, row: &Row<'_>) -> Option<Kept> {
+        let slot = slot(row.reuse)?;
+        let kept = self.kept.remove(&slot).filter(|kept| kept.length == row.ids.len());
+        Some(kept.unwrap_or_else(|| Kept::new(row.ids.len())))
+    }
+}
+
+fn slot(reuse: Reuse) -> Option<usize> {
+    match reuse {
+        Reuse::Nothing => None,
+        Reuse::Keep { slot } | Reuse::Span { slot, .. } => Some(slot),
     }
 }
 
@@ -171,6 +221,10 @@ impl MaskPredictor for Llada {
             }
         }
         Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.kept.clear();
     }
 
     fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), ModelError> {

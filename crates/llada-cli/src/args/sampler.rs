@@ -1,24 +1,77 @@
 //! The sampler's options as flags. `llada batch` reads the same names, with underscores, from each request.
 
 use llada_core::order::Remasking;
-use llada_infer::SamplerConfig;
+use llada_infer::{CacheKind, DecoderKind, SamplerConfig};
 use serde::Deserialize;
 
-/// Which algorithm decodes.
+/// Published samplers by name: which decoder and cache they are, and their authors' ways of counting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub(crate) enum Algorithm {
-    /// The official sampler: a fixed number of tokens a step, every forward in full
+    /// The official sampler, or whatever --decoder and --cache say
     #[default]
     Vanilla,
+    /// Fast-dLLM without a cache: --decoder threshold if --threshold is given
+    Fast,
+    /// Fast-dLLM with --cache prefix
+    FastPrefixCache,
+    /// Fast-dLLM with --cache dual
+    FastDualCache,
+}
+
+impl Algorithm {
+    /// Sets what the name stands for.
+    pub(crate) fn apply(self, config: &mut SamplerConfig) {
+        config.cache = match self {
+            Self::Vanilla => return,
+            Self::Fast => CacheKind::None,
+            Self::FastPrefixCache => CacheKind::Prefix,
+            Self::FastDualCache => CacheKind::Dual,
+        };
+        config.decoder = match config.threshold {
+            Some(_) => DecoderKind::Threshold,
+            None => DecoderKind::Schedule,
+        };
+        config.reference_compat = true;
+    }
 }
 
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SamplerArgs {
-    /// Decoding algorithm
+    /// A published sampler by name
     #[arg(long, value_enum, default_value = "vanilla")]
     algorithm: Algorithm,
+
+    /// Which of a step's predictions become tokens: schedule, threshold, factor, entropy_bounded, local_leap or
+    /// hierarchical. All but schedule take as many steps as they need
+    #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule)]
+    decoder: DecoderKind,
+
+    /// Confidence that suffices, for threshold, local_leap and hierarchical [default: 0.9]
+    #[arg(long, value_name = "F")]
+    threshold: Option<f32>,
+
+    /// Bound of the factor decoder: (n + 1)(1 - confidence) stays below it
+    #[arg(long, value_name = "F", default_value_t = 1.0)]
+    factor: f32,
+
+    /// Bound of the entropy_bounded decoder, in nats
+    #[arg(long, value_name = "F", default_value_t = 0.1)]
+    gamma: f32,
+
+    /// What a step recomputes: none (everything), prefix, dual or vicinity. The others are approximate and faster
+    #[arg(long, value_name = "NAME", default_value_t = CacheKind::None)]
+    cache: CacheKind,
+
+    /// Steps from one full forward of a block to the next, with a cache [default: one full forward a block]
+    #[arg(long, value_name = "N")]
+    refresh_interval: Option<usize>,
+
+    /// Forwards that the answer may take at most
+    #[arg(long, value_name = "N")]
+    max_nfe: Option<usize>,
 
     /// Denoising steps over the whole answer, a multiple of the number of blocks [default: one a token]
     #[arg(long, value_name = "N")]
@@ -53,7 +106,8 @@ pub(crate) struct SamplerArgs {
     confidence_eos_eot_inf: bool,
 
     /// Repeat the reference's deviations from its own intent: above temperature 0, --confidence-eos-eot-inf acts on
-    /// end-of-turn alone; masks in the prompt are not counted, so some may remain
+    /// end-of-turn alone; masks in the prompt are not counted, so some may remain; a cached block that its first
+    /// forward fills takes a second
     #[arg(long)]
     reference_compat: bool,
 
@@ -69,8 +123,14 @@ pub(crate) struct SamplerArgs {
 
 impl SamplerArgs {
     pub(crate) fn config(&self) -> SamplerConfig {
-        let Algorithm::Vanilla = self.algorithm;
-        SamplerConfig {
+        let mut config = SamplerConfig {
+            decoder: self.decoder,
+            threshold: self.threshold,
+            factor: self.factor,
+            gamma: self.gamma,
+            cache: self.cache,
+            refresh_interval: self.refresh_interval,
+            max_nfe: self.max_nfe,
             steps: self.steps,
             gen_length: self.gen_length,
             block_length: self.block_length,
@@ -82,6 +142,8 @@ impl SamplerArgs {
             reference_compat: self.reference_compat,
             stop_at_eos: self.stop_at_eos,
             seed: self.seed,
-        }
+        };
+        self.algorithm.apply(&mut config);
+        config
     }
 }

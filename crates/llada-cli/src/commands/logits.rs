@@ -34,7 +34,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let Ids(ids) = args.ids;
     let mut model = open_model(&args.model)?;
     let wanted: Vec<usize> = (0..ids.len()).collect();
-    model.forward(&[Row { ids: &ids, wanted: &wanted }])?;
+    model.forward(&[Row::new(&ids, &wanted)])?;
     let mut logits = Vec::new();
     model.logits(0, 0..ids.len(), &mut logits)?;
     let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();

@@ -85,7 +85,9 @@ fn a_row_alone_and_in_a_ragged_batch_of_eight_are_the_same() {
     let request = |id: usize| {
         let prompt: Vec<usize> = (0..3 * id).map(|i| (7 * i + id) % 480).collect();
         let (steps, remasking) = [(4, "low_confidence"), (8, "random"), (16, "entropy")][id % 3];
+        let (decoder, cache) = [("schedule", "dual"), ("threshold", "prefix"), ("factor", "none")][id / 3];
         object!({"id": id, "prompt_ids": prompt, "gen_length": 16, "steps": steps, "temperature": 0.8,
+                 "decoder": decoder, "cache": cache, "block_length": 8, "threshold": 0.2,
                  "cfg_scale": (id % 2) as f64, "remasking": remasking, "seed": 7})
     };
     let requests: Vec<Value> = (0..8).map(request).collect();

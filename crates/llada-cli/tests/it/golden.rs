@@ -19,13 +19,13 @@ pub(crate) fn batch(name: &str, requests: &[Value], args: &[&str]) -> Vec<Value>
     fs::read_to_string(output).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The golden cases of the official sampler as requests, and the cases.
-pub(crate) fn golden_requests(name: &str) -> (Vec<Value>, Vec<Value>) {
+/// The golden cases as requests, and the cases: the official sampler's, and Fast-dLLM's three.
+fn golden_requests(name: &str) -> (Vec<Value>, Vec<Value>) {
     let golden = json(name, "golden.json");
-    let cases: Vec<Value> =
-        golden["generate"].as_array().unwrap().iter().filter(|case| case["algorithm"] == "llada").cloned().collect();
+    let cases = golden["generate"].as_array().unwrap().clone();
     let request = |(id, case): (usize, &Value)| {
-        let mut request = object!({"id": id, "algorithm": "vanilla", "prompt_ids": case["prompt"]});
+        let algorithm = if case["algorithm"] == "llada" { "vanilla" } else { case["algorithm"].as_str().unwrap() };
+        let mut request = object!({"id": id, "algorithm": algorithm, "prompt_ids": case["prompt"]});
         for key in [
             "steps",
             "gen_length",
@@ -34,8 +34,11 @@ pub(crate) fn golden_requests(name: &str) -> (Vec<Value>, Vec<Value>) {
             "remasking",
             "logits_eos_inf",
             "confidence_eos_eot_inf",
+            "threshold",
         ] {
-            request[key] = case[key].clone();
+            if let Some(value) = case.get(key) {
+                request[key] = value.clone();
+            }
         }
         request
     };
@@ -46,7 +49,7 @@ pub(crate) fn golden_requests(name: &str) -> (Vec<Value>, Vec<Value>) {
 fn generations_equal_the_reference() {
     for name in FIXTURES {
         let (requests, cases) = golden_requests(name);
-        assert_eq!(cases.len(), 36);
+        assert_eq!(cases.len(), 96);
         // One thread and a row at a time, two threads and ragged batches of eight: the same tokens.
         for args in [["--threads", "1", "--batch-size", "1"], ["--threads", "2", "--batch-size", "8"]] {
             let results = batch(name, &requests, &args);

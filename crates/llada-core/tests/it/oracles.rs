@@ -22,7 +22,7 @@ fn predictor() -> TabularPredictor {
 fn log_p_masked(predictor: &mut TabularPredictor, masked: &[usize]) -> f64 {
     let mut ids = ANSWER;
     masked.iter().for_each(|&position| ids[position] = predictor.mask_id());
-    predictor.forward(&[Row { ids: &ids, wanted: masked }]).unwrap();
+    predictor.forward(&[Row::new(&ids, masked)]).unwrap();
     let mut logits = Vec::new();
     predictor.logits(0, 0..masked.len(), &mut logits).unwrap();
     let rows = logits.chunks(predictor.logits_width()).zip(masked);
@@ -81,7 +81,7 @@ fn one_sample_is_exact_for_one_token() {
     let mut predictor = TabularPredictor::new(2, 1, vec![1.0, 3.0]).unwrap();
     let plan = Plan::form_b(1, 1, 16, Noise::new(0), 0).unwrap();
     let mask = predictor.mask_id();
-    predictor.forward(&[Row { ids: &[mask], wanted: &plan.perturbations()[0].masked }]).unwrap();
+    predictor.forward(&[Row::new(&[mask], &plan.perturbations()[0].masked)]).unwrap();
     let mut logits = Vec::new();
     predictor.logits(0, 0..1, &mut logits).unwrap();
     let estimate = plan.estimate(&[logits[1].into()]).unwrap();
@@ -98,7 +98,7 @@ fn sequential_sampling_draws_from_the_joint() {
     for sample in 0..samples {
         let mut ids = [predictor.mask_id(); LENGTH];
         for position in [2, 0, 3, 1] {
-            predictor.forward(&[Row { ids: &ids, wanted: &[position] }]).unwrap();
+            predictor.forward(&[Row::new(&ids, &[position])]).unwrap();
             predictor.logits(0, 0..1, &mut logits).unwrap();
             let noise = Noise::new(8).stream(sample, 0, position as u32);
             ids[position] = gumbel_max(&logits, 1.0, &noise);
@@ -122,7 +122,7 @@ fn sequential_sampling_draws_from_the_joint() {
 fn contradictions_and_misuse_are_no_panics() {
     let mut predictor = TabularPredictor::new(2, 2, vec![0.5, 0.0, 0.0, 0.5]).unwrap();
     let mask = predictor.mask_id();
-    predictor.forward(&[Row { ids: &[0, 1], wanted: &[1] }]).unwrap();
+    predictor.forward(&[Row::new(&[0, 1], &[1])]).unwrap();
     let mut logits = Vec::new();
     predictor.logits(0, 0..1, &mut logits).unwrap();
     assert_eq!(logits, [0.5_f32.ln(), 0.5_f32.ln(), f32::NEG_INFINITY]);
@@ -135,7 +135,7 @@ fn contradictions_and_misuse_are_no_panics() {
         (&[3], &[], "token id 3 is out of range, there are 3"),
         (&[0], &[1], "wanted position 1 is out of range, there are 1"),
     ] {
-        assert_eq!(predictor.forward(&[Row { ids, wanted }]).unwrap_err().to_string(), message);
+        assert_eq!(predictor.forward(&[Row::new(ids, wanted)]).unwrap_err().to_string(), message);
     }
     assert!(predictor.logits(1, 0..1, &mut logits).is_err());
     assert!(predictor.logits(0, 0..2, &mut logits).is_err());

@@ -1,14 +1,123 @@
-//! Which of a step's predictions become tokens. One file a method.
+//! Which of a step's predictions become tokens. One file a method; each commits at least the surest prediction.
 
-pub(crate) mod schedule;
+mod entropy_bounded;
+mod factor;
+mod hierarchical;
+mod local_leap;
+mod schedule;
+mod threshold;
+
+use std::{fmt, str::FromStr};
+
+use llada_core::order::top_k;
+use serde::{Deserialize, Serialize};
+
+use crate::{InferError, SamplerConfig};
 
 /// What the model predicts for one masked position.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Prediction {
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Prediction {
     /// Position in the sequence.
-    pub(crate) position: usize,
+    pub position: usize,
     /// The pick.
-    pub(crate) token: u32,
+    pub token: u32,
     /// How sure it is, by the request's remasking.
-    pub(crate) confidence: f32,
+    pub confidence: f32,
+    /// Entropy of the position's distribution, in nats; 0 unless the decoder asked for it.
+    pub entropy: f32,
+}
+
+/// Chooses what a step commits.
+pub trait Decoder: Send + Sync {
+    /// Writes the indices of the predictions to commit into `chosen`, which is empty.
+    ///
+    /// `predictions` has an entry for each position that may be committed, ascending and at least one; `quota` is the
+    /// number that the schedule of the block would commit.
+    fn choose(&self, predictions: &[Prediction], quota: usize, chosen: &mut Vec<usize>);
+
+    /// Whether a block takes the steps of its schedule; otherwise it ends when it is full.
+    fn is_scheduled(&self) -> bool {
+        false
+    }
+
+    /// Whether it reads the predictions' entropy.
+    fn reads_entropy(&self) -> bool {
+        false
+    }
+}
+
+/// The decoders by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecoderKind {
+    /// LLaDA: a number of tokens a step that is settled in advance.
+    #[default]
+    Schedule,
+    /// Fast-dLLM: all that are surer than a threshold.
+    Threshold,
+    /// Fast-dLLM: as many as are jointly sure enough.
+    Factor,
+    /// EB-sampler: as many as have a bounded joint entropy.
+    EntropyBounded,
+    /// LocalLeap: all that are sure, and their neighbours that are nearly so.
+    LocalLeap,
+    /// dInfer: the surest of every run of masks, and all that are sure.
+    Hierarchical,
+}
+
+impl DecoderKind {
+    /// Every decoder.
+    pub const ALL: [Self; 6] =
+        [Self::Schedule, Self::Threshold, Self::Factor, Self::EntropyBounded, Self::LocalLeap, Self::Hierarchical];
+
+    pub(crate) fn build(self, config: &SamplerConfig) -> Box<dyn Decoder> {
+        let threshold = config.threshold.unwrap_or(0.9);
+        match self {
+            Self::Schedule => Box::new(schedule::Schedule),
+            Self::Threshold => Box::new(threshold::Threshold { threshold }),
+            Self::Factor => Box::new(factor::Factor { factor: config.factor }),
+            Self::EntropyBounded => Box::new(entropy_bounded::EntropyBounded { gamma: config.gamma }),
+            Self::LocalLeap => Box::new(local_leap::LocalLeap { anchor: threshold, ..Default::default() }),
+            Self::Hierarchical => Box::new(hierarchical::Hierarchical { high: threshold, ..Default::default() }),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Threshold => "threshold",
+            Self::Factor => "factor",
+            Self::EntropyBounded => "entropy_bounded",
+            Self::LocalLeap => "local_leap",
+            Self::Hierarchical => "hierarchical",
+        }
+    }
+}
+
+impl fmt::Display for DecoderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for DecoderKind {
+    type Err = InferError;
+
+    fn from_str(name: &str) -> Result<Self, InferError> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| InferError::unknown("decoder", name, &Self::ALL.map(Self::name)))
+    }
+}
+
+/// The indices of the `count` surest predictions, ascending; ties go to the lowest position.
+pub(crate) fn surest(predictions: &[Prediction], count: usize, chosen: &mut Vec<usize>) {
+    let confidence: Vec<f32> = predictions.iter().map(|prediction| prediction.confidence).collect();
+    top_k(&confidence, count, chosen);
+}
+
+/// The indices of all predictions, surest first; ties go to the lowest position.
+fn by_confidence(predictions: &[Prediction]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..predictions.len()).collect();
+    order.sort_by(|&a, &b| predictions[b].confidence.total_cmp(&predictions[a].confidence));
+    order
 }

@@ -34,6 +34,7 @@ fn any_request() -> impl Strategy<Value = Request> {
                 reference_compat,
                 stop_at_eos,
                 seed,
+                ..Default::default()
             };
             Request { prompt, config }
         },

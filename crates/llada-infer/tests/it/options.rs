@@ -100,9 +100,9 @@ fn more_steps_than_tokens_commit_nothing_but_count() {
 #[test]
 fn impossible_settings_are_refused_with_what_works() {
     for (config, prompt, message) in [
-        (SamplerConfig { block_length: Some(24), ..config(64) }, vec![], "--block-length 16 or --block-length 32"),
-        (SamplerConfig { block_length: Some(8), steps: Some(12), ..config(64) }, vec![], "--steps 8 or --steps 16"),
-        (SamplerConfig { steps: Some(0), ..config(64) }, vec![], "steps is 0"),
+        (SamplerConfig { block_length: Some(4), ..config(6) }, vec![], "--block-length 3 or --block-length 6"),
+        (SamplerConfig { block_length: Some(3), steps: Some(3), ..config(6) }, vec![], "--steps 2 or --steps 4"),
+        (SamplerConfig { steps: Some(0), ..config(6) }, vec![], "steps is 0"),
         (config(0), vec![1], "gen_length is 0"),
         (config(4), vec![1; 3], "--gen-length 3 is the most that fits"),
         (config(1), vec![1; 6], "shorten the prompt"),

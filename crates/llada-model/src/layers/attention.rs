@@ -3,7 +3,12 @@
 
 use tch::Tensor;
 
-use super::{linear::Linear, packing::Packing, rope::Rope};
+use super::{
+    kept::Kept,
+    linear::Linear,
+    packing::{Packing, Span},
+    rope::Rope,
+};
 use crate::{ModelError, torch::shim::Epilogue};
 
 /// Projections of one block's attention.
@@ -15,6 +20,19 @@ pub(crate) struct Attention {
     pub(crate) attn_out: Linear,
     pub(crate) head_dim: i64,
     pub(crate) is_causal: bool,
+}
+
+/// The keys and values that each row of a packing keeps, if it keeps any, and the layer that is at work.
+pub(crate) struct Memory<'a> {
+    pub(crate) rows: &'a mut [Option<Kept>],
+    pub(crate) layer: usize,
+}
+
+impl Memory<'_> {
+    /// No row keeps anything.
+    pub(crate) fn none() -> Self {
+        Self { rows: &mut [], layer: 0 }
+    }
 }
 
 /// Normed activations and where their rows lie.
@@ -34,24 +52,32 @@ impl Attention {
         queries: Tokens<'_>,
         keys: Tokens<'_>,
         rope: &Rope,
+        memory: Memory<'_>,
         residual: &Tensor,
     ) -> Result<Tensor, ModelError> {
         let q = rope.rotate(self.q_proj.forward(queries.hidden, Epilogue::None)?, &queries.packing.positions)?;
         let k = rope.rotate(self.k_proj.forward(keys.hidden, Epilogue::None)?, &keys.packing.positions)?;
         let v = self.v_proj.forward(keys.hidden, Epilogue::None)?;
         let positions = [queries.packing, keys.packing].map(|packing| &packing.positions);
-        let mixed = if queries.packing.is_even() && keys.packing.is_even() {
+        let even = queries.packing.is_even() && keys.packing.is_even();
+        let mixed = if even && memory.rows.iter().all(Option::is_none) {
             self.attend([&q, &k, &v], positions, keys.packing.spans.len() as i64)?
         } else {
-            let row = |(&(q_start, q_length), &(start, length)): (&(i64, i64), &(i64, i64))| {
-                let positions =
-                    [positions[0].f_narrow(0, q_start, q_length)?, positions[1].f_narrow(0, start, length)?];
-                let q = q.f_narrow(0, q_start, q_length)?;
-                let (k, v) = (k.f_narrow(0, start, length)?, v.f_narrow(0, start, length)?);
-                self.attend([&q, &k, &v], [&positions[0], &positions[1]], 1)
+            let kept = memory.rows.iter_mut().map(Option::as_mut).chain(std::iter::repeat_with(|| None));
+            let spans = queries.packing.spans.iter().zip(&keys.packing.spans).zip(kept);
+            let row = |((asking, asked), kept): ((&Span, &Span), Option<&mut Kept>)| {
+                let fresh = [asked.of(&k)?, asked.of(&v)?];
+                let [k, v] = match kept {
+                    Some(kept) => kept.update(memory.layer, asked.first, fresh)?,
+                    None => fresh,
+                };
+                let positions = [asking.of(positions[0])?, asked.of(positions[1])?];
+                self.attend([&asking.of(&q)?, &k, &v], [&positions[0], &positions[1]], 1)
             };
-            let rows: Result<Vec<_>, _> = queries.packing.spans.iter().zip(&keys.packing.spans).map(row).collect();
-            Tensor::f_cat(&rows?, 0)?
+            match spans.map(row).collect::<Result<Vec<_>, ModelError>>()?.as_slice() {
+                [row] => row.shallow_clone(),
+                rows => Tensor::f_cat(rows, 0)?,
+            }
         };
         self.attn_out.forward(&mixed, Epilogue::Add(residual))
     }

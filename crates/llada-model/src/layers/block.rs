@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::{
-    attention::{Attention, Tokens},
+    attention::{Attention, Memory, Tokens},
     linear::Linear,
     mlp::Mlp,
     norm::RmsNorm,
@@ -62,15 +62,21 @@ impl Block {
 
     /// # Shapes
     /// x (tokens, d) -> (tokens, d).
-    pub(crate) fn forward(&self, x: &Tensor, packing: &Packing, rope: &Rope) -> Result<Tensor, ModelError> {
-        let x = self.attend(x, packing, rope)?;
+    pub(crate) fn forward(
+        &self,
+        x: &Tensor,
+        packing: &Packing,
+        rope: &Rope,
+        memory: Memory<'_>,
+    ) -> Result<Tensor, ModelError> {
+        let x = self.attend(x, packing, rope, memory)?;
         self.mlp.forward(&self.ff_norm.forward(&x)?, &x)
     }
 
-    fn attend(&self, x: &Tensor, packing: &Packing, rope: &Rope) -> Result<Tensor, ModelError> {
+    fn attend(&self, x: &Tensor, packing: &Packing, rope: &Rope, memory: Memory<'_>) -> Result<Tensor, ModelError> {
         let hidden = self.attn_norm.forward(x)?;
         let tokens = Tokens { hidden: &hidden, packing };
-        self.attention.forward(tokens, tokens, rope, x)
+        self.attention.forward(tokens, tokens, rope, memory, x)
     }
 
     /// The last block in training: attention for all tokens in one call, everything after it for `wanted` alone.
@@ -84,7 +90,7 @@ impl Block {
         wanted: &Tensor,
         rope: &Rope,
     ) -> Result<Tensor, ModelError> {
-        let x = self.attend(x, packing, rope)?.f_index_select(0, wanted)?;
+        let x = self.attend(x, packing, rope, Memory::none())?.f_index_select(0, wanted)?;
         self.mlp.forward(&self.ff_norm.forward(&x)?, &x)
     }
 
@@ -98,12 +104,13 @@ impl Block {
         packing: &Packing,
         wanted: &Wanted,
         rope: &Rope,
+        memory: Memory<'_>,
     ) -> Result<Tensor, ModelError> {
         let hidden = self.attn_norm.forward(x)?;
         let asking = hidden.f_index_select(0, &wanted.tokens)?;
         let queries = Tokens { hidden: &asking, packing: &wanted.packing };
         let keys = Tokens { hidden: &hidden, packing };
-        let x = self.attention.forward(queries, keys, rope, &x.f_index_select(0, &wanted.tokens)?)?;
+        let x = self.attention.forward(queries, keys, rope, memory, &x.f_index_select(0, &wanted.tokens)?)?;
         self.mlp.forward(&self.ff_norm.forward(&x)?, &x)
     }
 }

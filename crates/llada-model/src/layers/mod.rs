@@ -3,6 +3,7 @@
 
 pub(crate) mod attention;
 pub(crate) mod block;
+pub(crate) mod kept;
 pub(crate) mod linear;
 pub(crate) mod mlp;
 pub(crate) mod norm;

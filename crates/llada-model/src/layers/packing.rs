@@ -3,6 +3,8 @@
 //! Every per-token operation runs once over all tokens of the batch; only attention looks at the spans. So there is no
 //! padding to compute or to mask, and the memory is that of the tokens.
 
+use std::ops::Range;
+
 use tch::{Device, Tensor};
 
 use crate::ModelError;
@@ -20,8 +22,24 @@ pub(crate) fn rounded(wanted: usize) -> usize {
 pub(crate) struct Packing {
     /// (tokens) i64.
     pub(crate) positions: Tensor,
-    /// Start and length by row.
-    pub(crate) spans: Vec<(i64, i64)>,
+    pub(crate) spans: Vec<Span>,
+}
+
+/// One row's stretch of tokens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// Its first token in the packing.
+    pub(crate) start: i64,
+    pub(crate) length: i64,
+    /// The position of that token in its row.
+    pub(crate) first: i64,
+}
+
+impl Span {
+    /// The span's tokens of packed activations, a view.
+    pub(crate) fn of(&self, packed: &Tensor) -> Result<Tensor, ModelError> {
+        Ok(packed.f_narrow(0, self.start, self.length)?)
+    }
 }
 
 /// The tokens whose last hidden state somebody reads, and a few more.
@@ -34,15 +52,15 @@ pub(crate) struct Wanted {
 }
 
 impl Packing {
-    /// Rows of these lengths.
-    pub(crate) fn new(lengths: impl Iterator<Item = usize> + Clone, device: Device) -> Result<Self, ModelError> {
-        let positions: Vec<i64> = lengths.clone().flat_map(|length| 0..length as i64).collect();
-        Ok(Self { positions: Tensor::f_from_slice(&positions)?.f_to_device(device)?, spans: spans(lengths) })
+    /// Rows of which these positions are computed.
+    pub(crate) fn new(rows: impl Iterator<Item = Range<usize>> + Clone, device: Device) -> Result<Self, ModelError> {
+        let positions: Vec<i64> = rows.clone().flatten().map(|position| position as i64).collect();
+        Ok(Self { positions: Tensor::f_from_slice(&positions)?.f_to_device(device)?, spans: spans(rows) })
     }
 
     /// Whether all rows are equally long.
     pub(crate) fn is_even(&self) -> bool {
-        self.spans.windows(2).all(|pair| pair[0].1 == pair[1].1)
+        self.spans.windows(2).all(|pair| pair[0].length == pair[1].length)
     }
 
     /// The tokens at the `wanted` positions of each row, at least one a row; rounded up.
@@ -52,23 +70,22 @@ impl Packing {
         device: Device,
     ) -> Result<Wanted, ModelError> {
         let mut tokens = Vec::new();
-        for (&(start, _), wanted) in self.spans.iter().zip(wanted.clone()) {
+        for (&Span { start, first, .. }, wanted) in self.spans.iter().zip(wanted.clone()) {
             let repeated = wanted.iter().chain(std::iter::repeat(&wanted[wanted.len() - 1]));
-            tokens.extend(repeated.take(rounded(wanted.len())).map(|&position| start + position as i64));
+            tokens.extend(repeated.take(rounded(wanted.len())).map(|&position| start + position as i64 - first));
         }
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(device)?;
         let positions = self.positions.f_index_select(0, &tokens)?;
-        let spans = spans(wanted.map(|wanted| rounded(wanted.len())));
+        let spans = spans(wanted.map(|wanted| 0..rounded(wanted.len())));
         Ok(Wanted { tokens, packing: Self { positions, spans } })
     }
 }
 
-fn spans(lengths: impl Iterator<Item = usize>) -> Vec<(i64, i64)> {
-    lengths
-        .scan(0, |start, length| {
-            let span = (*start, length as i64);
-            *start += length as i64;
-            Some(span)
-        })
-        .collect()
+fn spans(rows: impl Iterator<Item = Range<usize>>) -> Vec<Span> {
+    rows.scan(0, |next, row| {
+        let span = Span { start: *next, length: row.len() as i64, first: row.start as i64 };
+        *next += span.length;
+        Some(span)
+    })
+    .collect()
 }

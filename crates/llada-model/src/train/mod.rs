@@ -22,6 +22,7 @@ use crate::{
     Device, Dtype, LladaConfig, ModelError,
     files::replace,
     layers::{
+        attention::Memory,
         block::{Block, Source},
         linear::Linear,
         norm::RmsNorm,
@@ -242,7 +243,7 @@ impl TrainableLlada {
         let mut weights = weights.to_vec();
         weights.resize(rounded, 0.0);
         Ok(Some(Prepared {
-            packing: Packing::new(std::iter::repeat_n(row_length, ids.len() / row_length), self.device)?,
+            packing: Packing::new(std::iter::repeat_n(0..row_length, ids.len() / row_length), self.device)?,
             ids: Tensor::f_from_slice(&ids)?.f_to_device(self.device)?,
             wanted: round(wanted.iter().map(|&token| token as i64).collect())?,
             targets: round(targets.iter().map(|&id| i64::from(id)).collect())?,
@@ -261,7 +262,7 @@ impl TrainableLlada {
         for layer in layers {
             let block = Block::new(&mut &*self, layer)?;
             x = match layer + 1 == self.config.n_layers {
-                false => block.forward(&x, &batch.packing, &self.rope)?,
+                false => block.forward(&x, &batch.packing, &self.rope, Memory::none())?,
                 true => {
                     let wanted = block.forward_select(&x, &batch.packing, &batch.wanted, &self.rope)?;
                     (&mut &*self).norm(names::ROOT, "ln_f")?.forward(&wanted)?

@@ -1,6 +1,6 @@
 //! Logits: equal to the reference's, and independent of what else is in the batch or wanted.
 
-use llada_core::predictor::{MaskPredictor, Row};
+use llada_core::predictor::{MaskPredictor, Reuse, Row};
 use llada_model::{Device, Dtype, Llada, ModelError};
 use safetensors::SafeTensors;
 
@@ -51,7 +51,7 @@ fn logits_equal_the_reference() {
         let mut model = load(name, Dtype::F32);
         for (ids, expected) in golden(name) {
             let wanted = everywhere(&ids);
-            let found = &logits(&mut model, &[Row { ids: &ids, wanted: &wanted }])[0];
+            let found = &logits(&mut model, &[Row::new(&ids, &wanted)])[0];
             let difference = largest_difference(found, &expected);
             assert!(difference < 1e-4, "{name}: {difference}");
         }
@@ -64,7 +64,7 @@ fn bf16_follows_f32() {
         let mut model = load(name, Dtype::Bf16);
         for (ids, expected) in golden(name) {
             let wanted = everywhere(&ids);
-            let found = &logits(&mut model, &[Row { ids: &ids, wanted: &wanted }])[0];
+            let found = &logits(&mut model, &[Row::new(&ids, &wanted)])[0];
             let spread = expected.iter().map(|x| x.abs()).fold(0.0, f32::max);
             let difference = largest_difference(found, &expected) / spread;
             assert!(difference < 0.05, "{name}: {difference}");
@@ -79,7 +79,7 @@ fn ragged_rows_are_independent() {
         let mut model = load(name, dtype);
         let inputs: Vec<Vec<u32>> = (1..9).map(|n| (0..7 * n).map(|i| (i * 31 + n) % 500).collect()).collect();
         let wanted: Vec<Vec<usize>> = inputs.iter().map(|ids| everywhere(ids)).collect();
-        let rows: Vec<Row<'_>> = inputs.iter().zip(&wanted).map(|(ids, wanted)| Row { ids, wanted }).collect();
+        let rows: Vec<Row<'_>> = inputs.iter().zip(&wanted).map(|(ids, wanted)| Row::new(ids, wanted)).collect();
         let together = logits(&mut model, &rows);
         for (row, together) in rows.iter().zip(together) {
             assert_eq!(logits(&mut model, &[*row])[0], together);
@@ -95,8 +95,8 @@ fn wanted_rows_are_rows_of_the_whole() {
         let ids: Vec<u32> = (0..40).map(|i| i * 11 % 500).collect();
         let wanted = [0, 3, 17, 39];
         let (all, every) = (everywhere(&ids), model.logits_width());
-        let whole = logits(&mut model, &[Row { ids: &ids, wanted: &all }]).remove(0);
-        let some = logits(&mut model, &[Row { ids: &ids, wanted: &wanted }]).remove(0);
+        let whole = logits(&mut model, &[Row::new(&ids, &all)]).remove(0);
+        let some = logits(&mut model, &[Row::new(&ids, &wanted)]).remove(0);
         for (row, position) in some.chunks(every).zip(wanted) {
             assert!(largest_difference(row, &whole[position * every..][..every]) < 1e-4);
         }
@@ -118,9 +118,34 @@ fn the_mask_and_dead_rows_are_banned() {
 #[test]
 fn impossible_rows_are_refused() {
     let mut model = load("tiny-llada", Dtype::F32);
-    let mut refused = |ids: &[u32], wanted: &[usize]| model.forward(&[Row { ids, wanted }]).unwrap_err();
+    let mut refused = |ids: &[u32], wanted: &[usize]| model.forward(&[Row::new(ids, wanted)]).unwrap_err();
     assert!(matches!(refused(&[1, 512], &[0]), ModelError::TokenOutOfRange { id: 512, position: 1, .. }));
     assert!(matches!(refused(&[1; 257], &[0]), ModelError::TooLong { length: 257, max_sequence_length: 256 }));
     assert!(matches!(refused(&[], &[]), ModelError::Row { row: 0, .. }));
     assert!(matches!(refused(&[1, 2], &[2]), ModelError::Row { row: 0, .. }));
+}
+
+/// Recomputing every position is no cache; recomputing some leaves the others' keys and values as they were.
+#[test]
+fn kept_keys_and_values_are_reused() {
+    for name in FIXTURES {
+        let mut model = load(name, Dtype::F32);
+        let (old, new): (Vec<u32>, Vec<u32>) =
+            ((0..40).map(|i| i * 7 % 500).collect(), (0..40).map(|i| i * 3).collect());
+        let wanted: Vec<usize> = (10..20).collect();
+        let mut run = |ids: &[u32], reuse| logits(&mut model, &[Row { ids, wanted: &wanted, reuse }]).remove(0);
+        let span = |start, end| Reuse::Span { slot: 5, start, end };
+        let fresh = run(&new, Reuse::Nothing);
+        assert_eq!(run(&new, Reuse::Keep { slot: 5 }), fresh);
+        run(&old, Reuse::Keep { slot: 5 });
+        let stale = run(&new, span(10, 20));
+        assert!(largest_difference(&stale, &fresh) > 1e-3, "{name}: the other positions were recomputed");
+        assert!(largest_difference(&run(&new, span(0, 40)), &fresh) < 1e-4);
+        assert!(largest_difference(&run(&new, span(10, 20)), &fresh) < 1e-4);
+        let mut refused = |ids: &[u32], reuse| model.forward(&[Row { ids, wanted: &wanted, reuse }]).unwrap_err();
+        assert!(refused(&new[..30], span(10, 20)).to_string().contains("slot 5 keeps nothing of 30 tokens"));
+        assert!(refused(&new, span(12, 20)).to_string().contains("position 10"));
+        model.forget();
+        assert!(model.forward(&[Row { ids: &new, wanted: &wanted, reuse: span(10, 20) }]).is_err());
+    }
 }

@@ -22,7 +22,7 @@ fn cross_entropy(model: &mut Llada, ids: &[u32], noisy: &[u32], masked: &[bool],
     let mut logits = Vec::new();
     for start in (0..ids.len()).step_by(length) {
         let wanted: Vec<usize> = (0..length).filter(|i| masked[start + i]).collect();
-        model.forward(&[Row { ids: &noisy[start..start + length], wanted: &wanted }]).unwrap();
+        model.forward(&[Row::new(&noisy[start..start + length], &wanted)]).unwrap();
         model.logits(0, 0..wanted.len(), &mut logits).unwrap();
         for (logits, position) in logits.chunks(model.logits_width()).zip(&wanted) {
             out[start + position] = -log_softmax_at(logits, ids[start + position]) as f32;

@@ -62,8 +62,9 @@ impl Line {
         let (Some(prompt), None) = (prompts.next(), prompts.next()) else {
             return Err("a request has exactly one of prompt, prompt_ids and messages".to_owned());
         };
-        let Algorithm::Vanilla = take(&mut keys, "algorithm")?.unwrap_or_default();
-        let config = SamplerConfig::deserialize(Value::Object(keys)).map_err(|e| e.to_string())?;
+        let algorithm: Algorithm = take(&mut keys, "algorithm")?.unwrap_or_default();
+        let mut config = SamplerConfig::deserialize(Value::Object(keys)).map_err(|e| e.to_string())?;
+        algorithm.apply(&mut config);
         Ok(Self { id, prompt, config, text: text.to_owned(), number })
     }
 

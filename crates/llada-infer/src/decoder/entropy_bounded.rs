@@ -1,0 +1,31 @@
+//! EB-sampler (arXiv 2505.24857): surest first, commit the largest set U with Σ H − max H ≤ γ, a bound of the mutual
+//! information that deciding them together ignores. Default γ = 0.1.
+
+use super::{Decoder, Prediction, by_confidence};
+
+/// Parallel decoding within an entropy.
+pub(super) struct EntropyBounded {
+    /// γ, in nats.
+    pub(super) gamma: f32,
+}
+
+impl Decoder for EntropyBounded {
+    fn choose(&self, predictions: &[Prediction], _quota: usize, chosen: &mut Vec<usize>) {
+        let (mut sum, mut largest) = (0.0, 0.0_f32);
+        for index in by_confidence(predictions) {
+            let entropy = predictions[index].entropy;
+            sum += entropy;
+            largest = largest.max(entropy);
+            // A lone position ignores nothing, whatever rounding makes of it.
+            if !chosen.is_empty() && sum - largest > self.gamma {
+                break;
+            }
+            chosen.push(index);
+        }
+        chosen.sort_unstable();
+    }
+
+    fn reads_entropy(&self) -> bool {
+        true
+    }
+}

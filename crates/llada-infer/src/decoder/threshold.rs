@@ -1,0 +1,17 @@
+//! Threshold (Fast-dLLM, arXiv 2505.22618, section 3.3): commit every position with confidence ≥ τ, and the surest in
+//! any case. Default τ = 0.9.
+
+use super::{Decoder, Prediction, surest};
+
+/// Parallel decoding above a confidence.
+pub(super) struct Threshold {
+    /// τ; 1 commits a token a step.
+    pub(super) threshold: f32,
+}
+
+impl Decoder for Threshold {
+    fn choose(&self, predictions: &[Prediction], _quota: usize, chosen: &mut Vec<usize>) {
+        let sure = predictions.iter().filter(|prediction| prediction.confidence >= self.threshold).count();
+        surest(predictions, sure.max(1), chosen);
+    }
+}

@@ -1,0 +1,159 @@
+//! What each decoder commits of known predictions, and the equalities between decoders, caches and budgets.
+
+use std::ops::ControlFlow;
+
+use llada_core::tabular::TabularPredictor;
+use llada_infer::{CacheKind, DecoderKind, Engine, Generation, SamplerConfig};
+use proptest::prelude::*;
+
+use crate::{TOKENS, engine, request};
+
+const LENGTH: usize = 7;
+
+fn generate(engine: &mut Engine<TabularPredictor>, config: &SamplerConfig) -> Generation {
+    engine.generate(&request(&[1], config.clone())).unwrap()
+}
+
+fn config(decoder: DecoderKind, cache: CacheKind) -> SamplerConfig {
+    SamplerConfig { decoder, cache, gen_length: 6, block_length: Some(3), temperature: 0.7, ..Default::default() }
+}
+
+/// The positions committed by the first step over independent positions whose surest token has these probabilities, the
+/// rest being shared evenly by the others.
+fn first_step(sure: &[f64], decoder: DecoderKind, change: impl FnOnce(&mut SamplerConfig)) -> Vec<usize> {
+    let joint = (0..TOKENS.pow(sure.len() as u32)).map(|index| {
+        let token = |position: usize| index / TOKENS.pow((sure.len() - 1 - position) as u32) % TOKENS;
+        let p = |(position, &p): (usize, &f64)| if token(position) == 0 { p } else { (1.0 - p) / 3.0 };
+        sure.iter().enumerate().map(p).product()
+    });
+    let predictor = TabularPredictor::new(TOKENS, sure.len(), joint.collect()).unwrap();
+    let mut config = SamplerConfig { decoder, gen_length: sure.len(), ..Default::default() };
+    change(&mut config);
+    let answer = Engine::new(predictor, crate::SPECIAL).generate(&request(&[], config)).unwrap();
+    answer.trace.steps[0].commits.iter().map(|commit| commit.position).collect()
+}
+
+#[test]
+fn decoders_commit_what_their_papers_say() {
+    let sure = [0.95, 0.5, 0.8, 0.97, 0.6, 0.76];
+    let plain = |decoder| first_step(&sure, decoder, |_| ());
+    assert_eq!(plain(DecoderKind::Schedule), [3]);
+    assert_eq!(plain(DecoderKind::Threshold), [0, 3]);
+    assert_eq!(first_step(&sure, DecoderKind::Threshold, |config| config.threshold = Some(0.7)), [0, 2, 3, 5]);
+    assert_eq!(first_step(&sure, DecoderKind::Threshold, |config| config.threshold = Some(0.99)), [3]);
+    // 3 · 0.05 = 0.15, 4 · 0.2 = 0.8, 5 · 0.24 = 1.2.
+    assert_eq!(plain(DecoderKind::Factor), [0, 2, 3]);
+    assert_eq!(first_step(&sure, DecoderKind::Factor, |config| config.factor = 0.2), [0, 3]);
+    // Anchors at 0 and 3: 2 and 5 are near enough and sure enough, 4 and 1 are near but not sure.
+    assert_eq!(plain(DecoderKind::LocalLeap), [0, 2, 3, 5]);
+    // One run of masks: its surest, and all above 0.9.
+    assert_eq!(plain(DecoderKind::Hierarchical), [0, 3]);
+    assert_eq!(first_step(&[0.35, 0.3], DecoderKind::Hierarchical, |_| ()), [0]);
+    // Entropies 0.17 and 0.25 nats: together they ignore at most 0.17.
+    let sure = [0.97, 0.95, 0.5];
+    assert_eq!(first_step(&sure, DecoderKind::EntropyBounded, |_| ()), [0]);
+    assert_eq!(first_step(&sure, DecoderKind::EntropyBounded, |config| config.gamma = 0.2), [0, 1]);
+    assert_eq!(first_step(&sure, DecoderKind::EntropyBounded, |config| config.gamma = 9.0), [0, 1, 2]);
+}
+
+/// Runs of masks are split where the prompt and earlier steps left them.
+#[test]
+fn hierarchical_takes_the_surest_of_every_run() {
+    let sure = [0.6, 0.7, 0.99, 0.6, 0.5];
+    let answer = |steps: usize| {
+        let joint = (0..TOKENS.pow(5)).map(|index| {
+            let token = |position: usize| index / TOKENS.pow((4 - position) as u32) % TOKENS;
+            (0..5).map(|i| if token(i) == 0 { sure[i] } else { (1.0 - sure[i]) / 3.0 }).product()
+        });
+        let mut engine = Engine::new(TabularPredictor::new(TOKENS, 5, joint.collect()).unwrap(), crate::SPECIAL);
+        let config = SamplerConfig { decoder: DecoderKind::Hierarchical, gen_length: 5, ..Default::default() };
+        let trace = engine.generate(&request(&[], config)).unwrap().trace;
+        trace.steps[steps].commits.iter().map(|commit| commit.position).collect::<Vec<_>>()
+    };
+    assert_eq!(answer(0), [2]);
+    assert_eq!(answer(1), [1, 3]);
+    assert_eq!(answer(2), [0, 4]);
+}
+
+#[test]
+fn the_limits_of_parallel_decoding_are_a_token_a_step() {
+    let mut engine = engine(LENGTH, 1);
+    let plain = generate(&mut engine, &config(DecoderKind::Schedule, CacheKind::None));
+    let never = SamplerConfig { threshold: Some(1.5), ..config(DecoderKind::Threshold, CacheKind::None) };
+    assert_eq!(generate(&mut engine, &never), plain);
+    let nothing = SamplerConfig { factor: 0.0, ..config(DecoderKind::Factor, CacheKind::None) };
+    assert_eq!(generate(&mut engine, &nothing), plain);
+    let all = SamplerConfig { threshold: Some(0.0), ..config(DecoderKind::Threshold, CacheKind::None) };
+    assert_eq!(generate(&mut engine, &all).nfe, 2);
+}
+
+#[test]
+fn budgets_hold_and_large_ones_change_nothing() {
+    for decoder in DecoderKind::ALL {
+        let mut engine = engine(LENGTH, 2);
+        let free = SamplerConfig { threshold: Some(0.99), ..config(decoder, CacheKind::None) };
+        let unlimited = generate(&mut engine, &free);
+        let within =
+            |max_nfe, engine: &mut _| generate(engine, &SamplerConfig { max_nfe: Some(max_nfe), ..free.clone() });
+        assert_eq!(within(100, &mut engine), unlimited, "{decoder}");
+        for max_nfe in 2..6 {
+            let answer = within(max_nfe, &mut engine);
+            assert!(answer.nfe <= max_nfe && answer.output.len() == 6, "{decoder}: {} of {max_nfe}", answer.nfe);
+            assert!(!answer.output.contains(&crate::MASK));
+        }
+    }
+    let refused = SamplerConfig { max_nfe: Some(1), ..config(DecoderKind::Schedule, CacheKind::None) };
+    let error = engine(LENGTH, 2).generate(&request(&[], refused)).unwrap_err().to_string();
+    assert!(error.contains("max_nfe 1 is less than the 2 blocks"), "{error}");
+}
+
+/// Published code runs a second forward over a cached block that the first has filled.
+#[test]
+fn the_reference_counts_a_second_forward() {
+    let fill = |cache, reference_compat| {
+        let config = SamplerConfig { threshold: Some(0.0), reference_compat, ..config(DecoderKind::Threshold, cache) };
+        generate(&mut engine(LENGTH, 3), &config).nfe
+    };
+    assert_eq!([fill(CacheKind::None, true), fill(CacheKind::Dual, false), fill(CacheKind::Dual, true)], [2, 2, 4]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn every_pair_is_the_same_alone_and_in_a_batch(
+        pairs in prop::collection::vec((0..DecoderKind::ALL.len(), 0..CacheKind::ALL.len(), 1..4_usize, 0..9_u64), 1..6),
+        cfg_scale in prop::sample::select(vec![0.0_f32, 1.0]),
+    ) {
+        let mut engine = engine(LENGTH, 4);
+        let requests: Vec<_> = pairs.iter().map(|&(decoder, cache, interval, seed)| {
+            let config = config(DecoderKind::ALL[decoder], CacheKind::ALL[cache]);
+            request(&[1], SamplerConfig { refresh_interval: Some(interval), cfg_scale, seed, ..config })
+        }).collect();
+        let together = engine.generate_batch(&requests, |_| ControlFlow::Continue(())).unwrap();
+        for (request, together) in requests.iter().zip(together) {
+            prop_assert_eq!(engine.generate(request).unwrap(), together);
+        }
+    }
+
+    #[test]
+    fn a_refresh_at_every_step_is_no_cache(
+        decoder in prop::sample::select(DecoderKind::ALL.to_vec()),
+        cache in prop::sample::select(CacheKind::ALL.to_vec()),
+        seed in 0..50_u64,
+    ) {
+        let mut engine = engine(LENGTH, seed);
+        let refreshed = SamplerConfig { refresh_interval: Some(1), ..config(decoder, cache) };
+        prop_assert_eq!(generate(&mut engine, &refreshed), generate(&mut engine, &config(decoder, CacheKind::None)));
+    }
+}
+
+/// With one position a block no cache has anything to be wrong about: what it reuses is final or still a mask.
+#[test]
+fn caches_see_what_they_recompute() {
+    let run = |cache| {
+        let config = SamplerConfig { block_length: Some(1), ..config(DecoderKind::Schedule, cache) };
+        generate(&mut engine(LENGTH, 5), &config).output
+    };
+    assert!(CacheKind::ALL.into_iter().all(|cache| run(cache) == run(CacheKind::None)));
+}
