@@ -4,6 +4,7 @@ use std::{io, process::ExitCode};
 
 use llada_infer::InferError;
 use llada_model::ModelError;
+use llada_train::TrainError;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -21,6 +22,18 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// The work was asked to end, and did after saving what there was.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// A [`Usage`] error with this message.
 pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
@@ -57,6 +70,17 @@ fn code(error: &anyhow::Error) -> u8 {
 fn kind(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<Usage>() {
         return Some(USAGE);
+    }
+    if cause.is::<Interrupted>() {
+        return Some(INTERRUPTED);
+    }
+    if let Some(error) = cause.downcast_ref::<TrainError>() {
+        return match error {
+            TrainError::Model(source) => kind(source),
+            TrainError::Settings { .. } | TrainError::Config { .. } => Some(USAGE),
+            TrainError::Io { .. } => Some(ENVIRONMENT),
+            _ => Some(FAILED),
+        };
     }
     if let Some(error) = cause.downcast_ref::<InferError>() {
         return match error {

@@ -20,6 +20,11 @@ pub(crate) fn listen() -> anyhow::Result<()> {
     ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")
 }
 
+/// Set when the work is asked to end.
+pub(crate) fn asked() -> &'static AtomicBool {
+    &ASKED
+}
+
 /// Whether to go on.
 pub(crate) fn check() -> ControlFlow<()> {
     if ASKED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

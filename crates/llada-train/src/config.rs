@@ -123,10 +123,7 @@ impl RunConfig {
     pub fn load(path: &Path, kind: Kind, flags: Table) -> Result<Self, TrainError> {
         let text = fs::read_to_string(path).map_err(TrainError::read(path))?;
         let file = text.parse().map_err(|e| TrainError::file(path, e))?;
-        Self::from_tables(kind, [file, flags]).map_err(|e| match e {
-            TrainError::File { message, .. } => TrainError::file(path, message),
-            other => other,
-        })
+        Self::from_tables(kind, [file, flags])
     }
 
     /// Reads keys; those of later tables replace those of earlier ones.
@@ -135,11 +132,12 @@ impl RunConfig {
     /// A key is missing, unknown, or has a value that cannot be honoured.
     pub fn from_tables(kind: Kind, tables: impl IntoIterator<Item = Table>) -> Result<Self, TrainError> {
         let schedule = if kind == Kind::Sft { ScheduleConfig::sft() } else { ScheduleConfig::default() };
-        let refuse = |e: &dyn ToString| TrainError::file(Path::new("run file"), e.to_string());
-        let mut keys: Table = DEFAULTS.parse().map_err(|e: toml::de::Error| refuse(&e))?;
-        keys.insert("schedule".to_owned(), Value::try_from(schedule).map_err(|e| refuse(&e))?);
+        let refuse = |e: toml::de::Error| TrainError::Settings { message: e.to_string().trim_end().to_owned() };
+        let mut keys: Table = DEFAULTS.parse().map_err(refuse)?;
+        let schedule = Value::try_from(schedule).map_err(|e| TrainError::Settings { message: e.to_string() })?;
+        keys.insert("schedule".to_owned(), schedule);
         tables.into_iter().for_each(|table| merge(&mut keys, table));
-        let config: Self = keys.try_into().map_err(|e: toml::de::Error| refuse(&e))?;
+        let config: Self = keys.try_into().map_err(refuse)?;
         config.check()?;
         Ok(config)
     }
@@ -147,6 +145,7 @@ impl RunConfig {
     fn check(&self) -> Result<(), TrainError> {
         let at_least_one = [
             ("steps", self.steps),
+            ("batch_size", self.batch_size as u64),
             ("micro_batch_size", self.micro_batch_size() as u64),
             ("row_length", self.row_length.unwrap_or(1) as u64),
             ("checkpoint_every", self.checkpoint_every),

@@ -30,6 +30,12 @@ pub enum TrainError {
         /// What is wrong with it, with a hint.
         message: String,
     },
+    /// The keys of a run are not those that there are.
+    #[error("settings of the run: {message}\nhint: llada pretrain --help lists all keys")]
+    Settings {
+        /// What is missing, unknown or of a wrong type.
+        message: String,
+    },
     /// A setting that cannot be honoured.
     #[error("{key} is {value}\nhint: {hint}")]
     Config {

@@ -254,7 +254,10 @@ fn start(config: &RunConfig) -> Result<TrainableLlada, TrainError> {
             let shape = shape.config(config.objective, tokenizer.vocab_size(), mask, eos)?;
             Ok(TrainableLlada::new(shape, config.seed, device, dtype)?)
         }
-        _ => Err(TrainError::config("init", "missing", "give either init, or both [model] and tokenizer")),
+        (Some(folder), Some(_), _) => {
+            Err(TrainError::config("init", folder.display(), "it has a shape: leave out [model]"))
+        }
+        (None, ..) => Err(TrainError::config("init", "missing", "give it, or both [model] and tokenizer")),
     }
     .and_then(|model| match model.config().is_causal == (config.objective == Objective::Ar) {
         true => Ok(model),

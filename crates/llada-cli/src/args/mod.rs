@@ -8,7 +8,9 @@ pub(crate) use sampler::{Algorithm, SamplerArgs};
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{batch, generate, inspect, logits, score};
+use llada_train::data::Kind;
+
+use crate::commands::{batch, data, generate, inspect, logits, score, tokenizer, training};
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
 ///
@@ -31,6 +33,12 @@ pub(crate) enum Command {
     Score(score::Args),
     Logits(logits::Args),
     Inspect(inspect::Args),
+    Pretrain(training::PretrainArgs),
+    Sft(training::SftArgs),
+    #[command(subcommand)]
+    Tokenizer(tokenizer::Command),
+    #[command(subcommand)]
+    Data(data::Command),
 }
 
 impl Command {
@@ -41,6 +49,10 @@ impl Command {
             Self::Score(args) => score::run(args),
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),
+            Self::Pretrain(args) => training::run(args.args, Kind::Pretrain),
+            Self::Sft(args) => training::run(args.args, Kind::Sft),
+            Self::Tokenizer(command) => tokenizer::run(command),
+            Self::Data(command) => data::run(command),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The commands, one file each: its arguments, and what it calls and prints.
 
 pub(crate) mod batch;
+pub(crate) mod data;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod score;
+pub(crate) mod tokenizer;
+pub(crate) mod training;

@@ -115,4 +115,8 @@ fn help_teaches_every_command() {
     for name in ["generate", "batch", "score", "logits", "inspect"] {
         insta::assert_snapshot!(format!("help-{name}"), help(&[name, "--help"]));
     }
+    for name in ["pretrain", "sft", "tokenizer train", "data prepare"] {
+        let words: Vec<&str> = name.split(' ').chain(["--help"]).collect();
+        insta::assert_snapshot!(format!("help-{}", name.replace(' ', "-")), help(&words));
+    }
 }

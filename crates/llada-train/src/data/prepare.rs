@@ -8,7 +8,7 @@ use std::{
 
 use llada_model::{Message, Tokenizer};
 use rayon::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{DatasetWriter, Kind};
 use crate::TrainError;
@@ -74,7 +74,7 @@ pub fn prepare(
         let mut units = Units { path, format, lines: BufReader::new(file), number: 0 };
         loop {
             let (chunk, bytes) = units.chunk()?;
-            if chunk.is_empty() && bytes == 0 {
+            if bytes == 0 {
                 break;
             }
             let items: Vec<Vec<Item>> =
@@ -105,10 +105,50 @@ pub fn prepare(
     Ok(prepared)
 }
 
+/// All text of `files`, in pieces, for a tokenizer to learn from.
+///
+/// # Errors
+/// A file cannot be read or is not of `format`, which names the line.
+pub fn texts(files: &[PathBuf], format: Format) -> Result<Vec<String>, TrainError> {
+    let mut texts = Vec::new();
+    for path in files {
+        let file = File::open(path).map_err(TrainError::read(path))?;
+        let mut units = Units { path, format, lines: BufReader::new(file), number: 0 };
+        loop {
+            let (chunk, bytes) = units.chunk()?;
+            if bytes == 0 {
+                break;
+            }
+            for unit in chunk {
+                match format {
+                    Format::Text => texts.push(unit.text),
+                    Format::Jsonl => texts.push(unit.parse::<Document>(format, path)?.text),
+                    Format::Chat => {
+                        let messages = unit.parse::<Conversation>(format, path)?.messages;
+                        texts.extend(messages.into_iter().map(|message| message.content));
+                    }
+                }
+            }
+        }
+    }
+    Ok(texts)
+}
+
 /// A paragraph of text with the empty line after it, or a line of JSON; with the number of its last line.
 struct Unit {
     line: usize,
     text: String,
+}
+
+impl Unit {
+    fn parse<T: DeserializeOwned>(&self, format: Format, path: &Path) -> Result<T, TrainError> {
+        let expected = match format {
+            Format::Chat => r#"{"messages": [{"role": "user", "content": "..."}, ...]}"#,
+            _ => r#"{"text": "..."}"#,
+        };
+        let refuse = |e| TrainError::file(path, format!("line {}: {e}\nhint: each line is {expected}", self.line));
+        serde_json::from_str(&self.text).map_err(refuse)
+    }
 }
 
 /// The units of one file.
@@ -143,20 +183,10 @@ impl Units<'_> {
 }
 
 fn items(unit: &Unit, format: Format, tokenizer: &Tokenizer, path: &Path) -> Result<Vec<Item>, TrainError> {
-    let refuse = |e: serde_json::Error| {
-        let expected = match format {
-            Format::Chat => r#"{"messages": [{"role": "user", "content": "..."}, ...]}"#,
-            _ => r#"{"text": "..."}"#,
-        };
-        TrainError::file(path, format!("line {}: {e}\nhint: each line is {expected}", unit.line))
-    };
     let messages = match format {
         Format::Text => return Ok(vec![document(&unit.text, tokenizer)?]),
-        Format::Jsonl => {
-            let document: Document = serde_json::from_str(&unit.text).map_err(refuse)?;
-            return Ok(vec![self::document(&document.text, tokenizer)?]);
-        }
-        Format::Chat => serde_json::from_str::<Conversation>(&unit.text).map_err(refuse)?.messages,
+        Format::Jsonl => return Ok(vec![document(&unit.parse::<Document>(format, path)?.text, tokenizer)?]),
+        Format::Chat => unit.parse::<Conversation>(format, path)?.messages,
     };
     let answers = messages.iter().enumerate().filter(|(_, message)| message.role == "assistant");
     let record = |(index, message): (usize, &Message)| {

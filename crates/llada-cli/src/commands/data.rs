@@ -1,0 +1,87 @@
+//! `llada data prepare`: text in, token shards out.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use llada_model::Tokenizer;
+use llada_train::data::prepare::{self, prepare};
+
+use crate::exit::usage;
+
+/// Prepare data for training
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    Prepare(Args),
+}
+
+/// Tokenise text into checksummed shards
+///
+/// Documents are ended by EOS. Of a chat, every answer of the assistant becomes a record for `llada sft`, with all that
+/// was said before as its prompt.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  llada data prepare --input book.txt --tokenizer tokenizer --out data
+  llada data prepare --input chats.jsonl --format chat --tokenizer tokenizer --max-length 256 --out chats")]
+pub(crate) struct Args {
+    /// Files to read
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    input: Vec<PathBuf>,
+
+    /// What the files are
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+
+    /// Folder of the tokenizer
+    #[arg(long, value_name = "DIR")]
+    tokenizer: PathBuf,
+
+    /// Longest record of a chat, in tokens; longer ones are left out
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    max_length: usize,
+
+    /// Folder to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Text; each file is a document
+    Text,
+    /// One {"text": ...} a line, each a document
+    Jsonl,
+    /// One {"messages": [{"role": ..., "content": ...}, ...]} a line
+    Chat,
+}
+
+impl From<Format> for prepare::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Jsonl => Self::Jsonl,
+            Format::Chat => Self::Chat,
+        }
+    }
+}
+
+pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+    let Command::Prepare(args) = command;
+    let tokenizer = Tokenizer::open(&args.tokenizer)?.ok_or_else(|| {
+        usage(format!("{} has no tokenizer.json\nhint: llada tokenizer train", args.tokenizer.display()))
+    })?;
+    let size =
+        |path: &PathBuf| Ok(fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len());
+    let bytes = args.input.iter().map(size).sum::<anyhow::Result<u64>>()?;
+    let bar = ProgressBar::new(bytes)
+        .with_style(ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes}, {eta} left")?);
+    let observe = |done| bar.set_position(done);
+    let prepared = prepare(&args.input, args.format.into(), &tokenizer, &args.out, args.max_length, observe)?;
+    bar.finish_and_clear();
+    let what = if matches!(args.format, Format::Chat) { "records" } else { "documents" };
+    eprintln!("{} {what} in {}", prepared.items, args.out.display());
+    if prepared.too_long > 0 {
+        eprintln!("{} records of more than {} tokens were left out", prepared.too_long, args.max_length);
+    }
+    Ok(())
+}
