@@ -74,9 +74,10 @@ impl Llada {
         let device = device.open()?;
         let mut loader = Loader::new(folder, &config, dtype.kind(), device)?;
         let embedding = loader.embedding()?;
+        // The head is the largest tensor, and for a moment it is in memory as stored too: before the others are.
+        let head = loader.head(&embedding)?;
         let blocks = (0..config.n_layers).map(|layer| Block::new(&mut loader, layer)).collect::<Result<_, _>>()?;
         let ln_f = loader.norm(names::ROOT, "ln_f")?;
-        let head = loader.head(&embedding)?;
         let _mapped = loader.finish()?;
         let mut banned: Vec<u32> = (config.vocab_size as u32..config.embedding_size as u32).collect();
         banned.push(config.mask_token_id);
