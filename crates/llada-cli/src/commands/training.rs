@@ -73,7 +73,7 @@ struct Keys {
     /// Dataset to validate on
     #[arg(long, value_name = "DIR")]
     validation: Option<PathBuf>,
-    /// Checkpoint to start from, instead of new weights of the shape in [model]
+    /// Checkpoint to start from, instead of new weights of the shape in the table `model`
     #[arg(long, value_name = "DIR")]
     init: Option<PathBuf>,
     /// Tokenizer of a new model
