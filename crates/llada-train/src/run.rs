@@ -107,6 +107,11 @@ impl Run {
             let message = "it was trained on other data\nhint: choose another --out, or the data of this run";
             return Err(TrainError::file(&folder, message));
         }
+        if (&state.config.model, state.config.objective) != (&self.config.model, self.config.objective) {
+            let message =
+                "it is of another [model] or objective\nhint: choose another --out, or the settings of this run";
+            return Err(TrainError::file(&folder, message));
+        }
         self.parts().restore(&folder)?;
         (self.step, self.tokens) = (state.step, state.tokens);
         Ok(())

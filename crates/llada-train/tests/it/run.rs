@@ -232,3 +232,22 @@ fn settings_are_honoured_or_refused_by_name() {
     let config = config(folder.path(), Kind::Pretrain, "refused", "steps = 1");
     assert!(Run::open(config, Kind::Sft).unwrap_err().to_string().contains("hint: llada pretrain"));
 }
+
+#[test]
+fn a_run_goes_on_as_what_it_was() {
+    let folder = workplace();
+    let open = |d_model: usize| {
+        let text = format!(
+            "out = {:?}\ndata = {:?}\ntokenizer = {:?}\nsteps = 2\nrow_length = 12\n[model]\nd_model = {d_model}\n\
+             n_layers = 1\nn_heads = 2\nmlp_hidden_size = 32\nmax_sequence_length = 32",
+            folder.path().join("run"),
+            folder.path().join("pretrain"),
+            fixture("tiny-llada"),
+        );
+        Run::open(RunConfig::from_tables(Kind::Pretrain, [text.parse::<Table>().unwrap()]).unwrap(), Kind::Pretrain)
+    };
+    open(16).unwrap().train(&AtomicBool::new(false), |_| ()).unwrap();
+    assert_eq!(open(16).unwrap().steps_made(), 2);
+    let error = open(32).unwrap_err().to_string();
+    assert!(error.contains("another [model] or objective\nhint: choose another --out"), "{error}");
+}
