@@ -1,19 +1,18 @@
 //! One request on its way from masks to tokens: the sequence, the block it works on, and the block's schedule.
 
-use std::{mem::take, ops::Range};
+use std::{mem::take, num::NonZeroUsize, ops::Range};
 
 use llada_core::{
     block::BlockPlan,
     guidance::unconditional_ids,
     predictor::Reuse,
     trace::{Commit, Trace, TraceStep},
-    transfer::num_transfer_tokens,
 };
 
 use crate::{
     InferError, Request, SamplerConfig,
     cache::Cache,
-    decoder::{Decoder, Prediction, surest},
+    decoder::{Decoder, Prediction, Step, surest},
 };
 
 /// The state of one request.
@@ -90,9 +89,15 @@ impl Canvas {
         let first = self.masked(0..nominal.end).next().unwrap_or(nominal.start);
         let range = first.min(nominal.start)..nominal.end;
         let counted = if self.config.reference_compat { nominal } else { range.clone() };
-        let schedule = num_transfer_tokens(self.masked(counted).count(), self.plan.steps_per_block());
         let left = self.config.max_nfe.map_or(usize::MAX, |max_nfe| max_nfe - self.trace.steps.len());
         let deadline = left / (self.plan.blocks() - index);
+        let steps = self.plan.steps_per_block();
+        let steps = NonZeroUsize::new(deadline).map_or(steps, |deadline| steps.min(deadline));
+        let mut schedule = self.decoder.schedule(self.masked(counted).count(), steps);
+        if self.config.max_nfe.is_some() {
+            // A budget is not spent on steps that commit nothing.
+            schedule.truncate(schedule.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1));
+        }
         self.block = Block { index, range, schedule, step: 0, deadline };
     }
 
@@ -105,7 +110,7 @@ impl Canvas {
         self.block.schedule.get(self.block.step).copied().unwrap_or(0)
     }
 
-    /// How many tokens the current step commits at least, if the budget is to hold.
+    /// How many tokens the current step commits at least, if the budget is to hold. A schedule is made to fit it.
     fn due(&self) -> usize {
         let masked = self.masked(self.block.range.clone()).count();
         masked.div_ceil(self.block.deadline.saturating_sub(self.block.step).max(1))
@@ -135,7 +140,7 @@ impl Canvas {
     pub(crate) fn prepare(&mut self) {
         let mut wanted = take(&mut self.wanted);
         wanted.clear();
-        if !self.decoder.is_scheduled() || self.quota() > 0 || self.config.max_nfe.is_some() {
+        if !self.decoder.is_scheduled() || self.quota() > 0 {
             wanted.extend(self.masked(self.block.range.clone()));
         }
         self.wanted = wanted;
@@ -149,9 +154,10 @@ impl Canvas {
     pub(crate) fn commit(&mut self, predictions: &[Prediction]) {
         let mut chosen = Vec::new();
         if !predictions.is_empty() {
-            self.decoder.choose(predictions, self.quota(), &mut chosen);
+            let step = Step { number: self.step(), quota: self.quota(), seed: self.config.seed };
+            self.decoder.choose(step, predictions, &mut chosen);
         }
-        if self.config.max_nfe.is_some() && chosen.len() < self.due() {
+        if !self.decoder.is_scheduled() && chosen.len() < self.due() {
             surest(predictions, self.due(), &mut chosen);
         }
         let commit = |index: usize| {
@@ -173,8 +179,8 @@ impl Canvas {
     }
 
     fn block_ended(&self) -> bool {
-        if self.decoder.is_scheduled() && self.config.max_nfe.is_none() {
-            return self.block.step == self.block.schedule.len();
+        if self.decoder.is_scheduled() {
+            return self.block.step >= self.block.schedule.len();
         }
         let second_forward = self.config.reference_compat && self.cache.is_some() && self.block.step == 1;
         !second_forward && self.masked(self.block.range.clone()).next().is_none()

@@ -44,8 +44,8 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_enum, default_value = "vanilla")]
     algorithm: Algorithm,
 
-    /// Which of a step's predictions become tokens: schedule, threshold, factor, entropy_bounded, local_leap or
-    /// hierarchical. All but schedule take as many steps as they need
+    /// Which of a step's predictions become tokens: schedule, threshold, factor, entropy_bounded, local_leap,
+    /// hierarchical or dream. All but schedule and dream take as many steps as they need
     #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule)]
     decoder: DecoderKind,
 
@@ -60,6 +60,10 @@ pub(crate) struct SamplerArgs {
     /// Bound of the entropy_bounded decoder, in nats
     #[arg(long, value_name = "F", default_value_t = 0.1)]
     gamma: f32,
+
+    /// Temperature of the order in which the dream decoder commits; 0 takes the surest
+    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    alg_temp: f32,
 
     /// What a step recomputes: none (everything), prefix, dual or vicinity. The others are approximate and faster
     #[arg(long, value_name = "NAME", default_value_t = CacheKind::None)]
@@ -128,6 +132,7 @@ impl SamplerArgs {
             threshold: self.threshold,
             factor: self.factor,
             gamma: self.gamma,
+            alg_temp: self.alg_temp,
             cache: self.cache,
             refresh_interval: self.refresh_interval,
             max_nfe: self.max_nfe,

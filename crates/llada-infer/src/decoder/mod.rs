@@ -1,5 +1,7 @@
-//! Which of a step's predictions become tokens. One file a method; each commits at least the surest prediction.
+//! Which of a step's predictions become tokens. One file a method; each without a schedule of its own
+//! commits at least the surest prediction.
 
+mod dream;
 mod entropy_bounded;
 mod factor;
 mod hierarchical;
@@ -7,9 +9,13 @@ mod local_leap;
 mod schedule;
 mod threshold;
 
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZeroUsize, str::FromStr};
 
-use llada_core::order::top_k;
+use llada_core::{
+    order::top_k,
+    rng::{Domain, Noise},
+    transfer::num_transfer_tokens,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{InferError, SamplerConfig};
@@ -27,13 +33,36 @@ pub struct Prediction {
     pub entropy: f32,
 }
 
+/// The step that a decoder chooses for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The number of the step, over all blocks.
+    pub number: usize,
+    /// How many predictions the schedule of the block commits in it.
+    pub quota: usize,
+    /// Seed of the request's noise.
+    pub seed: u64,
+}
+
+impl Step {
+    /// A number of this step and `position`, uniform in (0, 1).
+    pub fn uniform(&self, position: usize) -> f64 {
+        // Lane 0 is the confidence of random remasking.
+        Noise::new(self.seed).domain(Domain::Order).stream(0, self.number as u32, position as u32).at(1)
+    }
+}
+
 /// Chooses what a step commits.
 pub trait Decoder: Send + Sync {
     /// Writes the indices of the predictions to commit into `chosen`, which is empty.
     ///
-    /// `predictions` has an entry for each position that may be committed, ascending and at least one; `quota` is the
-    /// number that the schedule of the block would commit.
-    fn choose(&self, predictions: &[Prediction], quota: usize, chosen: &mut Vec<usize>);
+    /// `predictions` has an entry for each position that may be committed, ascending and at least one.
+    fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>);
+
+    /// How many of a block's `masked` positions each of its steps commits.
+    fn schedule(&self, masked: usize, steps: NonZeroUsize) -> Vec<usize> {
+        num_transfer_tokens(masked, steps)
+    }
 
     /// Whether a block takes the steps of its schedule; otherwise it ends when it is full.
     fn is_scheduled(&self) -> bool {
@@ -63,12 +92,21 @@ pub enum DecoderKind {
     LocalLeap,
     /// dInfer: the surest of every run of masks, and all that are sure.
     Hierarchical,
+    /// Dream: a number of tokens a step that is settled in advance, drawn by their confidences.
+    Dream,
 }
 
 impl DecoderKind {
     /// Every decoder.
-    pub const ALL: [Self; 6] =
-        [Self::Schedule, Self::Threshold, Self::Factor, Self::EntropyBounded, Self::LocalLeap, Self::Hierarchical];
+    pub const ALL: [Self; 7] = [
+        Self::Schedule,
+        Self::Threshold,
+        Self::Factor,
+        Self::EntropyBounded,
+        Self::LocalLeap,
+        Self::Hierarchical,
+        Self::Dream,
+    ];
 
     pub(crate) fn build(self, config: &SamplerConfig) -> Box<dyn Decoder> {
         let threshold = config.threshold.unwrap_or(0.9);
@@ -79,6 +117,7 @@ impl DecoderKind {
             Self::EntropyBounded => Box::new(entropy_bounded::EntropyBounded { gamma: config.gamma }),
             Self::LocalLeap => Box::new(local_leap::LocalLeap { anchor: threshold, ..Default::default() }),
             Self::Hierarchical => Box::new(hierarchical::Hierarchical { high: threshold, ..Default::default() }),
+            Self::Dream => Box::new(dream::Dream { alg_temp: config.alg_temp }),
         }
     }
 
@@ -90,6 +129,7 @@ impl DecoderKind {
             Self::EntropyBounded => "entropy_bounded",
             Self::LocalLeap => "local_leap",
             Self::Hierarchical => "hierarchical",
+            Self::Dream => "dream",
         }
     }
 }

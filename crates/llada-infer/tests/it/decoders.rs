@@ -15,7 +15,8 @@ fn generate(engine: &mut Engine<TabularPredictor>, config: &SamplerConfig) -> Ge
 }
 
 fn config(decoder: DecoderKind, cache: CacheKind) -> SamplerConfig {
-    SamplerConfig { decoder, cache, gen_length: 6, block_length: Some(3), temperature: 0.7, ..Default::default() }
+    let (block_length, alg_temp) = (Some(3), 0.1);
+    SamplerConfig { decoder, cache, gen_length: 6, block_length, temperature: 0.7, alg_temp, ..Default::default() }
 }
 
 /// The positions committed by the first step over independent positions whose surest token has these probabilities, the
@@ -73,6 +74,40 @@ fn hierarchical_takes_the_surest_of_every_run() {
     assert_eq!(answer(0), [2]);
     assert_eq!(answer(1), [1, 3]);
     assert_eq!(answer(2), [0, 4]);
+}
+
+/// Of 8 masks in 4 steps: 8 · 0.24975 = 1.998, 7 · 0.3329 = 2.33, 5 · 0.499 = 2.495, and the rest.
+#[test]
+fn dream_commits_by_its_times() {
+    let counts = |steps| {
+        let mut engine = engine(8, 6);
+        let config =
+            SamplerConfig { decoder: DecoderKind::Dream, gen_length: 8, steps: Some(steps), ..Default::default() };
+        let trace = engine.generate(&request(&[], config)).unwrap().trace;
+        trace.steps.iter().map(|step| step.commits.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(counts(4), [1, 2, 2, 3]);
+    assert_eq!(counts(1), [8]);
+    // The last time is not quite 0, so a token a step comes a little late.
+    assert_eq!(counts(8), [0, 1, 1, 1, 1, 1, 1, 2]);
+}
+
+/// Without a temperature the surest; with one, each as often as softmax(confidence / a) says: e, e^1.8 and e^1.4 to one.
+#[test]
+fn dream_draws_its_order() {
+    let first = |alg_temp, seed| {
+        let change =
+            |config: &mut SamplerConfig| (config.alg_temp, config.seed, config.steps) = (alg_temp, seed, Some(2));
+        first_step(&[0.5, 0.9, 0.7], DecoderKind::Dream, change)
+    };
+    assert_eq!(first(0.0, 0), [1]);
+    let samples = 4000;
+    let mut counts = [0.0; 3];
+    (0..samples).for_each(|seed| counts[first(0.5, seed)[0]] += 1.0);
+    for (count, p) in counts.into_iter().zip([0.212, 0.472, 0.316]) {
+        let deviation = (samples as f64 * p * (1.0 - p)).sqrt();
+        assert!((count - samples as f64 * p).abs() < 5.0 * deviation, "{counts:?}");
+    }
 }
 
 #[test]
