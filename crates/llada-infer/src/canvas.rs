@@ -1,6 +1,6 @@
 //! One request on its way from masks to tokens: the sequence, the block it works on, and the block's schedule.
 
-use std::{mem::take, num::NonZeroUsize, ops::Range};
+use std::{collections::BTreeMap, mem::take, num::NonZeroUsize, ops::Range};
 
 use llada_core::{
     block::BlockPlan,
@@ -12,7 +12,7 @@ use llada_core::{
 use crate::{
     InferError, Request, SamplerConfig,
     cache::Cache,
-    decoder::{Decoder, Prediction, Step, surest},
+    decoder::{Decoder, Memory, Prediction, Step, surest},
 };
 
 /// The state of one request.
@@ -28,6 +28,8 @@ pub(crate) struct Canvas {
     block: Block,
     /// The masked positions that the current step may commit; none if it commits nothing.
     pub(crate) wanted: Vec<usize>,
+    /// What the decoder keeps of each of them, if it keeps anything.
+    pub(crate) memories: BTreeMap<usize, Box<dyn Memory>>,
     /// The sequence without its prompt, for guidance.
     pub(crate) unconditional: Vec<u32>,
     pub(crate) trace: Trace,
@@ -73,6 +75,7 @@ impl Canvas {
             ids,
             block: Block::default(),
             wanted: Vec::new(),
+            memories: BTreeMap::new(),
             unconditional: Vec::new(),
             finished: false,
             output_length: config.gen_length,
@@ -144,6 +147,14 @@ impl Canvas {
             wanted.extend(self.masked(self.block.range.clone()));
         }
         self.wanted = wanted;
+        self.memories.retain(|position, _| self.wanted.binary_search(position).is_ok());
+        for &position in &self.wanted {
+            if !self.memories.contains_key(&position)
+                && let Some(memory) = self.decoder.memory()
+            {
+                self.memories.insert(position, memory);
+            }
+        }
         if self.guided() {
             unconditional_ids(&self.ids, &self.prompt_index, self.mask_id, &mut self.unconditional);
         }

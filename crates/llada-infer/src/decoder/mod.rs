@@ -5,6 +5,7 @@ mod dream;
 mod entropy_bounded;
 mod factor;
 mod hierarchical;
+mod klass;
 mod local_leap;
 mod schedule;
 mod threshold;
@@ -31,6 +32,8 @@ pub struct Prediction {
     pub confidence: f32,
     /// Entropy of the position's distribution, in nats; 0 unless the decoder asked for it.
     pub entropy: f32,
+    /// Whether the position's distribution has stopped moving; false unless the decoder's memory says so.
+    pub settled: bool,
 }
 
 /// The step that a decoder chooses for.
@@ -69,10 +72,21 @@ pub trait Decoder: Send + Sync {
         false
     }
 
+    /// What it keeps of a masked position, made anew when the position is first predicted.
+    fn memory(&self) -> Option<Box<dyn Memory>> {
+        None
+    }
+
     /// Whether it reads the predictions' entropy.
     fn reads_entropy(&self) -> bool {
         false
     }
+}
+
+/// What a decoder keeps of one masked position from step to step, until the position is committed.
+pub trait Memory: Send {
+    /// Takes in the position's guided logits, before a token is picked from them, and may change them or the prediction.
+    fn observe(&mut self, logits: &mut [f32], prediction: &mut Prediction);
 }
 
 /// The decoders by name.
@@ -94,11 +108,13 @@ pub enum DecoderKind {
     Hierarchical,
     /// Dream: a number of tokens a step that is settled in advance, drawn by their confidences.
     Dream,
+    /// KLASS: all that are sure and whose distribution has settled.
+    Klass,
 }
 
 impl DecoderKind {
     /// Every decoder.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Schedule,
         Self::Threshold,
         Self::Factor,
@@ -106,6 +122,7 @@ impl DecoderKind {
         Self::LocalLeap,
         Self::Hierarchical,
         Self::Dream,
+        Self::Klass,
     ];
 
     pub(crate) fn build(self, config: &SamplerConfig) -> Box<dyn Decoder> {
@@ -118,6 +135,7 @@ impl DecoderKind {
             Self::LocalLeap => Box::new(local_leap::LocalLeap { anchor: threshold, ..Default::default() }),
             Self::Hierarchical => Box::new(hierarchical::Hierarchical { high: threshold, ..Default::default() }),
             Self::Dream => Box::new(dream::Dream { alg_temp: config.alg_temp }),
+            Self::Klass => Box::new(klass::Klass { threshold }),
         }
     }
 
@@ -130,6 +148,7 @@ impl DecoderKind {
             Self::LocalLeap => "local_leap",
             Self::Hierarchical => "hierarchical",
             Self::Dream => "dream",
+            Self::Klass => "klass",
         }
     }
 }

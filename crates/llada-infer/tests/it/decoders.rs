@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use llada_core::tabular::TabularPredictor;
+use llada_core::{predictor::MaskPredictor, tabular::TabularPredictor};
 use llada_infer::{CacheKind, DecoderKind, Engine, Generation, SamplerConfig};
 use proptest::prelude::*;
 
@@ -19,19 +19,31 @@ fn config(decoder: DecoderKind, cache: CacheKind) -> SamplerConfig {
     SamplerConfig { decoder, cache, gen_length: 6, block_length, temperature: 0.7, alg_temp, ..Default::default() }
 }
 
-/// The positions committed by the first step over independent positions whose surest token has these probabilities, the
-/// rest being shared evenly by the others.
-fn first_step(sure: &[f64], decoder: DecoderKind, change: impl FnOnce(&mut SamplerConfig)) -> Vec<usize> {
+/// Independent positions, whose token 0 has these probabilities; the others share the rest.
+fn independent(sure: &[f64]) -> Engine<TabularPredictor> {
     let joint = (0..TOKENS.pow(sure.len() as u32)).map(|index| {
         let token = |position: usize| index / TOKENS.pow((sure.len() - 1 - position) as u32) % TOKENS;
         let p = |(position, &p): (usize, &f64)| if token(position) == 0 { p } else { (1.0 - p) / 3.0 };
         sure.iter().enumerate().map(p).product()
     });
-    let predictor = TabularPredictor::new(TOKENS, sure.len(), joint.collect()).unwrap();
-    let mut config = SamplerConfig { decoder, gen_length: sure.len(), ..Default::default() };
+    Engine::new(TabularPredictor::new(TOKENS, sure.len(), joint.collect()).unwrap(), crate::SPECIAL)
+}
+
+/// The positions that each step commits of an answer alone.
+fn steps(
+    engine: &mut Engine<TabularPredictor>,
+    decoder: DecoderKind,
+    change: impl FnOnce(&mut SamplerConfig),
+) -> Vec<Vec<usize>> {
+    let gen_length = engine.predictor().max_sequence_length();
+    let mut config = SamplerConfig { decoder, gen_length, ..Default::default() };
     change(&mut config);
-    let answer = Engine::new(predictor, crate::SPECIAL).generate(&request(&[], config)).unwrap();
-    answer.trace.steps[0].commits.iter().map(|commit| commit.position).collect()
+    let trace = engine.generate(&request(&[], config)).unwrap().trace;
+    trace.steps.iter().map(|step| step.commits.iter().map(|commit| commit.position).collect()).collect()
+}
+
+fn first_step(sure: &[f64], decoder: DecoderKind, change: impl FnOnce(&mut SamplerConfig)) -> Vec<usize> {
+    steps(&mut independent(sure), decoder, change).swap_remove(0)
 }
 
 #[test]
@@ -60,31 +72,16 @@ fn decoders_commit_what_their_papers_say() {
 /// Runs of masks are split where the prompt and earlier steps left them.
 #[test]
 fn hierarchical_takes_the_surest_of_every_run() {
-    let sure = [0.6, 0.7, 0.99, 0.6, 0.5];
-    let answer = |steps: usize| {
-        let joint = (0..TOKENS.pow(5)).map(|index| {
-            let token = |position: usize| index / TOKENS.pow((4 - position) as u32) % TOKENS;
-            (0..5).map(|i| if token(i) == 0 { sure[i] } else { (1.0 - sure[i]) / 3.0 }).product()
-        });
-        let mut engine = Engine::new(TabularPredictor::new(TOKENS, 5, joint.collect()).unwrap(), crate::SPECIAL);
-        let config = SamplerConfig { decoder: DecoderKind::Hierarchical, gen_length: 5, ..Default::default() };
-        let trace = engine.generate(&request(&[], config)).unwrap().trace;
-        trace.steps[steps].commits.iter().map(|commit| commit.position).collect::<Vec<_>>()
-    };
-    assert_eq!(answer(0), [2]);
-    assert_eq!(answer(1), [1, 3]);
-    assert_eq!(answer(2), [0, 4]);
+    let steps = steps(&mut independent(&[0.6, 0.7, 0.99, 0.6, 0.5]), DecoderKind::Hierarchical, |_| ());
+    assert_eq!(steps, [vec![2], vec![1, 3], vec![0, 4]]);
 }
 
 /// Of 8 masks in 4 steps: 8 · 0.24975 = 1.998, 7 · 0.3329 = 2.33, 5 · 0.499 = 2.495, and the rest.
 #[test]
 fn dream_commits_by_its_times() {
-    let counts = |steps| {
-        let mut engine = engine(8, 6);
-        let config =
-            SamplerConfig { decoder: DecoderKind::Dream, gen_length: 8, steps: Some(steps), ..Default::default() };
-        let trace = engine.generate(&request(&[], config)).unwrap().trace;
-        trace.steps.iter().map(|step| step.commits.len()).collect::<Vec<_>>()
+    let counts = |count| {
+        let steps = steps(&mut engine(8, 6), DecoderKind::Dream, |config| config.steps = Some(count));
+        steps.iter().map(Vec::len).collect::<Vec<_>>()
     };
     assert_eq!(counts(4), [1, 2, 2, 3]);
     assert_eq!(counts(1), [8]);
@@ -108,6 +105,27 @@ fn dream_draws_its_order() {
         let deviation = (samples as f64 * p * (1.0 - p)).sqrt();
         assert!((count - samples as f64 * p).abs() < 5.0 * deviation, "{counts:?}");
     }
+}
+
+/// Two divergences take three steps; until then, and where nothing is ready, the schedule's one.
+#[test]
+fn klass_waits_for_what_moves() {
+    let sure = [0.95, 0.5, 0.97, 0.92, 0.91, 0.6];
+    assert_eq!(
+        steps(&mut independent(&sure), DecoderKind::Klass, |_| ()),
+        [vec![2], vec![0], vec![3, 4], vec![5], vec![1]]
+    );
+    let lower = |config: &mut SamplerConfig| (config.threshold, config.steps) = (Some(0.55), Some(3));
+    assert_eq!(steps(&mut independent(&sure), DecoderKind::Klass, lower), [vec![0, 2], vec![3, 4], vec![5], vec![1]]);
+    // The second and third follow the first, at 0.95 and 0.93: one step moves both above the threshold.
+    let joint = (0..TOKENS.pow(3)).map(|index| match [index / 16, index / 4 % 4, index % 4] {
+        [0, b, c] => 0.6 * [0.95, 0.05, 0.0, 0.0][b] * [0.93, 0.07, 0.0, 0.0][c],
+        [1, 1, 1] => 0.4,
+        _ => 0.0,
+    });
+    let mut moving = Engine::new(TabularPredictor::new(TOKENS, 3, joint.collect()).unwrap(), crate::SPECIAL);
+    assert_eq!(steps(&mut moving, DecoderKind::Threshold, |_| ()), [vec![0], vec![1, 2]]);
+    assert_eq!(steps(&mut moving, DecoderKind::Klass, |_| ()), [[0], [1], [2]]);
 }
 
 #[test]
