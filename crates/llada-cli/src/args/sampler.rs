@@ -45,11 +45,11 @@ pub(crate) struct SamplerArgs {
     algorithm: Algorithm,
 
     /// Which of a step's predictions become tokens: schedule, threshold, factor, entropy_bounded, local_leap,
-    /// hierarchical, dream or klass. All but schedule and dream take as many steps as they need
+    /// hierarchical, dream, klass or credit. All but schedule and dream take as many steps as they need
     #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule)]
     decoder: DecoderKind,
 
-    /// Confidence that suffices, for threshold, local_leap, hierarchical and klass [default: 0.9]
+    /// Confidence that suffices, for threshold, local_leap, hierarchical, klass and credit [default: 0.9]
     #[arg(long, value_name = "F")]
     threshold: Option<f32>,
 

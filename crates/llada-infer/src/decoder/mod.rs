@@ -1,6 +1,7 @@
 //! Which of a step's predictions become tokens. One file a method; each without a schedule of its own
 //! commits at least the surest prediction.
 
+mod credit;
 mod dream;
 mod entropy_bounded;
 mod factor;
@@ -110,11 +111,13 @@ pub enum DecoderKind {
     Dream,
     /// KLASS: all that are sure and whose distribution has settled.
     Klass,
+    /// CreditDecoding: all that are sure, where a token that has long been the most probable is surer.
+    Credit,
 }
 
 impl DecoderKind {
     /// Every decoder.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Schedule,
         Self::Threshold,
         Self::Factor,
@@ -123,6 +126,7 @@ impl DecoderKind {
         Self::Hierarchical,
         Self::Dream,
         Self::Klass,
+        Self::Credit,
     ];
 
     pub(crate) fn build(self, config: &SamplerConfig) -> Box<dyn Decoder> {
@@ -136,6 +140,7 @@ impl DecoderKind {
             Self::Hierarchical => Box::new(hierarchical::Hierarchical { high: threshold, ..Default::default() }),
             Self::Dream => Box::new(dream::Dream { alg_temp: config.alg_temp }),
             Self::Klass => Box::new(klass::Klass { threshold }),
+            Self::Credit => Box::new(credit::Credit { threshold: threshold::Threshold { threshold } }),
         }
     }
 
@@ -149,6 +154,7 @@ impl DecoderKind {
             Self::Hierarchical => "hierarchical",
             Self::Dream => "dream",
             Self::Klass => "klass",
+            Self::Credit => "credit",
         }
     }
 }

@@ -128,6 +128,26 @@ fn klass_waits_for_what_moves() {
     assert_eq!(steps(&mut moving, DecoderKind::Klass, |_| ()), [[0], [1], [2]]);
 }
 
+/// Unmoved, 0.8 becomes 0.865, 0.890 and 0.903: in the third step it is above the threshold.
+#[test]
+fn credit_grows_with_persistence() {
+    let sure = [0.99, 0.8, 0.8, 0.5, 0.8];
+    assert_eq!(steps(&mut independent(&sure), DecoderKind::Credit, |_| ()), [vec![0], vec![1], vec![2, 4], vec![3]]);
+    // The second is 1 at first (0.58), and 0 (0.6) once the first is 0: both have credit, 0.8 · 0.58^0.2 and 0.6^0.2.
+    let joint = (0..TOKENS.pow(2)).map(|index| match [index / 4, index % 4] {
+        [0, b] => 0.7 * [0.6, 0.4, 0.0, 0.0][b],
+        [1, 1] => 0.3,
+        _ => 0.0,
+    });
+    let mut turning = Engine::new(TabularPredictor::new(TOKENS, 2, joint.collect()).unwrap(), crate::SPECIAL);
+    let config = SamplerConfig { decoder: DecoderKind::Credit, gen_length: 2, ..Default::default() };
+    let answer = turning.generate(&request(&[], config)).unwrap();
+    assert_eq!(answer.output, [0, 0]);
+    let odds = 1.5 * ((1.0 + 0.6_f32.powf(0.2)) / (1.0 + 0.8 * 0.58_f32.powf(0.2))).powf(0.7);
+    let confidence = answer.trace.steps[1].commits[0].confidence;
+    assert!((confidence - odds / (1.0 + odds)).abs() < 1e-5, "{confidence}");
+}
+
 #[test]
 fn the_limits_of_parallel_decoding_are_a_token_a_step() {
     let mut engine = engine(LENGTH, 1);
