@@ -47,6 +47,8 @@ struct Block {
     /// Tokens that the steps of its schedule commit.
     schedule: Vec<usize>,
     step: usize,
+    /// What its steps committed and may still revoke, by ascending position.
+    decoded: Vec<Commit>,
     /// The step before which it must be full, by the budget.
     deadline: usize,
 }
@@ -101,7 +103,7 @@ impl Canvas {
             // A budget is not spent on steps that commit nothing.
             schedule.truncate(schedule.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1));
         }
-        self.block = Block { index, range, schedule, step: 0, deadline };
+        self.block = Block { index, range, schedule, step: 0, decoded: Vec::new(), deadline };
     }
 
     fn masked(&self, positions: Range<usize>) -> impl Iterator<Item = usize> {
@@ -163,9 +165,17 @@ impl Canvas {
     /// Lets the decoder choose among `predictions`, writes what it chose, and moves on: to the next step, the next block,
     /// or the end.
     pub(crate) fn commit(&mut self, predictions: &[Prediction]) {
+        let step = Step {
+            number: self.step(),
+            index: self.block.step,
+            steps: self.block.schedule.len(),
+            quota: self.quota(),
+            seed: self.config.seed,
+        };
+        let mut revoked = Vec::new();
+        self.decoder.revoke(step, &self.block.decoded, &mut revoked);
         let mut chosen = Vec::new();
         if !predictions.is_empty() {
-            let step = Step { number: self.step(), quota: self.quota(), seed: self.config.seed };
             self.decoder.choose(step, predictions, &mut chosen);
         }
         if !self.decoder.is_scheduled() && chosen.len() < self.due() {
@@ -176,12 +186,22 @@ impl Canvas {
             Commit { position, token, confidence }
         };
         let commits: Vec<Commit> = chosen.into_iter().map(commit).collect();
+        for &position in &revoked {
+            self.ids[position] = self.mask_id;
+        }
         for commit in &commits {
             self.ids[commit.position] = commit.token;
         }
-        self.trace.steps.push(TraceStep { step: self.step(), block: self.block.index, nfe: 1, commits });
+        if self.decoder.is_revocable() {
+            let decoded = &mut self.block.decoded;
+            decoded.retain(|commit| revoked.binary_search(&commit.position).is_err());
+            decoded.extend(&commits);
+            decoded.sort_unstable_by_key(|commit| commit.position);
+        }
+        self.trace.steps.push(TraceStep { step: step.number, block: self.block.index, nfe: 1, commits, revoked });
         self.block.step += 1;
         if self.block_ended() {
+            self.block.decoded.clear();
             self.finished = self.block.index + 1 == self.plan.blocks();
             if !self.finished {
                 self.start_block(self.block.index + 1);
@@ -197,9 +217,10 @@ impl Canvas {
         !second_forward && self.masked(self.block.range.clone()).next().is_none()
     }
 
-    /// Ends at the first `eos` of the answer that has no mask before it, if there is one.
+    /// Ends at the first `eos` of the answer that has no mask before it, and will have none, if there is one.
     pub(crate) fn stop_at(&mut self, eos: u32) {
-        let settled = self.ids.iter().position(|&id| id == self.mask_id).unwrap_or(self.ids.len());
+        let masked = self.ids.iter().position(|&id| id == self.mask_id).unwrap_or(self.ids.len());
+        let settled = self.block.decoded.first().map_or(masked, |commit| masked.min(commit.position));
         let answer = self.trace.prompt_length..settled.max(self.trace.prompt_length);
         if let Some(end) = self.ids[answer].iter().position(|&id| id == eos) {
             self.output_length = end + 1;

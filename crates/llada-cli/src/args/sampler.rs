@@ -44,8 +44,9 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_enum, default_value = "vanilla")]
     algorithm: Algorithm,
 
-    /// Which of a step's predictions become tokens: schedule, threshold, factor, entropy_bounded, local_leap,
-    /// hierarchical, dream, klass or credit. All but schedule and dream take as many steps as they need
+    /// Which of a step's predictions become tokens: schedule, dream, remdm, remdm_conf, threshold, factor,
+    /// entropy_bounded, local_leap, hierarchical, klass or credit. The first four take the steps they are given, the
+    /// others as many as they need
     #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule)]
     decoder: DecoderKind,
 
@@ -64,6 +65,10 @@ pub(crate) struct SamplerArgs {
     /// Temperature of the order in which the dream decoder commits; 0 takes the surest
     #[arg(long, value_name = "F", default_value_t = 0.0)]
     alg_temp: f32,
+
+    /// Largest probability that the remdm decoder masks a token again in a step
+    #[arg(long, value_name = "F", default_value_t = 0.02)]
+    eta: f32,
 
     /// What a step recomputes: none (everything), prefix, dual or vicinity. The others are approximate and faster
     #[arg(long, value_name = "NAME", default_value_t = CacheKind::None)]
@@ -133,6 +138,7 @@ impl SamplerArgs {
             factor: self.factor,
             gamma: self.gamma,
             alg_temp: self.alg_temp,
+            eta: self.eta,
             cache: self.cache,
             refresh_interval: self.refresh_interval,
             max_nfe: self.max_nfe,

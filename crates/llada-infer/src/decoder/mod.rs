@@ -8,6 +8,7 @@ mod factor;
 mod hierarchical;
 mod klass;
 mod local_leap;
+mod remdm;
 mod schedule;
 mod threshold;
 
@@ -16,6 +17,7 @@ use std::{fmt, num::NonZeroUsize, str::FromStr};
 use llada_core::{
     order::top_k,
     rng::{Domain, Noise},
+    trace::Commit,
     transfer::num_transfer_tokens,
 };
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,10 @@ pub struct Prediction {
 pub struct Step {
     /// The number of the step, over all blocks.
     pub number: usize,
+    /// The number of the step in its block.
+    pub index: usize,
+    /// The steps of the block's schedule.
+    pub steps: usize,
     /// How many predictions the schedule of the block commits in it.
     pub quota: usize,
     /// Seed of the request's noise.
@@ -63,6 +69,12 @@ pub trait Decoder: Send + Sync {
     /// `predictions` has an entry for each position that may be committed, ascending and at least one.
     fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>);
 
+    /// Writes the positions that become masks again into `revoked`, which is empty, in ascending order.
+    ///
+    /// `decoded` is what earlier steps committed in the block and still stands, by ascending position; it is empty unless
+    /// the decoder is revocable.
+    fn revoke(&self, _step: Step, _decoded: &[Commit], _revoked: &mut Vec<usize>) {}
+
     /// How many of a block's `masked` positions each of its steps commits.
     fn schedule(&self, masked: usize, steps: NonZeroUsize) -> Vec<usize> {
         num_transfer_tokens(masked, steps)
@@ -70,6 +82,11 @@ pub trait Decoder: Send + Sync {
 
     /// Whether a block takes the steps of its schedule; otherwise it ends when it is full.
     fn is_scheduled(&self) -> bool {
+        false
+    }
+
+    /// Whether what it commits may become a mask again, until the end of the block.
+    fn is_revocable(&self) -> bool {
         false
     }
 
@@ -113,11 +130,15 @@ pub enum DecoderKind {
     Klass,
     /// CreditDecoding: all that are sure, where a token that has long been the most probable is surer.
     Credit,
+    /// ReMDM, capped: each by chance, and each token of the block may become a mask again.
+    Remdm,
+    /// ReMDM by confidence: the less sure a token was, the sooner it becomes a mask again.
+    RemdmConf,
 }
 
 impl DecoderKind {
     /// Every decoder.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Schedule,
         Self::Threshold,
         Self::Factor,
@@ -127,6 +148,8 @@ impl DecoderKind {
         Self::Dream,
         Self::Klass,
         Self::Credit,
+        Self::Remdm,
+        Self::RemdmConf,
     ];
 
     pub(crate) fn build(self, config: &SamplerConfig) -> Box<dyn Decoder> {
@@ -141,6 +164,8 @@ impl DecoderKind {
             Self::Dream => Box::new(dream::Dream { alg_temp: config.alg_temp }),
             Self::Klass => Box::new(klass::Klass { threshold }),
             Self::Credit => Box::new(credit::Credit { threshold: threshold::Threshold { threshold } }),
+            Self::Remdm => Box::new(remdm::Remdm { strategy: remdm::Strategy::Cap { eta: f64::from(config.eta) } }),
+            Self::RemdmConf => Box::new(remdm::Remdm { strategy: remdm::Strategy::Conf }),
         }
     }
 
@@ -155,6 +180,8 @@ impl DecoderKind {
             Self::Dream => "dream",
             Self::Klass => "klass",
             Self::Credit => "credit",
+            Self::Remdm => "remdm",
+            Self::RemdmConf => "remdm_conf",
         }
     }
 }

@@ -15,8 +15,16 @@ fn generate(engine: &mut Engine<TabularPredictor>, config: &SamplerConfig) -> Ge
 }
 
 fn config(decoder: DecoderKind, cache: CacheKind) -> SamplerConfig {
-    let (block_length, alg_temp) = (Some(3), 0.1);
-    SamplerConfig { decoder, cache, gen_length: 6, block_length, temperature: 0.7, alg_temp, ..Default::default() }
+    SamplerConfig {
+        decoder,
+        cache,
+        gen_length: 6,
+        block_length: Some(3),
+        temperature: 0.7,
+        alg_temp: 0.1,
+        eta: 0.5,
+        ..Default::default()
+    }
 }
 
 /// Independent positions, whose token 0 has these probabilities; the others share the rest.
@@ -148,6 +156,61 @@ fn credit_grows_with_persistence() {
     assert!((confidence - odds / (1.0 + odds)).abs() < 1e-5, "{confidence}");
 }
 
+/// Oracle (d): whatever is taken back, the share α of the tokens is visible after every step.
+#[test]
+fn remdm_keeps_the_marginal() {
+    let (count, samples) = (5, 4000);
+    let mut engine = independent(&[0.9, 0.6, 0.3, 0.5]);
+    let (mut visible, mut revoked) = (vec![0; count], vec![0; count]);
+    for seed in 0..samples {
+        let config = SamplerConfig { gen_length: 4, steps: Some(count), eta: 0.4, seed, ..Default::default() };
+        let config = SamplerConfig { decoder: DecoderKind::Remdm, temperature: 1.0, ..config };
+        let trace = engine.generate(&request(&[], config)).unwrap().trace;
+        for step in 0..count {
+            visible[step] += trace.canvas_at(step).iter().filter(|&&id| id != crate::MASK).count();
+            revoked[step] += trace.steps[step].revoked.len();
+        }
+    }
+    let near = |found: usize, p: f64| {
+        let (tokens, found) = ((4 * samples) as f64, found as f64);
+        assert!((found - tokens * p).abs() <= 5.0 * (tokens * p * (1.0 - p)).sqrt(), "{found} of {tokens}, not {p}");
+    };
+    for step in 0..count {
+        let [alpha_t, alpha_s] = [step, step + 1].map(|step| step as f64 / count as f64);
+        near(visible[step], alpha_s);
+        // Of the visible, η are taken back, or all that may be: (1 − α_s) / α_t.
+        near(revoked[step], (alpha_t * 0.4).min(1.0 - alpha_s));
+    }
+}
+
+/// Of what is visible before a step, softmax(−confidence) · σ_max of each is taken back.
+#[test]
+fn remdm_conf_takes_back_what_was_less_sure() {
+    let sure = [0.9, 0.3];
+    let (mut found, mut expected, mut variance) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+    let mut engine = independent(&sure);
+    for seed in 0..4000 {
+        let config = SamplerConfig { gen_length: 2, steps: Some(6), seed, ..Default::default() };
+        let config = SamplerConfig { decoder: DecoderKind::RemdmConf, ..config };
+        let trace = engine.generate(&request(&[], config)).unwrap().trace;
+        for step in 1..6 {
+            let before = trace.canvas_at(step - 1);
+            let doubt = [0, 1].map(|i| if before[i] == crate::MASK { 0.0 } else { (-sure[i]).exp() });
+            let sigma_max = (1.0 - (step + 1) as f64 / 6.0) / (step as f64 / 6.0);
+            for i in (0..2).filter(|&i| doubt[i] > 0.0) {
+                let p = sigma_max.min(1.0) * doubt[i] / (doubt[0] + doubt[1]);
+                found[i] += f64::from(u8::from(trace.steps[step].revoked.contains(&i)));
+                expected[i] += p;
+                variance[i] += p * (1.0 - p);
+            }
+        }
+        assert!(!trace.canvas_at(5).contains(&crate::MASK));
+    }
+    for i in 0..2 {
+        assert!((found[i] - expected[i]).abs() < 5.0 * variance[i].sqrt(), "{found:?}, not {expected:?}");
+    }
+}
+
 #[test]
 fn the_limits_of_parallel_decoding_are_a_token_a_step() {
     let mut engine = engine(LENGTH, 1);
@@ -207,6 +270,45 @@ proptest! {
         for (request, together) in requests.iter().zip(together) {
             prop_assert_eq!(engine.generate(request).unwrap(), together);
         }
+    }
+
+    /// Only masks are filled, only revocable decoders take back, only in their block, and the trace tells all of it.
+    #[test]
+    fn traces_tell_everything(decoder in prop::sample::select(DecoderKind::ALL.to_vec()), seed in 0..50_u64) {
+        let mut engine = engine(LENGTH, seed);
+        let config = SamplerConfig { seed, ..config(decoder, CacheKind::None) };
+        let mut canvases = vec![[vec![1], vec![crate::MASK; 6]].concat()];
+        let answers = engine.generate_batch(&[request(&[1], config)], |progress| {
+            canvases.push(progress.canvas.to_vec());
+            ControlFlow::Continue(())
+        }).unwrap();
+        let trace = &answers[0].trace;
+        let is_revocable = matches!(decoder, DecoderKind::Remdm | DecoderKind::RemdmConf);
+        for (step, canvases) in trace.steps.iter().zip(canvases.windows(2)) {
+            let [before, after] = canvases else { unreachable!("windows of two") };
+            prop_assert_eq!(&trace.canvas_at(step.step), after);
+            prop_assert!(step.commits.iter().all(|commit| before[commit.position] == crate::MASK));
+            prop_assert!(step.revoked.is_empty() || is_revocable);
+            let block = 1 + 3 * step.block..4 + 3 * step.block;
+            prop_assert!(step.revoked.iter().all(|&at| block.contains(&at) && before[at] != crate::MASK));
+        }
+        for (position, at) in trace.committed_at().into_iter().enumerate() {
+            let last = canvases.windows(2).rposition(|pair| pair[0][position] != pair[1][position]);
+            prop_assert_eq!(at, last);
+        }
+    }
+
+    /// What is before the first end of the text is final when an answer stops there.
+    #[test]
+    fn stopping_is_cutting(decoder in prop::sample::select(DecoderKind::ALL.to_vec()), seed in 0..50_u64) {
+        let mut engine = engine(LENGTH, seed);
+        let config = SamplerConfig { seed, ..config(decoder, CacheKind::None) };
+        let mut whole = generate(&mut engine, &config).output;
+        if let Some(end) = whole.iter().position(|&id| id == crate::SPECIAL.eos) {
+            whole.truncate(end + 1);
+        }
+        let stopped = generate(&mut engine, &SamplerConfig { stop_at_eos: true, ..config });
+        prop_assert_eq!(stopped.output, whole);
     }
 
     #[test]
