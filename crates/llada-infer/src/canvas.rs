@@ -1,19 +1,18 @@
 //! One request on its way from masks to tokens: the sequence, the block it works on, and the block's schedule.
 
-use std::{mem::take, ops::Range};
+use std::{collections::BTreeMap, mem::take, num::NonZeroUsize, ops::Range};
 
 use llada_core::{
     block::BlockPlan,
     guidance::unconditional_ids,
     predictor::Reuse,
     trace::{Commit, Trace, TraceStep},
-    transfer::num_transfer_tokens,
 };
 
 use crate::{
     InferError, Request, SamplerConfig,
     cache::Cache,
-    decoder::{Decoder, Prediction, surest},
+    decoder::{Decoder, Memory, Prediction, Step, surest},
 };
 
 /// The state of one request.
@@ -29,6 +28,8 @@ pub(crate) struct Canvas {
     block: Block,
     /// The masked positions that the current step may commit; none if it commits nothing.
     pub(crate) wanted: Vec<usize>,
+    /// What the decoder keeps of each of them, if it keeps anything.
+    pub(crate) memories: BTreeMap<usize, Box<dyn Memory>>,
     /// The sequence without its prompt, for guidance.
     pub(crate) unconditional: Vec<u32>,
     pub(crate) trace: Trace,
@@ -46,6 +47,8 @@ struct Block {
     /// Tokens that the steps of its schedule commit.
     schedule: Vec<usize>,
     step: usize,
+    /// What its steps committed and may still revoke, by ascending position.
+    decoded: Vec<Commit>,
     /// The step before which it must be full, by the budget.
     deadline: usize,
 }
@@ -74,6 +77,7 @@ impl Canvas {
             ids,
             block: Block::default(),
             wanted: Vec::new(),
+            memories: BTreeMap::new(),
             unconditional: Vec::new(),
             finished: false,
             output_length: config.gen_length,
@@ -90,10 +94,16 @@ impl Canvas {
         let first = self.masked(0..nominal.end).next().unwrap_or(nominal.start);
         let range = first.min(nominal.start)..nominal.end;
         let counted = if self.config.reference_compat { nominal } else { range.clone() };
-        let schedule = num_transfer_tokens(self.masked(counted).count(), self.plan.steps_per_block());
         let left = self.config.max_nfe.map_or(usize::MAX, |max_nfe| max_nfe - self.trace.steps.len());
         let deadline = left / (self.plan.blocks() - index);
-        self.block = Block { index, range, schedule, step: 0, deadline };
+        let steps = self.plan.steps_per_block();
+        let steps = NonZeroUsize::new(deadline).map_or(steps, |deadline| steps.min(deadline));
+        let mut schedule = self.decoder.schedule(self.masked(counted).count(), steps);
+        if self.config.max_nfe.is_some() {
+            // A budget is not spent on steps that commit nothing.
+            schedule.truncate(schedule.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1));
+        }
+        self.block = Block { index, range, schedule, step: 0, decoded: Vec::new(), deadline };
     }
 
     fn masked(&self, positions: Range<usize>) -> impl Iterator<Item = usize> {
@@ -105,7 +115,7 @@ impl Canvas {
         self.block.schedule.get(self.block.step).copied().unwrap_or(0)
     }
 
-    /// How many tokens the current step commits at least, if the budget is to hold.
+    /// How many tokens the current step commits at least, if the budget is to hold. A schedule is made to fit it.
     fn due(&self) -> usize {
         let masked = self.masked(self.block.range.clone()).count();
         masked.div_ceil(self.block.deadline.saturating_sub(self.block.step).max(1))
@@ -135,10 +145,18 @@ impl Canvas {
     pub(crate) fn prepare(&mut self) {
         let mut wanted = take(&mut self.wanted);
         wanted.clear();
-        if !self.decoder.is_scheduled() || self.quota() > 0 || self.config.max_nfe.is_some() {
+        if !self.decoder.is_scheduled() || self.quota() > 0 {
             wanted.extend(self.masked(self.block.range.clone()));
         }
         self.wanted = wanted;
+        self.memories.retain(|position, _| self.wanted.binary_search(position).is_ok());
+        for &position in &self.wanted {
+            if !self.memories.contains_key(&position)
+                && let Some(memory) = self.decoder.memory()
+            {
+                self.memories.insert(position, memory);
+            }
+        }
         if self.guided() {
             unconditional_ids(&self.ids, &self.prompt_index, self.mask_id, &mut self.unconditional);
         }
@@ -147,11 +165,20 @@ impl Canvas {
     /// Lets the decoder choose among `predictions`, writes what it chose, and moves on: to the next step, the next block,
     /// or the end.
     pub(crate) fn commit(&mut self, predictions: &[Prediction]) {
+        let step = Step {
+            number: self.step(),
+            index: self.block.step,
+            steps: self.block.schedule.len(),
+            quota: self.quota(),
+            seed: self.config.seed,
+        };
+        let mut revoked = Vec::new();
+        self.decoder.revoke(step, &self.block.decoded, &mut revoked);
         let mut chosen = Vec::new();
         if !predictions.is_empty() {
-            self.decoder.choose(predictions, self.quota(), &mut chosen);
+            self.decoder.choose(step, predictions, &mut chosen);
         }
-        if self.config.max_nfe.is_some() && chosen.len() < self.due() {
+        if !self.decoder.is_scheduled() && chosen.len() < self.due() {
             surest(predictions, self.due(), &mut chosen);
         }
         let commit = |index: usize| {
@@ -159,12 +186,22 @@ impl Canvas {
             Commit { position, token, confidence }
         };
         let commits: Vec<Commit> = chosen.into_iter().map(commit).collect();
+        for &position in &revoked {
+            self.ids[position] = self.mask_id;
+        }
         for commit in &commits {
             self.ids[commit.position] = commit.token;
         }
-        self.trace.steps.push(TraceStep { step: self.step(), block: self.block.index, nfe: 1, commits });
+        if self.decoder.is_revocable() {
+            let decoded = &mut self.block.decoded;
+            decoded.retain(|commit| revoked.binary_search(&commit.position).is_err());
+            decoded.extend(&commits);
+            decoded.sort_unstable_by_key(|commit| commit.position);
+        }
+        self.trace.steps.push(TraceStep { step: step.number, block: self.block.index, nfe: 1, commits, revoked });
         self.block.step += 1;
         if self.block_ended() {
+            self.block.decoded.clear();
             self.finished = self.block.index + 1 == self.plan.blocks();
             if !self.finished {
                 self.start_block(self.block.index + 1);
@@ -173,16 +210,17 @@ impl Canvas {
     }
 
     fn block_ended(&self) -> bool {
-        if self.decoder.is_scheduled() && self.config.max_nfe.is_none() {
-            return self.block.step == self.block.schedule.len();
+        if self.decoder.is_scheduled() {
+            return self.block.step >= self.block.schedule.len();
         }
         let second_forward = self.config.reference_compat && self.cache.is_some() && self.block.step == 1;
         !second_forward && self.masked(self.block.range.clone()).next().is_none()
     }
 
-    /// Ends at the first `eos` of the answer that has no mask before it, if there is one.
+    /// Ends at the first `eos` of the answer that has no mask before it, and will have none, if there is one.
     pub(crate) fn stop_at(&mut self, eos: u32) {
-        let settled = self.ids.iter().position(|&id| id == self.mask_id).unwrap_or(self.ids.len());
+        let masked = self.ids.iter().position(|&id| id == self.mask_id).unwrap_or(self.ids.len());
+        let settled = self.block.decoded.first().map_or(masked, |commit| masked.min(commit.position));
         let answer = self.trace.prompt_length..settled.max(self.trace.prompt_length);
         if let Some(end) = self.ids[answer].iter().position(|&id| id == eos) {
             self.output_length = end + 1;

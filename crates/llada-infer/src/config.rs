@@ -29,6 +29,10 @@ pub struct SamplerConfig {
     pub factor: f32,
     /// Bound γ of the entropy-bounded decoder, in nats.
     pub gamma: f32,
+    /// Temperature of the order in which the dream decoder commits; 0 takes the surest.
+    pub alg_temp: f32,
+    /// Largest probability η that the remdm decoder masks a token again in a step.
+    pub eta: f32,
     /// What a step recomputes.
     pub cache: CacheKind,
     /// Steps from one full forward of a block to the next, with a cache; only at the start of a block if absent.
@@ -62,6 +66,8 @@ impl Default for SamplerConfig {
             threshold: None,
             factor: 1.0,
             gamma: 0.1,
+            alg_temp: 0.0,
+            eta: 0.02,
             cache: CacheKind::None,
             refresh_interval: None,
             max_nfe: None,
@@ -98,6 +104,8 @@ impl SamplerConfig {
         within("threshold", f64::from(self.threshold.unwrap_or_default()))?;
         within("factor", f64::from(self.factor))?;
         within("gamma", f64::from(self.gamma))?;
+        within("alg_temp", f64::from(self.alg_temp))?;
+        within("eta", f64::from(self.eta))?;
         if self.refresh_interval == Some(0) {
             return Err(CoreError::Zero { name: "refresh_interval" }.into());
         }

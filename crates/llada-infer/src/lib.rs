@@ -34,7 +34,7 @@ mod score;
 
 pub use cache::{Cache, CacheKind};
 pub use config::{SamplerConfig, SpecialTokens};
-pub use decoder::{Decoder, DecoderKind, Prediction};
+pub use decoder::{Decoder, DecoderKind, Memory, Prediction, Step};
 pub use engine::{Engine, Generation, Progress, Request};
 pub use error::InferError;
 pub use score::{Estimator, Score, ScoreConfig};

@@ -9,9 +9,9 @@ use llada_core::{
 use rayon::prelude::*;
 
 use crate::{
-    InferError, SpecialTokens,
+    InferError, SamplerConfig, SpecialTokens,
     canvas::Canvas,
-    decoder::Prediction,
+    decoder::{Memory, Prediction},
     logits::{Logits, Source, chunks},
 };
 
@@ -22,7 +22,7 @@ const WORTH_SHARING: usize = 1 << 16;
 pub(crate) fn predict<P: MaskPredictor>(
     predictor: &mut P,
     source: Source,
-    canvas: &Canvas,
+    canvas: &mut Canvas,
     special: SpecialTokens,
     logits: &mut Logits,
     predictions: &mut Vec<Prediction>,
@@ -30,15 +30,19 @@ pub(crate) fn predict<P: MaskPredictor>(
     let logits_width = predictor.logits_width();
     predictions.clear();
     predictions.extend(canvas.wanted.iter().map(|&position| Prediction { position, ..Default::default() }));
+    let step = canvas.step() as u32;
+    let Canvas { config, decoder, memories, .. } = canvas;
+    let mut memories: Vec<_> = memories.values_mut().map(Some).collect();
+    memories.resize_with(predictions.len(), || None);
     for range in chunks(predictions.len()) {
         let logits = logits.read(predictor, source, range.clone())?;
-        let rule = Rule { canvas, special, banned: predictor.banned() };
-        let chunk = &mut predictions[range];
+        let rule = Rule { config, reads_entropy: decoder.reads_entropy(), step, special, banned: predictor.banned() };
+        let (chunk, memories) = (&mut predictions[range.clone()], &mut memories[range]);
+        let apply = |((logits, prediction), memory)| rule.apply(logits, prediction, memory);
         if logits.len() < WORTH_SHARING {
-            logits.chunks_mut(logits_width).zip(chunk).for_each(|(logits, prediction)| rule.apply(logits, prediction));
+            logits.chunks_mut(logits_width).zip(chunk).zip(memories).for_each(apply);
         } else {
-            let rows = logits.par_chunks_mut(logits_width).zip(chunk);
-            rows.for_each(|(logits, prediction)| rule.apply(logits, prediction));
+            logits.par_chunks_mut(logits_width).zip(chunk).zip(memories).for_each(apply);
         }
     }
     match predictions.iter().find(|prediction| prediction.confidence.is_nan()) {
@@ -50,18 +54,23 @@ pub(crate) fn predict<P: MaskPredictor>(
 /// What turns one row of logits into a token and its confidence.
 #[derive(Clone, Copy)]
 struct Rule<'a> {
-    canvas: &'a Canvas,
+    config: &'a SamplerConfig,
+    reads_entropy: bool,
+    step: u32,
     special: SpecialTokens,
     banned: &'a [u32],
 }
 
 impl Rule<'_> {
-    fn apply(&self, logits: &mut [f32], prediction: &mut Prediction) {
-        let config = &self.canvas.config;
-        let (step, position) = (self.canvas.step() as u32, prediction.position as u32);
-        let noise = |domain| Noise::new(config.seed).domain(domain).stream(0, step, position);
+    fn apply(&self, logits: &mut [f32], prediction: &mut Prediction, memory: &mut Option<&mut Box<dyn Memory>>) {
+        let config = self.config;
+        let position = prediction.position as u32;
+        let noise = |domain| Noise::new(config.seed).domain(domain).stream(0, self.step, position);
         if config.logits_eos_inf {
             logits[self.special.eos as usize] = f32::NEG_INFINITY;
+        }
+        if let Some(memory) = memory {
+            memory.observe(logits, prediction);
         }
         prediction.token =
             without(logits, self.banned, |logits| gumbel_max(logits, config.temperature, &noise(Domain::Token)));
@@ -79,7 +88,7 @@ impl Rule<'_> {
             Remasking::Entropy if banned => -(logits.len() as f32).ln(),
             measure => measure.confidence(logits, prediction.token, || noise(Domain::Order).uniform()),
         };
-        if self.canvas.decoder.reads_entropy() {
+        if self.reads_entropy {
             prediction.entropy = -Remasking::Entropy.confidence(logits, prediction.token, || 0.0);
         }
     }

@@ -44,12 +44,13 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_enum, default_value = "vanilla")]
     algorithm: Algorithm,
 
-    /// Which of a step's predictions become tokens: schedule, threshold, factor, entropy_bounded, local_leap or
-    /// hierarchical. All but schedule take as many steps as they need
+    /// Which of a step's predictions become tokens: schedule, dream, remdm, remdm_conf, threshold, factor,
+    /// entropy_bounded, local_leap, hierarchical, klass or credit. The first four take the steps they are given, the
+    /// others as many as they need
     #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule)]
     decoder: DecoderKind,
 
-    /// Confidence that suffices, for threshold, local_leap and hierarchical [default: 0.9]
+    /// Confidence that suffices, for threshold, local_leap, hierarchical, klass and credit [default: 0.9]
     #[arg(long, value_name = "F")]
     threshold: Option<f32>,
 
@@ -60,6 +61,14 @@ pub(crate) struct SamplerArgs {
     /// Bound of the entropy_bounded decoder, in nats
     #[arg(long, value_name = "F", default_value_t = 0.1)]
     gamma: f32,
+
+    /// Temperature of the order in which the dream decoder commits; 0 takes the surest
+    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    alg_temp: f32,
+
+    /// Largest probability that the remdm decoder masks a token again in a step
+    #[arg(long, value_name = "F", default_value_t = 0.02)]
+    eta: f32,
 
     /// What a step recomputes: none (everything), prefix, dual or vicinity. The others are approximate and faster
     #[arg(long, value_name = "NAME", default_value_t = CacheKind::None)]
@@ -128,6 +137,8 @@ impl SamplerArgs {
             threshold: self.threshold,
             factor: self.factor,
             gamma: self.gamma,
+            alg_temp: self.alg_temp,
+            eta: self.eta,
             cache: self.cache,
             refresh_interval: self.refresh_interval,
             max_nfe: self.max_nfe,

@@ -1,7 +1,7 @@
 //! EB-sampler (arXiv 2505.24857): surest first, commit the largest set U with Σ H − max H ≤ γ, a bound of the mutual
 //! information that deciding them together ignores. Default γ = 0.1.
 
-use super::{Decoder, Prediction, by_confidence};
+use super::{Decoder, Prediction, Step, by_confidence};
 
 /// Parallel decoding within an entropy.
 pub(super) struct EntropyBounded {
@@ -10,7 +10,7 @@ pub(super) struct EntropyBounded {
 }
 
 impl Decoder for EntropyBounded {
-    fn choose(&self, predictions: &[Prediction], _quota: usize, chosen: &mut Vec<usize>) {
+    fn choose(&self, _step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let (mut sum, mut largest) = (0.0, 0.0_f32);
         for index in by_confidence(predictions) {
             let entropy = predictions[index].entropy;

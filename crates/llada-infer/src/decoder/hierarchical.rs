@@ -1,7 +1,7 @@
 //! Hierarchical decoding (dInfer, arXiv 2510.08666): if nothing is surer than 0.4, the surest alone; otherwise the surest
 //! of every contiguous run of masks that is surer than that, so that runs are split, and all that are surer than 0.9.
 
-use super::{Decoder, Prediction, surest};
+use super::{Decoder, Prediction, Step, surest};
 
 /// Parallel decoding that splits runs of masks.
 pub(super) struct Hierarchical {
@@ -18,7 +18,7 @@ impl Default for Hierarchical {
 }
 
 impl Decoder for Hierarchical {
-    fn choose(&self, predictions: &[Prediction], _quota: usize, chosen: &mut Vec<usize>) {
+    fn choose(&self, _step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let mut first = 0;
         let mut best = Vec::new();
         for run in predictions.chunk_by(|a, b| a.position + 1 == b.position) {

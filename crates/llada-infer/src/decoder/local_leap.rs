@@ -1,7 +1,7 @@
 //! LocalLeap (arXiv 2510.07081): positions with confidence ≥ 0.9 are anchors; those within 4 positions of an anchor are
 //! committed at ≥ 0.75 already. The surest in any case.
 
-use super::{Decoder, Prediction, surest};
+use super::{Decoder, Prediction, Step, surest};
 
 /// Parallel decoding around anchors.
 pub(super) struct LocalLeap {
@@ -20,7 +20,7 @@ impl Default for LocalLeap {
 }
 
 impl Decoder for LocalLeap {
-    fn choose(&self, predictions: &[Prediction], _quota: usize, chosen: &mut Vec<usize>) {
+    fn choose(&self, _step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let anchors: Vec<usize> = predictions
             .iter()
             .filter(|prediction| prediction.confidence >= self.anchor)

@@ -1,15 +1,25 @@
-//! Which of a step's predictions become tokens. One file a method; each commits at least the surest prediction.
+//! Which of a step's predictions become tokens. One file a method; each without a schedule of its own
+//! commits at least the surest prediction.
 
+mod credit;
+mod dream;
 mod entropy_bounded;
 mod factor;
 mod hierarchical;
+mod klass;
 mod local_leap;
+mod remdm;
 mod schedule;
 mod threshold;
 
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZeroUsize, str::FromStr};
 
-use llada_core::order::top_k;
+use llada_core::{
+    order::top_k,
+    rng::{Domain, Noise},
+    trace::Commit,
+    transfer::num_transfer_tokens,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{InferError, SamplerConfig};
@@ -25,25 +35,76 @@ pub struct Prediction {
     pub confidence: f32,
     /// Entropy of the position's distribution, in nats; 0 unless the decoder asked for it.
     pub entropy: f32,
+    /// Whether the position's distribution has stopped moving; false unless the decoder's memory says so.
+    pub settled: bool,
+}
+
+/// The step that a decoder chooses for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The number of the step, over all blocks.
+    pub number: usize,
+    /// The number of the step in its block.
+    pub index: usize,
+    /// The steps of the block's schedule.
+    pub steps: usize,
+    /// How many predictions the schedule of the block commits in it.
+    pub quota: usize,
+    /// Seed of the request's noise.
+    pub seed: u64,
+}
+
+impl Step {
+    /// A number of this step and `position`, uniform in (0, 1).
+    pub fn uniform(&self, position: usize) -> f64 {
+        // Lane 0 is the confidence of random remasking.
+        Noise::new(self.seed).domain(Domain::Order).stream(0, self.number as u32, position as u32).at(1)
+    }
 }
 
 /// Chooses what a step commits.
 pub trait Decoder: Send + Sync {
     /// Writes the indices of the predictions to commit into `chosen`, which is empty.
     ///
-    /// `predictions` has an entry for each position that may be committed, ascending and at least one; `quota` is the
-    /// number that the schedule of the block would commit.
-    fn choose(&self, predictions: &[Prediction], quota: usize, chosen: &mut Vec<usize>);
+    /// `predictions` has an entry for each position that may be committed, ascending and at least one.
+    fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>);
+
+    /// Writes the positions that become masks again into `revoked`, which is empty, in ascending order.
+    ///
+    /// `decoded` is what earlier steps committed in the block and still stands, by ascending position; it is empty unless
+    /// the decoder is revocable.
+    fn revoke(&self, _step: Step, _decoded: &[Commit], _revoked: &mut Vec<usize>) {}
+
+    /// How many of a block's `masked` positions each of its steps commits.
+    fn schedule(&self, masked: usize, steps: NonZeroUsize) -> Vec<usize> {
+        num_transfer_tokens(masked, steps)
+    }
 
     /// Whether a block takes the steps of its schedule; otherwise it ends when it is full.
     fn is_scheduled(&self) -> bool {
         false
     }
 
+    /// Whether what it commits may become a mask again, until the end of the block.
+    fn is_revocable(&self) -> bool {
+        false
+    }
+
+    /// What it keeps of a masked position, made anew when the position is first predicted.
+    fn memory(&self) -> Option<Box<dyn Memory>> {
+        None
+    }
+
     /// Whether it reads the predictions' entropy.
     fn reads_entropy(&self) -> bool {
         false
     }
+}
+
+/// What a decoder keeps of one masked position from step to step, until the position is committed.
+pub trait Memory: Send {
+    /// Takes in the position's guided logits, before a token is picked from them, and may change them or the prediction.
+    fn observe(&mut self, logits: &mut [f32], prediction: &mut Prediction);
 }
 
 /// The decoders by name.
@@ -63,12 +124,33 @@ pub enum DecoderKind {
     LocalLeap,
     /// dInfer: the surest of every run of masks, and all that are sure.
     Hierarchical,
+    /// Dream: a number of tokens a step that is settled in advance, drawn by their confidences.
+    Dream,
+    /// KLASS: all that are sure and whose distribution has settled.
+    Klass,
+    /// CreditDecoding: all that are sure, where a token that has long been the most probable is surer.
+    Credit,
+    /// ReMDM, capped: each by chance, and each token of the block may become a mask again.
+    Remdm,
+    /// ReMDM by confidence: the less sure a token was, the sooner it becomes a mask again.
+    RemdmConf,
 }
 
 impl DecoderKind {
     /// Every decoder.
-    pub const ALL: [Self; 6] =
-        [Self::Schedule, Self::Threshold, Self::Factor, Self::EntropyBounded, Self::LocalLeap, Self::Hierarchical];
+    pub const ALL: [Self; 11] = [
+        Self::Schedule,
+        Self::Threshold,
+        Self::Factor,
+        Self::EntropyBounded,
+        Self::LocalLeap,
+        Self::Hierarchical,
+        Self::Dream,
+        Self::Klass,
+        Self::Credit,
+        Self::Remdm,
+        Self::RemdmConf,
+    ];
 
     pub(crate) fn build(self, config: &SamplerConfig) -> Box<dyn Decoder> {
         let threshold = config.threshold.unwrap_or(0.9);
@@ -79,6 +161,11 @@ impl DecoderKind {
             Self::EntropyBounded => Box::new(entropy_bounded::EntropyBounded { gamma: config.gamma }),
             Self::LocalLeap => Box::new(local_leap::LocalLeap { anchor: threshold, ..Default::default() }),
             Self::Hierarchical => Box::new(hierarchical::Hierarchical { high: threshold, ..Default::default() }),
+            Self::Dream => Box::new(dream::Dream { alg_temp: config.alg_temp }),
+            Self::Klass => Box::new(klass::Klass { threshold }),
+            Self::Credit => Box::new(credit::Credit { threshold: threshold::Threshold { threshold } }),
+            Self::Remdm => Box::new(remdm::Remdm { strategy: remdm::Strategy::Cap { eta: f64::from(config.eta) } }),
+            Self::RemdmConf => Box::new(remdm::Remdm { strategy: remdm::Strategy::Conf }),
         }
     }
 
@@ -90,6 +177,11 @@ impl DecoderKind {
             Self::EntropyBounded => "entropy_bounded",
             Self::LocalLeap => "local_leap",
             Self::Hierarchical => "hierarchical",
+            Self::Dream => "dream",
+            Self::Klass => "klass",
+            Self::Credit => "credit",
+            Self::Remdm => "remdm",
+            Self::RemdmConf => "remdm_conf",
         }
     }
 }

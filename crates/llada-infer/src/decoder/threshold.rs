@@ -1,7 +1,7 @@
 //! Threshold (Fast-dLLM, arXiv 2505.22618, section 3.3): commit every position with confidence ≥ τ, and the surest in
 //! any case. Default τ = 0.9.
 
-use super::{Decoder, Prediction, surest};
+use super::{Decoder, Prediction, Step, surest};
 
 /// Parallel decoding above a confidence.
 pub(super) struct Threshold {
@@ -10,7 +10,7 @@ pub(super) struct Threshold {
 }
 
 impl Decoder for Threshold {
-    fn choose(&self, predictions: &[Prediction], _quota: usize, chosen: &mut Vec<usize>) {
+    fn choose(&self, _step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let sure = predictions.iter().filter(|prediction| prediction.confidence >= self.threshold).count();
         surest(predictions, sure.max(1), chosen);
     }

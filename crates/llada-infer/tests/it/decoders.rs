@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use llada_core::tabular::TabularPredictor;
+use llada_core::{predictor::MaskPredictor, tabular::TabularPredictor};
 use llada_infer::{CacheKind, DecoderKind, Engine, Generation, SamplerConfig};
 use proptest::prelude::*;
 
@@ -15,22 +15,43 @@ fn generate(engine: &mut Engine<TabularPredictor>, config: &SamplerConfig) -> Ge
 }
 
 fn config(decoder: DecoderKind, cache: CacheKind) -> SamplerConfig {
-    SamplerConfig { decoder, cache, gen_length: 6, block_length: Some(3), temperature: 0.7, ..Default::default() }
+    SamplerConfig {
+        decoder,
+        cache,
+        gen_length: 6,
+        block_length: Some(3),
+        temperature: 0.7,
+        alg_temp: 0.1,
+        eta: 0.5,
+        ..Default::default()
+    }
 }
 
-/// The positions committed by the first step over independent positions whose surest token has these probabilities, the
-/// rest being shared evenly by the others.
-fn first_step(sure: &[f64], decoder: DecoderKind, change: impl FnOnce(&mut SamplerConfig)) -> Vec<usize> {
+/// Independent positions, whose token 0 has these probabilities; the others share the rest.
+fn independent(sure: &[f64]) -> Engine<TabularPredictor> {
     let joint = (0..TOKENS.pow(sure.len() as u32)).map(|index| {
         let token = |position: usize| index / TOKENS.pow((sure.len() - 1 - position) as u32) % TOKENS;
         let p = |(position, &p): (usize, &f64)| if token(position) == 0 { p } else { (1.0 - p) / 3.0 };
         sure.iter().enumerate().map(p).product()
     });
-    let predictor = TabularPredictor::new(TOKENS, sure.len(), joint.collect()).unwrap();
-    let mut config = SamplerConfig { decoder, gen_length: sure.len(), ..Default::default() };
+    Engine::new(TabularPredictor::new(TOKENS, sure.len(), joint.collect()).unwrap(), crate::SPECIAL)
+}
+
+/// The positions that each step commits of an answer alone.
+fn steps(
+    engine: &mut Engine<TabularPredictor>,
+    decoder: DecoderKind,
+    change: impl FnOnce(&mut SamplerConfig),
+) -> Vec<Vec<usize>> {
+    let gen_length = engine.predictor().max_sequence_length();
+    let mut config = SamplerConfig { decoder, gen_length, ..Default::default() };
     change(&mut config);
-    let answer = Engine::new(predictor, crate::SPECIAL).generate(&request(&[], config)).unwrap();
-    answer.trace.steps[0].commits.iter().map(|commit| commit.position).collect()
+    let trace = engine.generate(&request(&[], config)).unwrap().trace;
+    trace.steps.iter().map(|step| step.commits.iter().map(|commit| commit.position).collect()).collect()
+}
+
+fn first_step(sure: &[f64], decoder: DecoderKind, change: impl FnOnce(&mut SamplerConfig)) -> Vec<usize> {
+    steps(&mut independent(sure), decoder, change).swap_remove(0)
 }
 
 #[test]
@@ -59,20 +80,144 @@ fn decoders_commit_what_their_papers_say() {
 /// Runs of masks are split where the prompt and earlier steps left them.
 #[test]
 fn hierarchical_takes_the_surest_of_every_run() {
-    let sure = [0.6, 0.7, 0.99, 0.6, 0.5];
-    let answer = |steps: usize| {
-        let joint = (0..TOKENS.pow(5)).map(|index| {
-            let token = |position: usize| index / TOKENS.pow((4 - position) as u32) % TOKENS;
-            (0..5).map(|i| if token(i) == 0 { sure[i] } else { (1.0 - sure[i]) / 3.0 }).product()
-        });
-        let mut engine = Engine::new(TabularPredictor::new(TOKENS, 5, joint.collect()).unwrap(), crate::SPECIAL);
-        let config = SamplerConfig { decoder: DecoderKind::Hierarchical, gen_length: 5, ..Default::default() };
-        let trace = engine.generate(&request(&[], config)).unwrap().trace;
-        trace.steps[steps].commits.iter().map(|commit| commit.position).collect::<Vec<_>>()
+    let steps = steps(&mut independent(&[0.6, 0.7, 0.99, 0.6, 0.5]), DecoderKind::Hierarchical, |_| ());
+    assert_eq!(steps, [vec![2], vec![1, 3], vec![0, 4]]);
+}
+
+/// Of 8 masks in 4 steps: 8 · 0.24975 = 1.998, 7 · 0.3329 = 2.33, 5 · 0.499 = 2.495, and the rest.
+#[test]
+fn dream_commits_by_its_times() {
+    let counts = |count| {
+        let steps = steps(&mut engine(8, 6), DecoderKind::Dream, |config| config.steps = Some(count));
+        steps.iter().map(Vec::len).collect::<Vec<_>>()
     };
-    assert_eq!(answer(0), [2]);
-    assert_eq!(answer(1), [1, 3]);
-    assert_eq!(answer(2), [0, 4]);
+    assert_eq!(counts(4), [1, 2, 2, 3]);
+    assert_eq!(counts(1), [8]);
+    // The last time is not quite 0, so a token a step comes a little late.
+    assert_eq!(counts(8), [0, 1, 1, 1, 1, 1, 1, 2]);
+}
+
+/// Without a temperature the surest; with one, each as often as softmax(confidence / a) says.
+#[test]
+fn dream_draws_its_order() {
+    let first = |alg_temp, seed| {
+        let change =
+            |config: &mut SamplerConfig| (config.alg_temp, config.seed, config.steps) = (alg_temp, seed, Some(2));
+        first_step(&[0.5, 0.9, 0.7], DecoderKind::Dream, change)
+    };
+    assert_eq!(first(0.0, 0), [1]);
+    let samples = 4000;
+    let mut counts = [0.0; 3];
+    (0..samples).for_each(|seed| counts[first(0.2, seed)[0]] += 1.0);
+    for (count, p) in counts.into_iter().zip([0.090, 0.665, 0.245]) {
+        let deviation = (samples as f64 * p * (1.0 - p)).sqrt();
+        assert!((count - samples as f64 * p).abs() < 5.0 * deviation, "{counts:?}");
+    }
+}
+
+/// Two divergences take three steps; until then, and where nothing is ready, the schedule's one.
+#[test]
+fn klass_waits_for_what_moves() {
+    let sure = [0.95, 0.5, 0.97, 0.92, 0.91, 0.6];
+    assert_eq!(
+        steps(&mut independent(&sure), DecoderKind::Klass, |_| ()),
+        [vec![2], vec![0], vec![3, 4], vec![5], vec![1]]
+    );
+    let lower = |config: &mut SamplerConfig| (config.threshold, config.steps) = (Some(0.55), Some(3));
+    assert_eq!(steps(&mut independent(&sure), DecoderKind::Klass, lower), [vec![0, 2], vec![3, 4], vec![5], vec![1]]);
+    // The last three follow the second, at 0.95: its commit moves them above the threshold, after a step in which they
+    // had not moved.
+    let joint = (0..TOKENS.pow(5)).map(|index| {
+        let p = [0.95, 0.05, 0.0, 0.0];
+        match [256, 64, 16, 4, 1].map(|place| index / place % 4) {
+            [0, 0, c, d, e] => 0.9 * 0.6 * p[c] * p[d] * p[e],
+            [0, 1, 1, 1, 1] => 0.9 * 0.4,
+            [1, 0, c, d, e] => 0.1 * 0.6 * p[c] * p[d] * p[e],
+            [1, 1, 1, 1, 1] => 0.1 * 0.4,
+            _ => 0.0,
+        }
+    });
+    let mut moving = Engine::new(TabularPredictor::new(TOKENS, 5, joint.collect()).unwrap(), crate::SPECIAL);
+    assert_eq!(steps(&mut moving, DecoderKind::Threshold, |_| ()), [vec![0], vec![1], vec![2, 3, 4]]);
+    assert_eq!(steps(&mut moving, DecoderKind::Klass, |_| ()), [[0], [1], [2], [3], [4]]);
+    // Each position has its own memory, however many there are.
+    let mut certain = Engine::new(TabularPredictor::new(1, 100, vec![1.0]).unwrap(), crate::SPECIAL);
+    assert_eq!(steps(&mut certain, DecoderKind::Klass, |_| ()), [vec![0], vec![1], (2..100).collect()]);
+}
+
+/// Unmoved, 0.8 becomes 0.865, 0.890 and 0.903: in the third step it is above the threshold.
+#[test]
+fn credit_grows_with_persistence() {
+    let sure = [0.99, 0.8, 0.8, 0.5, 0.8];
+    assert_eq!(steps(&mut independent(&sure), DecoderKind::Credit, |_| ()), [vec![0], vec![1], vec![2, 4], vec![3]]);
+    // The second is 1 at first (0.58), and 0 (0.6) once the first is 0: both have credit, 0.8 · 0.58^0.2 and 0.6^0.2.
+    let joint = (0..TOKENS.pow(2)).map(|index| match [index / 4, index % 4] {
+        [0, b] => 0.7 * [0.6, 0.4, 0.0, 0.0][b],
+        [1, 1] => 0.3,
+        _ => 0.0,
+    });
+    let mut turning = Engine::new(TabularPredictor::new(TOKENS, 2, joint.collect()).unwrap(), crate::SPECIAL);
+    let config = SamplerConfig { decoder: DecoderKind::Credit, gen_length: 2, ..Default::default() };
+    let answer = turning.generate(&request(&[], config)).unwrap();
+    assert_eq!(answer.output, [0, 0]);
+    let odds = 1.5 * ((1.0 + 0.6_f32.powf(0.2)) / (1.0 + 0.8 * 0.58_f32.powf(0.2))).powf(0.7);
+    let confidence = answer.trace.steps[1].commits[0].confidence;
+    assert!((confidence - odds / (1.0 + odds)).abs() < 1e-5, "{confidence}");
+}
+
+/// Oracle (d): whatever is taken back, the share α of the tokens is visible after every step.
+#[test]
+fn remdm_keeps_the_marginal() {
+    let (count, samples) = (5, 4000);
+    let mut engine = independent(&[0.9, 0.6, 0.3, 0.5]);
+    let (mut visible, mut revoked) = (vec![0; count], vec![0; count]);
+    for seed in 0..samples {
+        let config = SamplerConfig { gen_length: 4, steps: Some(count), eta: 0.4, seed, ..Default::default() };
+        let config = SamplerConfig { decoder: DecoderKind::Remdm, temperature: 1.0, ..config };
+        let trace = engine.generate(&request(&[], config)).unwrap().trace;
+        for step in 0..count {
+            visible[step] += trace.canvas_at(step).iter().filter(|&&id| id != crate::MASK).count();
+            revoked[step] += trace.steps[step].revoked.len();
+        }
+    }
+    let near = |found: usize, p: f64| {
+        let (tokens, found) = ((4 * samples) as f64, found as f64);
+        assert!((found - tokens * p).abs() <= 5.0 * (tokens * p * (1.0 - p)).sqrt(), "{found} of {tokens}, not {p}");
+    };
+    for step in 0..count {
+        let [alpha_t, alpha_s] = [step, step + 1].map(|step| step as f64 / count as f64);
+        near(visible[step], alpha_s);
+        // Of the visible, η are taken back, or all that may be: (1 − α_s) / α_t.
+        near(revoked[step], (alpha_t * 0.4).min(1.0 - alpha_s));
+    }
+}
+
+/// Of what is visible before a step, softmax(−confidence) · σ_max of each is taken back.
+#[test]
+fn remdm_conf_takes_back_what_was_less_sure() {
+    let sure = [0.9, 0.3];
+    let (mut found, mut expected, mut variance) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+    let mut engine = independent(&sure);
+    for seed in 0..4000 {
+        let config = SamplerConfig { gen_length: 2, steps: Some(6), seed, ..Default::default() };
+        let config = SamplerConfig { decoder: DecoderKind::RemdmConf, ..config };
+        let trace = engine.generate(&request(&[], config)).unwrap().trace;
+        for step in 1..6 {
+            let before = trace.canvas_at(step - 1);
+            let doubt = [0, 1].map(|i| if before[i] == crate::MASK { 0.0 } else { (-sure[i]).exp() });
+            let sigma_max = (1.0 - (step + 1) as f64 / 6.0) / (step as f64 / 6.0);
+            for i in (0..2).filter(|&i| doubt[i] > 0.0) {
+                let p = sigma_max.min(1.0) * doubt[i] / (doubt[0] + doubt[1]);
+                found[i] += f64::from(u8::from(trace.steps[step].revoked.contains(&i)));
+                expected[i] += p;
+                variance[i] += p * (1.0 - p);
+            }
+        }
+        assert!(!trace.canvas_at(5).contains(&crate::MASK));
+    }
+    for i in 0..2 {
+        assert!((found[i] - expected[i]).abs() < 5.0 * variance[i].sqrt(), "{found:?}, not {expected:?}");
+    }
 }
 
 #[test]
@@ -134,6 +279,45 @@ proptest! {
         for (request, together) in requests.iter().zip(together) {
             prop_assert_eq!(engine.generate(request).unwrap(), together);
         }
+    }
+
+    /// Only masks are filled, only revocable decoders take back, only in their block, and the trace tells all of it.
+    #[test]
+    fn traces_tell_everything(decoder in prop::sample::select(DecoderKind::ALL.to_vec()), seed in 0..50_u64) {
+        let mut engine = engine(LENGTH, seed);
+        let config = SamplerConfig { seed, ..config(decoder, CacheKind::None) };
+        let mut canvases = vec![[vec![1], vec![crate::MASK; 6]].concat()];
+        let answers = engine.generate_batch(&[request(&[1], config)], |progress| {
+            canvases.push(progress.canvas.to_vec());
+            ControlFlow::Continue(())
+        }).unwrap();
+        let trace = &answers[0].trace;
+        let is_revocable = matches!(decoder, DecoderKind::Remdm | DecoderKind::RemdmConf);
+        for (step, canvases) in trace.steps.iter().zip(canvases.windows(2)) {
+            let [before, after] = canvases else { unreachable!("windows of two") };
+            prop_assert_eq!(&trace.canvas_at(step.step), after);
+            prop_assert!(step.commits.iter().all(|commit| before[commit.position] == crate::MASK));
+            prop_assert!(step.revoked.is_empty() || is_revocable);
+            let block = 1 + 3 * step.block..4 + 3 * step.block;
+            prop_assert!(step.revoked.iter().all(|&at| block.contains(&at) && before[at] != crate::MASK));
+        }
+        for (position, at) in trace.committed_at().into_iter().enumerate() {
+            let last = canvases.windows(2).rposition(|pair| pair[0][position] != pair[1][position]);
+            prop_assert_eq!(at, last);
+        }
+    }
+
+    /// What is before the first end of the text is final when an answer stops there.
+    #[test]
+    fn stopping_is_cutting(decoder in prop::sample::select(DecoderKind::ALL.to_vec()), seed in 0..50_u64) {
+        let mut engine = engine(LENGTH, seed);
+        let config = SamplerConfig { seed, ..config(decoder, CacheKind::None) };
+        let mut whole = generate(&mut engine, &config).output;
+        if let Some(end) = whole.iter().position(|&id| id == crate::SPECIAL.eos) {
+            whole.truncate(end + 1);
+        }
+        let stopped = generate(&mut engine, &SamplerConfig { stop_at_eos: true, ..config });
+        prop_assert_eq!(stopped.output, whole);
     }
 
     #[test]

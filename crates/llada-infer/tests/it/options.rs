@@ -109,6 +109,8 @@ fn impossible_settings_are_refused_with_what_works() {
         (config(1), vec![1, 5], "prompt id 5 at position 1 is no token of the model, whose ids are below 5"),
         (SamplerConfig { temperature: -1.0, ..config(4) }, vec![], "temperature -1"),
         (SamplerConfig { temperature: f64::NAN, ..config(4) }, vec![], "temperature NaN"),
+        (SamplerConfig { alg_temp: -0.5, ..config(4) }, vec![], "alg_temp -0.5"),
+        (SamplerConfig { eta: f32::NAN, ..config(4) }, vec![], "eta NaN"),
         (SamplerConfig { cfg_scale: f32::INFINITY, ..config(4) }, vec![], "cfg_scale inf"),
     ] {
         let error = engine(6, 0).generate(&request(&prompt, config)).unwrap_err().to_string();
