@@ -33,7 +33,8 @@ impl Report {
     pub(crate) fn new(session: &Session, answer: &Generation, seconds: f64) -> anyhow::Result<Self> {
         let given = &answer.trace.canvas[..answer.trace.prompt_length];
         let filled = given.contains(&session.mask_id).then(|| answer.prompt.clone());
-        let tokens: usize = answer.trace.steps.iter().map(|step| step.commits.len()).sum();
+        // Not the commits: a token that was taken back was committed twice.
+        let tokens = answer.trace.committed_at().into_iter().flatten().count();
         Ok(Self {
             text: session.text(&answer.output)?,
             output_ids: answer.output.clone(),
