@@ -93,7 +93,8 @@ fn cells(tokenizer: Option<&Tokenizer>, trace: &Trace) -> Vec<Cell> {
     (trace.prompt_length..canvas.len()).map(cell).collect()
 }
 
+/// That of the commit that stands: a token may have been taken back before.
 fn confidence(trace: &Trace, position: usize) -> f32 {
-    let mut commits = trace.steps.iter().flat_map(|step| &step.commits);
+    let mut commits = trace.steps.iter().rev().flat_map(|step| &step.commits);
     commits.find(|commit| commit.position == position).map_or(0.0, |commit: &Commit| commit.confidence)
 }
