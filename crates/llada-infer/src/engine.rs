@@ -40,6 +40,13 @@ pub struct Generation {
     pub trace: Trace,
 }
 
+impl Generation {
+    /// Tokens that its steps committed.
+    pub fn committed(&self) -> usize {
+        self.trace.steps.iter().map(|step| step.commits.len()).sum()
+    }
+}
+
 /// What a callback sees after each step of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
