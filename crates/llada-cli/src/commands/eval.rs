@@ -30,8 +30,8 @@ pub(crate) enum Command {
   llada eval tiny --model DIR --steps 8 --remasking random --limit 50 --json")]
 pub(crate) struct Args {
     /// Examples of each task
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
 
     /// Denoising steps over an answer, a multiple of the number of blocks [default: one a token]
     #[arg(long, value_name = "N", help_heading = "Sampling")]
@@ -95,7 +95,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         decoder: args.decoder,
         ..SamplerConfig::default()
     };
-    let count = args.limit * ALL.len();
+    let count = args.limit as usize * ALL.len();
     let examples: Vec<_> = mixture(&ALL, Split::HeldOut, Noise::new(args.seed)).take(count).collect();
     let request = |(index, (_, example)): (u64, &(_, llada_tasks::Example))| {
         let prompt = session.encode_chat(&[Message::new("user", &example.prompt)])?;

@@ -17,7 +17,7 @@ const KEY: u64 = 0x4c4c_6144_412d_7732;
 
 const SIDE: usize = 20;
 
-/// First names are one of each row.
+/// A first name joins one of each row.
 const FIRST: [[&str; SIDE]; 2] = [
     [
         "Al", "Be", "Co", "Da", "El", "Fa", "Ga", "Ho", "Il", "Jo", "Ka", "Lu", "Mi", "Ne", "Or", "Pe", "Ro", "Sa",
@@ -29,7 +29,7 @@ const FIRST: [[&str; SIDE]; 2] = [
     ],
 ];
 
-/// So are last names.
+/// So does a last name.
 const LAST: [[&str; SIDE]; 2] = [
     [
         "Ba", "Bro", "Cla", "Cre", "Do", "Dra", "Fe", "Fro", "Gri", "Ha", "Ke", "Lo", "Mo", "Na", "Pro", "Qua", "Sto",
@@ -41,7 +41,7 @@ const LAST: [[&str; SIDE]; 2] = [
     ],
 ];
 
-/// And so is what they look after.
+/// And so does what somebody is in charge of.
 const PLACE: [[&str; SIDE]; 2] = [
     [
         "amber", "black", "blue", "bright", "broken", "copper", "dark", "distant", "frozen", "glass", "golden",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use llada_core::rng::Noise;
-use llada_tasks::{ALL, Example, GEN_LENGTH, Split, Task, mixture};
+use llada_tasks::{ALL, Example, GEN_LENGTH, Split, Task, by_name, mixture};
 
 const MANY: u64 = 4000;
 
@@ -33,7 +33,7 @@ fn training_and_held_out_are_disjoint() {
 #[test]
 fn facts_are_seen_in_one_direction_and_asked_in_both() {
     let contents = |task, split| -> BTreeSet<(String, String)> {
-        let all = examples(llada_tasks::by_name(task).unwrap(), split);
+        let all = examples(by_name(task).unwrap(), split);
         let parts = all.iter().map(|example| example.content.split(' ').collect::<Vec<_>>());
         parts.map(|parts| (parts[1].to_owned(), parts[2].to_owned())).collect()
     };
@@ -56,6 +56,33 @@ fn answers_are_right_and_fit_their_canvas() {
                 assert!(!example.check(&example.prompt) && !example.check(""), "{example:?}");
                 assert!(pieces(&example.answer) <= GEN_LENGTH - 8, "{example:?}");
             }
+        }
+    }
+}
+
+/// The answers once more, from the words of the questions.
+#[test]
+fn answers_follow_from_their_questions() {
+    let numbers = |text: &str| -> Vec<u64> {
+        text.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+    };
+    let all = |name| examples(by_name(name).unwrap(), Split::HeldOut);
+    for example in all("addition") {
+        assert_eq!(numbers(&example.prompt).iter().sum::<u64>(), numbers(&example.answer)[0], "{example:?}");
+    }
+    for example in all("sorting") {
+        let mut sorted = numbers(&example.prompt);
+        sorted.sort_unstable();
+        assert_eq!(sorted, numbers(&example.answer), "{example:?}");
+    }
+    for example in all("sudoku") {
+        let clues = example.prompt.split(|c: char| !c.is_ascii_digit()).find(|digits| digits.len() == 16).unwrap();
+        assert!(clues.bytes().zip(example.answer.bytes()).all(|(clue, digit)| clue == b'0' || clue == digit));
+        let cells: Vec<u8> = example.answer.bytes().collect();
+        let houses: [fn(usize) -> usize; 3] = [|cell| cell / 4, |cell| cell % 4, |cell| cell / 8 * 2 + cell % 4 / 2];
+        for house in houses {
+            let digits = |number| (0..16).filter(move |&cell| house(cell) == number).map(|cell| cells[cell]);
+            assert!((0..4).all(|number| digits(number).collect::<BTreeSet<_>>().into_iter().eq(b'1'..=b'4')));
         }
     }
 }
