@@ -33,8 +33,6 @@ impl Report {
     pub(crate) fn new(session: &Session, answer: &Generation, seconds: f64) -> anyhow::Result<Self> {
         let given = &answer.trace.canvas[..answer.trace.prompt_length];
         let filled = given.contains(&session.mask_id).then(|| answer.prompt.clone());
-        // Not the commits: a token that was taken back was committed twice.
-        let tokens = answer.trace.committed_at().into_iter().flatten().count();
         Ok(Self {
             text: session.text(&answer.output)?,
             output_ids: answer.output.clone(),
@@ -43,7 +41,7 @@ impl Report {
             prompt_tokens: answer.prompt.len(),
             nfe: answer.nfe,
             seconds,
-            tokens_per_second: tokens as f64 / seconds.max(f64::MIN_POSITIVE),
+            tokens_per_second: answer.committed() as f64 / seconds.max(f64::MIN_POSITIVE),
             load_seconds: session.load_seconds,
             peak_rss_mb: peak_rss_mb(),
         })

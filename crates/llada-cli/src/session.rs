@@ -44,7 +44,7 @@ impl Session {
     fn text_side(&self) -> anyhow::Result<&Tokenizer> {
         self.tokenizer
             .as_ref()
-            .ok_or_else(|| usage("the model's folder has no tokenizer.json\nhint: give token ids with --prompt-ids"))
+            .ok_or_else(|| usage("the model's folder has no tokenizer.json\nhint: without one it takes ids alone: llada generate --prompt-ids 1,2,3"))
     }
 
     pub(crate) fn encode(&self, prompt: &str) -> anyhow::Result<Vec<u32>> {

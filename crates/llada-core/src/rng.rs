@@ -33,6 +33,8 @@ pub enum Domain {
     Weight,
     /// Whether, and how, a batch of training is cut short.
     Length,
+    /// The examples of a task, and which of them are held out.
+    Task,
 }
 
 /// A seed, and what its noise is drawn for.

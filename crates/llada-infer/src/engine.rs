@@ -40,6 +40,13 @@ pub struct Generation {
     pub trace: Trace,
 }
 
+impl Generation {
+    /// Tokens that its steps committed and did not take back.
+    pub fn committed(&self) -> usize {
+        self.trace.committed_at().into_iter().flatten().count()
+    }
+}
+
 /// What a callback sees after each step of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {

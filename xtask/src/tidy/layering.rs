@@ -7,13 +7,14 @@ use super::{Source, Violation, source};
 const RULE: &str = "layering";
 
 /// Each crate and the crates of the workspace that it may use, whether to build, to run or to test.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("llada-core", &[]),
     ("llada-model", &["llada-core"]),
     ("llada-infer", &["llada-core"]),
+    ("llada-tasks", &["llada-core"]),
     ("llada-train", &["llada-core", "llada-model"]),
     ("llada-serve", &["llada-core", "llada-model", "llada-infer"]),
-    ("llada-cli", &["llada-core", "llada-model", "llada-infer", "llada-train", "llada-serve"]),
+    ("llada-cli", &["llada-core", "llada-model", "llada-infer", "llada-tasks", "llada-train", "llada-serve"]),
     ("xtask", &[]),
 ];
 

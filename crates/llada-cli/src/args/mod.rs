@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 use llada_train::data::Kind;
 
-use crate::commands::{batch, data, generate, inspect, logits, score, tokenizer, training};
+use crate::commands::{batch, data, eval, generate, inspect, logits, score, tasks, tokenizer, training};
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
 ///
@@ -39,6 +39,10 @@ pub(crate) enum Command {
     Tokenizer(tokenizer::Command),
     #[command(subcommand)]
     Data(data::Command),
+    #[command(subcommand)]
+    Tasks(tasks::Command),
+    #[command(subcommand)]
+    Eval(eval::Command),
 }
 
 impl Command {
@@ -53,6 +57,8 @@ impl Command {
             Self::Sft(args) => training::run(args.args, Kind::Sft),
             Self::Tokenizer(command) => tokenizer::run(command),
             Self::Data(command) => data::run(command),
+            Self::Tasks(command) => tasks::run(command),
+            Self::Eval(command) => eval::run(command),
         }
     }
 }

@@ -108,5 +108,5 @@ fn a_folder_without_tokenizer_works_on_ids() {
     assert_eq!(report(&run(&["--prompt-ids", "", "--json"]))["text"], Value::Null);
     let refused = run(&["--prompt", "Hello"]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(stderr(&refused).contains("hint: give token ids with --prompt-ids"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("llada generate --prompt-ids"), "{}", stderr(&refused));
 }

@@ -6,6 +6,7 @@ mod generate;
 mod golden;
 mod refusals;
 mod score;
+mod tasks;
 mod training;
 
 use std::{

@@ -115,7 +115,7 @@ fn help_teaches_every_command() {
     for name in ["generate", "batch", "score", "logits", "inspect"] {
         insta::assert_snapshot!(format!("help-{name}"), help(&[name, "--help"]));
     }
-    for name in ["pretrain", "sft", "tokenizer train", "data prepare"] {
+    for name in ["pretrain", "sft", "tokenizer train", "data prepare", "tasks generate", "eval tiny"] {
         let words: Vec<&str> = name.split(' ').chain(["--help"]).collect();
         insta::assert_snapshot!(format!("help-{}", name.replace(' ', "-")), help(&words));
     }

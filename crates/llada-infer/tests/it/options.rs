@@ -122,3 +122,12 @@ fn impossible_settings_are_refused_with_what_works() {
     let error = engine.generate(&request(&[], deferred)).unwrap_err().to_string();
     assert!(error.contains("confidence_eos_eot_inf needs an end-of-turn token"), "{error}");
 }
+
+#[test]
+fn answers_are_cut_at_the_first_end() {
+    for (ids, expected) in [(&[0, 1, 2, 3, 3][..], &[0, 1][..]), (&[0, 3, 2], &[0]), (&[0, 1], &[0, 1]), (&[3], &[])] {
+        assert_eq!(SPECIAL.cut(ids), expected);
+    }
+    let without_turns = SpecialTokens { eot: None, ..SPECIAL };
+    assert_eq!(without_turns.cut(&[0, 2, 3]), [0, 2]);
+}

@@ -1,0 +1,127 @@
+//! `llada eval tiny`: how many held-out examples of the checkable tasks a model answers rightly.
+
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use llada_core::{order::Remasking, rng::Noise};
+use llada_infer::{DecoderKind, Request, SamplerConfig};
+use llada_model::Message;
+use llada_tasks::{ALL, Evaluation, GEN_LENGTH, Split, mixture};
+use serde::Serialize;
+
+use crate::{args::ModelArgs, interrupt, session::Session};
+
+/// Prompts that go through the model together.
+const BATCH: usize = 16;
+
+/// Measure a model
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    Tiny(Args),
+}
+
+/// Exact match on held-out examples of the tasks that llada-tiny is trained on
+///
+/// Every task is asked through the chat template and answered on a canvas of 32 tokens; what stands before the end of
+/// the turn is checked. Fewer steps than tokens show what speed costs.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  llada eval tiny --model DIR
+  llada eval tiny --model DIR --steps 8 --remasking random --limit 50 --json")]
+pub(crate) struct Args {
+    /// Examples of each task
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+
+    /// Denoising steps over an answer, a multiple of the number of blocks [default: one a token]
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    steps: Option<usize>,
+
+    /// Tokens of a block: blocks are decoded from left to right, each by diffusion [default: the whole answer]
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    block_length: Option<usize>,
+
+    /// Which predictions to keep at each step: low_confidence, random, margin or entropy
+    #[arg(long, value_name = "MEASURE", default_value_t = Remasking::LowConfidence, help_heading = "Sampling")]
+    remasking: Remasking,
+
+    /// Which of a step's predictions become tokens: schedule, threshold, factor, entropy_bounded, local_leap or
+    /// hierarchical. All but schedule take as many steps as they need
+    #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule, help_heading = "Sampling")]
+    decoder: DecoderKind,
+
+    /// Seed of the examples, and of the noise that random remasking draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    /// Print one JSON object: exact_match and interval by task, mean_exact_match, nfe, tokens_per_forward, seconds
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    evaluation: Evaluation,
+    /// Sampling alone, without loading.
+    seconds: f64,
+}
+
+impl Report {
+    fn print(&self) {
+        let Self { evaluation, seconds } = self;
+        println!("{:<15} {:>8}  95 % interval", "task", "exact");
+        for (task, tally) in &evaluation.tallies {
+            let [low, high] = tally.interval().map(|bound| 100.0 * bound);
+            println!("{task:<15} {:>6.1} %  {low:.1} to {high:.1} %", 100.0 * tally.exact_match());
+        }
+        println!("{:<15} {:>6.1} %", "mean", 100.0 * evaluation.mean_exact_match());
+        let tokens_per_forward = evaluation.tokens_per_forward();
+        println!("{} forwards, {tokens_per_forward:.2} tokens a forward, {seconds:.1} s", evaluation.nfe);
+    }
+}
+
+pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+    let Command::Tiny(args) = command;
+    let mut session = Session::open(&args.model)?;
+    let config = SamplerConfig {
+        steps: args.steps,
+        gen_length: GEN_LENGTH,
+        block_length: args.block_length,
+        remasking: args.remasking,
+        decoder: args.decoder,
+        ..SamplerConfig::default()
+    };
+    let count = args.limit as usize * ALL.len();
+    let examples: Vec<_> = mixture(&ALL, Split::HeldOut, Noise::new(args.seed)).take(count).collect();
+    let request = |(index, (_, example)): (u64, &(_, llada_tasks::Example))| {
+        let prompt = session.encode_chat(&[Message::new("user", &example.prompt)])?;
+        // Requests of one seed would share their noise.
+        Ok(Request { prompt, config: SamplerConfig { seed: args.seed.wrapping_add(index), ..config.clone() } })
+    };
+    let requests = (0..).zip(&examples).map(request).collect::<anyhow::Result<Vec<_>>>()?;
+    // Hidden where standard error is no terminal.
+    let bar = ProgressBar::new(count as u64)
+        .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
+    let start = Instant::now();
+    let mut evaluation = Evaluation::default();
+    for (examples, requests) in examples.chunks(BATCH).zip(requests.chunks(BATCH)) {
+        let answers = session.engine.generate_batch(requests, |_| interrupt::check())?;
+        for ((task, example), answer) in examples.iter().zip(&answers) {
+            let text = session.text(session.special.cut(&answer.output))?.unwrap_or_default();
+            evaluation.add(task.name(), example.check(&text), answer.nfe, answer.committed());
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let report = Report { evaluation, seconds: start.elapsed().as_secs_f64() };
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        report.print();
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! How well a model did: exact match by task, with its confidence interval, and what it took.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+/// The answers to one task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Those that were right.
+    pub right: usize,
+    /// All of them.
+    pub total: usize,
+}
+
+impl Tally {
+    /// The share that was right; 0 of nothing.
+    pub fn exact_match(&self) -> f64 {
+        self.right as f64 / self.total.max(1) as f64
+    }
+
+    /// The 95 % confidence interval of that share
+    /// ([Wilson, 1927](https://doi.org/10.1080/01621459.1927.10502953)), which unlike the usual one stays within 0 and
+    /// 1, and says something where all or none were right.
+    pub fn interval(&self) -> [f64; 2] {
+        const Z: f64 = 1.959_963_984_540_054;
+        let (n, p) = (self.total.max(1) as f64, self.exact_match());
+        let centre = p + Z * Z / (2.0 * n);
+        let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+        [centre - half, centre + half].map(|bound| (bound / (1.0 + Z * Z / n)).clamp(0.0, 1.0))
+    }
+}
+
+/// The answers to all tasks. It serialises as `exact_match` and `interval` by task, `mean_exact_match`, `nfe` and
+/// `tokens_per_forward`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evaluation {
+    /// By name of the task.
+    pub tallies: BTreeMap<&'static str, Tally>,
+    /// Forward evaluations, those of every answer counted by themselves.
+    pub nfe: usize,
+    /// Tokens that they committed.
+    pub tokens: usize,
+}
+
+impl Evaluation {
+    /// Counts an answer that took `nfe` forwards to commit `tokens`.
+    pub fn add(&mut self, task: &'static str, right: bool, nfe: usize, tokens: usize) {
+        let tally = self.tallies.entry(task).or_default();
+        tally.right += usize::from(right);
+        tally.total += 1;
+        self.nfe += nfe;
+        self.tokens += tokens;
+    }
+
+    /// The mean over the tasks, each weighing the same.
+    pub fn mean_exact_match(&self) -> f64 {
+        self.tallies.values().map(Tally::exact_match).sum::<f64>() / self.tallies.len().max(1) as f64
+    }
+
+    /// Tokens committed by a forward, on average.
+    pub fn tokens_per_forward(&self) -> f64 {
+        self.tokens as f64 / self.nfe.max(1) as f64
+    }
+}
+
+impl Serialize for Evaluation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Figures {
+            exact_match: BTreeMap<&'static str, f64>,
+            interval: BTreeMap<&'static str, [f64; 2]>,
+            mean_exact_match: f64,
+            nfe: usize,
+            tokens_per_forward: f64,
+        }
+        let tallies = || self.tallies.iter().map(|(&task, tally)| (task, tally));
+        let figures = Figures {
+            exact_match: tallies().map(|(task, tally)| (task, tally.exact_match())).collect(),
+            interval: tallies().map(|(task, tally)| (task, tally.interval())).collect(),
+            mean_exact_match: self.mean_exact_match(),
+            nfe: self.nfe,
+            tokens_per_forward: self.tokens_per_forward(),
+        };
+        figures.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wilson_intervals_are_the_textbooks() {
+        for (right, total, low, high) in [
+            (0, 10, 0.0, 0.2775),
+            (10, 10, 0.7225, 1.0),
+            (5, 10, 0.2366, 0.7634),
+            (180, 200, 0.8506, 0.9343),
+            (0, 0, 0.0, 0.7935),
+        ] {
+            let found = Tally { right, total }.interval();
+            assert!((found[0] - low).abs() < 5e-5 && (found[1] - high).abs() < 5e-5, "{right}/{total}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn tasks_weigh_the_same() {
+        let mut evaluation = Evaluation::default();
+        evaluation.add("sorting", true, 4, 32);
+        for right in [true, false, false, false] {
+            evaluation.add("addition", right, 4, 16);
+        }
+        let figures = serde_json::to_value(&evaluation).unwrap();
+        assert_eq!(figures["exact_match"], serde_json::json!({"addition": 0.25, "sorting": 1.0}));
+        assert_eq!(figures["mean_exact_match"], 0.625);
+        assert_eq!((&figures["nfe"], &figures["tokens_per_forward"]), (&20.into(), &4.8.into()));
+    }
+
+    #[test]
+    fn nothing_gives_zeros() {
+        let nothing = Evaluation::default();
+        assert_eq!((nothing.mean_exact_match(), nothing.tokens_per_forward()), (0.0, 0.0));
+    }
+}

@@ -1,0 +1,29 @@
+//! Questions for the facts, against the direction in which training states them.
+//!
+//! Training asks, in both directions, only for facts that it states in both. What is held out are questions for those
+//! stated in one direction, asked in the other.
+
+use llada_core::rng::Stream;
+
+use super::world::{Direction, Fact, Stated};
+use crate::{Example, Split, Task, pick};
+
+pub(crate) struct FactReversal;
+
+impl Task for FactReversal {
+    fn name(&self) -> &'static str {
+        "fact_reversal"
+    }
+
+    fn draw(&self, split: Split, _level: u64, stream: &mut Stream) -> Option<Example> {
+        let fact = Fact::draw(stream);
+        match (split, fact.stated) {
+            (Split::Train, Stated::InBoth) => {
+                let direction = *pick::one(stream, &Direction::BOTH);
+                Some(fact.ask(direction, stream))
+            }
+            (Split::HeldOut, Stated::In(direction)) => Some(fact.ask(direction.reversed(), stream)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Three to five different numbers below a hundred, to be sorted in ascending order.
+
+use llada_core::rng::Stream;
+
+use crate::{Example, Split, Task, pick};
+
+const WORDINGS: [&str; 5] = [
+    "Sort these numbers: {}.",
+    "Put these numbers in order: {}.",
+    "Sort {} from smallest to largest.",
+    "Order the numbers {} from low to high.",
+    "List {} in ascending order.",
+];
+
+pub(crate) struct Sorting;
+
+impl Task for Sorting {
+    fn name(&self) -> &'static str {
+        "sorting"
+    }
+
+    fn levels(&self) -> u64 {
+        3
+    }
+
+    fn draw(&self, split: Split, level: u64, stream: &mut Stream) -> Option<Example> {
+        let numbers = pick::several(stream, &Vec::from_iter(0..100_u32), 3 + level as usize);
+        let mut sorted = numbers.clone();
+        sorted.sort_unstable();
+        let content = list(&sorted);
+        (Split::of(&content) == split).then(|| {
+            let prompt = pick::worded(stream, &WORDINGS, &list(&numbers));
+            Example::new(content.clone(), prompt, content)
+        })
+    }
+}
+
+fn list(numbers: &[u32]) -> String {
+    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+}

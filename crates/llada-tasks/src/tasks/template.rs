@@ -1,0 +1,70 @@
+//! A sentence with two to four gaps, to be filled from facts that are given in any order.
+
+use llada_core::rng::Stream;
+
+use crate::{
+    Example, Split, Task, pick,
+    words::{CITIES, CREATURES, FOODS, NAMES},
+};
+
+/// What a gap is called, and what may stand in it.
+const SLOTS: [(&str, [&str; 24]); 4] = [("name", NAMES), ("city", CITIES), ("food", FOODS), ("pet", CREATURES)];
+
+/// Sentences with the first two, the first three, and all of the gaps.
+const SENTENCES: [[&str; 4]; 3] = [
+    [
+        "[name] lives in [city].",
+        "[name] went to [city] by train.",
+        "In [city] there is a shop called [name].",
+        "The road to [city] was built by [name].",
+    ],
+    [
+        "[name] from [city] likes [food].",
+        "In [city], [name] buys [food] every day.",
+        "[name] sells [food] in [city].",
+        "The best [food] in [city] is made by [name].",
+    ],
+    [
+        "[name] and a [pet] eat [food] in [city].",
+        "In [city], [name] gives [food] to a [pet].",
+        "The [pet] of [name] found [food] in [city].",
+        "[name] has a [pet] and sells [food] in [city].",
+    ],
+];
+
+const WORDINGS: [&str; 5] = [
+    "Fill in the template: {}",
+    "Fill the gaps with these facts: {}",
+    "Complete the sentence: {}",
+    "Put the facts into the sentence: {}",
+    "Replace what stands in brackets: {}",
+];
+
+pub(crate) struct Template;
+
+impl Task for Template {
+    fn name(&self) -> &'static str {
+        "template"
+    }
+
+    fn levels(&self) -> u64 {
+        SENTENCES.len() as u64
+    }
+
+    fn draw(&self, split: Split, level: u64, stream: &mut Stream) -> Option<Example> {
+        let slots = &SLOTS[..level as usize + 2];
+        let facts: Vec<_> = slots.iter().map(|(slot, values)| (*slot, *pick::one(stream, values))).collect();
+        let content = listed(&facts);
+        (Split::of(&content) == split).then(|| {
+            let sentence = *pick::one(stream, &SENTENCES[level as usize]);
+            let filled = |text: String, (slot, value): &(&str, &str)| text.replace(&format!("[{slot}]"), value);
+            let answer = facts.iter().fold(sentence.to_owned(), filled);
+            let question = format!("{sentence} Facts: {}.", listed(&pick::shuffled(stream, &facts)));
+            Example::new(content, pick::worded(stream, &WORDINGS, &question), answer)
+        })
+    }
+}
+
+fn listed(facts: &[(&str, &str)]) -> String {
+    facts.iter().map(|(slot, value)| format!("{slot} = {value}")).collect::<Vec<_>>().join(", ")
+}

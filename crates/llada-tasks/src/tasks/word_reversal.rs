@@ -1,0 +1,38 @@
+//! A list of three to five words, to be said from the last to the first.
+
+use llada_core::rng::Stream;
+
+use crate::{
+    Example, Split, Task, pick,
+    words::{CREATURES, FOODS, PLACES, THINGS},
+};
+
+const WORDINGS: [&str; 5] = [
+    "Reverse this list: {}.",
+    "Say these words backwards: {}.",
+    "Write the words {} in reverse order.",
+    "Turn the list around: {}.",
+    "Begin with the last word and end with the first: {}.",
+];
+
+pub(crate) struct WordReversal;
+
+impl Task for WordReversal {
+    fn name(&self) -> &'static str {
+        "word_reversal"
+    }
+
+    fn levels(&self) -> u64 {
+        3
+    }
+
+    fn draw(&self, split: Split, level: u64, stream: &mut Stream) -> Option<Example> {
+        let mut words = pick::several(stream, &[CREATURES, FOODS, PLACES, THINGS].concat(), 3 + level as usize);
+        let list = words.join(", ");
+        words.reverse();
+        let reversed = words.join(", ");
+        // A list and its reverse ask for the same pairs.
+        let content = list.clone().min(reversed.clone());
+        (Split::of(&content) == split).then(|| Example::new(content, pick::worded(stream, &WORDINGS, &list), reversed))
+    }
+}

@@ -1,0 +1,183 @@
+//! Four hundred invented facts: who is what. Every name belongs to one description and every description to one name.
+//!
+//! A fact can be stated in two directions: "Mirel Tosk is the keeper of the glass harbour." and "The keeper of the glass
+//! harbour is Mirel Tosk." Training states half of the facts in one direction only and never asks for them; the others
+//! it states and asks for in both, which teaches what a question is. Asking for the former against their direction
+//! then is the test of the *reversal curse* ([Berglund et al., 2023](https://arxiv.org/abs/2309.12288); section 3.3 of
+//! the LLaDA paper).
+
+use std::sync::LazyLock;
+
+use llada_core::rng::{Domain, Noise, Stream};
+
+use crate::{Example, pick};
+
+/// The facts are the same whatever the seed: evaluation asks for what training has stated.
+const KEY: u64 = 0x4c4c_6144_412d_7732;
+
+const SIDE: usize = 20;
+
+/// A first name joins one of each row.
+const FIRST: [[&str; SIDE]; 2] = [
+    [
+        "Al", "Be", "Co", "Da", "El", "Fa", "Ga", "Ho", "Il", "Jo", "Ka", "Lu", "Mi", "Ne", "Or", "Pe", "Ro", "Sa",
+        "Te", "Vi",
+    ],
+    [
+        "bin", "car", "dan", "fen", "gar", "han", "jor", "kel", "lin", "mon", "nar", "pin", "rel", "sen", "tan", "var",
+        "vin", "wen", "xis", "zel",
+    ],
+];
+
+/// So does a last name.
+const LAST: [[&str; SIDE]; 2] = [
+    [
+        "Ba", "Bro", "Cla", "Cre", "Do", "Dra", "Fe", "Fro", "Gri", "Ha", "Ke", "Lo", "Mo", "Na", "Pro", "Qua", "Sto",
+        "To", "Tri", "Wa",
+    ],
+    [
+        "bble", "ck", "dd", "ffin", "gg", "ld", "ll", "mm", "mble", "nd", "nk", "nt", "rd", "rk", "rn", "rst", "sk",
+        "ss", "st", "tch",
+    ],
+];
+
+/// And so does what somebody is in charge of.
+const PLACE: [[&str; SIDE]; 2] = [
+    [
+        "amber", "black", "blue", "bright", "broken", "copper", "dark", "distant", "frozen", "glass", "golden",
+        "green", "hidden", "lost", "old", "red", "silent", "silver", "stone", "white",
+    ],
+    [
+        "bell", "bridge", "castle", "cave", "door", "field", "forest", "garden", "gate", "harbour", "island", "lake",
+        "library", "mill", "mountain", "river", "road", "ship", "tower", "well",
+    ],
+];
+
+const OFFICES: [&str; 8] = ["captain", "doctor", "guard", "keeper", "king", "painter", "queen", "singer"];
+
+static FACTS: LazyLock<Vec<Fact>> = LazyLock::new(|| {
+    let noise = Noise::new(KEY).domain(Domain::Shuffle);
+    let all = Vec::from_iter(0..SIDE * SIDE);
+    let [first, last, place, stated] = [0, 1, 2, 3].map(|list| pick::shuffled(&mut noise.stream(0, 0, list), &all));
+    let join = |[a, b]: [[&'static str; SIDE]; 2], i: usize, gap| format!("{}{gap}{}", a[i / SIDE], b[i % SIDE]);
+    let fact = |i: usize| Fact {
+        number: i,
+        name: format!("{} {}", join(FIRST, first[i], ""), join(LAST, last[i], "")),
+        description: format!("{} of the {}", OFFICES[i % OFFICES.len()], join(PLACE, place[i], " ")),
+        stated: match stated[i] % 4 {
+            0 => Stated::In(Direction::Forward),
+            1 => Stated::In(Direction::Backward),
+            _ => Stated::InBoth,
+        },
+    };
+    all.iter().copied().map(fact).collect()
+});
+
+/// Where a statement begins, and what a question gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// With the name.
+    Forward,
+    /// With the description.
+    Backward,
+}
+
+impl Direction {
+    pub(super) const BOTH: [Self; 2] = [Self::Forward, Self::Backward];
+
+    pub(super) fn reversed(self) -> Self {
+        match self {
+            Self::Forward => Self::Backward,
+            Self::Backward => Self::Forward,
+        }
+    }
+}
+
+/// How training states a fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stated {
+    /// In one direction, and never asks for it.
+    In(Direction),
+    /// In both directions, and asks for it in both.
+    InBoth,
+}
+
+pub(super) struct Fact {
+    number: usize,
+    name: String,
+    /// Without its article.
+    description: String,
+    pub(super) stated: Stated,
+}
+
+impl Fact {
+    pub(super) fn draw(stream: &mut Stream) -> &'static Self {
+        pick::one(stream, &FACTS)
+    }
+
+    /// A request for any fact, answered with this one.
+    pub(super) fn state(&self, direction: Direction, stream: &mut Stream) -> Example {
+        const WORDINGS: [&str; 5] =
+            ["Tell me a fact.", "State a fact.", "Tell me something you know.", "Give me one fact.", "Who is who?"];
+        let prompt = *pick::one(stream, &WORDINGS);
+        Example::new(self.content("state", direction), prompt.to_owned(), self.sentence(direction))
+    }
+
+    /// A question that gives what the direction begins with. The answer begins with the name as one would, but the
+    /// other order is as right.
+    pub(super) fn ask(&self, direction: Direction, stream: &mut Stream) -> Example {
+        const WORDINGS: [&str; 5] = [
+            "Who is {}?",
+            "Tell me who {} is.",
+            "Do you know who {} is?",
+            "I forgot who {} is.",
+            "Please say who {} is.",
+        ];
+        let given = match direction {
+            Direction::Forward => self.name.clone(),
+            Direction::Backward => format!("the {}", self.description),
+        };
+        let [answer, other] = Direction::BOTH.map(|direction| self.sentence(direction));
+        Example::new(self.content("ask", direction), pick::worded(stream, &WORDINGS, &given), answer).or(other)
+    }
+
+    fn content(&self, verb: &str, direction: Direction) -> String {
+        format!("{verb} {} {direction:?}", self.number)
+    }
+
+    fn sentence(&self, direction: Direction) -> String {
+        let Self { name, description, .. } = self;
+        match direction {
+            Direction::Forward => format!("{name} is the {description}."),
+            Direction::Backward => format!("The {description} is {name}."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_and_descriptions_tell_facts_apart() {
+        let distinct = |part: fn(&Fact) -> &str| FACTS.iter().map(part).collect::<BTreeSet<_>>().len();
+        assert_eq!(distinct(|fact| &fact.name), 400);
+        assert_eq!(distinct(|fact| &fact.description), 400);
+    }
+
+    #[test]
+    fn half_of_the_facts_are_stated_in_one_direction() {
+        let count = |stated| FACTS.iter().filter(|fact| fact.stated == stated).count();
+        let [forward, backward] = Direction::BOTH.map(|direction| count(Stated::In(direction)));
+        assert_eq!([forward, backward, count(Stated::InBoth)], [100, 100, 200]);
+    }
+
+    #[test]
+    fn both_sentences_say_the_same() {
+        let fact = &FACTS[0];
+        let other = fact.sentence(Direction::Backward);
+        assert!(other.starts_with("The ") && other.ends_with(&format!("{}.", fact.name)), "{other}");
+        assert!(fact.ask(Direction::Forward, &mut Noise::new(0).stream(0, 0, 0)).check(&other));
+    }
+}
