@@ -8,6 +8,10 @@
 //! [`run::Run`] is all of it. What it does at a step is a function of the seed and the step: so a run that was stopped,
 //! or killed, goes on from its last checkpoint bit for bit as if it had not been.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod checkpoint;
 pub mod config;
 mod curve;
