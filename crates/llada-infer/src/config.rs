@@ -41,7 +41,8 @@ pub struct SamplerConfig {
     pub max_nfe: Option<usize>,
     /// Never emit the end-of-text token.
     pub logits_eos_inf: bool,
-    /// Commit end-of-text and end-of-turn last: a position that predicts one of them has no confidence.
+    /// Commit end-of-text and end-of-turn, if there is such a token, last: a position that predicts one of them has no
+    /// confidence.
     pub confidence_eos_eot_inf: bool,
     /// Deviate from the intent where the reference does, for comparison with its numbers: above temperature 0
     /// `confidence_eos_eot_inf` acts on end-of-turn alone; masks in the prompt are not counted in the schedule, so that

@@ -137,9 +137,6 @@ impl<P: MaskPredictor> Engine<P> {
     }
 
     fn check(&self, request: &Request) -> Result<Canvas, InferError> {
-        if request.config.confidence_eos_eot_inf && self.special.eot.is_none() {
-            return Err(InferError::NoEndOfTurn { option: "confidence_eos_eot_inf" });
-        }
         let banned = self.predictor.banned();
         let mask_id = self.predictor.mask_id();
         let dead = |id: u32| id as usize >= self.predictor.logits_width() || banned.binary_search(&id).is_ok();

@@ -55,12 +55,6 @@ pub enum InferError {
         /// Forwards that are needed at least.
         blocks: usize,
     },
-    /// An option needs a special token that the model's tokenizer does not have.
-    #[error("{option} needs an end-of-turn token, and the tokenizer has none; hint: leave {option} out")]
-    NoEndOfTurn {
-        /// The option's name.
-        option: &'static str,
-    },
     /// The model gave logits that are no numbers.
     #[error("the model's logits at position {position} are not finite; hint: check its weights with llada inspect")]
     NotFinite {

@@ -54,6 +54,15 @@ fn eos_is_banned_or_deferred() {
     }
 }
 
+/// A model without turns has no end of them to defer.
+#[test]
+fn eos_alone_is_deferred_without_an_end_of_turn() {
+    let predictor = TabularPredictor::new(2, 2, vec![0.0, 0.0, 0.9, 0.1]).unwrap();
+    let mut engine = Engine::new(predictor, SpecialTokens { eos: 1, eot: None });
+    assert_eq!(order(&mut engine, config(2)), [0, 1]);
+    assert_eq!(order(&mut engine, SamplerConfig { confidence_eos_eot_inf: true, ..config(2) }), [1, 0]);
+}
+
 /// Above temperature 0 the reference defers the end of a turn but not the end of the text.
 #[test]
 fn the_reference_defers_eos_at_temperature_zero_alone() {
@@ -116,11 +125,6 @@ fn impossible_settings_are_refused_with_what_works() {
         let error = engine(6, 0).generate(&request(&prompt, config)).unwrap_err().to_string();
         assert!(error.contains(message), "{error:?} lacks {message:?}");
     }
-    let predictor = TabularPredictor::new(1, 1, vec![1.0]).unwrap();
-    let mut engine = Engine::new(predictor, SpecialTokens { eos: 0, eot: None });
-    let deferred = SamplerConfig { confidence_eos_eot_inf: true, ..config(1) };
-    let error = engine.generate(&request(&[], deferred)).unwrap_err().to_string();
-    assert!(error.contains("confidence_eos_eot_inf needs an end-of-turn token"), "{error}");
 }
 
 #[test]
