@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the work to end after the current step, the second ends it at once.
+//! Ctrl-C and SIGTERM: the first asks the work to end after the current step, the second ends it at once. And a reader
+//! of the output that goes away ends the program quietly, as it does any other.
 
 use std::{
     ops::ControlFlow,
@@ -7,11 +8,14 @@ use std::{
 };
 
 use anyhow::Context;
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// Starts to listen.
 pub(crate) fn listen() -> anyhow::Result<()> {
+    // SAFETY: the default action is no handler: no code of this program runs in it.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.context("cannot restore SIGPIPE")?;
     let handler = || {
         if ASKED.swap(true, Ordering::Relaxed) {
             process::exit(130);

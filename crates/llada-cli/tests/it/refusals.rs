@@ -108,6 +108,17 @@ fn files_that_cannot_be_written_leave_nothing() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
+/// Nobody reads what it prints: no error to shout about.
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command().arg("inspect").arg(fixture("tiny-llada")).stdout(writer).output().unwrap();
+    assert!(!output.status.success());
+    assert_eq!(stderr(&output), "");
+}
+
 #[test]
 fn help_teaches_every_command() {
     let help = |args: &[&str]| String::from_utf8(command().args(args).output().unwrap().stdout).unwrap();
