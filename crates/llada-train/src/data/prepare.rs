@@ -70,13 +70,8 @@ pub fn prepare(
     let mut writer = DatasetWriter::create(out, kind, tokenizer.vocab_size(), eos)?;
     let mut prepared = Prepared::default();
     for path in files {
-        let file = File::open(path).map_err(TrainError::read(path))?;
-        let mut units = Units { path, format, lines: BufReader::new(file), number: 0 };
-        loop {
-            let (chunk, bytes) = units.chunk()?;
-            if bytes == 0 {
-                break;
-            }
+        let mut units = Units::open(path, format)?;
+        while let Some((chunk, bytes)) = units.chunk()? {
             let items: Vec<Vec<Item>> =
                 chunk.par_iter().map(|unit| items(unit, format, tokenizer, path)).collect::<Result<_, _>>()?;
             for (prompt, answer, text_bytes) in items.into_iter().flatten() {
@@ -112,13 +107,8 @@ pub fn prepare(
 pub fn texts(files: &[PathBuf], format: Format) -> Result<Vec<String>, TrainError> {
     let mut texts = Vec::new();
     for path in files {
-        let file = File::open(path).map_err(TrainError::read(path))?;
-        let mut units = Units { path, format, lines: BufReader::new(file), number: 0 };
-        loop {
-            let (chunk, bytes) = units.chunk()?;
-            if bytes == 0 {
-                break;
-            }
+        let mut units = Units::open(path, format)?;
+        while let Some((chunk, _)) = units.chunk()? {
             for unit in chunk {
                 match format {
                     Format::Text => texts.push(unit.text),
@@ -159,9 +149,14 @@ struct Units<'a> {
     number: usize,
 }
 
-impl Units<'_> {
+impl<'a> Units<'a> {
+    fn open(path: &'a Path, format: Format) -> Result<Self, TrainError> {
+        let file = File::open(path).map_err(TrainError::read(path))?;
+        Ok(Self { path, format, lines: BufReader::new(file), number: 0 })
+    }
+
     /// The next units, and how many bytes they took; none at the end.
-    fn chunk(&mut self) -> Result<(Vec<Unit>, usize), TrainError> {
+    fn chunk(&mut self) -> Result<Option<(Vec<Unit>, usize)>, TrainError> {
         let (mut units, mut bytes, mut text) = (Vec::new(), 0, String::new());
         loop {
             let before = text.len();
@@ -176,7 +171,7 @@ impl Units<'_> {
             let text = std::mem::take(&mut text);
             units.extend(kept.then_some(Unit { line: self.number, text }));
             if read == 0 || bytes >= CHUNK {
-                return Ok((units, bytes));
+                return Ok((bytes > 0).then_some((units, bytes)));
             }
         }
     }
