@@ -45,8 +45,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MEASURE", default_value_t = Remasking::LowConfidence, help_heading = "Sampling")]
     remasking: Remasking,
 
-    /// Which of a step's predictions become tokens: schedule, threshold, factor, entropy_bounded, local_leap or
-    /// hierarchical. All but schedule take as many steps as they need
+    /// Which of a step's predictions become tokens: any decoder of `llada generate`
     #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule, help_heading = "Sampling")]
     decoder: DecoderKind,
 
