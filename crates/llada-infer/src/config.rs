@@ -3,7 +3,7 @@
 use llada_core::{CoreError, block::BlockPlan, order::Remasking};
 use serde::{Deserialize, Serialize};
 
-use crate::{InferError, cache::CacheKind, decoder::DecoderKind};
+use crate::{InferError, cache::CacheKind, decoder::DecoderKind, error::check_from_zero};
 
 /// How to sample an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,17 +104,13 @@ impl SamplerConfig {
     /// # Errors
     /// Names the option, its value, and the nearest settings that would work.
     pub fn validate(&self, holes: usize) -> Result<BlockPlan, InferError> {
-        let within = |name, found: f64| match found.is_finite() && found >= 0.0 {
-            true => Ok(()),
-            false => Err(CoreError::Outside { name, found, lowest: 0.0, highest: f64::MAX }),
-        };
-        within("temperature", self.temperature)?;
-        within("cfg_scale", f64::from(self.cfg_scale))?;
-        within("threshold", f64::from(self.threshold.unwrap_or_default()))?;
-        within("factor", f64::from(self.factor))?;
-        within("gamma", f64::from(self.gamma))?;
-        within("alg_temp", f64::from(self.alg_temp))?;
-        within("eta", f64::from(self.eta))?;
+        check_from_zero("temperature", self.temperature)?;
+        check_from_zero("cfg_scale", self.cfg_scale)?;
+        check_from_zero("threshold", self.threshold.unwrap_or_default())?;
+        check_from_zero("factor", self.factor)?;
+        check_from_zero("gamma", self.gamma)?;
+        check_from_zero("alg_temp", self.alg_temp)?;
+        check_from_zero("eta", self.eta)?;
         if self.refresh_interval == Some(0) {
             return Err(CoreError::Zero { name: "refresh_interval" }.into());
         }

@@ -145,7 +145,7 @@ impl<P: MaskPredictor> Engine<P> {
             let limit = limit.map_or(0, |last| last + 1);
             return Err(InferError::UnknownId { id: request.prompt[position], position, limit });
         }
-        Canvas::new(request, self.predictor.mask_id(), self.predictor.max_sequence_length())
+        Canvas::new(request, mask_id, self.predictor.max_sequence_length())
     }
 
     /// One forward over every canvas that is not finished; a guided one is two rows.

@@ -79,6 +79,14 @@ impl InferError {
     }
 }
 
+/// Refuses a setting that is negative, infinite or no number.
+pub(crate) fn check_from_zero(name: &'static str, found: impl Into<f64>) -> Result<(), InferError> {
+    match found.into() {
+        found if found.is_finite() && found >= 0.0 => Ok(()),
+        found => Err(CoreError::Outside { name, found, lowest: 0.0, highest: f64::INFINITY }.into()),
+    }
+}
+
 fn longest(prompt: usize, max_sequence_length: usize) -> String {
     match max_sequence_length.checked_sub(prompt) {
         Some(room @ 1..) => format!("--gen-length {room} is the most that fits"),

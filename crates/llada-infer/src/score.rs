@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Engine, InferError,
+    error::check_from_zero,
     logits::{Source, chunks},
 };
 
@@ -74,6 +75,7 @@ impl<P: MaskPredictor> Engine<P> {
         mut observe: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Score, InferError> {
         let &ScoreConfig { mc_num, batch_size, cfg_scale, estimator, seed } = config;
+        check_from_zero("cfg_scale", cfg_scale)?;
         let exact = estimator == Estimator::FormB && answer.len() == 1;
         let plan = match estimator {
             Estimator::FormA => Plan::form_a(answer.len(), mc_num, Noise::new(seed), 0)?,
@@ -114,24 +116,21 @@ impl<P: MaskPredictor> Engine<P> {
             return Err(InferError::TooLong { prompt, gen_length, max_sequence_length });
         }
         let mask_id = self.predictor.mask_id();
+        let guided = cfg_scale > 0.0;
         let masked = |perturbation: &Perturbation| {
             let mut ids = [prompt, answer].concat();
             let wanted: Vec<usize> = perturbation.masked.iter().map(|&i| prompt.len() + i).collect();
             wanted.iter().for_each(|&position| ids[position] = mask_id);
-            let mut unconditional = ids.clone();
-            unconditional[..prompt.len()].fill(mask_id);
+            let unconditional = guided.then(|| [vec![mask_id; prompt.len()].as_slice(), &ids[prompt.len()..]].concat());
             (ids, unconditional, wanted)
         };
         let sequences: Vec<_> = perturbations.iter().map(masked).collect();
         let conditional = sequences.iter().map(|(ids, _, wanted)| Row::new(ids, wanted));
-        let unconditional = sequences.iter().map(|(_, ids, wanted)| Row::new(ids, wanted));
-        let rows: Vec<Row<'_>> = match cfg_scale > 0.0 {
-            true => conditional.chain(unconditional).collect(),
-            false => conditional.collect(),
-        };
+        let unconditional = sequences.iter().filter_map(|(_, ids, wanted)| Some(Row::new(ids.as_deref()?, wanted)));
+        let rows: Vec<Row<'_>> = conditional.chain(unconditional).collect();
         self.predictor.forward(&rows).map_err(InferError::predict)?;
         let row = |(row, perturbation): (usize, &Perturbation)| {
-            let unconditional = (cfg_scale > 0.0).then_some((perturbations.len() + row, cfg_scale));
+            let unconditional = guided.then_some((perturbations.len() + row, cfg_scale));
             let targets: Vec<u32> = perturbation.masked.iter().map(|&i| answer[i]).collect();
             self.log_p_row(Source { row, unconditional }, &targets)
         };

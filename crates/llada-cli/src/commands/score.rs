@@ -88,9 +88,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     if answer.is_empty() {
         return Err(usage("the answer has no tokens\nhint: give it with --answer TEXT or --answer-ids 4,5"));
     }
-    if !(args.cfg_scale.is_finite() && args.cfg_scale >= 0.0) {
-        return Err(usage(format!("cfg_scale {} is not a number from 0 up\nhint: --cfg-scale 0", args.cfg_scale)));
-    }
     let estimator = match args.estimator {
         Form::FormA => Estimator::FormA,
         Form::FormB => Estimator::FormB,

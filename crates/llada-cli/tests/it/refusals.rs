@@ -48,6 +48,8 @@ fn impossible_settings_are_usage_errors() {
         2,
         &["mc_num is 0"],
     );
+    let scaled = ["--prompt-ids", "1", "--answer-ids", "2", "--cfg-scale=-1"];
+    check(&llada("score", "tiny-llada", &scaled), 2, &["cfg_scale -1 is outside of [0, inf]"]);
 }
 
 #[test]
