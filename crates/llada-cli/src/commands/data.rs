@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_model::Tokenizer;
-use llada_train::data::prepare::{self, prepare};
+use llada_train::data::prepare::{self, Options, prepare};
 
 use crate::exit::usage;
 
@@ -40,6 +40,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 4096)]
     max_length: usize,
 
+    /// Shortest answer of a chat, in tokens; shorter ones are padded with EOS. Give the gen_length that will be asked for
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    answer_length: usize,
+
     /// Folder to write
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -49,7 +53,7 @@ pub(crate) struct Args {
 pub(crate) enum Format {
     /// Text; each file is a document
     Text,
-    /// One {"text": ...} a line, each a document
+    /// One {"text": ...} a line, each a document; or chats, each a document of its messages
     Jsonl,
     /// One {"messages": [{"role": ..., "content": ...}, ...]} a line
     Chat,
@@ -76,7 +80,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     let bar = ProgressBar::new(bytes)
         .with_style(ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes}, {eta} left")?);
     let observe = |done| bar.set_position(done);
-    let prepared = prepare(&args.input, args.format.into(), &tokenizer, &args.out, args.max_length, observe)?;
+    let options =
+        Options { format: args.format.into(), max_length: args.max_length, answer_length: args.answer_length };
+    let prepared = prepare(&args.input, options, &tokenizer, &args.out, observe)?;
     bar.finish_and_clear();
     let what = if matches!(args.format, Format::Chat) { "records" } else { "documents" };
     eprintln!("{} {what} in {}", prepared.items, args.out.display());

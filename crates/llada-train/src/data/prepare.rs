@@ -18,11 +18,24 @@ use crate::TrainError;
 pub enum Format {
     /// Text; each file is a document.
     Text,
-    /// One `{"text": ...}` a line, each a document.
+    /// One `{"text": ...}` a line, each a document; or a line of [`Chat`](Self::Chat), whose document is its messages, a
+    /// line each.
     Jsonl,
     /// One `{"messages": [{"role": ..., "content": ...}, ...]}` a line, each a conversation: every answer of the
     /// assistant becomes a record, with all that was said before as its prompt (section 2.3 of the paper).
     Chat,
+}
+
+/// What becomes of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// What the files are.
+    pub format: Format,
+    /// Tokens that a record may have; longer ones are left out.
+    pub max_length: usize,
+    /// Tokens that an answer has at least, its EOS included; shorter ones are padded with EOS. This is how a model
+    /// learns to end an answer on a canvas of this length, without the padding of a whole batch.
+    pub answer_length: usize,
 }
 
 /// What came of the input.
@@ -43,8 +56,28 @@ type Item = (Vec<u32>, Vec<u32>, usize);
 const CHUNK: usize = 1 << 22;
 
 #[derive(Deserialize)]
+#[serde(try_from = "Line")]
 struct Document {
     text: String,
+}
+
+/// What a document may be made of.
+#[derive(Deserialize)]
+struct Line {
+    text: Option<String>,
+    messages: Option<Vec<Message>>,
+}
+
+impl TryFrom<Line> for Document {
+    type Error = &'static str;
+
+    fn try_from(line: Line) -> Result<Self, Self::Error> {
+        let joined = |messages: Vec<Message>| {
+            messages.iter().map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n")
+        };
+        let text = line.text.or_else(|| line.messages.map(joined)).ok_or("neither `text` nor `messages`")?;
+        Ok(Self { text })
+    }
 }
 
 #[derive(Deserialize)]
@@ -52,19 +85,18 @@ struct Conversation {
     messages: Vec<Message>,
 }
 
-/// Tokenises `files` into the new dataset `out`; `observe` sees the bytes read so far. Records of more than
-/// `max_length` tokens are left out.
+/// Tokenises `files` into the new dataset `out`; `observe` sees the bytes read so far.
 ///
 /// # Errors
 /// A file cannot be read or is not of `format`, which names the line; the dataset cannot be written.
 pub fn prepare(
     files: &[PathBuf],
-    format: Format,
+    options: Options,
     tokenizer: &Tokenizer,
     out: &Path,
-    max_length: usize,
     mut observe: impl FnMut(u64),
 ) -> Result<Prepared, TrainError> {
+    let Options { format, max_length, answer_length } = options;
     let kind = if format == Format::Chat { Kind::Sft } else { Kind::Pretrain };
     let eos = tokenizer.eos_id().ok_or_else(|| TrainError::file(out, "the tokenizer has no end-of-text token"))?;
     let mut writer = DatasetWriter::create(out, kind, tokenizer.vocab_size(), eos)?;
@@ -74,19 +106,23 @@ pub fn prepare(
         while let Some((chunk, bytes)) = units.chunk()? {
             let items: Vec<Vec<Item>> =
                 chunk.par_iter().map(|unit| items(unit, format, tokenizer, path)).collect::<Result<_, _>>()?;
-            for (prompt, answer, text_bytes) in items.into_iter().flatten() {
+            for (prompt, mut answer, text_bytes) in items.into_iter().flatten() {
                 if kind == Kind::Pretrain {
                     writer.part(&answer, text_bytes)?;
                     if format == Format::Jsonl {
                         writer.end()?;
                     }
-                } else if prompt.len() + answer.len() < max_length {
-                    writer.record(&prompt, &answer, text_bytes)?;
-                } else {
-                    prepared.too_long += 1;
+                    prepared.items += u64::from(format == Format::Jsonl);
                     continue;
                 }
-                prepared.items += u64::from(format != Format::Text);
+                // The writer ends the answer with one more.
+                answer.resize(answer.len().max(answer_length.saturating_sub(1)), eos);
+                if prompt.len() + answer.len() < max_length {
+                    writer.record(&prompt, &answer, text_bytes)?;
+                    prepared.items += 1;
+                } else {
+                    prepared.too_long += 1;
+                }
             }
             prepared.bytes += bytes as u64;
             observe(prepared.bytes);
@@ -112,11 +148,7 @@ pub fn texts(files: &[PathBuf], format: Format) -> Result<Vec<String>, TrainErro
             for unit in chunk {
                 match format {
                     Format::Text => texts.push(unit.text),
-                    Format::Jsonl => texts.push(unit.parse::<Document>(format, path)?.text),
-                    Format::Chat => {
-                        let messages = unit.parse::<Conversation>(format, path)?.messages;
-                        texts.extend(messages.into_iter().map(|message| message.content));
-                    }
+                    Format::Jsonl | Format::Chat => texts.push(unit.parse::<Document>(Format::Jsonl, path)?.text),
                 }
             }
         }

@@ -6,7 +6,7 @@ use llada_model::Tokenizer;
 use llada_train::{
     data::{
         Dataset, Kind,
-        prepare::{Format, Prepared, prepare},
+        prepare::{Format, Options, Prepared, prepare},
     },
     tokenizer,
 };
@@ -41,13 +41,17 @@ fn a_trained_tokenizer_reads_any_text_and_splits_digits() {
     assert!(error.contains("vocab_size is 100") && error.contains("262 at least"), "{error}");
 }
 
+fn options(format: Format) -> Options {
+    Options { format, max_length: 64, answer_length: 6 }
+}
+
 /// Prepares `content` and opens what came of it.
 fn check(content: &str, format: Format) -> (TempDir, Tokenizer, Prepared, Dataset) {
     let (folder, tokenizer) = workplace();
     let input = folder.path().join("input");
     fs::write(&input, content).unwrap();
     let out = folder.path().join("data");
-    let prepared = prepare(&[input], format, &tokenizer, &out, 64, |_| ()).unwrap();
+    let prepared = prepare(&[input], options(format), &tokenizer, &out, |_| ()).unwrap();
     let data = Dataset::open(&out).unwrap();
     (folder, tokenizer, prepared, data)
 }
@@ -73,6 +77,10 @@ fn every_line_of_json_is_a_document() {
     let texts: Vec<String> =
         ids.split(|id| Some(*id) == tokenizer.eos_id()).map(|ids| tokenizer.decode(ids).unwrap()).collect();
     assert_eq!(texts, ["a cat", "a hat", ""]);
+    let chat = r#"{"messages": [{"role": "user", "content": "cat?"}, {"role": "assistant", "content": "hat"}]}"#;
+    let (_folder, tokenizer, prepared, data) = check(chat, Format::Jsonl);
+    assert_eq!((prepared.items, data.kind()), (1, Kind::Pretrain));
+    assert_eq!(tokenizer.decode(&data.read(&[0], data.tokens() as usize).ids).unwrap(), "cat?\nhat");
 }
 
 #[test]
@@ -90,7 +98,9 @@ fn every_answer_of_a_chat_is_a_record() {
     assert_eq!(tokenizer.decode(&long[prompts[1]..]).unwrap(), "sat");
     assert!(tokenizer.decode(&long[..prompts[1]]).unwrap().contains("hat"));
     let (eot, eos) = (tokenizer.eot_id().unwrap(), tokenizer.eos_id().unwrap());
-    assert_eq!(long[long.len() - 2..], [eot, eos]);
+    let end = |row: &[u32], prompt: usize| row[prompt..].iter().position(|&id| id == eot).unwrap();
+    assert_eq!(long[prompts[1]..][end(long, prompts[1])..], [eot, eos, eos, eos][..6 - end(long, prompts[1])]);
+    assert_eq!(data.record_lengths(), [prompts[0] + 6, prompts[1] + 6]);
     assert!(short[data.record_lengths()[0]..].iter().all(|&id| id == eos));
 }
 
@@ -102,11 +112,11 @@ fn what_is_wrong_with_the_input_is_told() {
     let check = |content: &str, format, message: &str| {
         fs::write(&input, content).unwrap();
         let error =
-            prepare(std::slice::from_ref(&input), format, &tokenizer, &out, 64, |_| ()).unwrap_err().to_string();
+            prepare(std::slice::from_ref(&input), options(format), &tokenizer, &out, |_| ()).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
         assert!(!out.exists(), "half a dataset was left");
     };
-    check("{\"text\": \"a\"}\n{\"txt\": 1}", Format::Jsonl, "line 2: missing field `text`");
+    check("{\"text\": \"a\"}\n{\"txt\": 1}", Format::Jsonl, "line 2: neither `text` nor `messages`");
     check("{\"text\": \"a\"}", Format::Chat, "hint: each line is {\"messages\"");
     check("", Format::Jsonl, "there is no text in the input");
 }
