@@ -13,6 +13,8 @@ pub(crate) struct Session {
     pub(crate) tokenizer: Option<Tokenizer>,
     pub(crate) special: SpecialTokens,
     pub(crate) mask_id: u32,
+    /// Whether it is the autoregressive baseline, which continues text and fills no masks.
+    pub(crate) is_causal: bool,
     pub(crate) load_seconds: f64,
 }
 
@@ -27,7 +29,20 @@ pub(crate) fn open_model(args: &ModelArgs) -> anyhow::Result<Llada> {
 }
 
 impl Session {
+    /// Opens a model that predicts masks.
     pub(crate) fn open(args: &ModelArgs) -> anyhow::Result<Self> {
+        let session = Self::open_any(args)?;
+        if session.is_causal {
+            let model = args.model.display();
+            let message =
+                format!("{model} is autoregressive: it predicts no masks\nhint: llada eval tiny --model {model}");
+            return Err(usage(message));
+        }
+        Ok(session)
+    }
+
+    /// Opens a model, the autoregressive baseline too.
+    pub(crate) fn open_any(args: &ModelArgs) -> anyhow::Result<Self> {
         let start = Instant::now();
         let mut model = open_model(args)?;
         let config = model.config().clone();
@@ -38,7 +53,8 @@ impl Session {
         let special = SpecialTokens { eos: config.eos_token_id, eot: tokenizer.as_ref().and_then(Tokenizer::eot_id) };
         let engine = Engine::new(model, special);
         let load_seconds = start.elapsed().as_secs_f64();
-        Ok(Self { engine, tokenizer, special, mask_id: config.mask_token_id, load_seconds })
+        let (mask_id, is_causal) = (config.mask_token_id, config.is_causal);
+        Ok(Self { engine, tokenizer, special, mask_id, is_causal, load_seconds })
     }
 
     fn text_side(&self) -> anyhow::Result<&Tokenizer> {

@@ -62,7 +62,7 @@ pub struct Progress<'a> {
 #[derive(Debug)]
 pub struct Engine<P> {
     pub(crate) predictor: P,
-    special: SpecialTokens,
+    pub(crate) special: SpecialTokens,
     pub(crate) logits: Logits,
     predictions: Vec<Prediction>,
 }

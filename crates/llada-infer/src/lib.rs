@@ -22,6 +22,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod autoregressive;
 mod cache;
 mod canvas;
 mod config;
@@ -32,6 +33,7 @@ mod logits;
 mod predict;
 mod score;
 
+pub use autoregressive::Continuation;
 pub use cache::{Cache, CacheKind};
 pub use config::{SamplerConfig, SpecialTokens};
 pub use decoder::{Decoder, DecoderKind, Memory, Prediction, Step};

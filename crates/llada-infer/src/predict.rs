@@ -96,7 +96,7 @@ impl Rule<'_> {
 
 /// Runs `f` on the logits with `ids` left out, then puts them back: a token that is never emitted still counts in the
 /// softmax.
-fn without<T>(logits: &mut [f32], ids: &[u32], f: impl FnOnce(&[f32]) -> T) -> T {
+pub(crate) fn without<T>(logits: &mut [f32], ids: &[u32], f: impl FnOnce(&[f32]) -> T) -> T {
     let kept: Vec<f32> = ids.iter().map(|&id| std::mem::replace(&mut logits[id as usize], f32::NEG_INFINITY)).collect();
     let result = f(logits);
     for (&id, logit) in ids.iter().zip(kept) {

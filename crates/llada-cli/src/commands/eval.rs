@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::{order::Remasking, rng::Noise};
-use llada_infer::{DecoderKind, Request, SamplerConfig};
+use llada_infer::{Continuation, DecoderKind, Generation, Request, SamplerConfig};
 use llada_model::Message;
-use llada_tasks::{ALL, Evaluation, GEN_LENGTH, Split, mixture};
+use llada_tasks::{ALL, Evaluation, Example, GEN_LENGTH, Split, mixture};
 use serde::Serialize;
 
 use crate::{args::ModelArgs, interrupt, session::Session};
@@ -23,7 +23,8 @@ pub(crate) enum Command {
 /// Exact match on held-out examples of the tasks that llada-tiny is trained on
 ///
 /// Every task is asked through the chat template and answered on a canvas of 32 tokens; what stands before the end of
-/// the turn is checked. Fewer steps than tokens show what speed costs.
+/// the turn is checked. Fewer steps than tokens show what speed costs. The autoregressive baseline answers greedily, a
+/// token a forward, and has no use for the options of sampling.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   llada eval tiny --model DIR
@@ -85,33 +86,21 @@ impl Report {
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     let Command::Tiny(args) = command;
-    let mut session = Session::open(&args.model)?;
-    let config = SamplerConfig {
-        steps: args.steps,
-        gen_length: GEN_LENGTH,
-        block_length: args.block_length,
-        remasking: args.remasking,
-        decoder: args.decoder,
-        ..SamplerConfig::default()
-    };
+    let mut session = Session::open_any(&args.model)?;
     let count = args.limit as usize * ALL.len();
     let examples: Vec<_> = mixture(&ALL, Split::HeldOut, Noise::new(args.seed)).take(count).collect();
-    let request = |(index, (_, example)): (u64, &(_, llada_tasks::Example))| {
-        let prompt = session.encode_chat(&[Message::new("user", &example.prompt)])?;
-        // Requests of one seed would share their noise.
-        Ok(Request { prompt, config: SamplerConfig { seed: args.seed.wrapping_add(index), ..config.clone() } })
-    };
-    let requests = (0..).zip(&examples).map(request).collect::<anyhow::Result<Vec<_>>>()?;
+    let prompt = |(_, example): &(_, Example)| session.encode_chat(&[Message::new("user", &example.prompt)]);
+    let prompts = examples.iter().map(prompt).collect::<anyhow::Result<Vec<_>>>()?;
     // Hidden where standard error is no terminal.
     let bar = ProgressBar::new(count as u64)
         .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
     let start = Instant::now();
     let mut evaluation = Evaluation::default();
-    for (examples, requests) in examples.chunks(BATCH).zip(requests.chunks(BATCH)) {
-        let answers = session.engine.generate_batch(requests, |_| interrupt::check())?;
-        for ((task, example), answer) in examples.iter().zip(&answers) {
+    for (first, examples) in (0..).step_by(BATCH).zip(examples.chunks(BATCH)) {
+        let prompts = &prompts[first..first + examples.len()];
+        for ((task, example), answer) in examples.iter().zip(answer(&mut session, &args, first, prompts)?) {
             let text = session.text(session.special.cut(&answer.output))?.unwrap_or_default();
-            evaluation.add(task.name(), example.check(&text), answer.nfe, answer.committed());
+            evaluation.add(task.name(), example.check(&text), answer.nfe, answer.tokens);
             bar.inc(1);
         }
     }
@@ -123,4 +112,37 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         report.print();
     }
     Ok(())
+}
+
+/// What a model says to a prompt, and what it took.
+struct Answer {
+    output: Vec<u32>,
+    nfe: usize,
+    tokens: usize,
+}
+
+/// Answers `prompts`, the first of which is number `first` of all.
+fn answer(session: &mut Session, args: &Args, first: usize, prompts: &[Vec<u32>]) -> anyhow::Result<Vec<Answer>> {
+    if session.is_causal {
+        let answers = session.engine.continue_greedily(prompts, GEN_LENGTH, interrupt::check)?;
+        let answer = |Continuation { output, nfe }| Answer { tokens: output.len(), output, nfe };
+        return Ok(answers.into_iter().map(answer).collect());
+    }
+    let request = |(index, prompt): (u64, &Vec<u32>)| Request {
+        prompt: prompt.clone(),
+        config: SamplerConfig {
+            steps: args.steps,
+            gen_length: GEN_LENGTH,
+            block_length: args.block_length,
+            remasking: args.remasking,
+            decoder: args.decoder,
+            // Requests of one seed would share their noise.
+            seed: args.seed.wrapping_add(index),
+            ..SamplerConfig::default()
+        },
+    };
+    let requests: Vec<Request> = (first as u64..).zip(prompts).map(request).collect();
+    let answers = session.engine.generate_batch(&requests, |_| interrupt::check())?;
+    let answer = |answer: Generation| Answer { tokens: answer.committed(), nfe: answer.nfe, output: answer.output };
+    Ok(answers.into_iter().map(answer).collect())
 }

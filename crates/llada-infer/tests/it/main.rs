@@ -1,6 +1,7 @@
 //! Sampling and scoring on a predictor whose probabilities are known, without libtorch.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
+mod autoregressive;
 mod decoders;
 mod invariances;
 mod options;
