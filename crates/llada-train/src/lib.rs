@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! text ─► tokenizer ─► data ─► Sampler ─► Objective ─► TrainableLlada ─► Optimizer
-//!                                          RunConfig ─► Run ─► checkpoints/, metrics.jsonl, loss.svg, model/
+//!                                          RunConfig ─► Run ─► checkpoints/, metrics.jsonl, tensorboard/, loss.svg, model/
 //! ```
 //!
 //! [`run::Run`] is all of it. What it does at a step is a function of the seed and the step: so a run that was stopped,
@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod objective;
 pub mod optimizer;
 pub mod run;
+mod tensorboard;
 pub mod tokenizer;
 pub mod validate;
 

@@ -1,6 +1,6 @@
 //! The loop: steps, validations and checkpoints until the last step, or until somebody asks to stop.
 //!
-//! A run's folder holds `checkpoints/`, `metrics.jsonl`, `loss.svg`, and at the end `model/`. Opening a run whose folder
+//! A run's folder holds `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `loss.svg`, and at the end `model/`. Opening a run whose folder
 //! holds a checkpoint goes on from there, bit for bit as if it had never stopped.
 
 use std::{
@@ -23,6 +23,7 @@ use crate::{
     metrics::{self, Metrics, MetricsFile},
     objective::Objective,
     optimizer::Optimizer,
+    tensorboard::EventFile,
     validate::{Validation, validate},
 };
 
@@ -141,6 +142,7 @@ impl Run {
         fs::create_dir_all(&self.config.out).map_err(TrainError::write(&self.config.out))?;
         let path = self.config.out.join("metrics.jsonl");
         let mut file = MetricsFile::open(&path, self.step)?;
+        let mut events = EventFile::create(&self.config.out.join("tensorboard"), self.step)?;
         let mut saved = None;
         while self.step < self.config.steps && !stop.load(Ordering::Relaxed) {
             let mut metrics = self.step()?;
@@ -151,6 +153,7 @@ impl Run {
                 metrics.validation_bits_per_byte = Some(validation.bits_per_byte);
             }
             file.push(&metrics)?;
+            events.push(&metrics)?;
             observe(Event::Step(&metrics));
             saved = None;
             if checkpoint_due {
