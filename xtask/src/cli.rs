@@ -32,6 +32,8 @@ pub(crate) enum Command {
     },
     /// Build `llada` and watch the test checkpoint generate
     Demo,
+    /// Train llada-tiny anew, from its data to its figures: some hours on two cores; interrupt and resume at will
+    TrainTiny(TrainTinyArgs),
     /// Run every test of the workspace, doc tests included
     Test {
         /// Passed on to `cargo test`, after a `--`: `cargo xtask test -- -p llada-core schedule`
@@ -61,6 +63,17 @@ pub(crate) struct SetupArgs {
     /// Say what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct TrainTinyArgs {
+    /// `diffusion` for llada-tiny itself, `ar` for its autoregressive baseline: the same size, data and compute
+    #[arg(long, value_name = "NAME", default_value = "diffusion", value_parser = ["diffusion", "ar"])]
+    pub(crate) objective: String,
+
+    /// Folder for the data, the runs and the figures
+    #[arg(long, value_name = "DIR", default_value = "runs/tiny")]
+    pub(crate) out: PathBuf,
 }
 
 /// Where libtorch is to come from.

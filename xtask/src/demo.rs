@@ -1,8 +1,5 @@
 //! `cargo xtask demo`: from a fresh clone to masks turning into tokens.
 
-use std::env;
-use std::path::PathBuf;
-
 use anyhow::Result;
 
 use crate::failure::Failure;
@@ -19,8 +16,7 @@ const LLADA: [&str; 5] = ["run", "--release", "--bin", "llada", "--"];
 
 pub(crate) fn run() -> Result<()> {
     setup::ensure()?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace::root().join("target"), PathBuf::from);
-    if !target.join("release/llada").exists() {
+    if !workspace::target().join("release/llada").exists() {
         println!("building `llada`: some minutes, this first time");
     }
     println!("the model is the tests' checkpoint; its weights are random, so its text is gibberish");

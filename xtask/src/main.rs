@@ -18,6 +18,7 @@ mod setup;
 mod style;
 mod test;
 mod tidy;
+mod tiny;
 mod workspace;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::Doctor { json } => doctor::run(json),
         Command::Demo => demo::run(),
+        Command::TrainTiny(args) => tiny::run(&args),
         Command::Test { args } => test::run(&args),
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),

@@ -11,6 +11,11 @@ pub(crate) fn root() -> PathBuf {
     package.parent().map(Path::to_owned).unwrap_or(package)
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Where the workspace looks for libtorch unless LIBTORCH says otherwise; `.cargo/config.toml` names the same folder.
 pub(crate) fn libtorch_link() -> PathBuf {
     root().join(".libtorch")

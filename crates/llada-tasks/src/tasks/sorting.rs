@@ -1,4 +1,4 @@
-//! Three to five different numbers below a hundred, to be sorted in ascending order.
+//! Two to four different numbers below a hundred, to be sorted in ascending order.
 
 use llada_core::rng::Stream;
 
@@ -24,7 +24,7 @@ impl Task for Sorting {
     }
 
     fn draw(&self, split: Split, level: u64, stream: &mut Stream) -> Option<Example> {
-        let numbers = pick::several(stream, &Vec::from_iter(0..100_u32), 3 + level as usize);
+        let numbers = pick::several(stream, &Vec::from_iter(0..100_u32), 2 + level as usize);
         let mut sorted = numbers.clone();
         sorted.sort_unstable();
         let content = list(&sorted);

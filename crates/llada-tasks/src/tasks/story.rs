@@ -1,4 +1,4 @@
-//! A story of two sentences in which two to four given words occur. Any such story will do.
+//! A story of two sentences in which two or three given words occur. Any such story will do.
 
 use llada_core::rng::Stream;
 
@@ -35,7 +35,7 @@ impl Task for Story {
     }
 
     fn levels(&self) -> u64 {
-        3
+        2
     }
 
     fn draw(&self, split: Split, level: u64, stream: &mut Stream) -> Option<Example> {

@@ -18,7 +18,7 @@ const WORDINGS: [&str; 5] = [
 ];
 
 /// The fewest empty cells of a puzzle.
-const FEWEST: usize = 4;
+const FEWEST: usize = 3;
 
 type Grid = [u8; 16];
 

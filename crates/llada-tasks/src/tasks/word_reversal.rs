@@ -1,4 +1,4 @@
-//! A list of three to five words, to be said from the last to the first.
+//! A list of two to four words, to be said from the last to the first.
 
 use llada_core::rng::Stream;
 
@@ -27,7 +27,7 @@ impl Task for WordReversal {
     }
 
     fn draw(&self, split: Split, level: u64, stream: &mut Stream) -> Option<Example> {
-        let mut words = pick::several(stream, &[CREATURES, FOODS, PLACES, THINGS].concat(), 3 + level as usize);
+        let mut words = pick::several(stream, &[CREATURES, FOODS, PLACES, THINGS].concat(), 2 + level as usize);
         let list = words.join(", ");
         words.reverse();
         let reversed = words.join(", ");

@@ -1,0 +1,134 @@
+//! `cargo xtask train-tiny`: the recipe of `models/llada-tiny`, from its data to its figures.
+//!
+//! Each stage makes one thing in the recipe's folder, whole or not at all, and is skipped where that is there: so an
+//! interrupted recipe goes on where it was, in the middle of training too.
+
+mod wordnet;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::cli::TrainTinyArgs;
+use crate::failure::Failure;
+use crate::{process, setup, style, workspace};
+
+/// The run files.
+const RECIPE: &str = "models/llada-tiny/recipe";
+
+/// How many examples of the tasks are read as text.
+const TEXTS: &str = "400000";
+
+/// How many are answered in fine-tuning.
+const CHATS: &str = "400000";
+
+/// As many as there are tokens on the canvas that `llada eval tiny` asks for.
+const ANSWER_LENGTH: &str = "32";
+
+pub(crate) fn run(args: &TrainTinyArgs) -> Result<()> {
+    setup::ensure()?;
+    let recipe = Recipe::open(&args.out)?;
+    recipe.data()?;
+    let [pretrain, sft, figures] = match args.objective.as_str() {
+        "diffusion" => ["pretrain", "sft", "eval.json"],
+        _ => ["pretrain-ar", "sft-ar", "eval-ar.json"],
+    };
+    let run_file = |name: &str| workspace::root().join(RECIPE).join(name).display().to_string();
+    let objective = ["--objective", &args.objective];
+    let arguments = ["--config", &run_file("pretrain.toml"), "--out", pretrain];
+    recipe.stage(&format!("{pretrain}/model"), "pretrain", [&arguments[..], &objective].concat())?;
+    let init = format!("{pretrain}/model");
+    let arguments = ["--config", &run_file("sft.toml"), "--init", &init, "--out", sft];
+    recipe.stage(&format!("{sft}/model"), "sft", [&arguments[..], &objective].concat())?;
+    recipe.evaluate(figures, &format!("{sft}/model"))?;
+    println!("{} {}", style::strong("model:"), workspace::shown(&recipe.folder.join(sft).join("model")));
+    Ok(())
+}
+
+/// The recipe's folder, and the program that does the work.
+struct Recipe {
+    folder: PathBuf,
+    llada: PathBuf,
+}
+
+impl Recipe {
+    fn open(out: &Path) -> Result<Self> {
+        let folder = workspace::root().join(out);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        println!("building `llada`: some minutes, the first time");
+        if !process::show(&mut workspace::cargo(&["build", "--release", "--bin", "llada"]))? {
+            return Err(Failure::failed("`llada` could not be built, as shown above", "cargo xtask doctor").into());
+        }
+        Ok(Self { folder, llada: workspace::target().join("release/llada") })
+    }
+
+    fn data(&self) -> Result<()> {
+        if !self.folder.join("wordnet").exists() {
+            println!("{}", style::strong("wordnet"));
+            let scratch = tempfile::tempdir_in(&self.folder)?;
+            wordnet::download(scratch.path())?;
+            let made = tempfile::tempdir_in(&self.folder)?;
+            wordnet::extract(scratch.path(), made.path())?;
+            fs::rename(made.keep(), self.folder.join("wordnet"))?;
+        }
+        let text = ["wordnet/text.jsonl", "tasks.jsonl"];
+        let jsonl = ["--format", "jsonl", "--input"];
+        let tokenizer = ["--tokenizer", "tokenizer"];
+        let prepare = |name: &str, input: &[&str], more: &[&str]| {
+            self.stage(name, "data", [&["prepare", "--out", name], &tokenizer[..], more, input].concat())
+        };
+        let generate = |name: &str, seed: &str, count: &str| {
+            self.stage(name, "tasks", ["generate", "--seed", seed, "--count", count, "--out", name])
+        };
+        generate("tasks.jsonl", "1", TEXTS)?;
+        generate("chats.jsonl", "2", CHATS)?;
+        let vocabulary = ["train", "--vocab-size", "2048", "--out", "tokenizer"];
+        self.stage("tokenizer", "tokenizer", [&vocabulary[..], &jsonl, &text].concat())?;
+        prepare("text", &text, &jsonl)?;
+        prepare("validation", &["wordnet/validation.jsonl"], &jsonl)?;
+        prepare("chats", &["chats.jsonl"], &["--answer-length", ANSWER_LENGTH, "--format", "chat", "--input"])
+    }
+
+    /// Runs `llada COMMAND ARGUMENTS` unless `made` is there.
+    fn stage<S: AsRef<OsStr>>(&self, made: &str, command: &str, arguments: impl IntoIterator<Item = S>) -> Result<()> {
+        if self.folder.join(made).exists() {
+            return Ok(());
+        }
+        println!("{}", style::strong(made));
+        match process::show(self.llada(command).args(arguments))? {
+            true => Ok(()),
+            false => Err(self.stopped(made).into()),
+        }
+    }
+
+    /// Asks `model` what was held out of its training, and writes down how it did.
+    fn evaluate(&self, figures: &str, model: &str) -> Result<()> {
+        let path = self.folder.join(figures);
+        if !path.exists() {
+            println!("{}", style::strong(figures));
+            let mut command = self.llada("eval");
+            command.args(["tiny", "--json", "--model", model]).stderr(Stdio::inherit());
+            let output = process::capture(&mut command)?;
+            if !output.status.success() {
+                return Err(self.stopped(figures).into());
+            }
+            fs::write(&path, &output.stdout).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        println!("{}", fs::read_to_string(&path)?.trim());
+        Ok(())
+    }
+
+    fn llada(&self, command: &str) -> Command {
+        let mut llada = Command::new(&self.llada);
+        llada.arg(command).current_dir(&self.folder);
+        llada
+    }
+
+    fn stopped(&self, made: &str) -> Failure {
+        let message = format!("{} is not finished", workspace::shown(&self.folder.join(made)));
+        Failure::failed(message, "cargo xtask train-tiny   (goes on where it was)")
+    }
+}
