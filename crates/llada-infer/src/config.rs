@@ -31,7 +31,8 @@ pub struct SamplerConfig {
     pub gamma: f32,
     /// Temperature of the order in which the dream decoder commits; 0 takes the surest.
     pub alg_temp: f32,
-    /// Largest probability η that the remdm decoder masks a token again in a step.
+    /// Probability η that a remdm decoder masks a token again in a step, where that is possible; of remdm_rescale, the
+    /// share of what is possible.
     pub eta: f32,
     /// What a step recomputes.
     pub cache: CacheKind,

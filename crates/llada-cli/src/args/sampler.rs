@@ -44,9 +44,9 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_enum, default_value = "vanilla")]
     algorithm: Algorithm,
 
-    /// Which of a step's predictions become tokens: schedule, dream, remdm, remdm_conf, threshold, factor,
-    /// entropy_bounded, local_leap, hierarchical, klass or credit. The first four take the steps they are given, the
-    /// others as many as they need
+    /// Which of a step's predictions become tokens: schedule, dream, remdm, remdm_rescale, remdm_conf, remdm_loop,
+    /// threshold, factor, entropy_bounded, local_leap, hierarchical, klass or credit. The first six take the steps they
+    /// are given, the others as many as they need
     #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule)]
     decoder: DecoderKind,
 
@@ -66,7 +66,8 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_name = "F", default_value_t = 0.0)]
     alg_temp: f32,
 
-    /// Largest probability that the remdm decoder masks a token again in a step
+    /// Probability that remdm and remdm_loop mask a token again in a step, where that is possible; for remdm_rescale,
+    /// the share of what is possible
     #[arg(long, value_name = "F", default_value_t = 0.02)]
     eta: f32,
 

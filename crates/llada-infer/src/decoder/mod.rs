@@ -23,6 +23,7 @@ use llada_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{InferError, SamplerConfig};
+use remdm::Strategy;
 
 /// What the model predicts for one masked position.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -132,13 +133,17 @@ pub enum DecoderKind {
     Credit,
     /// ReMDM, capped: each by chance, and each token of the block may become a mask again.
     Remdm,
+    /// ReMDM, rescaled: as capped, with a share of the largest probability that is possible.
+    RemdmRescale,
     /// ReMDM by confidence: the less sure a token was, the sooner it becomes a mask again.
     RemdmConf,
+    /// ReMDM in a loop: most of a block first, then over and over again, then the rest.
+    RemdmLoop,
 }
 
 impl DecoderKind {
     /// Every decoder.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Schedule,
         Self::Threshold,
         Self::Factor,
@@ -149,11 +154,15 @@ impl DecoderKind {
         Self::Klass,
         Self::Credit,
         Self::Remdm,
+        Self::RemdmRescale,
         Self::RemdmConf,
+        Self::RemdmLoop,
     ];
 
     pub(crate) fn build(self, config: &SamplerConfig) -> Box<dyn Decoder> {
         let threshold = config.threshold.unwrap_or(0.9);
+        let eta = f64::from(config.eta);
+        let remdm = |strategy| Box::new(remdm::Remdm { strategy });
         match self {
             Self::Schedule => Box::new(schedule::Schedule),
             Self::Threshold => Box::new(threshold::Threshold { threshold }),
@@ -164,8 +173,10 @@ impl DecoderKind {
             Self::Dream => Box::new(dream::Dream { alg_temp: config.alg_temp }),
             Self::Klass => Box::new(klass::Klass { threshold }),
             Self::Credit => Box::new(credit::Credit { threshold: threshold::Threshold { threshold } }),
-            Self::Remdm => Box::new(remdm::Remdm { strategy: remdm::Strategy::Cap { eta: f64::from(config.eta) } }),
-            Self::RemdmConf => Box::new(remdm::Remdm { strategy: remdm::Strategy::Conf }),
+            Self::Remdm => remdm(Strategy::Cap { eta }),
+            Self::RemdmRescale => remdm(Strategy::Rescale { eta }),
+            Self::RemdmConf => remdm(Strategy::Conf),
+            Self::RemdmLoop => remdm(Strategy::Loop { eta, window: Default::default() }),
         }
     }
 
@@ -181,7 +192,9 @@ impl DecoderKind {
             Self::Klass => "klass",
             Self::Credit => "credit",
             Self::Remdm => "remdm",
+            Self::RemdmRescale => "remdm_rescale",
             Self::RemdmConf => "remdm_conf",
+            Self::RemdmLoop => "remdm_loop",
         }
     }
 }

@@ -165,30 +165,49 @@ fn credit_grows_with_persistence() {
     assert!((confidence - odds / (1.0 + odds)).abs() < 1e-5, "{confidence}");
 }
 
+/// The share of the tokens that is visible after each step of a remdm decoder, and that which the step takes back.
+fn visible_and_revoked(decoder: DecoderKind, steps: usize, eta: f32) -> Vec<[f64; 2]> {
+    let samples = 4000;
+    let mut engine = independent(&[0.9, 0.6, 0.3, 0.5]);
+    let mut shares = vec![[0.0; 2]; steps];
+    for seed in 0..samples {
+        let config = SamplerConfig { gen_length: 4, steps: Some(steps), eta, seed, ..Default::default() };
+        let config = SamplerConfig { decoder, temperature: 1.0, ..config };
+        let trace = engine.generate(&request(&[], config)).unwrap().trace;
+        for (step, [visible, revoked]) in shares.iter_mut().enumerate() {
+            *visible += trace.canvas_at(step).iter().filter(|&&id| id != crate::MASK).count() as f64;
+            *revoked += trace.steps[step].revoked.len() as f64;
+        }
+    }
+    shares.iter().map(|counts| counts.map(|count| count / (4 * samples) as f64)).collect()
+}
+
+#[track_caller]
+fn near(found: f64, p: f64) {
+    let deviation = (p * (1.0 - p) / 16_000.0).sqrt();
+    assert!((found - p).abs() <= 5.0 * deviation + 1e-9, "{found}, not {p}");
+}
+
 /// Oracle (d): whatever is taken back, the share α of the tokens is visible after every step.
 #[test]
 fn remdm_keeps_the_marginal() {
-    let (count, samples) = (5, 4000);
-    let mut engine = independent(&[0.9, 0.6, 0.3, 0.5]);
-    let (mut visible, mut revoked) = (vec![0; count], vec![0; count]);
-    for seed in 0..samples {
-        let config = SamplerConfig { gen_length: 4, steps: Some(count), eta: 0.4, seed, ..Default::default() };
-        let config = SamplerConfig { decoder: DecoderKind::Remdm, temperature: 1.0, ..config };
-        let trace = engine.generate(&request(&[], config)).unwrap().trace;
-        for step in 0..count {
-            visible[step] += trace.canvas_at(step).iter().filter(|&&id| id != crate::MASK).count();
-            revoked[step] += trace.steps[step].revoked.len();
+    for decoder in [DecoderKind::Remdm, DecoderKind::RemdmRescale] {
+        for (step, [visible, revoked]) in visible_and_revoked(decoder, 5, 0.4).into_iter().enumerate() {
+            let [alpha_t, alpha_s] = [step, step + 1].map(|step| step as f64 / 5.0);
+            near(visible, alpha_s);
+            // At most what is visible, and what may be masked in the end, can be taken back: η at most, or η of it.
+            let most = alpha_t.min(1.0 - alpha_s);
+            near(revoked, if decoder == DecoderKind::Remdm { most.min(0.4 * alpha_t) } else { 0.4 * most });
         }
     }
-    let near = |found: usize, p: f64| {
-        let (tokens, found) = ((4 * samples) as f64, found as f64);
-        assert!((found - tokens * p).abs() <= 5.0 * (tokens * p * (1.0 - p)).sqrt(), "{found} of {tokens}, not {p}");
-    };
-    for step in 0..count {
-        let [alpha_t, alpha_s] = [step, step + 1].map(|step| step as f64 / count as f64);
-        near(visible[step], alpha_s);
-        // Of the visible, η are taken back, or all that may be: (1 − α_s) / α_t.
-        near(revoked[step], (alpha_t * 0.4).min(1.0 - alpha_s));
+}
+
+/// Of ten steps the first four lead to 0.8, the next to 0.9, and the last to 1; in between tokens are taken back.
+#[test]
+fn remdm_loops_between_its_times() {
+    for (step, [visible, revoked]) in visible_and_revoked(DecoderKind::RemdmLoop, 10, 0.05).into_iter().enumerate() {
+        near(visible, [0.2, 0.4, 0.6, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 1.0][step]);
+        near(revoked, if (5..9).contains(&step) { 0.05 * 0.9 } else { 0.0 });
     }
 }
 
@@ -292,7 +311,7 @@ proptest! {
             ControlFlow::Continue(())
         }).unwrap();
         let trace = &answers[0].trace;
-        let is_revocable = matches!(decoder, DecoderKind::Remdm | DecoderKind::RemdmConf);
+        let is_revocable = decoder.to_string().starts_with("remdm");
         for (step, canvases) in trace.steps.iter().zip(canvases.windows(2)) {
             let [before, after] = canvases else { unreachable!("windows of two") };
             prop_assert_eq!(&trace.canvas_at(step.step), after);
