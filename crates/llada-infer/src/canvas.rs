@@ -26,7 +26,7 @@ pub(crate) struct Canvas {
     /// Whether a position was given, not masked, at the start.
     prompt_index: Vec<bool>,
     block: Block,
-    /// The masked positions that the current step may commit; none if it commits nothing.
+    /// The masked positions that the current step may commit, none if it commits nothing; and those that it verifies.
     pub(crate) wanted: Vec<usize>,
     /// What the decoder keeps of each of them, if it keeps anything.
     pub(crate) memories: BTreeMap<usize, Box<dyn Memory>>,
@@ -49,6 +49,8 @@ struct Block {
     step: usize,
     /// What its steps committed and may still revoke, by ascending position.
     decoded: Vec<Commit>,
+    /// How many tokens the step before committed.
+    committed: usize,
     /// The step before which it must be full, by the budget.
     deadline: usize,
 }
@@ -103,7 +105,7 @@ impl Canvas {
             // A budget is not spent on steps that commit nothing.
             schedule.truncate(schedule.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1));
         }
-        self.block = Block { index, range, schedule, step: 0, decoded: Vec::new(), deadline };
+        self.block = Block { index, range, schedule, deadline, ..Default::default() };
     }
 
     fn masked(&self, positions: Range<usize>) -> impl Iterator<Item = usize> {
@@ -148,6 +150,10 @@ impl Canvas {
         if !self.decoder.is_scheduled() || self.quota() > 0 {
             wanted.extend(self.masked(self.block.range.clone()));
         }
+        if self.decoder.verifies() {
+            wanted.extend(self.block.decoded.iter().map(|commit| commit.position));
+            wanted.sort_unstable();
+        }
         self.wanted = wanted;
         self.memories.retain(|position, _| self.wanted.binary_search(position).is_ok());
         for &position in &self.wanted {
@@ -165,21 +171,30 @@ impl Canvas {
     /// Lets the decoder choose among `predictions`, writes what it chose, and moves on: to the next step, the next block,
     /// or the end.
     pub(crate) fn commit(&mut self, predictions: &[Prediction]) {
+        let is_draft = |prediction: &Prediction| self.ids[prediction.position] == self.mask_id;
+        let (predictions, verified): (Vec<_>, Vec<_>) = predictions.iter().copied().partition(is_draft);
+        for (commit, verified) in self.block.decoded.iter_mut().zip(&verified) {
+            commit.confidence = verified.confidence;
+        }
         let step = Step {
             number: self.step(),
             index: self.block.step,
             steps: self.block.schedule.len(),
             quota: self.quota(),
+            committed: self.block.committed,
             seed: self.config.seed,
         };
-        let mut revoked = Vec::new();
-        self.decoder.revoke(step, &self.block.decoded, &mut revoked);
         let mut chosen = Vec::new();
         if !predictions.is_empty() {
-            self.decoder.choose(step, predictions, &mut chosen);
+            self.decoder.choose(step, &predictions, &mut chosen);
         }
         if !self.decoder.is_scheduled() && chosen.len() < self.due() {
-            surest(predictions, self.due(), &mut chosen);
+            surest(&predictions, self.due(), &mut chosen);
+        }
+        let mut revoked = Vec::new();
+        // The last step that the budget allows fills the block.
+        if self.block.step + 1 < self.block.deadline {
+            self.decoder.revoke(step, chosen.len(), &self.block.decoded, &mut revoked);
         }
         let commit = |index: usize| {
             let Prediction { position, token, confidence, .. } = predictions[index];
@@ -198,6 +213,7 @@ impl Canvas {
             decoded.extend(&commits);
             decoded.sort_unstable_by_key(|commit| commit.position);
         }
+        self.block.committed = commits.len();
         self.trace.steps.push(TraceStep { step: step.number, block: self.block.index, nfe: 1, commits, revoked });
         self.block.step += 1;
         if self.block_ended() {

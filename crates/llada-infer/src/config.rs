@@ -23,8 +23,10 @@ pub struct SamplerConfig {
     pub remasking: Remasking,
     /// Which of a step's predictions become tokens.
     pub decoder: DecoderKind,
-    /// Confidence that suffices, for the decoders that have one; theirs of the papers, 0.9, if absent.
+    /// Confidence that suffices, for the decoders that have one; theirs of the papers if absent: 0.9, or 0.6 of wino.
     pub threshold: Option<f32>,
+    /// Probability below which the wino decoder masks a token again.
+    pub threshold_back: f32,
     /// Bound f of the factor decoder.
     pub factor: f32,
     /// Bound γ of the entropy-bounded decoder, in nats.
@@ -66,6 +68,7 @@ impl Default for SamplerConfig {
             remasking: Remasking::LowConfidence,
             decoder: DecoderKind::Schedule,
             threshold: None,
+            threshold_back: 0.9,
             factor: 1.0,
             gamma: 0.1,
             alg_temp: 0.0,
@@ -108,6 +111,7 @@ impl SamplerConfig {
         check_from_zero("temperature", self.temperature)?;
         check_from_zero("cfg_scale", self.cfg_scale)?;
         check_from_zero("threshold", self.threshold.unwrap_or_default())?;
+        check_from_zero("threshold_back", self.threshold_back)?;
         check_from_zero("factor", self.factor)?;
         check_from_zero("gamma", self.gamma)?;
         check_from_zero("alg_temp", self.alg_temp)?;

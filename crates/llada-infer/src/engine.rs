@@ -156,9 +156,10 @@ impl<P: MaskPredictor> Engine<P> {
             let canvas: &Canvas = canvas;
             // Guidance keeps its own keys and values.
             let [with_prompt, without] = [2 * request, 2 * request + 1].map(|slot| canvas.reuse(slot));
-            rows.push(Row { ids: &canvas.ids, wanted: &canvas.wanted, reuse: with_prompt });
+            let row = |ids, reuse| Row { ids, wanted: &canvas.wanted, shadowed: canvas.decoder.verifies(), reuse };
+            rows.push(row(&canvas.ids, with_prompt));
             if canvas.guided() {
-                rows.push(Row { ids: &canvas.unconditional, wanted: &canvas.wanted, reuse: without });
+                rows.push(row(&canvas.unconditional, without));
             }
         }
         self.predictor.forward(&rows).map_err(InferError::predict)

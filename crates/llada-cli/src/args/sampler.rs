@@ -45,14 +45,18 @@ pub(crate) struct SamplerArgs {
     algorithm: Algorithm,
 
     /// Which of a step's predictions become tokens: schedule, dream, remdm, remdm_rescale, remdm_conf, remdm_loop,
-    /// threshold, factor, entropy_bounded, local_leap, hierarchical, klass or credit. The first six take the steps they
-    /// are given, the others as many as they need
+    /// threshold, factor, entropy_bounded, local_leap, hierarchical, klass, credit or wino. The first six take the steps
+    /// they are given, the others as many as they need
     #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule)]
     decoder: DecoderKind,
 
-    /// Confidence that suffices, for threshold, local_leap, hierarchical, klass and credit [default: 0.9]
+    /// Confidence that suffices, for threshold, local_leap, hierarchical, klass, credit and wino [default: 0.9, wino 0.6]
     #[arg(long, value_name = "F")]
     threshold: Option<f32>,
+
+    /// Probability below which the wino decoder masks a token again
+    #[arg(long, value_name = "F", default_value_t = 0.9)]
+    threshold_back: f32,
 
     /// Bound of the factor decoder: (n + 1)(1 - confidence) stays below it
     #[arg(long, value_name = "F", default_value_t = 1.0)]
@@ -136,6 +140,7 @@ impl SamplerArgs {
         let mut config = SamplerConfig {
             decoder: self.decoder,
             threshold: self.threshold,
+            threshold_back: self.threshold_back,
             factor: self.factor,
             gamma: self.gamma,
             alg_temp: self.alg_temp,

@@ -97,7 +97,7 @@ impl Decoder for Remdm {
         chosen.extend((0..predictions.len()).filter(is_revealed));
     }
 
-    fn revoke(&self, step: Step, decoded: &[Commit], revoked: &mut Vec<usize>) {
+    fn revoke(&self, step: Step, _drafted: usize, decoded: &[Commit], revoked: &mut Vec<usize>) {
         let sum: f64 = decoded.iter().map(doubt).sum();
         let sigma = |commit: &Commit| match self.strategy {
             Strategy::Conf => self.sigma_max(step) * doubt(commit) / sum,
@@ -139,11 +139,11 @@ mod tests {
         let predictions: Vec<_> = (0..100).map(|position| Prediction { position, ..Default::default() }).collect();
         let decoded: Vec<_> = (100..200).map(|position| Commit { position, token: 0, confidence: 0.1 }).collect();
         for index in 0..10 {
-            let step = Step { number: index, index, steps: 10, quota: 0, seed: 3 };
+            let step = Step { number: index, index, steps: 10, quota: 0, committed: 0, seed: 3 };
             let of = |decoder: &Remdm| {
                 let (mut chosen, mut revoked) = (Vec::new(), Vec::new());
                 decoder.choose(step, &predictions, &mut chosen);
-                decoder.revoke(step, &decoded, &mut revoked);
+                decoder.revoke(step, chosen.len(), &decoded, &mut revoked);
                 (chosen, revoked)
             };
             assert_eq!(of(&empty), of(&plain));

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use llada_core::{predictor::MaskPredictor, tabular::TabularPredictor};
+use llada_core::{predictor::MaskPredictor, tabular::TabularPredictor, trace::TraceStep};
 use llada_infer::{CacheKind, DecoderKind, Engine, Generation, SamplerConfig};
 use proptest::prelude::*;
 
@@ -239,6 +239,57 @@ fn remdm_conf_takes_back_what_was_less_sure() {
     }
 }
 
+/// At most 0.7 of the masks, 5 at least and 20 at most.
+#[test]
+fn wino_drafts_widely() {
+    let mut certain = Engine::new(TabularPredictor::new(1, 100, vec![1.0]).unwrap(), crate::SPECIAL);
+    let counts: Vec<_> =
+        steps(&mut certain, DecoderKind::Wino, |config| config.gen_length = 30).iter().map(Vec::len).collect();
+    assert_eq!(counts, [20, 7, 3]);
+    assert_eq!(first_step(&[0.5, 0.7, 0.6, 0.61], DecoderKind::Wino, |_| ()), [1, 3]);
+    assert_eq!(first_step(&[0.5, 0.6, 0.4], DecoderKind::Wino, |_| ()), [1]);
+}
+
+/// Each of the first two is 0 with 0.7 and 0.65; both with 0.4 only, so that given the other it is so with 0.62 and 0.57.
+/// One was committed with the other, so one of them may be taken back: the less probable.
+#[test]
+fn wino_takes_back_what_the_rest_does_not_bear_out() {
+    let joint = (0..TOKENS.pow(4)).map(|index| {
+        let [a, b, c, d] = [64, 16, 4, 1].map(|place| index / place % 4);
+        let (p, follows) = match (a, b) {
+            (0, 0) => (0.4, [0.9, 0.1, 0.0, 0.0]),
+            (0, 1) => (0.3, [0.0, 1.0, 0.0, 0.0]),
+            (1, 0) => (0.25, [0.0, 0.0, 1.0, 0.0]),
+            (1, 1) => (0.05, [0.0, 0.0, 0.0, 1.0]),
+            _ => (0.0, [0.0; 4]),
+        };
+        p * follows[c] * follows[d]
+    });
+    let mut engine = Engine::new(TabularPredictor::new(TOKENS, 4, joint.collect()).unwrap(), crate::SPECIAL);
+    let mut run = |threshold_back| {
+        let config = SamplerConfig { decoder: DecoderKind::Wino, threshold_back, gen_length: 4, ..Default::default() };
+        let trace = engine.generate(&request(&[], config)).unwrap().trace;
+        let step = |step: TraceStep| (step.commits.iter().map(|commit| commit.position).collect(), step.revoked);
+        trace.steps.into_iter().map(step).collect::<Vec<(Vec<_>, Vec<_>)>>()
+    };
+    assert_eq!(run(0.9), [(vec![0, 1], vec![]), (vec![2, 3], vec![1]), (vec![1], vec![])]);
+    assert_eq!(run(0.6), run(0.9));
+    assert_eq!(run(0.55), [(vec![0, 1], vec![]), (vec![2, 3], vec![])]);
+}
+
+/// Nothing taken back is the threshold decoder; nothing sure enough, oracle (h), a token a step.
+#[test]
+fn wino_at_its_limits_is_another_decoder() {
+    for (seed, cache) in (0..20).zip(CacheKind::ALL.into_iter().cycle()) {
+        let mut engine = engine(LENGTH, seed);
+        let base = SamplerConfig { threshold: Some(0.6), seed, ..config(DecoderKind::Threshold, cache) };
+        let wino = SamplerConfig { decoder: DecoderKind::Wino, threshold_back: 0.0, ..base.clone() };
+        assert_eq!(generate(&mut engine, &wino), generate(&mut engine, &base));
+        let narrow = SamplerConfig { threshold: Some(1.0), ..config(DecoderKind::Wino, cache) };
+        assert_eq!(generate(&mut engine, &narrow), generate(&mut engine, &config(DecoderKind::Schedule, cache)));
+    }
+}
+
 #[test]
 fn the_limits_of_parallel_decoding_are_a_token_a_step() {
     let mut engine = engine(LENGTH, 1);
@@ -311,7 +362,7 @@ proptest! {
             ControlFlow::Continue(())
         }).unwrap();
         let trace = &answers[0].trace;
-        let is_revocable = decoder.to_string().starts_with("remdm");
+        let is_revocable = decoder == DecoderKind::Wino || decoder.to_string().starts_with("remdm");
         for (step, canvases) in trace.steps.iter().zip(canvases.windows(2)) {
             let [before, after] = canvases else { unreachable!("windows of two") };
             prop_assert_eq!(&trace.canvas_at(step.step), after);
