@@ -37,6 +37,27 @@ impl Algorithm {
     }
 }
 
+/// What is done about end-of-text, by name. Allow leaves it to the two flags, which can also be combined.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Eos {
+    /// It is a token like any other
+    #[default]
+    Allow,
+    /// It is never emitted: --logits-eos-inf
+    Ban,
+    /// It is committed last: --confidence-eos-eot-inf
+    Defer,
+}
+
+impl Eos {
+    /// Sets what the name stands for.
+    pub(crate) fn apply(self, config: &mut SamplerConfig) {
+        config.logits_eos_inf |= self == Self::Ban;
+        config.confidence_eos_eot_inf |= self == Self::Defer;
+    }
+}
+
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SamplerArgs {
@@ -111,6 +132,10 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_name = "MEASURE", default_value_t = Remasking::LowConfidence)]
     remasking: Remasking,
 
+    /// What is done about end-of-text
+    #[arg(long, value_enum, default_value = "allow")]
+    eos: Eos,
+
     /// Never emit the end-of-text token
     #[arg(long)]
     logits_eos_inf: bool,
@@ -161,6 +186,7 @@ impl SamplerArgs {
             seed: self.seed,
         };
         self.algorithm.apply(&mut config);
+        self.eos.apply(&mut config);
         config
     }
 }
