@@ -5,6 +5,7 @@ mod decoders;
 mod invariances;
 mod options;
 mod oracles;
+mod revocable;
 
 use llada_core::{rng::Noise, tabular::TabularPredictor};
 use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
