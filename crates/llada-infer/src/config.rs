@@ -3,7 +3,7 @@
 use llada_core::{CoreError, block::BlockPlan, order::Remasking};
 use serde::{Deserialize, Serialize};
 
-use crate::{InferError, cache::CacheKind, decoder::DecoderKind, error::check_from_zero};
+use crate::{InferError, LengthKind, cache::CacheKind, decoder::DecoderKind, error::check_from_zero};
 
 /// How to sample an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,8 +11,12 @@ use crate::{InferError, cache::CacheKind, decoder::DecoderKind, error::check_fro
 pub struct SamplerConfig {
     /// Steps over the whole answer, a multiple of the number of blocks; `gen_length` (a token a step) if absent.
     pub steps: Option<usize>,
-    /// Tokens of the answer; 0 fills only the masks of the prompt.
+    /// Tokens of the answer, or their largest number; 0 fills only the masks of the prompt.
     pub gen_length: usize,
+    /// How long the answer becomes.
+    pub length: LengthKind,
+    /// Masks that DAEDAL begins with.
+    pub initial_gen_length: usize,
     /// Tokens of a block, a divisor of `gen_length`; `gen_length` (pure diffusion) if absent.
     pub block_length: Option<usize>,
     /// Temperature of the Gumbel noise; 0 takes the most probable token.
@@ -62,6 +66,8 @@ impl Default for SamplerConfig {
         Self {
             steps: None,
             gen_length: 128,
+            length: LengthKind::Fixed,
+            initial_gen_length: 64,
             block_length: None,
             temperature: 0.0,
             cfg_scale: 0.0,
@@ -119,10 +125,31 @@ impl SamplerConfig {
         if self.refresh_interval == Some(0) {
             return Err(CoreError::Zero { name: "refresh_interval" }.into());
         }
+        if self.initial_gen_length == 0 {
+            return Err(CoreError::Zero { name: "initial_gen_length" }.into());
+        }
+        if self.length == LengthKind::Daedal {
+            self.check_daedal()?;
+        }
         let plan = self.plan(holes)?;
         match self.max_nfe {
             Some(max_nfe) if max_nfe < plan.blocks() => Err(InferError::Budget { max_nfe, blocks: plan.blocks() }),
             _ => Ok(plan),
+        }
+    }
+
+    /// What needs a known length, or an end, does not go with DAEDAL.
+    fn check_daedal(&self) -> Result<(), InferError> {
+        let decoder = self.decoder.build(self);
+        if decoder.is_scheduled() || decoder.is_revocable() {
+            return Err(InferError::Daedal { with: format!("decoder {}", self.decoder), hint: "--decoder threshold" });
+        }
+        if let Some(max_nfe) = self.max_nfe {
+            return Err(InferError::Daedal { with: format!("max_nfe {max_nfe}"), hint: "--length append" });
+        }
+        match self.logits_eos_inf {
+            true => Err(InferError::Daedal { with: "logits_eos_inf".to_owned(), hint: "--length fixed" }),
+            false => Ok(()),
         }
     }
 

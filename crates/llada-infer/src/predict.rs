@@ -18,7 +18,7 @@ use crate::{
 /// Logits that are worth a second thread.
 const WORTH_SHARING: usize = 1 << 16;
 
-/// Predicts every wanted position of `canvas`, whose logits come from `source`.
+/// Predicts every wanted position of the block of `canvas`, whose logits come from `source`.
 pub(crate) fn predict<P: MaskPredictor>(
     predictor: &mut P,
     source: Source,
@@ -29,7 +29,7 @@ pub(crate) fn predict<P: MaskPredictor>(
 ) -> Result<(), InferError> {
     let logits_width = predictor.logits_width();
     predictions.clear();
-    predictions.extend(canvas.wanted.iter().map(|&position| Prediction { position, ..Default::default() }));
+    predictions.extend(canvas.predicted().iter().map(|&position| Prediction { position, ..Default::default() }));
     let step = canvas.step() as u32;
     let Canvas { config, decoder, memories, ids, .. } = canvas;
     let mut memories: Vec<_> = memories.values_mut().map(Some).collect();

@@ -1,7 +1,7 @@
 //! The sampler's options as flags. `llada batch` reads the same names, with underscores, from each request.
 
 use llada_core::order::Remasking;
-use llada_infer::{CacheKind, DecoderKind, SamplerConfig};
+use llada_infer::{CacheKind, DecoderKind, LengthKind, SamplerConfig};
 use serde::Deserialize;
 
 /// Published samplers by name: which decoder and cache they are, and their authors' ways of counting.
@@ -112,9 +112,19 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
 
-    /// Tokens of the answer; 0 fills only the masks of the prompt
+    /// Tokens of the answer, with --length append and daedal at most; 0 fills only the masks of the prompt
     #[arg(long, value_name = "N", default_value_t = 128)]
     gen_length: usize,
+
+    /// How long the answer becomes: fixed (--gen-length), append (blocks until one has an end-of-text) or daedal (as
+    /// many masks as the model asks for, before and while they are filled; needs a decoder that takes as many steps as it
+    /// needs and takes nothing back, such as threshold)
+    #[arg(long, value_name = "NAME", default_value_t = LengthKind::Fixed)]
+    length: LengthKind,
+
+    /// Masks that --length daedal begins with
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    initial_gen_length: usize,
 
     /// Tokens of a block: blocks are decoded from left to right, each by diffusion [default: the whole answer]
     #[arg(long, value_name = "N")]
@@ -175,6 +185,8 @@ impl SamplerArgs {
             max_nfe: self.max_nfe,
             steps: self.steps,
             gen_length: self.gen_length,
+            length: self.length,
+            initial_gen_length: self.initial_gen_length,
             block_length: self.block_length,
             temperature: self.temperature,
             cfg_scale: self.cfg_scale,

@@ -3,6 +3,7 @@
 
 mod decoders;
 mod invariances;
+mod lengths;
 mod options;
 mod oracles;
 mod revocable;
