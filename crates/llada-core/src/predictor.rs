@@ -18,14 +18,18 @@ pub struct Row<'a> {
     pub ids: &'a [u32],
     /// The positions whose logits will be read, in ascending order.
     pub wanted: &'a [usize],
+    /// Whether every wanted position has a *shadow* ([WINO](https://arxiv.org/abs/2507.18578)): one more mask at the same
+    /// position, which sees all other shadows, and all tokens but the one in whose place it stands. No token sees a
+    /// shadow. A visible wanted position is then predicted by its shadow: how probable is the token, given the others?
+    pub shadowed: bool,
     /// What is computed anew, and what is taken from an earlier forward.
     pub reuse: Reuse,
 }
 
 impl<'a> Row<'a> {
-    /// A row of which nothing is reused or kept.
+    /// A row without shadows, of which nothing is reused or kept.
     pub fn new(ids: &'a [u32], wanted: &'a [usize]) -> Self {
-        Self { ids, wanted, reuse: Reuse::Nothing }
+        Self { ids, wanted, shadowed: false, reuse: Reuse::Nothing }
     }
 }
 

@@ -117,10 +117,22 @@ impl TabularPredictor {
             CoreError::check_index("wanted position", position, ids.len())?;
         }
         let mut marginals = vec![0.0; row.wanted.len() * self.logits_width()];
-        for (sequence, p) in self.completions(ids) {
-            for (marginal, &position) in marginals.chunks_mut(self.logits_width()).zip(row.wanted) {
-                marginal[self.token(sequence, position)] += p;
+        let mut add = |ids: &[u32], wanted: Range<usize>| {
+            for (sequence, p) in self.completions(ids) {
+                let rows = marginals.chunks_mut(self.logits_width()).zip(row.wanted);
+                for (marginal, &position) in rows.take(wanted.end).skip(wanted.start) {
+                    marginal[self.token(sequence, position)] += p;
+                }
             }
+        };
+        if row.shadowed {
+            for (index, &position) in row.wanted.iter().enumerate() {
+                let mut ids = ids.clone();
+                ids[position] = self.mask_id;
+                add(&ids, index..index + 1);
+            }
+        } else {
+            add(ids, 0..row.wanted.len());
         }
         for marginal in marginals.chunks_mut(self.logits_width()) {
             let mut mass: f64 = marginal.iter().sum();
@@ -155,8 +167,8 @@ impl MaskPredictor for TabularPredictor {
         self.length
     }
 
-    /// A row shorter than the table is a prefix. A position that is visible predicts itself; all
-    /// tokens are equally probable if the visible ones cannot occur together.
+    /// A row shorter than the table is a prefix. A position that is visible predicts itself, unless
+    /// it has a shadow; all tokens are equally probable if the visible ones cannot occur together.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), CoreError> {
         self.rows = batch.iter().map(|row| self.row_logits(row)).collect::<Result<_, _>>()?;
         Ok(())

@@ -29,7 +29,8 @@ use serde::{Deserialize, Serialize};
 pub struct Trace {
     /// The number of tokens before the answer.
     pub prompt_length: usize,
-    /// The ids before the first step: the prompt, then masks and what the caller had filled in.
+    /// The ids before the first step: the prompt, then masks and what the caller had filled in. Masks that came later
+    /// are among them, and all positions are those of the final text.
     pub canvas: Vec<u32>,
     /// The steps, in the order they were taken.
     pub steps: Vec<TraceStep>,

@@ -3,7 +3,7 @@
 use llada_core::{CoreError, block::BlockPlan, order::Remasking};
 use serde::{Deserialize, Serialize};
 
-use crate::{InferError, cache::CacheKind, decoder::DecoderKind, error::check_from_zero};
+use crate::{InferError, LengthKind, cache::CacheKind, decoder::DecoderKind, error::check_from_zero};
 
 /// How to sample an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,8 +11,12 @@ use crate::{InferError, cache::CacheKind, decoder::DecoderKind, error::check_fro
 pub struct SamplerConfig {
     /// Steps over the whole answer, a multiple of the number of blocks; `gen_length` (a token a step) if absent.
     pub steps: Option<usize>,
-    /// Tokens of the answer; 0 fills only the masks of the prompt.
+    /// Tokens of the answer, or their largest number; 0 fills only the masks of the prompt.
     pub gen_length: usize,
+    /// How long the answer becomes.
+    pub length: LengthKind,
+    /// Masks that DAEDAL begins with.
+    pub initial_gen_length: usize,
     /// Tokens of a block, a divisor of `gen_length`; `gen_length` (pure diffusion) if absent.
     pub block_length: Option<usize>,
     /// Temperature of the Gumbel noise; 0 takes the most probable token.
@@ -23,15 +27,18 @@ pub struct SamplerConfig {
     pub remasking: Remasking,
     /// Which of a step's predictions become tokens.
     pub decoder: DecoderKind,
-    /// Confidence that suffices, for the decoders that have one; theirs of the papers, 0.9, if absent.
+    /// Confidence that suffices, for the decoders that have one; theirs of the papers if absent: 0.9, or 0.6 of wino.
     pub threshold: Option<f32>,
+    /// Probability below which the wino decoder masks a token again.
+    pub threshold_back: f32,
     /// Bound f of the factor decoder.
     pub factor: f32,
     /// Bound γ of the entropy-bounded decoder, in nats.
     pub gamma: f32,
     /// Temperature of the order in which the dream decoder commits; 0 takes the surest.
     pub alg_temp: f32,
-    /// Largest probability η that the remdm decoder masks a token again in a step.
+    /// Probability η that a remdm decoder masks a token again in a step, where that is possible; of remdm_rescale, the
+    /// share of what is possible.
     pub eta: f32,
     /// What a step recomputes.
     pub cache: CacheKind,
@@ -59,12 +66,15 @@ impl Default for SamplerConfig {
         Self {
             steps: None,
             gen_length: 128,
+            length: LengthKind::Fixed,
+            initial_gen_length: 64,
             block_length: None,
             temperature: 0.0,
             cfg_scale: 0.0,
             remasking: Remasking::LowConfidence,
             decoder: DecoderKind::Schedule,
             threshold: None,
+            threshold_back: 0.9,
             factor: 1.0,
             gamma: 0.1,
             alg_temp: 0.0,
@@ -107,6 +117,7 @@ impl SamplerConfig {
         check_from_zero("temperature", self.temperature)?;
         check_from_zero("cfg_scale", self.cfg_scale)?;
         check_from_zero("threshold", self.threshold.unwrap_or_default())?;
+        check_from_zero("threshold_back", self.threshold_back)?;
         check_from_zero("factor", self.factor)?;
         check_from_zero("gamma", self.gamma)?;
         check_from_zero("alg_temp", self.alg_temp)?;
@@ -114,10 +125,31 @@ impl SamplerConfig {
         if self.refresh_interval == Some(0) {
             return Err(CoreError::Zero { name: "refresh_interval" }.into());
         }
+        if self.initial_gen_length == 0 {
+            return Err(CoreError::Zero { name: "initial_gen_length" }.into());
+        }
+        if self.length == LengthKind::Daedal {
+            self.check_daedal()?;
+        }
         let plan = self.plan(holes)?;
         match self.max_nfe {
             Some(max_nfe) if max_nfe < plan.blocks() => Err(InferError::Budget { max_nfe, blocks: plan.blocks() }),
             _ => Ok(plan),
+        }
+    }
+
+    /// What needs a known length, or an end, does not go with DAEDAL.
+    fn check_daedal(&self) -> Result<(), InferError> {
+        let decoder = self.decoder.build(self);
+        if decoder.is_scheduled() || decoder.is_revocable() {
+            return Err(InferError::Daedal { with: format!("decoder {}", self.decoder), hint: "--decoder threshold" });
+        }
+        if let Some(max_nfe) = self.max_nfe {
+            return Err(InferError::Daedal { with: format!("max_nfe {max_nfe}"), hint: "--length append" });
+        }
+        match self.logits_eos_inf {
+            true => Err(InferError::Daedal { with: "logits_eos_inf".to_owned(), hint: "--length fixed" }),
+            false => Ok(()),
         }
     }
 

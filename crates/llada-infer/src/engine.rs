@@ -14,6 +14,7 @@ use crate::{
     InferError, SamplerConfig, SpecialTokens,
     canvas::Canvas,
     decoder::Prediction,
+    length::eos_confidence,
     logits::{Logits, Source},
     predict::predict,
 };
@@ -32,7 +33,7 @@ pub struct Request {
 pub struct Generation {
     /// The prompt, its masks filled.
     pub prompt: Vec<u32>,
-    /// The answer: `gen_length` ids, or up to the end-of-text token that it stopped at.
+    /// The answer: as many ids as the policy of its length made it, or up to the end-of-text token that it stopped at.
     pub output: Vec<u32>,
     /// Forward evaluations: calls of the predictor, a guided one with its doubled batch counting once.
     pub nfe: usize,
@@ -107,10 +108,16 @@ impl<P: MaskPredictor> Engine<P> {
                 let source = Source { row, unconditional };
                 row += 1 + usize::from(canvas.guided());
                 let Self { predictor, special, logits, predictions } = self;
-                predict(predictor, source, canvas, *special, logits, predictions)?;
-                canvas.commit(predictions);
+                canvas.eos_confidence = match canvas.is_judged() {
+                    true => Some(eos_confidence(predictor, source, canvas, logits)?),
+                    false => None,
+                };
+                if !canvas.lengthen() {
+                    predict(predictor, source, canvas, *special, logits, predictions)?;
+                    canvas.commit(predictions);
+                }
                 if canvas.config.stop_at_eos {
-                    canvas.stop_at(self.special.eos);
+                    canvas.stop();
                 }
                 if let Some(step) = canvas.trace.steps.last() {
                     let progress = Progress { request, canvas: &canvas.ids, step };
@@ -145,7 +152,7 @@ impl<P: MaskPredictor> Engine<P> {
             let limit = limit.map_or(0, |last| last + 1);
             return Err(InferError::UnknownId { id: request.prompt[position], position, limit });
         }
-        Canvas::new(request, mask_id, self.predictor.max_sequence_length())
+        Canvas::new(request, mask_id, self.special.eos, self.predictor.max_sequence_length())
     }
 
     /// One forward over every canvas that is not finished; a guided one is two rows.
@@ -156,9 +163,10 @@ impl<P: MaskPredictor> Engine<P> {
             let canvas: &Canvas = canvas;
             // Guidance keeps its own keys and values.
             let [with_prompt, without] = [2 * request, 2 * request + 1].map(|slot| canvas.reuse(slot));
-            rows.push(Row { ids: &canvas.ids, wanted: &canvas.wanted, reuse: with_prompt });
+            let row = |ids, reuse| Row { ids, wanted: &canvas.wanted, shadowed: canvas.decoder.verifies(), reuse };
+            rows.push(row(&canvas.ids, with_prompt));
             if canvas.guided() {
-                rows.push(Row { ids: &canvas.unconditional, wanted: &canvas.wanted, reuse: without });
+                rows.push(row(&canvas.unconditional, without));
             }
         }
         self.predictor.forward(&rows).map_err(InferError::predict)

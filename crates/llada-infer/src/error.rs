@@ -55,6 +55,14 @@ pub enum InferError {
         /// Forwards that are needed at least.
         blocks: usize,
     },
+    /// Something does not go with an answer that grows in its midst.
+    #[error("length daedal does not go with {with}; hint: {hint}")]
+    Daedal {
+        /// The option and its value.
+        with: String,
+        /// What goes with it, or instead of it.
+        hint: &'static str,
+    },
     /// The model gave logits that are no numbers.
     #[error("the model's logits at position {position} are not finite; hint: check its weights with llada inspect")]
     NotFinite {

@@ -4,7 +4,7 @@ use llada_core::{
     order::Remasking,
     predictor::MaskPredictor,
     rng::{Domain, Noise},
-    sampling::gumbel_max,
+    sampling::{gumbel_max, softmax_at},
 };
 use rayon::prelude::*;
 
@@ -18,7 +18,7 @@ use crate::{
 /// Logits that are worth a second thread.
 const WORTH_SHARING: usize = 1 << 16;
 
-/// Predicts every wanted position of `canvas`, whose logits come from `source`.
+/// Predicts every wanted position of the block of `canvas`, whose logits come from `source`.
 pub(crate) fn predict<P: MaskPredictor>(
     predictor: &mut P,
     source: Source,
@@ -29,16 +29,20 @@ pub(crate) fn predict<P: MaskPredictor>(
 ) -> Result<(), InferError> {
     let logits_width = predictor.logits_width();
     predictions.clear();
-    predictions.extend(canvas.wanted.iter().map(|&position| Prediction { position, ..Default::default() }));
+    predictions.extend(canvas.predicted().iter().map(|&position| Prediction { position, ..Default::default() }));
     let step = canvas.step() as u32;
-    let Canvas { config, decoder, memories, .. } = canvas;
+    let Canvas { config, decoder, memories, ids, .. } = canvas;
     let mut memories: Vec<_> = memories.values_mut().map(Some).collect();
     memories.resize_with(predictions.len(), || None);
     for range in chunks(predictions.len()) {
         let logits = logits.read(predictor, source, range.clone())?;
-        let rule = Rule { config, reads_entropy: decoder.reads_entropy(), step, special, banned: predictor.banned() };
+        let (banned, mask_id) = (predictor.banned(), predictor.mask_id());
+        let rule = Rule { config, reads_entropy: decoder.reads_entropy(), step, special, banned };
         let (chunk, memories) = (&mut predictions[range.clone()], &mut memories[range]);
-        let apply = |((logits, prediction), memory)| rule.apply(logits, prediction, memory);
+        let apply = |((logits, prediction), memory): ((_, &mut Prediction), _)| match ids[prediction.position] {
+            token if token == mask_id => rule.apply(logits, prediction, memory),
+            token => rule.verify(logits, prediction, token),
+        };
         if logits.len() < WORTH_SHARING {
             logits.chunks_mut(logits_width).zip(chunk).zip(memories).for_each(apply);
         } else {
@@ -62,13 +66,23 @@ struct Rule<'a> {
 }
 
 impl Rule<'_> {
+    fn ban_eos(&self, logits: &mut [f32]) {
+        if self.config.logits_eos_inf {
+            logits[self.special.eos as usize] = f32::NEG_INFINITY;
+        }
+    }
+
+    /// How probable `token`, which is visible, is to its shadow.
+    fn verify(&self, logits: &mut [f32], prediction: &mut Prediction, token: u32) {
+        self.ban_eos(logits);
+        (prediction.token, prediction.confidence) = (token, softmax_at(logits, token));
+    }
+
     fn apply(&self, logits: &mut [f32], prediction: &mut Prediction, memory: &mut Option<&mut Box<dyn Memory>>) {
         let config = self.config;
         let position = prediction.position as u32;
         let noise = |domain| Noise::new(config.seed).domain(domain).stream(0, self.step, position);
-        if config.logits_eos_inf {
-            logits[self.special.eos as usize] = f32::NEG_INFINITY;
-        }
+        self.ban_eos(logits);
         if let Some(memory) = memory {
             memory.observe(logits, prediction);
         }

@@ -118,7 +118,7 @@ impl Llada {
 
     fn check(&self, batch: &[Row<'_>]) -> Result<(), ModelError> {
         let max_sequence_length = self.config.max_sequence_length;
-        for (row, Row { ids, wanted, reuse }) in batch.iter().enumerate() {
+        for (row, Row { ids, wanted, shadowed, reuse }) in batch.iter().enumerate() {
             let refuse = |message: String| Err(ModelError::Row { row, message });
             if ids.is_empty() {
                 return refuse("it has no tokens".to_owned());
@@ -132,6 +132,9 @@ impl Llada {
             }
             if *reuse != Reuse::Nothing && self.config.is_causal {
                 return refuse("a causal model keeps no keys and values".to_owned());
+            }
+            if *shadowed && self.config.is_causal {
+                return refuse("a causal model has no shadows".to_owned());
             }
             let computed = match *reuse {
                 Reuse::Nothing | Reuse::Keep { .. } => 0..ids.len(),
@@ -150,21 +153,33 @@ impl Llada {
     }
 
     /// Runs `rows`, each with at least one wanted position, as one packed batch.
-    fn forward_packed(&mut self, rows: &[Row<'_>]) -> Result<Vec<Tensor>, ModelError> {
-        let computed = |row: &Row<'_>| match row.reuse {
+    fn forward_packed<'a>(&mut self, rows: &[Row<'a>]) -> Result<Vec<Tensor>, ModelError> {
+        let computed = |row: &Row<'a>| match row.reuse {
             Reuse::Nothing | Reuse::Keep { .. } => 0..row.ids.len(),
             Reuse::Span { start, end, .. } => start..end,
         };
-        let ids: Vec<i64> = rows.iter().flat_map(|row| &row.ids[computed(row)]).map(|&id| i64::from(id)).collect();
+        let shadows = |row: &Row<'a>| if row.shadowed { row.wanted } else { &[] };
+        let mask_id = self.config.mask_token_id;
+        let masks = |row: &Row<'a>| std::iter::repeat_n(&mask_id, shadows(row).len());
+        let ids = rows.iter().flat_map(|row| row.ids[computed(row)].iter().chain(masks(row)));
+        let ids: Vec<i64> = ids.map(|&id| i64::from(id)).collect();
         let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device)?;
-        let packing = Packing::new(rows.iter().map(computed), self.device)?;
+        let packing = Packing::new(rows.iter().map(|row| (computed(row), shadows(row))), self.device)?;
         let mut kept: Vec<Option<Kept>> = rows.iter().map(|row| self.take_kept(row)).collect();
         let mut x = self.embedding.f_index_select(0, &ids)?;
         let Some((last, others)) = self.blocks.split_last() else { return Ok(Vec::new()) };
         for (layer, block) in others.iter().enumerate() {
             x = block.forward(&x, &packing, &self.rope, Memory { rows: &mut kept, layer })?;
         }
-        let wanted = packing.select(rows.iter().map(|row| row.wanted), self.device)?;
+        let asked = |row: &Row<'a>| {
+            let Range { start, end } = computed(row);
+            let token = |(shadow, &position): (usize, &usize)| match row.shadowed && row.ids[position] != mask_id {
+                true => end - start + shadow,
+                false => position - start,
+            };
+            row.wanted.iter().enumerate().map(token).collect()
+        };
+        let wanted = packing.select(&rows.iter().map(asked).collect::<Vec<_>>(), self.device)?;
         let memory = Memory { rows: &mut kept, layer: others.len() };
         let x = self.ln_f.forward(&last.forward_wanted(&x, &packing, &wanted, &self.rope, memory)?)?;
         let slots = rows.iter().map(|row| slot(row.reuse));

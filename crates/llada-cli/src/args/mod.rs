@@ -4,7 +4,7 @@ mod model;
 mod sampler;
 
 pub(crate) use model::ModelArgs;
-pub(crate) use sampler::{Algorithm, SamplerArgs};
+pub(crate) use sampler::{Algorithm, Eos, SamplerArgs};
 
 use clap::{Parser, Subcommand};
 

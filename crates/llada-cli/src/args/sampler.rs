@@ -1,7 +1,7 @@
 //! The sampler's options as flags. `llada batch` reads the same names, with underscores, from each request.
 
 use llada_core::order::Remasking;
-use llada_infer::{CacheKind, DecoderKind, SamplerConfig};
+use llada_infer::{CacheKind, DecoderKind, LengthKind, SamplerConfig};
 use serde::Deserialize;
 
 /// Published samplers by name: which decoder and cache they are, and their authors' ways of counting.
@@ -37,6 +37,27 @@ impl Algorithm {
     }
 }
 
+/// What is done about end-of-text, by name. Allow leaves it to the two flags, which can also be combined.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Eos {
+    /// It is a token like any other
+    #[default]
+    Allow,
+    /// It is never emitted: --logits-eos-inf
+    Ban,
+    /// It is committed last: --confidence-eos-eot-inf
+    Defer,
+}
+
+impl Eos {
+    /// Sets what the name stands for.
+    pub(crate) fn apply(self, config: &mut SamplerConfig) {
+        config.logits_eos_inf |= self == Self::Ban;
+        config.confidence_eos_eot_inf |= self == Self::Defer;
+    }
+}
+
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SamplerArgs {
@@ -44,15 +65,19 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_enum, default_value = "vanilla")]
     algorithm: Algorithm,
 
-    /// Which of a step's predictions become tokens: schedule, dream, remdm, remdm_conf, threshold, factor,
-    /// entropy_bounded, local_leap, hierarchical, klass or credit. The first four take the steps they are given, the
-    /// others as many as they need
+    /// Which of a step's predictions become tokens: schedule, dream, remdm, remdm_rescale, remdm_conf, remdm_loop,
+    /// threshold, factor, entropy_bounded, local_leap, hierarchical, klass, credit or wino. The first six take the steps
+    /// they are given, the others as many as they need
     #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule)]
     decoder: DecoderKind,
 
-    /// Confidence that suffices, for threshold, local_leap, hierarchical, klass and credit [default: 0.9]
+    /// Confidence that suffices, for threshold, local_leap, hierarchical, klass, credit and wino [default: 0.9, wino 0.6]
     #[arg(long, value_name = "F")]
     threshold: Option<f32>,
+
+    /// Probability below which the wino decoder masks a token again
+    #[arg(long, value_name = "F", default_value_t = 0.9)]
+    threshold_back: f32,
 
     /// Bound of the factor decoder: (n + 1)(1 - confidence) stays below it
     #[arg(long, value_name = "F", default_value_t = 1.0)]
@@ -66,7 +91,8 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_name = "F", default_value_t = 0.0)]
     alg_temp: f32,
 
-    /// Largest probability that the remdm decoder masks a token again in a step
+    /// Probability that remdm and remdm_loop mask a token again in a step, where that is possible; for remdm_rescale,
+    /// the share of what is possible
     #[arg(long, value_name = "F", default_value_t = 0.02)]
     eta: f32,
 
@@ -86,9 +112,19 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
 
-    /// Tokens of the answer; 0 fills only the masks of the prompt
+    /// Tokens of the answer, with --length append and daedal at most; 0 fills only the masks of the prompt
     #[arg(long, value_name = "N", default_value_t = 128)]
     gen_length: usize,
+
+    /// How long the answer becomes: fixed (--gen-length), append (blocks until one has an end-of-text) or daedal (as
+    /// many masks as the model asks for, before and while they are filled; needs a decoder that takes as many steps as it
+    /// needs and takes nothing back, such as threshold)
+    #[arg(long, value_name = "NAME", default_value_t = LengthKind::Fixed)]
+    length: LengthKind,
+
+    /// Masks that --length daedal begins with
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    initial_gen_length: usize,
 
     /// Tokens of a block: blocks are decoded from left to right, each by diffusion [default: the whole answer]
     #[arg(long, value_name = "N")]
@@ -105,6 +141,10 @@ pub(crate) struct SamplerArgs {
     /// Which predictions to keep at each step: low_confidence, random, margin or entropy
     #[arg(long, value_name = "MEASURE", default_value_t = Remasking::LowConfidence)]
     remasking: Remasking,
+
+    /// What is done about end-of-text
+    #[arg(long, value_enum, default_value = "allow")]
+    eos: Eos,
 
     /// Never emit the end-of-text token
     #[arg(long)]
@@ -135,6 +175,7 @@ impl SamplerArgs {
         let mut config = SamplerConfig {
             decoder: self.decoder,
             threshold: self.threshold,
+            threshold_back: self.threshold_back,
             factor: self.factor,
             gamma: self.gamma,
             alg_temp: self.alg_temp,
@@ -144,6 +185,8 @@ impl SamplerArgs {
             max_nfe: self.max_nfe,
             steps: self.steps,
             gen_length: self.gen_length,
+            length: self.length,
+            initial_gen_length: self.initial_gen_length,
             block_length: self.block_length,
             temperature: self.temperature,
             cfg_scale: self.cfg_scale,
@@ -155,6 +198,7 @@ impl SamplerArgs {
             seed: self.seed,
         };
         self.algorithm.apply(&mut config);
+        self.eos.apply(&mut config);
         config
     }
 }

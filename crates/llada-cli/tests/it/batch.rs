@@ -101,6 +101,43 @@ fn a_row_alone_and_in_a_ragged_batch_of_eight_are_the_same() {
     }
 }
 
+/// Shadows and growing canvases, with every cache and with guidance: alone as in a batch. WINO that takes nothing back
+/// is the threshold decoder, and WINO that is never sure enough the official sampler.
+#[test]
+fn drafts_and_growing_answers_are_the_same_in_a_batch() {
+    let request = |id: usize, options: Value| {
+        let cache = ["none", "prefix", "dual", "vicinity"][id % 4];
+        // Without a prompt all positions are alike, and rounding decides.
+        let prompt: Vec<usize> = (0..=id).map(|i| (7 * i + id) % 480).collect();
+        let mut request = object!({"id": id, "prompt_ids": prompt, "gen_length": 12, "block_length": 4, "cache": cache,
+                                   "cfg_scale": (id / 4) as f64});
+        request.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        request
+    };
+    let run = |name: &str, options: Value, size: &str| -> Vec<Value> {
+        let requests: Vec<Value> = (0..8).map(|id| request(id, options.clone())).collect();
+        let results = batch(name, &requests, &["--batch-size", size]);
+        results.iter().map(|result| object!([result["output_ids"], result["nfe"]])).collect()
+    };
+    for name in crate::FIXTURES {
+        for options in [
+            object!({"decoder": "wino", "threshold": 0.05, "threshold_back": 0.05}),
+            object!({"length": "append"}),
+            object!({"length": "daedal", "initial_gen_length": 2, "decoder": "threshold", "threshold": 0.2}),
+        ] {
+            assert_eq!(run(name, options.clone(), "8"), run(name, options.clone(), "1"), "{name} {options}");
+        }
+        let bold = object!({"decoder": "wino", "threshold": 0.05, "threshold_back": 0.0});
+        assert_eq!(
+            run(name, bold, "8"),
+            run(name, object!({"decoder": "threshold", "threshold": 0.05}), "8"),
+            "{name}"
+        );
+        let never = object!({"decoder": "wino", "threshold": 1.0});
+        assert_eq!(run(name, never, "8"), run(name, object!({}), "8"), "{name}");
+    }
+}
+
 #[test]
 fn every_bad_line_is_refused_before_the_first_is_answered() {
     let good = r#"{"id": 0, "prompt_ids": [1], "gen_length": 4}"#;

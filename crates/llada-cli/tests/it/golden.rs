@@ -63,6 +63,23 @@ fn generations_equal_the_reference() {
     }
 }
 
+/// The names of `eos` are the reference's two flags.
+#[test]
+fn end_of_text_is_treated_by_name() {
+    let (requests, cases) = golden_requests(FIXTURES[0]);
+    let named = |(mut request, case): (Value, Value)| {
+        let flags = ["logits_eos_inf", "confidence_eos_eot_inf"].map(|flag| case[flag] == true);
+        request["eos"] = if flags[0] { "ban" } else { "defer" }.into();
+        request.as_object_mut().unwrap().retain(|key, _| !key.ends_with("eos_inf") && !key.ends_with("eot_inf"));
+        flags.contains(&true).then_some((request, case))
+    };
+    let (requests, cases): (Vec<_>, Vec<_>) = requests.into_iter().zip(cases).filter_map(named).unzip();
+    assert_eq!(cases.len(), 8);
+    for (case, result) in cases.iter().zip(batch(FIXTURES[0], &requests, &[])) {
+        assert_eq!(result["output_ids"], case["output"]);
+    }
+}
+
 #[test]
 fn chats_equal_the_reference() {
     for name in FIXTURES {

@@ -11,6 +11,7 @@ mod local_leap;
 mod remdm;
 mod schedule;
 mod threshold;
+mod wino;
 
 use std::{fmt, num::NonZeroUsize, str::FromStr};
 
@@ -23,6 +24,7 @@ use llada_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{InferError, SamplerConfig};
+use remdm::Strategy;
 
 /// What the model predicts for one masked position.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -50,6 +52,8 @@ pub struct Step {
     pub steps: usize,
     /// How many predictions the schedule of the block commits in it.
     pub quota: usize,
+    /// How many predictions the step before committed in the block.
+    pub committed: usize,
     /// Seed of the request's noise.
     pub seed: u64,
 }
@@ -69,11 +73,13 @@ pub trait Decoder: Send + Sync {
     /// `predictions` has an entry for each position that may be committed, ascending and at least one.
     fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>);
 
-    /// Writes the positions that become masks again into `revoked`, which is empty, in ascending order.
+    /// Writes the positions that become masks again into `revoked`, which is empty, in ascending order, after the step
+    /// has chosen `drafted` predictions.
     ///
     /// `decoded` is what earlier steps committed in the block and still stands, by ascending position; it is empty unless
-    /// the decoder is revocable.
-    fn revoke(&self, _step: Step, _decoded: &[Commit], _revoked: &mut Vec<usize>) {}
+    /// the decoder is revocable. Its confidences are those of the commits or, if the decoder verifies, the tokens'
+    /// probabilities by their shadows in this step.
+    fn revoke(&self, _step: Step, _drafted: usize, _decoded: &[Commit], _revoked: &mut Vec<usize>) {}
 
     /// How many of a block's `masked` positions each of its steps commits.
     fn schedule(&self, masked: usize, steps: NonZeroUsize) -> Vec<usize> {
@@ -87,6 +93,11 @@ pub trait Decoder: Send + Sync {
 
     /// Whether what it commits may become a mask again, until the end of the block.
     fn is_revocable(&self) -> bool {
+        false
+    }
+
+    /// Whether it asks the shadows of what it decoded in the block.
+    fn verifies(&self) -> bool {
         false
     }
 
@@ -132,13 +143,19 @@ pub enum DecoderKind {
     Credit,
     /// ReMDM, capped: each by chance, and each token of the block may become a mask again.
     Remdm,
+    /// ReMDM, rescaled: as capped, with a share of the largest probability that is possible.
+    RemdmRescale,
     /// ReMDM by confidence: the less sure a token was, the sooner it becomes a mask again.
     RemdmConf,
+    /// ReMDM in a loop: most of a block first, then over and over again, then the rest.
+    RemdmLoop,
+    /// WINO: all that are fairly sure; those that the others do not bear out become masks again.
+    Wino,
 }
 
 impl DecoderKind {
     /// Every decoder.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Schedule,
         Self::Threshold,
         Self::Factor,
@@ -149,11 +166,16 @@ impl DecoderKind {
         Self::Klass,
         Self::Credit,
         Self::Remdm,
+        Self::RemdmRescale,
         Self::RemdmConf,
+        Self::RemdmLoop,
+        Self::Wino,
     ];
 
     pub(crate) fn build(self, config: &SamplerConfig) -> Box<dyn Decoder> {
         let threshold = config.threshold.unwrap_or(0.9);
+        let eta = f64::from(config.eta);
+        let remdm = |strategy| Box::new(remdm::Remdm { strategy });
         match self {
             Self::Schedule => Box::new(schedule::Schedule),
             Self::Threshold => Box::new(threshold::Threshold { threshold }),
@@ -164,8 +186,14 @@ impl DecoderKind {
             Self::Dream => Box::new(dream::Dream { alg_temp: config.alg_temp }),
             Self::Klass => Box::new(klass::Klass { threshold }),
             Self::Credit => Box::new(credit::Credit { threshold: threshold::Threshold { threshold } }),
-            Self::Remdm => Box::new(remdm::Remdm { strategy: remdm::Strategy::Cap { eta: f64::from(config.eta) } }),
-            Self::RemdmConf => Box::new(remdm::Remdm { strategy: remdm::Strategy::Conf }),
+            Self::Remdm => remdm(Strategy::Cap { eta }),
+            Self::RemdmRescale => remdm(Strategy::Rescale { eta }),
+            Self::RemdmConf => remdm(Strategy::Conf),
+            Self::RemdmLoop => remdm(Strategy::Loop { eta, window: Default::default() }),
+            Self::Wino => Box::new(wino::Wino {
+                threshold: config.threshold.unwrap_or(0.6),
+                threshold_back: config.threshold_back,
+            }),
         }
     }
 
@@ -181,7 +209,10 @@ impl DecoderKind {
             Self::Klass => "klass",
             Self::Credit => "credit",
             Self::Remdm => "remdm",
+            Self::RemdmRescale => "remdm_rescale",
             Self::RemdmConf => "remdm_conf",
+            Self::RemdmLoop => "remdm_loop",
+            Self::Wino => "wino",
         }
     }
 }

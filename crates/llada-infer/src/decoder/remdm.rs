@@ -1,10 +1,13 @@
-//! ReMDM (arXiv 2503.00307): at a step from time t to s < t, with α = 1 − t visible, a token decoded in the block becomes
-//! a mask again with probability σ, and a mask becomes a token with probability (α_s − (1 − σ) α_t) / (1 − α_t): α_s are
+//! ReMDM (arXiv 2503.00307): at a step from time t to s < t, with α_t visible, a token decoded in the block becomes a
+//! mask again with probability σ, and a mask becomes a token with probability (α_s − (1 − σ) α_t) / (1 − α_t): α_s are
 //! visible then, as without remasking. Each position is drawn by itself; at temperature 1 the token is the model's.
 //!
-//! σ is at most σ_max = min(1, (1 − α_s) / α_t). *cap*: σ = min(η, σ_max), default η = 0.02. *conf*: decoded position i
-//! has σ_i = σ_max · softmax_i(−confidence when it was decoded) and masks have 0, as published: a little less than α is
-//! visible between the first step and the last. The last step commits everything.
+//! α = 1 − t, and σ is at most σ_max = min(1, (1 − α_s) / α_t). *cap*: σ = min(η, σ_max). *rescale*: σ = η σ_max, η at
+//! most 1. *conf*: decoded position i has σ_i = σ_max · softmax_i(−confidence when it was decoded) and masks have 0, as
+//! published: a little less than α is visible between the first step and the last. *loop*: α grows to α_on until
+//! t_on = 0.55, stays there with σ = min(η, σ_max) until t_off = 0.05, and grows to 1; defaults α_on = 0.9, η = 0.02.
+//! Where a step of it crosses t_on or t_off, α_s is that of s; published code goes past it, or lags a step behind. The
+//! last step commits everything.
 
 use std::num::NonZeroUsize;
 
@@ -20,37 +23,85 @@ pub(super) struct Remdm {
 
 pub(super) enum Strategy {
     Cap { eta: f64 },
+    Rescale { eta: f64 },
     Conf,
+    Loop { eta: f64, window: Window },
 }
 
-/// α_t and α_s.
-fn visible(step: Step) -> [f64; 2] {
-    [step.index, step.index + 1].map(|steps| steps as f64 / step.steps as f64)
+/// The times between which *loop* remasks.
+pub(super) struct Window {
+    t_on: f64,
+    t_off: f64,
+    /// α in between.
+    alpha_on: f64,
 }
 
-fn sigma_max(step: Step) -> f64 {
-    let [alpha_t, alpha_s] = visible(step);
-    // Infinite, or no number, where nothing is visible yet: 1 either way.
-    ((1.0 - alpha_s) / alpha_t).min(1.0)
+impl Default for Window {
+    fn default() -> Self {
+        Self { t_on: 0.55, t_off: 0.05, alpha_on: 0.9 }
+    }
+}
+
+impl Window {
+    fn alpha(&self, t: f64) -> f64 {
+        if t > self.t_on {
+            (1.0 - t) * self.alpha_on / (1.0 - self.t_on)
+        } else if t > self.t_off {
+            self.alpha_on
+        } else {
+            1.0 - t * (1.0 - self.alpha_on) / self.t_off
+        }
+    }
+
+    fn is_open(&self, t: f64) -> bool {
+        self.t_off < t && t <= self.t_on
+    }
+}
+
+/// t and s.
+fn times(step: Step) -> [f64; 2] {
+    [step.index, step.index + 1].map(|steps| 1.0 - steps as f64 / step.steps as f64)
+}
+
+impl Remdm {
+    /// α_t and α_s.
+    fn visible(&self, step: Step) -> [f64; 2] {
+        times(step).map(|t| match &self.strategy {
+            Strategy::Loop { window, .. } => window.alpha(t),
+            _ => 1.0 - t,
+        })
+    }
+
+    fn sigma_max(&self, step: Step) -> f64 {
+        let [alpha_t, alpha_s] = self.visible(step);
+        // Infinite, or no number, where nothing is visible yet: 1 either way.
+        ((1.0 - alpha_s) / alpha_t).min(1.0)
+    }
+
+    /// σ, the same for every token but in *conf*.
+    fn sigma(&self, step: Step) -> f64 {
+        match &self.strategy {
+            Strategy::Cap { eta } => self.sigma_max(step).min(*eta),
+            Strategy::Rescale { eta } => self.sigma_max(step) * eta.min(1.0),
+            Strategy::Loop { eta, window } if window.is_open(times(step)[0]) => self.sigma_max(step).min(*eta),
+            Strategy::Conf | Strategy::Loop { .. } => 0.0,
+        }
+    }
 }
 
 impl Decoder for Remdm {
     fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
-        let [alpha_t, alpha_s] = visible(step);
-        let sigma = match self.strategy {
-            Strategy::Cap { eta } => sigma_max(step).min(eta),
-            Strategy::Conf => 0.0,
-        };
-        let reveal = (alpha_s - (1.0 - sigma) * alpha_t) / (1.0 - alpha_t);
+        let [alpha_t, alpha_s] = self.visible(step);
+        let reveal = (alpha_s - (1.0 - self.sigma(step)) * alpha_t) / (1.0 - alpha_t);
         let is_revealed = |&index: &usize| step.uniform(predictions[index].position) < reveal;
         chosen.extend((0..predictions.len()).filter(is_revealed));
     }
 
-    fn revoke(&self, step: Step, decoded: &[Commit], revoked: &mut Vec<usize>) {
+    fn revoke(&self, step: Step, _drafted: usize, decoded: &[Commit], revoked: &mut Vec<usize>) {
         let sum: f64 = decoded.iter().map(doubt).sum();
         let sigma = |commit: &Commit| match self.strategy {
-            Strategy::Cap { eta } => sigma_max(step).min(eta),
-            Strategy::Conf => sigma_max(step) * doubt(commit) / sum,
+            Strategy::Conf => self.sigma_max(step) * doubt(commit) / sum,
+            _ => self.sigma(step),
         };
         let is_revoked = |commit: &&Commit| step.uniform(commit.position) < sigma(commit);
         revoked.extend(decoded.iter().filter(is_revoked).map(|commit| commit.position));
@@ -73,4 +124,30 @@ impl Decoder for Remdm {
 /// What the softmax of *conf* weighs by.
 fn doubt(commit: &Commit) -> f64 {
     f64::from(-commit.confidence).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A window without time in it is the sampler that takes nothing back.
+    #[test]
+    fn an_empty_window_is_sigma_zero() {
+        let window = Window { t_on: 0.4, t_off: 0.4, alpha_on: 0.6 };
+        let empty = Remdm { strategy: Strategy::Loop { eta: 0.5, window } };
+        let plain = Remdm { strategy: Strategy::Cap { eta: 0.0 } };
+        let predictions: Vec<_> = (0..100).map(|position| Prediction { position, ..Default::default() }).collect();
+        let decoded: Vec<_> = (100..200).map(|position| Commit { position, token: 0, confidence: 0.1 }).collect();
+        for index in 0..10 {
+            let step = Step { number: index, index, steps: 10, quota: 0, committed: 0, seed: 3 };
+            let of = |decoder: &Remdm| {
+                let (mut chosen, mut revoked) = (Vec::new(), Vec::new());
+                decoder.choose(step, &predictions, &mut chosen);
+                decoder.revoke(step, chosen.len(), &decoded, &mut revoked);
+                (chosen, revoked)
+            };
+            assert_eq!(of(&empty), of(&plain));
+            assert!(of(&plain).1.is_empty() && !of(&plain).0.is_empty());
+        }
+    }
 }

@@ -4,8 +4,10 @@
 mod autoregressive;
 mod decoders;
 mod invariances;
+mod lengths;
 mod options;
 mod oracles;
+mod revocable;
 
 use llada_core::{rng::Noise, tabular::TabularPredictor};
 use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};

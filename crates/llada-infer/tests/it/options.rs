@@ -81,6 +81,11 @@ fn stopping_ends_at_the_first_settled_eos() {
     let stopping = SamplerConfig { stop_at_eos: true, ..config(4) };
     let answer = independent(&table).generate(&request(&[], stopping.clone())).unwrap();
     assert_eq!((answer.output, answer.nfe), (vec![0, 3], 2));
+    // What follows the block that it ends in is never decoded.
+    let blocks = SamplerConfig { block_length: Some(2), ..stopping.clone() };
+    let answer = independent(&table).generate(&request(&[], blocks)).unwrap();
+    assert_eq!((answer.output, answer.nfe), (vec![0, 3], 2));
+    assert!(answer.trace.steps.iter().all(|step| step.block == 0));
     // An end of the text in the prompt ends nothing.
     let answer = independent(&table).generate(&request(&[0, 3], SamplerConfig { gen_length: 2, ..stopping })).unwrap();
     assert_eq!((answer.output, answer.nfe), (vec![0, 0], 2));
@@ -119,6 +124,7 @@ fn impossible_settings_are_refused_with_what_works() {
         (SamplerConfig { temperature: -1.0, ..config(4) }, vec![], "temperature -1"),
         (SamplerConfig { temperature: f64::NAN, ..config(4) }, vec![], "temperature NaN"),
         (SamplerConfig { alg_temp: -0.5, ..config(4) }, vec![], "alg_temp -0.5"),
+        (SamplerConfig { threshold_back: -0.1, ..config(4) }, vec![], "threshold_back -0.1"),
         (SamplerConfig { eta: f32::NAN, ..config(4) }, vec![], "eta NaN"),
         (SamplerConfig { cfg_scale: f32::INFINITY, ..config(4) }, vec![], "cfg_scale inf"),
     ] {

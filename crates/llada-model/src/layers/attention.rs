@@ -1,5 +1,5 @@
 //! Multi-head attention with grouped keys and values: bidirectional, without a mask of any kind. The autoregressive
-//! baseline alone is causal.
+//! baseline alone is causal, and shadows alone are hidden.
 
 use tch::{Device, Kind, Tensor};
 
@@ -65,18 +65,22 @@ impl Attention {
         let positions = [queries.packing, keys.packing].map(|packing| &packing.positions);
         let even = queries.packing.is_even() && keys.packing.is_even();
         let mixed = if even && memory.rows.iter().all(Option::is_none) {
-            self.attend([&q, &k, &v], positions, keys.packing.spans.len() as i64)?
+            self.attend([&q, &k, &v], positions, None, keys.packing.spans.len() as i64)?
         } else {
             let kept = memory.rows.iter_mut().map(Option::as_mut).chain(std::iter::repeat_with(|| None));
             let spans = queries.packing.spans.iter().zip(&keys.packing.spans).zip(kept);
             let row = |((asking, asked), kept): ((&Span, &Span), Option<&mut Kept>)| {
                 let fresh = [asked.of(&k)?, asked.of(&v)?];
                 let [k, v] = match kept {
-                    Some(kept) => kept.update(memory.layer, asked.first, fresh)?,
+                    Some(kept) => kept.update(memory.layer, asked, fresh)?,
                     None => fresh,
                 };
                 let positions = [asking.of(positions[0])?, asked.of(positions[1])?];
-                self.attend([&asking.of(&q)?, &k, &v], [&positions[0], &positions[1]], 1)
+                let mask = match &queries.packing.unseen {
+                    Some(unseen) if asked.shadows > 0 => Some(sight(&asking.of(unseen)?, k.size()[0], asked.shadows)?),
+                    _ => None,
+                };
+                self.attend([&asking.of(&q)?, &k, &v], [&positions[0], &positions[1]], mask, 1)
             };
             match spans.map(row).collect::<Result<Vec<_>, ModelError>>()?.as_slice() {
                 [row] => row.shallow_clone(),
@@ -86,11 +90,17 @@ impl Attention {
         self.attn_out.forward(&mixed, Epilogue::Add(residual))
     }
 
-    /// Attention within `rows` rows that are equally long.
+    /// Attention within `rows` rows that are equally long, where `mask` allows it.
     ///
     /// # Shapes
     /// q (rows x queries, d), k and v (rows x keys, kv), the positions of both -> (rows x queries, d).
-    fn attend(&self, [q, k, v]: [&Tensor; 3], positions: [&Tensor; 2], rows: i64) -> Result<Tensor, ModelError> {
+    fn attend(
+        &self,
+        [q, k, v]: [&Tensor; 3],
+        positions: [&Tensor; 2],
+        mask: Option<Tensor>,
+        rows: i64,
+    ) -> Result<Tensor, ModelError> {
         let heads = |x: &Tensor| {
             let (tokens, width) = x.size2()?;
             x.f_view([rows, tokens / rows, width / self.head_dim, self.head_dim])?.f_transpose(1, 2)
@@ -102,7 +112,7 @@ impl Attention {
             let [asking, asked] = positions;
             Some(asking.f_view([rows, 1, -1, 1])?.f_ge_tensor(&asked.f_view([rows, 1, 1, -1])?)?)
         } else {
-            None
+            mask
         };
         let causal = self.is_causal && whole;
         let (q, k, v) = (heads(q)?, heads(k)?, heads(v)?);
@@ -114,6 +124,18 @@ impl Attention {
         };
         Ok(mixed.f_transpose(1, 2)?.f_reshape([-1, q.size()[1] * self.head_dim])?)
     }
+}
+
+/// What each query of a row sees of its `keys` keys, the last of which are `shadows`: a token sees the tokens, a shadow
+/// everything but the token in whose place it stands.
+///
+/// # Shapes
+/// unseen (queries) -> (1, 1, queries, keys) bool.
+fn sight(unseen: &Tensor, keys: i64, shadows: i64) -> Result<Tensor, ModelError> {
+    let keys_at = Tensor::f_arange(keys, (Kind::Int64, unseen.device()))?.f_view([1, 1, 1, keys])?;
+    let unseen = unseen.f_view([1, 1, -1, 1])?;
+    let is_shadow = unseen.f_ge(0)?;
+    Ok(keys_at.f_ne_tensor(&unseen)?.f_logical_and(&is_shadow.f_logical_or(&keys_at.f_lt(keys - shadows)?)?)?)
 }
 
 /// Attention of all tokens of equally long rows, with the scores in memory.

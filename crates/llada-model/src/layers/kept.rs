@@ -5,6 +5,7 @@
 
 use tch::Tensor;
 
+use super::packing::Span;
 use crate::ModelError;
 
 /// The keys and values of one row, by layer.
@@ -21,18 +22,27 @@ impl Kept {
         Self { length, layers: Vec::new() }
     }
 
-    /// Puts the keys and values of the positions from `first` on in their places, and gives those of the whole row.
+    /// Puts the keys and values of the computed tokens of `span` in their places, and gives those of the whole row,
+    /// then those of the shadows, which are not kept.
     ///
     /// # Shapes
-    /// (tokens, kv heads x head_dim) each -> (length, kv heads x head_dim) each.
-    pub(crate) fn update(&mut self, layer: usize, first: i64, fresh: [Tensor; 2]) -> Result<[Tensor; 2], ModelError> {
+    /// (tokens + shadows, kv heads x head_dim) each -> (length + shadows, kv heads x head_dim) each.
+    pub(crate) fn update(&mut self, layer: usize, span: &Span, fresh: [Tensor; 2]) -> Result<[Tensor; 2], ModelError> {
+        let tokens = span.length - span.shadows;
+        let [k, v] = fresh.each_ref().map(|fresh| fresh.f_narrow(0, 0, tokens));
+        let computed = [k?, v?];
         if layer == self.layers.len() {
-            self.layers.push(fresh);
-        } else {
-            for (kept, fresh) in self.layers[layer].iter().zip(&fresh) {
-                kept.f_narrow(0, first, fresh.size()[0])?.f_copy_(fresh)?;
-            }
+            self.layers.push(computed);
+            return Ok(fresh);
         }
-        Ok(self.layers[layer].each_ref().map(Tensor::shallow_clone))
+        for (kept, computed) in self.layers[layer].iter().zip(&computed) {
+            kept.f_narrow(0, span.first, tokens)?.f_copy_(computed)?;
+        }
+        let [k, v] = self.layers[layer].each_ref().map(Tensor::shallow_clone);
+        if span.shadows == 0 {
+            return Ok([k, v]);
+        }
+        let [k_shadow, v_shadow] = fresh.map(|fresh| fresh.f_narrow(0, tokens, span.shadows));
+        Ok([Tensor::f_cat(&[k, k_shadow?], 0)?, Tensor::f_cat(&[v, v_shadow?], 0)?])
     }
 }

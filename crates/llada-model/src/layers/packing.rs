@@ -22,6 +22,9 @@ pub(crate) fn rounded(wanted: usize) -> usize {
 pub(crate) struct Packing {
     /// (tokens) i64.
     pub(crate) positions: Tensor,
+    /// (tokens) i64, if there are shadows: the position in whose place a shadow stands and which it does not see; −1 for
+    /// a token, which sees no shadow.
+    pub(crate) unseen: Option<Tensor>,
     pub(crate) spans: Vec<Span>,
 }
 
@@ -30,7 +33,9 @@ pub(crate) struct Packing {
 pub(crate) struct Span {
     /// Its first token in the packing.
     pub(crate) start: i64,
+    /// Its tokens and shadows; the shadows come last.
     pub(crate) length: i64,
+    pub(crate) shadows: i64,
     /// The position of that token in its row.
     pub(crate) first: i64,
 }
@@ -52,39 +57,49 @@ pub(crate) struct Wanted {
 }
 
 impl Packing {
-    /// Rows of which these positions are computed.
-    pub(crate) fn new(rows: impl Iterator<Item = Range<usize>> + Clone, device: Device) -> Result<Self, ModelError> {
-        let positions: Vec<i64> = rows.clone().flatten().map(|position| position as i64).collect();
-        Ok(Self { positions: Tensor::f_from_slice(&positions)?.f_to_device(device)?, spans: spans(rows) })
-    }
-
-    /// Whether all rows are equally long.
-    pub(crate) fn is_even(&self) -> bool {
-        self.spans.windows(2).all(|pair| pair[0].length == pair[1].length)
-    }
-
-    /// The tokens at the `wanted` positions of each row, at least one a row; rounded up.
-    pub(crate) fn select<'a>(
-        &self,
-        wanted: impl Iterator<Item = &'a [usize]> + Clone,
+    /// Rows of which these positions are computed, and these have shadows.
+    pub(crate) fn new<'a>(
+        rows: impl Iterator<Item = (Range<usize>, &'a [usize])> + Clone,
         device: Device,
-    ) -> Result<Wanted, ModelError> {
+    ) -> Result<Self, ModelError> {
+        let on_device = |values: Vec<i64>| Tensor::f_from_slice(&values)?.f_to_device(device);
+        let shadowed = rows.clone().any(|(_, shadows)| !shadows.is_empty());
+        let positions = rows.clone().flat_map(|(computed, shadows)| computed.chain(shadows.iter().copied()));
+        let unseen = rows.clone().flat_map(|(computed, shadows)| {
+            computed.map(|_| -1).chain(shadows.iter().map(|&position| position as i64))
+        });
+        Ok(Self {
+            positions: on_device(positions.map(|position| position as i64).collect())?,
+            unseen: if shadowed { Some(on_device(unseen.collect())?) } else { None },
+            spans: spans(rows),
+        })
+    }
+
+    /// Whether all rows are equally long and every token sees all of its row.
+    pub(crate) fn is_even(&self) -> bool {
+        self.unseen.is_none() && self.spans.windows(2).all(|pair| pair[0].length == pair[1].length)
+    }
+
+    /// The tokens, or shadows, that are `wanted` of each row's, at least one a row; rounded up.
+    pub(crate) fn select(&self, wanted: &[Vec<usize>], device: Device) -> Result<Wanted, ModelError> {
         let mut tokens = Vec::new();
-        for (&Span { start, first, .. }, wanted) in self.spans.iter().zip(wanted.clone()) {
+        for (&Span { start, .. }, wanted) in self.spans.iter().zip(wanted) {
             let repeated = wanted.iter().chain(std::iter::repeat(&wanted[wanted.len() - 1]));
-            tokens.extend(repeated.take(rounded(wanted.len())).map(|&position| start + position as i64 - first));
+            tokens.extend(repeated.take(rounded(wanted.len())).map(|&token| start + token as i64));
         }
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(device)?;
         let positions = self.positions.f_index_select(0, &tokens)?;
-        let spans = spans(wanted.map(|wanted| 0..rounded(wanted.len())));
-        Ok(Wanted { tokens, packing: Self { positions, spans } })
+        let unseen = self.unseen.as_ref().map(|unseen| unseen.f_index_select(0, &tokens)).transpose()?;
+        let spans = spans(wanted.iter().map(|wanted| (0..rounded(wanted.len()), [].as_slice())));
+        Ok(Wanted { tokens, packing: Self { positions, unseen, spans } })
     }
 }
 
-fn spans(rows: impl Iterator<Item = Range<usize>>) -> Vec<Span> {
-    rows.scan(0, |next, row| {
-        let span = Span { start: *next, length: row.len() as i64, first: row.start as i64 };
-        *next += span.length;
+fn spans<'a>(rows: impl Iterator<Item = (Range<usize>, &'a [usize])>) -> Vec<Span> {
+    rows.scan(0, |next, (computed, shadows)| {
+        let length = (computed.len() + shadows.len()) as i64;
+        let span = Span { start: *next, length, shadows: shadows.len() as i64, first: computed.start as i64 };
+        *next += length;
         Some(span)
     })
     .collect()

@@ -243,7 +243,10 @@ impl TrainableLlada {
         let mut weights = weights.to_vec();
         weights.resize(rounded, 0.0);
         Ok(Some(Prepared {
-            packing: Packing::new(std::iter::repeat_n(0..row_length, ids.len() / row_length), self.device)?,
+            packing: Packing::new(
+                std::iter::repeat_n((0..row_length, [].as_slice()), ids.len() / row_length),
+                self.device,
+            )?,
             ids: Tensor::f_from_slice(&ids)?.f_to_device(self.device)?,
             wanted: round(wanted.iter().map(|&token| token as i64).collect())?,
             targets: round(targets.iter().map(|&id| i64::from(id)).collect())?,

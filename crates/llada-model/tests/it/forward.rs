@@ -21,6 +21,10 @@ fn logits(model: &mut Llada, rows: &[Row<'_>]) -> Vec<Vec<f32>> {
     rows.iter().enumerate().map(row).collect()
 }
 
+fn reusing<'a>(ids: &'a [u32], wanted: &'a [usize], reuse: Reuse) -> Row<'a> {
+    Row { reuse, ..Row::new(ids, wanted) }
+}
+
 fn everywhere(ids: &[u32]) -> Vec<usize> {
     (0..ids.len()).collect()
 }
@@ -133,7 +137,7 @@ fn kept_keys_and_values_are_reused() {
         let (old, new): (Vec<u32>, Vec<u32>) =
             ((0..40).map(|i| i * 7 % 500).collect(), (0..40).map(|i| i * 3).collect());
         let wanted: Vec<usize> = (10..20).collect();
-        let mut run = |ids: &[u32], reuse| logits(&mut model, &[Row { ids, wanted: &wanted, reuse }]).remove(0);
+        let mut run = |ids: &[u32], reuse| logits(&mut model, &[reusing(ids, &wanted, reuse)]).remove(0);
         let span = |start, end| Reuse::Span { slot: 5, start, end };
         let fresh = run(&new, Reuse::Nothing);
         assert_eq!(run(&new, Reuse::Keep { slot: 5 }), fresh);
@@ -142,10 +146,73 @@ fn kept_keys_and_values_are_reused() {
         assert!(largest_difference(&stale, &fresh) > 1e-3, "{name}: the other positions were recomputed");
         assert!(largest_difference(&run(&new, span(0, 40)), &fresh) < 1e-4);
         assert!(largest_difference(&run(&new, span(10, 20)), &fresh) < 1e-4);
-        let mut refused = |ids: &[u32], reuse| model.forward(&[Row { ids, wanted: &wanted, reuse }]).unwrap_err();
+        let mut refused = |ids: &[u32], reuse| model.forward(&[reusing(ids, &wanted, reuse)]).unwrap_err();
         assert!(refused(&new[..30], span(10, 20)).to_string().contains("slot 5 keeps nothing of 30 tokens"));
         assert!(refused(&new, span(12, 20)).to_string().contains("position 10"));
         model.forget();
-        assert!(model.forward(&[Row { ids: &new, wanted: &wanted, reuse: span(10, 20) }]).is_err());
+        assert!(model.forward(&[reusing(&new, &wanted, span(10, 20))]).is_err());
+    }
+}
+
+/// The first block of a fixture as a model of its own.
+fn first_block() -> Llada {
+    let (from, to) = (fixture("tiny-llada-gqa-bf16"), tempfile::tempdir().unwrap());
+    let config = std::fs::read_to_string(from.join("config.json")).unwrap();
+    std::fs::write(to.path().join("config.json"), config.replace("\"n_layers\": 4", "\"n_layers\": 1")).unwrap();
+    let bytes = std::fs::read(from.join("model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
+    let kept = tensors.into_iter().filter(|(name, _)| !name.contains("blocks.") || name.contains("blocks.0."));
+    std::fs::write(to.path().join("model.safetensors"), safetensors::serialize(kept, None).unwrap()).unwrap();
+    Llada::load(to.path(), Device::Cpu, Dtype::F32).unwrap()
+}
+
+/// In one block nothing can pass on what a token is, so its only shadow predicts what a mask in its place would.
+#[test]
+fn a_shadow_is_a_mask_in_the_place_of_its_token() {
+    let mut model = first_block();
+    let ids: Vec<u32> = (0..20).map(|i| i * 37 % 700).collect();
+    for position in [0, 7, 19] {
+        let mut masked = ids.clone();
+        masked[position] = model.mask_id();
+        let wanted = [position];
+        let row = Row { shadowed: true, ..Row::new(&ids, &wanted) };
+        let [shadow, mask, token] =
+            [row, Row::new(&masked, &wanted), Row::new(&ids, &wanted)].map(|row| logits(&mut model, &[row]).remove(0));
+        assert!(largest_difference(&shadow, &mask) < 1e-5);
+        assert!(largest_difference(&shadow, &token) > 1e-3);
+    }
+}
+
+/// Nothing sees a shadow; a shadow sees all but its token; and it is the same alone, in a batch, and with what is kept.
+#[test]
+fn shadows_stand_in_for_their_tokens() {
+    for name in FIXTURES {
+        let mut model = load(name, Dtype::F32);
+        let (mask, every) = (model.mask_id(), model.logits_width());
+        let shadowed = |ids, wanted, reuse| Row { shadowed: true, ..reusing(ids, wanted, reuse) };
+        // The shadow of the only token sees itself alone.
+        let lone = logits(&mut model, &[shadowed(&[7], &[0], Reuse::Nothing)]).remove(0);
+        assert!(largest_difference(&lone, &logits(&mut model, &[Row::new(&[mask], &[0])])[0]) < 1e-4, "{name}");
+        let ids: Vec<u32> = (0..40).map(|i| if i % 3 == 0 { mask } else { i * 7 % 500 }).collect();
+        let wanted: Vec<usize> = (10..20).collect();
+        let plain = logits(&mut model, &[Row::new(&ids, &wanted)]).remove(0);
+        let with = logits(&mut model, &[shadowed(&ids, &wanted, Reuse::Nothing)]).remove(0);
+        for (i, &position) in wanted.iter().enumerate() {
+            let [plain, with] = [&plain, &with].map(|rows| &rows[i * every..(i + 1) * every]);
+            assert_eq!(largest_difference(plain, with) < 1e-4, ids[position] == mask, "{name} {position}");
+        }
+        let short = [&ids[..20], &[mask; 3]].concat();
+        let batch = [Row::new(&short, &wanted), shadowed(&ids, &wanted, Reuse::Nothing)];
+        assert_eq!(logits(&mut model, &batch)[1], with, "{name}");
+        let slot = 3;
+        for reuse in
+            [Reuse::Keep { slot }, Reuse::Span { slot, start: 10, end: 20 }, Reuse::Span { slot, start: 0, end: 40 }]
+        {
+            let kept = logits(&mut model, &[shadowed(&ids, &wanted, reuse)]).remove(0);
+            assert!(largest_difference(&kept, &with) < 1e-4, "{name} {reuse:?}");
+        }
+        // What is kept are the tokens' keys and values.
+        let after = reusing(&ids, &wanted, Reuse::Span { slot, start: 10, end: 20 });
+        assert!(largest_difference(&logits(&mut model, &[after])[0], &plain) < 1e-4, "{name}");
     }
 }

@@ -9,7 +9,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::{args::Algorithm, exit::usage, session::Session};
+use crate::{
+    args::{Algorithm, Eos},
+    exit::usage,
+    session::Session,
+};
 
 /// One request as it was written.
 pub(super) struct Line {
@@ -63,8 +67,10 @@ impl Line {
             return Err("a request has exactly one of prompt, prompt_ids and messages".to_owned());
         };
         let algorithm: Algorithm = take(&mut keys, "algorithm")?.unwrap_or_default();
+        let eos: Eos = take(&mut keys, "eos")?.unwrap_or_default();
         let mut config = SamplerConfig::deserialize(Value::Object(keys)).map_err(|e| e.to_string())?;
         algorithm.apply(&mut config);
+        eos.apply(&mut config);
         Ok(Self { id, prompt, config, text: text.to_owned(), number })
     }
 

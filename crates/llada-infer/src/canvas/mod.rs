@@ -1,5 +1,7 @@
 //! One request on its way from masks to tokens: the sequence, the block it works on, and the block's schedule.
 
+mod growth;
+
 use std::{collections::BTreeMap, mem::take, num::NonZeroUsize, ops::Range};
 
 use llada_core::{
@@ -13,6 +15,7 @@ use crate::{
     InferError, Request, SamplerConfig,
     cache::Cache,
     decoder::{Decoder, Memory, Prediction, Step, surest},
+    length::LengthKind,
 };
 
 /// The state of one request.
@@ -22,11 +25,19 @@ pub(crate) struct Canvas {
     cache: Option<Box<dyn Cache>>,
     plan: BlockPlan,
     mask_id: u32,
+    pub(crate) eos: u32,
     pub(crate) ids: Vec<u32>,
+    /// How long they may become.
+    longest: usize,
+    /// How sure the model is that the answer ends, if the current step asks.
+    pub(crate) eos_confidence: Option<f64>,
+    /// Whether they are longer than in the step before.
+    has_grown: bool,
     /// Whether a position was given, not masked, at the start.
     prompt_index: Vec<bool>,
     block: Block,
-    /// The masked positions that the current step may commit; none if it commits nothing.
+    /// The masked positions that the current step may commit, none if it commits nothing; those that it verifies; and,
+    /// if it asks how sure the model is that the answer ends, the masks after the block.
     pub(crate) wanted: Vec<usize>,
     /// What the decoder keeps of each of them, if it keeps anything.
     pub(crate) memories: BTreeMap<usize, Box<dyn Memory>>,
@@ -34,7 +45,7 @@ pub(crate) struct Canvas {
     pub(crate) unconditional: Vec<u32>,
     pub(crate) trace: Trace,
     pub(crate) finished: bool,
-    /// Tokens of the answer to hand out.
+    /// Tokens of the answer to hand out at most.
     output_length: usize,
 }
 
@@ -49,23 +60,36 @@ struct Block {
     step: usize,
     /// What its steps committed and may still revoke, by ascending position.
     decoded: Vec<Commit>,
+    /// How many tokens the step before committed.
+    committed: usize,
     /// The step before which it must be full, by the budget.
     deadline: usize,
 }
 
 impl Canvas {
-    /// The prompt followed by `gen_length` masks.
-    pub(crate) fn new(request: &Request, mask_id: u32, max_sequence_length: usize) -> Result<Self, InferError> {
+    /// The prompt followed by masks, with memory for `gen_length` of them.
+    pub(crate) fn new(
+        request: &Request,
+        mask_id: u32,
+        eos: u32,
+        max_sequence_length: usize,
+    ) -> Result<Self, InferError> {
         let Request { prompt, config } = request;
-        let length = prompt.len().saturating_add(config.gen_length);
-        if length > max_sequence_length {
+        let longest = prompt.len().saturating_add(config.gen_length);
+        if longest > max_sequence_length {
             let (prompt, gen_length) = (prompt.len(), config.gen_length);
             return Err(InferError::TooLong { prompt, gen_length, max_sequence_length });
         }
         let holes = prompt.iter().filter(|&&id| id == mask_id).count();
         let plan = config.validate(holes)?;
-        let mut ids = prompt.clone();
-        ids.resize(length, mask_id);
+        let first = match config.length {
+            LengthKind::Fixed => config.gen_length,
+            LengthKind::Append => plan.block_length().min(config.gen_length),
+            LengthKind::Daedal => config.initial_gen_length.min(config.gen_length),
+        };
+        let mut ids = Vec::with_capacity(longest);
+        ids.extend_from_slice(prompt);
+        ids.resize(prompt.len() + first, mask_id);
         let mut canvas = Self {
             prompt_index: ids.iter().map(|&id| id != mask_id).collect(),
             trace: Trace { prompt_length: prompt.len(), canvas: ids.clone(), steps: Vec::new() },
@@ -74,23 +98,35 @@ impl Canvas {
             config: config.clone(),
             plan,
             mask_id,
+            eos,
             ids,
+            longest,
+            eos_confidence: None,
+            has_grown: false,
             block: Block::default(),
             wanted: Vec::new(),
             memories: BTreeMap::new(),
             unconditional: Vec::new(),
             finished: false,
-            output_length: config.gen_length,
+            output_length: usize::MAX,
         };
         canvas.start_block(0);
         Ok(canvas)
     }
 
-    fn start_block(&mut self, index: usize) {
-        let nominal = match self.config.gen_length {
+    /// The positions of a block.
+    fn nominal(&self, index: usize) -> Range<usize> {
+        match self.config.gen_length {
             0 => 0..self.ids.len(),
-            _ => self.plan.block(index, self.trace.prompt_length),
-        };
+            _ => {
+                let Range { start, end } = self.plan.block(index, self.trace.prompt_length);
+                start..end.min(self.ids.len())
+            }
+        }
+    }
+
+    fn start_block(&mut self, index: usize) {
+        let nominal = self.nominal(index);
         let first = self.masked(0..nominal.end).next().unwrap_or(nominal.start);
         let range = first.min(nominal.start)..nominal.end;
         let counted = if self.config.reference_compat { nominal } else { range.clone() };
@@ -103,7 +139,7 @@ impl Canvas {
             // A budget is not spent on steps that commit nothing.
             schedule.truncate(schedule.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1));
         }
-        self.block = Block { index, range, schedule, step: 0, decoded: Vec::new(), deadline };
+        self.block = Block { index, range, schedule, deadline, ..Default::default() };
     }
 
     fn masked(&self, positions: Range<usize>) -> impl Iterator<Item = usize> {
@@ -134,7 +170,7 @@ impl Canvas {
     /// What the current step recomputes, with its keys and values under `slot`.
     pub(crate) fn reuse(&self, slot: usize) -> Reuse {
         let Some(cache) = &self.cache else { return Reuse::Nothing };
-        if self.block.step.is_multiple_of(self.config.refresh_interval.unwrap_or(usize::MAX)) {
+        if self.has_grown || self.block.step.is_multiple_of(self.config.refresh_interval.unwrap_or(usize::MAX)) {
             return Reuse::Keep { slot };
         }
         let Range { start, end } = cache.span(self.block.range.clone(), self.ids.len());
@@ -148,6 +184,10 @@ impl Canvas {
         if !self.decoder.is_scheduled() || self.quota() > 0 {
             wanted.extend(self.masked(self.block.range.clone()));
         }
+        if self.decoder.verifies() {
+            wanted.extend(self.block.decoded.iter().map(|commit| commit.position));
+            wanted.sort_unstable();
+        }
         self.wanted = wanted;
         self.memories.retain(|position, _| self.wanted.binary_search(position).is_ok());
         for &position in &self.wanted {
@@ -157,29 +197,48 @@ impl Canvas {
                 self.memories.insert(position, memory);
             }
         }
+        if self.is_judged() {
+            let after = self.block.range.end..self.ids.len();
+            self.wanted.extend(after.filter(|&position| self.ids[position] == self.mask_id));
+        }
         if self.guided() {
             unconditional_ids(&self.ids, &self.prompt_index, self.mask_id, &mut self.unconditional);
         }
     }
 
+    /// The wanted positions that are predicted: those of the block.
+    pub(crate) fn predicted(&self) -> &[usize] {
+        &self.wanted[..self.wanted.partition_point(|&position| position < self.block.range.end)]
+    }
+
     /// Lets the decoder choose among `predictions`, writes what it chose, and moves on: to the next step, the next block,
     /// or the end.
     pub(crate) fn commit(&mut self, predictions: &[Prediction]) {
+        let is_draft = |prediction: &Prediction| self.ids[prediction.position] == self.mask_id;
+        let (predictions, verified): (Vec<_>, Vec<_>) = predictions.iter().copied().partition(is_draft);
+        for (commit, verified) in self.block.decoded.iter_mut().zip(&verified) {
+            commit.confidence = verified.confidence;
+        }
         let step = Step {
             number: self.step(),
             index: self.block.step,
             steps: self.block.schedule.len(),
             quota: self.quota(),
+            committed: self.block.committed,
             seed: self.config.seed,
         };
-        let mut revoked = Vec::new();
-        self.decoder.revoke(step, &self.block.decoded, &mut revoked);
         let mut chosen = Vec::new();
         if !predictions.is_empty() {
-            self.decoder.choose(step, predictions, &mut chosen);
+            self.decoder.choose(step, &predictions, &mut chosen);
         }
         if !self.decoder.is_scheduled() && chosen.len() < self.due() {
-            surest(predictions, self.due(), &mut chosen);
+            surest(&predictions, self.due(), &mut chosen);
+        }
+        let expanded = self.expanded(&predictions, &chosen);
+        let mut revoked = Vec::new();
+        // The last step that the budget allows fills the block.
+        if self.block.step + 1 < self.block.deadline {
+            self.decoder.revoke(step, chosen.len(), &self.block.decoded, &mut revoked);
         }
         let commit = |index: usize| {
             let Prediction { position, token, confidence, .. } = predictions[index];
@@ -198,11 +257,17 @@ impl Canvas {
             decoded.extend(&commits);
             decoded.sort_unstable_by_key(|commit| commit.position);
         }
+        self.block.committed = commits.len();
         self.trace.steps.push(TraceStep { step: step.number, block: self.block.index, nfe: 1, commits, revoked });
         self.block.step += 1;
+        self.has_grown = false;
+        if let Some(position) = expanded {
+            self.expand(position);
+        }
         if self.block_ended() {
             self.block.decoded.clear();
-            self.finished = self.block.index + 1 == self.plan.blocks();
+            self.append();
+            self.finished = self.block.range.end == self.ids.len();
             if !self.finished {
                 self.start_block(self.block.index + 1);
             }
@@ -217,12 +282,12 @@ impl Canvas {
         !second_forward && self.masked(self.block.range.clone()).next().is_none()
     }
 
-    /// Ends at the first `eos` of the answer that has no mask before it, and will have none, if there is one.
-    pub(crate) fn stop_at(&mut self, eos: u32) {
+    /// Ends at the first end-of-text of the answer that has no mask before it, and will have none, if there is one.
+    pub(crate) fn stop(&mut self) {
         let masked = self.ids.iter().position(|&id| id == self.mask_id).unwrap_or(self.ids.len());
         let settled = self.block.decoded.first().map_or(masked, |commit| masked.min(commit.position));
         let answer = self.trace.prompt_length..settled.max(self.trace.prompt_length);
-        if let Some(end) = self.ids[answer].iter().position(|&id| id == eos) {
+        if let Some(end) = self.ids[answer].iter().position(|&id| id == self.eos) {
             self.output_length = end + 1;
             self.finished = true;
         }

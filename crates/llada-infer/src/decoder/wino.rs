@@ -1,0 +1,48 @@
+//! WINO, wide in and narrow out (arXiv 2507.18578): draft boldly, then take back what the rest does not bear out.
+//!
+//! Draft: of the n masks of the block, commit every position with confidence > τ₁, but at most min(max(⌊0.7 n⌋, 5), 20),
+//! and the surest in any case. Verify, in the same forward: each token of the block has a shadow, a mask that sees
+//! everything but it; tokens of earlier steps whose probability by their shadow is < τ₂ become masks again, the least
+//! probable first, and fewer of them than the step before committed, so that every block ends. A step that commits one
+//! token takes none back. Defaults τ₁ = 0.6, τ₂ = 0.9.
+
+use llada_core::{order::top_k, trace::Commit};
+
+use super::{Decoder, Prediction, Step, surest};
+
+/// Drafting and verifying.
+pub(super) struct Wino {
+    /// τ₁.
+    pub(super) threshold: f32,
+    /// τ₂.
+    pub(super) threshold_back: f32,
+}
+
+impl Decoder for Wino {
+    fn choose(&self, _step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+        let sure = predictions.iter().filter(|prediction| prediction.confidence > self.threshold).count();
+        let most = (predictions.len() * 7 / 10).clamp(5, 20);
+        surest(predictions, sure.clamp(1, most), chosen);
+    }
+
+    fn revoke(&self, step: Step, drafted: usize, decoded: &[Commit], revoked: &mut Vec<usize>) {
+        if drafted < 2 {
+            return;
+        }
+        let doubt = |commit: &Commit| match commit.confidence < self.threshold_back {
+            true => -commit.confidence,
+            false => f32::NEG_INFINITY,
+        };
+        let doubts: Vec<f32> = decoded.iter().map(doubt).collect();
+        top_k(&doubts, step.committed.saturating_sub(1), revoked);
+        revoked.iter_mut().for_each(|index| *index = decoded[*index].position);
+    }
+
+    fn is_revocable(&self) -> bool {
+        true
+    }
+
+    fn verifies(&self) -> bool {
+        true
+    }
+}

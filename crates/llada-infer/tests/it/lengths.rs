@@ -1,0 +1,268 @@
+//! How long answers become: fixed, block by block, or as long as DAEDAL finds them to be.
+
+use std::{collections::BTreeMap, ops::ControlFlow, ops::Range};
+
+use llada_core::{
+    CoreError,
+    predictor::{MaskPredictor, Reuse, Row},
+    tabular::TabularPredictor,
+};
+use llada_infer::{CacheKind, DecoderKind, Engine, Generation, LengthKind, SamplerConfig};
+use proptest::prelude::*;
+
+use crate::{MASK, SPECIAL, engine, request};
+
+/// How sure a model of 20 tokens is of token 0 or of the end of the text, by the length of the row and a position.
+type Rule = fn(length: usize, position: usize) -> Sure;
+
+enum Sure {
+    Token(f32),
+    Eos(f32),
+}
+
+/// A model that knows nothing but where its answer ends. It refuses to reuse a row of another length.
+struct Scripted {
+    rule: Rule,
+    kept: BTreeMap<usize, usize>,
+    rows: Vec<Vec<f32>>,
+}
+
+const WIDTH: usize = 20;
+const BLANK: u32 = WIDTH as u32 - 1;
+
+impl MaskPredictor for Scripted {
+    type Error = CoreError;
+
+    fn logits_width(&self) -> usize {
+        WIDTH
+    }
+
+    fn mask_id(&self) -> u32 {
+        BLANK
+    }
+
+    fn banned(&self) -> &[u32] {
+        &[BLANK]
+    }
+
+    fn max_sequence_length(&self) -> usize {
+        200
+    }
+
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), CoreError> {
+        self.rows.clear();
+        for row in batch {
+            let length = row.ids.len();
+            match row.reuse {
+                Reuse::Nothing => (),
+                Reuse::Keep { slot } => drop(self.kept.insert(slot, length)),
+                Reuse::Span { slot, start, end } => {
+                    assert_eq!(self.kept[&slot], length);
+                    assert!(row.wanted.iter().all(|position| (start..end).contains(position)));
+                }
+            }
+            let logits = |&position: &usize| {
+                let (id, p) = match (self.rule)(length, position) {
+                    Sure::Token(p) => (0, p),
+                    Sure::Eos(p) => (SPECIAL.eos, p),
+                };
+                let rest = ((1.0 - p) / (WIDTH - 1) as f32).ln();
+                (0..WIDTH as u32).map(move |other| if other == id { p.ln() } else { rest })
+            };
+            self.rows.push(row.wanted.iter().flat_map(logits).collect());
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.kept.clear();
+    }
+
+    fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), CoreError> {
+        out.clear();
+        out.extend_from_slice(&self.rows[row][range.start * WIDTH..range.end * WIDTH]);
+        Ok(())
+    }
+}
+
+fn scripted(rule: Rule) -> Engine<Scripted> {
+    Engine::new(Scripted { rule, kept: BTreeMap::new(), rows: Vec::new() }, SPECIAL)
+}
+
+fn daedal() -> SamplerConfig {
+    SamplerConfig {
+        length: LengthKind::Daedal,
+        decoder: DecoderKind::Threshold,
+        gen_length: 192,
+        block_length: Some(32),
+        ..Default::default()
+    }
+}
+
+/// Generates, and gives the length of the canvas after each step.
+fn lengths<P: MaskPredictor>(
+    engine: &mut Engine<P>,
+    prompt: &[u32],
+    config: &SamplerConfig,
+) -> (Generation, Vec<usize>) {
+    let mut lengths = Vec::new();
+    let answers = engine.generate_batch(&[request(prompt, config.clone())], |progress| {
+        lengths.push(progress.canvas.len());
+        ControlFlow::Continue(())
+    });
+    let answer = answers.unwrap().remove(0);
+    let canvas = [answer.prompt.clone(), answer.output.clone()].concat();
+    assert_eq!(answer.trace.canvas_at(usize::MAX), canvas);
+    assert!(answer.trace.committed_at()[prompt.len()..].iter().all(Option::is_some));
+    (answer, lengths)
+}
+
+/// 100 tokens, and an end that the model is sure of: from 64 masks to 120, where 20 · 0.99 / 32 = 0.62, in 7 forwards; the
+/// next fills a block, and so does each after it.
+#[test]
+fn daedal_appends_until_an_end_is_in_sight() {
+    let rule: Rule = |_, position| if position < 102 { Sure::Token(0.95) } else { Sure::Eos(0.99) };
+    let (answer, lengths) = lengths(&mut scripted(rule), &[1, 1], &daedal());
+    assert_eq!(lengths, [74, 82, 90, 98, 106, 114, 122, 122, 122, 122, 122]);
+    assert_eq!(answer.output, [vec![0; 100], vec![3; 20]].concat());
+    assert_eq!(answer.nfe, 11);
+    // From 120 masks on nothing is to be appended, and 19 are enough if they are sure enough: 19 · 0.9 / 32 = 0.53.
+    let start = SamplerConfig { initial_gen_length: 119, ..daedal() };
+    let rule: Rule = |_, position| if position < 102 { Sure::Token(0.95) } else { Sure::Eos(0.9) };
+    assert_eq!(crate::lengths::lengths(&mut scripted(rule), &[1, 1], &start).0.output.len(), 119);
+    // Never longer than what is asked for, whatever the model thinks.
+    let endless: Rule = |_, _| Sure::Token(0.95);
+    let most = SamplerConfig { gen_length: 96, ..daedal() };
+    assert_eq!(crate::lengths::lengths(&mut scripted(endless), &[1, 1], &most).1, [74, 82, 90, 98, 98, 98, 98]);
+}
+
+/// The sixth position asks for room until the row has 100 tokens: each time it becomes 8 masks, of which 7 are sure.
+#[test]
+fn daedal_expands_what_is_unsure() {
+    let rule: Rule = |length, position| match position {
+        5 if length < 100 => Sure::Token(0.06),
+        position if position + 20 < length => Sure::Token(0.95),
+        _ => Sure::Eos(0.99),
+    };
+    for cache in CacheKind::ALL {
+        let (answer, lengths) = lengths(&mut scripted(rule), &[], &SamplerConfig { cache, ..daedal() });
+        // The block is full after six expansions; the others take a forward each.
+        assert_eq!(lengths, [71, 78, 85, 92, 99, 106, 106, 106, 106, 106], "{cache}");
+        assert_eq!(answer.output, [vec![0; 86], vec![3; 20]].concat());
+        // The positions are those of the final text: what was committed at 6 has moved five times by 7.
+        let first = &answer.trace.steps[0].commits;
+        assert_eq!(
+            first.iter().map(|commit| commit.position).collect::<Vec<_>>(),
+            [(0..5).collect::<Vec<_>>(), (48..74).collect()].concat()
+        );
+    }
+    // An end that is sure enough expands nothing: 32 · 0.99 / 32.
+    let rule: Rule = |_, position| match position {
+        5 => Sure::Token(0.06),
+        position if position < 32 => Sure::Token(0.95),
+        _ => Sure::Eos(0.99),
+    };
+    assert_eq!(lengths(&mut scripted(rule), &[], &daedal()).0.output.len(), 64);
+}
+
+/// The end is in the second of three blocks: the third is never on the canvas.
+#[test]
+fn append_stops_after_the_block_with_the_end() {
+    let table = [[0.9, 0.1, 0.0, 0.0], [0.8, 0.2, 0.0, 0.0], [0.1, 0.1, 0.0, 0.8], [0.5, 0.3, 0.2, 0.0]];
+    let joint = (0..4_usize.pow(6)).map(|index| {
+        let token = |position: usize| index / 4_usize.pow((5 - position) as u32) % 4;
+        table.iter().enumerate().map(|(position, p)| p[token(position)]).product::<f64>()
+    });
+    let mut engine = Engine::new(TabularPredictor::new(4, 6, joint.collect()).unwrap(), SPECIAL);
+    let append =
+        SamplerConfig { length: LengthKind::Append, gen_length: 6, block_length: Some(2), ..Default::default() };
+    let (answer, lengths) = lengths(&mut engine, &[], &append);
+    assert_eq!((answer.output, answer.nfe), (vec![0, 0, 3, 0], 4));
+    assert_eq!(lengths, [2, 4, 4, 4]);
+    let stopping = SamplerConfig { stop_at_eos: true, ..append.clone() };
+    let answer = engine.generate(&request(&[], stopping)).unwrap();
+    assert_eq!((answer.output, answer.nfe), (vec![0, 0, 3], 3));
+    // An end in the prompt ends nothing.
+    let answer = engine.generate(&request(&[3], SamplerConfig { gen_length: 4, ..append })).unwrap();
+    assert_eq!(answer.output.len(), 4);
+}
+
+#[test]
+fn what_needs_a_known_length_does_not_go_with_daedal() {
+    for (config, message) in [
+        (SamplerConfig { decoder: DecoderKind::Schedule, ..daedal() }, "decoder schedule; hint: --decoder threshold"),
+        (SamplerConfig { decoder: DecoderKind::Wino, ..daedal() }, "decoder wino; hint: --decoder threshold"),
+        (SamplerConfig { max_nfe: Some(9), ..daedal() }, "max_nfe 9; hint: --length append"),
+        (SamplerConfig { logits_eos_inf: true, ..daedal() }, "logits_eos_inf; hint: --length fixed"),
+        (SamplerConfig { initial_gen_length: 0, ..daedal() }, "initial_gen_length is 0"),
+    ] {
+        let error = scripted(|_, _| Sure::Eos(0.9)).validate(&request(&[], config)).unwrap_err().to_string();
+        assert!(error.contains(message), "{error:?} lacks {message:?}");
+    }
+    let error = "long".parse::<LengthKind>().unwrap_err().to_string();
+    assert_eq!(error, "unknown length \"long\"; hint: fixed, append, daedal");
+}
+
+/// A random answer on the small table, of at most six tokens.
+fn small(length: LengthKind, decoder: DecoderKind, cache: CacheKind, seed: u64) -> SamplerConfig {
+    let config =
+        SamplerConfig { length, decoder, cache, seed, gen_length: 6, block_length: Some(2), ..Default::default() };
+    SamplerConfig { initial_gen_length: 1, temperature: 0.8, eta: 0.5, alg_temp: 0.1, ..config }
+}
+
+fn any_small() -> impl Strategy<Value = SamplerConfig> {
+    let decoder = prop::sample::select(DecoderKind::ALL.to_vec());
+    let cache = prop::sample::select(CacheKind::ALL.to_vec());
+    (any::<bool>(), decoder, cache, 0..50_u64).prop_map(|(grows, decoder, cache, seed)| {
+        let daedal = small(LengthKind::Daedal, decoder, cache, seed);
+        if grows && daedal.validate(0).is_ok() { daedal } else { small(LengthKind::Append, decoder, cache, seed) }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_growing_answer_is_the_same_alone_and_in_a_batch(configs in prop::collection::vec(any_small(), 1..5)) {
+        let mut engine = engine(7, 4);
+        let requests: Vec<_> = configs.into_iter().map(|config| request(&[1], config)).collect();
+        let together = engine.generate_batch(&requests, |_| ControlFlow::Continue(())).unwrap();
+        for (request, together) in requests.iter().zip(together) {
+            prop_assert_eq!(engine.generate(request).unwrap(), together);
+        }
+    }
+
+    /// Nothing but masks is left out or put in, refreshed at every step a cache changes nothing, and budgets hold.
+    #[test]
+    fn a_growing_answer_is_whole(config in any_small(), table in 0..9_u64) {
+        let mut engine = engine(7, table);
+        let refreshed = SamplerConfig { refresh_interval: Some(1), ..config.clone() };
+        let plain = SamplerConfig { cache: CacheKind::None, ..config.clone() };
+        let (answer, lengths) = lengths(&mut engine, &[1], &plain);
+        prop_assert_eq!(&engine.generate(&request(&[1], refreshed)).unwrap(), &answer);
+        prop_assert!(lengths.is_sorted() && lengths.last() == Some(&(1 + answer.output.len())));
+        prop_assert!(!answer.output.contains(&MASK));
+        if config.length == LengthKind::Append {
+            let ended = answer.output.len() == 6 || answer.output[answer.output.len() - 2..].contains(&SPECIAL.eos);
+            prop_assert!(ended && !answer.output[..answer.output.len() - 2].contains(&SPECIAL.eos));
+            let bounded = SamplerConfig { max_nfe: Some(4), ..config };
+            prop_assert!(engine.generate(&request(&[1], bounded)).unwrap().nfe <= 4);
+        }
+    }
+
+    /// Without room to grow, all policies are one.
+    #[test]
+    fn an_answer_without_room_is_fixed(decoder in prop::sample::select(DecoderKind::ALL.to_vec()), seed in 0..50_u64) {
+        let mut engine = engine(7, seed);
+        let mut run = |length| {
+            let config = small(length, decoder, CacheKind::None, seed);
+            let whole = SamplerConfig { block_length: None, initial_gen_length: 6, ..config };
+            whole.validate(0).is_ok().then(|| engine.generate(&request(&[1], whole)).unwrap())
+        };
+        let fixed = run(LengthKind::Fixed);
+        prop_assert_eq!(&run(LengthKind::Append), &fixed);
+        if let Some(daedal) = run(LengthKind::Daedal) {
+            prop_assert_eq!(Some(daedal), fixed);
+        }
+    }
+}
