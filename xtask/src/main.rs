@@ -9,20 +9,18 @@
 mod ci;
 mod cli;
 mod demo;
-mod disk;
 mod doctor;
-mod failure;
-mod process;
 mod python;
 mod setup;
-mod style;
 mod test;
 mod tidy;
+mod weights;
 mod workspace;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use xtask::{disk, failure, process, style};
 
 use crate::cli::{Cli, Command};
 
@@ -33,6 +31,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Test { args } => test::run(&args),
         Command::Ci => ci::run(),
+        Command::FetchWeights(_) => weights::run(),
         Command::Tidy => tidy::run(),
     };
     match outcome {
