@@ -37,7 +37,11 @@ pub(crate) enum Refusal {
     Unreachable {
         why: String,
     },
-    /// What came is not what the hub had announced.
+    /// The server has something else than the hub announced. Nothing of it was taken.
+    Other {
+        why: String,
+    },
+    /// What came is not what the hub announced.
     Wrong {
         why: String,
     },
@@ -90,7 +94,7 @@ impl Client {
                 Ok(text) => return Ok(text),
                 Err(Refusal::Again { why, wish }) => (why, wish),
                 Err(Refusal::Unreachable { why }) => return Err(explain::unreachable(self, &why)),
-                Err(Refusal::Wrong { why }) => return Err(Error::msg(why)),
+                Err(Refusal::Other { why } | Refusal::Wrong { why }) => return Err(Error::msg(why)),
                 Err(Refusal::Final(error)) => return Err(error),
             };
             let Some(pause) = patience.next(wish) else {

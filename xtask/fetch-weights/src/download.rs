@@ -61,17 +61,19 @@ impl Download<'_> {
                 Ok(false) => continue,
                 Err(refusal) => refusal,
             };
-            if partial.have > best {
+            if let Refusal::Wrong { .. } = refusal {
+                partial.restart(&bar).map_err(|error| explain::unwritten(request, &partial.path, error))?;
+                best = 0;
+            } else if partial.have > best {
                 best = partial.have;
                 patience.renew();
             }
             let (why, wish) = match refusal {
                 Refusal::Final(error) => return Err(error),
-                Refusal::Wrong { why } => {
-                    partial.restart(&bar).map_err(|error| explain::unwritten(request, &partial.path, error))?;
-                    if was_wrong {
-                        return Err(explain::wrong_content(request, &file.path, &why));
-                    }
+                Refusal::Other { why } | Refusal::Wrong { why } if was_wrong => {
+                    return Err(explain::wrong_content(request, &file.path, &why));
+                }
+                Refusal::Other { .. } | Refusal::Wrong { .. } => {
                     was_wrong = true;
                     continue;
                 }
@@ -143,7 +145,7 @@ fn begins_at(answer: &Answer, file: &File) -> Result<u64, Refusal> {
         _ => (u64::MAX, None),
     };
     match size {
-        Some(size) if size != file.size => Err(Refusal::Wrong {
+        Some(size) if size != file.size => Err(Refusal::Other {
             why: format!("the server has {size} bytes of it, where {} were announced", file.size),
         }),
         _ => Ok(start),

@@ -72,7 +72,7 @@ pub(crate) fn given_up(request: &Request, what: &str, why: &str) -> Error {
 
 pub(crate) fn wrong_content(request: &Request, file: &str, why: &str) -> Error {
     Error::msg(why.to_owned()).context(Failure::failed(
-        format!("{file} is not what the hub announced, twice; it was not kept"),
+        format!("{file} is not what the hub announced, twice"),
         format!("{}   (if HF_ENDPOINT is a mirror: without it)", request.again()),
     ))
 }

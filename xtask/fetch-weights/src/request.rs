@@ -49,7 +49,7 @@ impl Request {
             command += &format!(" --revision {}", self.revision);
         }
         if let Some(dest) = &self.dest {
-            command += &format!(" --dest {}", dest.display());
+            command += &format!(" --dest '{}'", dest.display());
         }
         if let Some(only) = &self.only {
             command += &format!(" --only '{only}'");

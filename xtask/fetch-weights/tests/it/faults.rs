@@ -101,12 +101,18 @@ fn another_size_than_announced_is_refused() {
         [(7, 0, "has 299994 bytes of it, where 300001 were announced"), (0, 9, "more came than its 300001 bytes")]
     {
         let sandbox = Sandbox::new();
+        // What is there of it already is thrown away only if something wrong was added to it.
+        let file = sandbox.file("model-1.safetensors");
+        let partial = sandbox.blob(file).with_extension("incomplete");
+        fs::create_dir_all(partial.parent().unwrap()).unwrap();
+        fs::write(&partial, &file.bytes[..100_000]).unwrap();
         sandbox.hub.faults().short_by = short_by;
         sandbox.hub.faults().surplus = surplus;
         let wrong = outcome(&mut sandbox.fetch(&["llada-8b-instruct", "--only", "model-1*"]));
         assert_fails(&wrong, 1, message, "HF_ENDPOINT");
         sandbox.assert_nothing_half_written();
         assert!(!sandbox.snapshot().exists());
+        assert_eq!(fs::metadata(&partial).unwrap().len(), if surplus > 0 { 0 } else { 100_000 });
     }
 }
 
