@@ -5,19 +5,19 @@ use std::path::PathBuf;
 
 /// The value of a variable that is set and not empty.
 #[must_use]
-pub fn set(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// The folder of everything that Hugging Face's programs keep: the token, and the cache of models.
 #[must_use]
 pub fn home() -> Option<PathBuf> {
-    home_of(&set)
+    home_of(&variable)
 }
 
 /// The cache of models.
 pub(crate) fn cache() -> Option<PathBuf> {
-    cache_of(&set)
+    cache_of(&variable)
 }
 
 fn home_of(variable: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {

@@ -17,7 +17,7 @@ mod model;
 mod resolve;
 
 pub use cache::{Cache, Repository};
-pub use environment::{home, set};
+pub use environment::{home, variable};
 pub use error::HubError;
 pub use model::{KNOWN, ModelId};
 pub use resolve::{checkpoint, missing};

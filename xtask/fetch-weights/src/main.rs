@@ -71,8 +71,11 @@ fn run(args: &FetchArgs) -> Result<()> {
     plan.require_room(&request, &place)?;
     crew::download(&client, &listing.commit, &plan, &place)?;
     place.finish(&request, &listing)?;
-    let folder = place.folder();
-    println!("{} {} files are in {}", style::good("done:"), listing.files.len(), folder.display());
+    println!("{} {} is in {}", style::good("done:"), request.model, place.folder().display());
+    if request.dest.is_none() && request.revision == "main" && request.only.is_none() {
+        let llada = "cargo run --release --bin llada --";
+        println!("{} {llada} inspect {}", style::strong("next:"), request.model);
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use llada_hub::set;
+use llada_hub::variable;
 use xtask::failure::Failure;
 
 const HUB: &str = "https://huggingface.co";
@@ -27,7 +27,7 @@ pub(crate) struct Token {
 
 impl Settings {
     pub(crate) fn from_environment() -> Result<Self> {
-        let endpoint = set("HF_ENDPOINT").unwrap_or_else(|| HUB.to_owned());
+        let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| HUB.to_owned());
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
             return Err(Failure::environment(
@@ -42,9 +42,9 @@ impl Settings {
 }
 
 fn token() -> Result<Option<Token>> {
-    for variable in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
-        if let Some(value) = set(variable) {
-            return Token::new(&value, variable.to_owned()).map(Some);
+    for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
+        if let Some(value) = variable(name) {
+            return Token::new(&value, name.to_owned()).map(Some);
         }
     }
     let file = env::var_os("HF_TOKEN_PATH").map(PathBuf::from).or_else(|| Some(llada_hub::home()?.join("token")));
@@ -69,6 +69,6 @@ impl Token {
     }
 }
 
-fn is_true(variable: &str) -> bool {
-    set(variable).is_some_and(|value| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str()))
+fn is_true(name: &str) -> bool {
+    variable(name).is_some_and(|value| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str()))
 }

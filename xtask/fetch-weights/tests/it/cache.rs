@@ -14,6 +14,7 @@ fn a_model_arrives_once() {
     assert!(first.stdout.contains("files     9, 601 kB"), "{}", first.stdout);
     assert!(first.stdout.contains("download  601 kB") && first.stdout.contains(" free\n"), "{}", first.stdout);
     assert!(first.stdout.contains(&sandbox.snapshot().display().to_string()), "{}", first.stdout);
+    assert!(first.stdout.ends_with("llada -- inspect GSAI-ML/LLaDA-8B-Instruct\n"), "{}", first.stdout);
     assert!(!first.stdout.contains('\u{1b}') && first.stderr.is_empty(), "{:?}", first.stderr);
 
     sandbox.hub.asked();
