@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use xtask::fetch::FetchArgs;
 
 const EXAMPLES: &str = "\
 A first visit, from nothing to generated text:
   cargo xtask doctor     what this machine has, and what is missing
   cargo xtask setup      finds or installs libtorch
   cargo xtask demo       builds `llada` and shows masks turning into tokens
+
+Then a model that was trained:
+  cargo xtask fetch-weights llada-8b-instruct --dry-run
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 environment, 130 interrupted";
 
@@ -40,6 +44,7 @@ pub(crate) enum Command {
         #[arg(last = true, value_name = "CARGO TEST ARGS")]
         args: Vec<String>,
     },
+    FetchWeights(FetchArgs),
     /// Run what the continuous integration runs: format, rules, lints, docs, tests
     Ci,
     /// Check the rules that ARCHITECTURE.md states and a program can check

@@ -33,6 +33,7 @@ pub(crate) fn run() -> Result<()> {
     }
     let llada = format!("cargo {}", LLADA.join(" "));
     println!("{} {llada} generate --help", style::strong("next:"));
-    println!("      {llada} generate --model FOLDER --chat \"What is diffusion?\"   (FOLDER: a LLaDA checkpoint)");
+    println!("      cargo xtask fetch-weights llada-8b-instruct --dry-run   (weights that were trained; 16 GB)");
+    println!("      {llada} generate --model llada-8b-instruct --chat \"What is diffusion?\"");
     Ok(())
 }

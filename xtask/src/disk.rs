@@ -6,14 +6,20 @@ use std::process::Command;
 use crate::process;
 
 /// Megabytes free on the disk that `path` is on, or would be on.
-pub(crate) fn free(path: &Path) -> Option<u64> {
+pub fn free(path: &Path) -> Option<u64> {
     let existing = path.ancestors().find(|folder| folder.exists())?;
     let table = process::answer(Command::new("df").arg("-Pk").arg(existing))?;
     let available = table.lines().nth(1)?.split_whitespace().nth(3)?;
     Some(available.parse::<u64>().ok()? * 1024 / 1_000_000)
 }
 
+/// Bytes for people: `7 kB`, `540 MB`, `2.8 GB`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    if bytes < 1_000_000 { format!("{} kB", bytes.div_ceil(1000)) } else { shown(bytes / 1_000_000) }
+}
+
 /// Megabytes for people: `540 MB`, `2.8 GB`.
-pub(crate) fn shown(megabytes: u64) -> String {
+pub fn shown(megabytes: u64) -> String {
     if megabytes < 1000 { format!("{megabytes} MB") } else { format!("{:.1} GB", megabytes as f64 / 1000.0) }
 }

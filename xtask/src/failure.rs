@@ -7,7 +7,7 @@ use crate::style;
 
 /// An error that knows its remedy. It is the outermost error, or the context of one that explains it.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     message: String,
     hint: String,
     exit: u8,
@@ -15,12 +15,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// The work itself failed.
-    pub(crate) fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: hint.into(), exit: 1 }
     }
 
     /// The machine lacks what the work needs: a tool, disk space, the network, a permission.
-    pub(crate) fn environment(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub fn environment(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { exit: 3, ..Self::failed(message, hint) }
     }
 }
@@ -34,7 +34,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// Prints an error with its causes and its hint, and gives the exit code that goes with it.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+pub fn report(error: &anyhow::Error) -> ExitCode {
     eprintln!("{} {error}", style::bad("error:"));
     for cause in error.chain().skip(1) {
         eprintln!("  because: {cause}");

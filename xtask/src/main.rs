@@ -9,21 +9,19 @@
 mod ci;
 mod cli;
 mod demo;
-mod disk;
 mod doctor;
-mod failure;
-mod process;
 mod python;
 mod setup;
-mod style;
 mod test;
 mod tidy;
 mod tiny;
+mod weights;
 mod workspace;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use xtask::{disk, failure, process, style};
 
 use crate::cli::{Cli, Command};
 
@@ -35,6 +33,7 @@ fn main() -> ExitCode {
         Command::TrainTiny(args) => tiny::run(&args),
         Command::Test { args } => test::run(&args),
         Command::Ci => ci::run(),
+        Command::FetchWeights(_) => weights::run(),
         Command::Tidy => tidy::run(),
     };
     match outcome {

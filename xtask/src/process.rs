@@ -8,19 +8,19 @@ use anyhow::Result;
 use crate::failure::Failure;
 
 /// What a program printed on stdout, trimmed, or nothing if it is missing or fails.
-pub(crate) fn answer(command: &mut Command) -> Option<String> {
+pub fn answer(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Runs a program with its output shown. Only a program that cannot be started is an error here.
-pub(crate) fn show(command: &mut Command) -> Result<bool> {
+pub fn show(command: &mut Command) -> Result<bool> {
     let status = command.status().map_err(|error| missing(command, error))?;
     Ok(status.success())
 }
 
 /// Runs a program and keeps what it prints. Only a program that cannot be started is an error here.
-pub(crate) fn capture(command: &mut Command) -> Result<Output> {
+pub fn capture(command: &mut Command) -> Result<Output> {
     command.output().map_err(|error| missing(command, error))
 }
 

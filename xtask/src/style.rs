@@ -3,19 +3,23 @@
 use std::env;
 use std::io::{self, IsTerminal};
 
-pub(crate) fn good(text: &str) -> String {
+/// What is as it should be.
+pub fn good(text: &str) -> String {
     paint("32", text)
 }
 
-pub(crate) fn doubtful(text: &str) -> String {
+/// What deserves a look.
+pub fn doubtful(text: &str) -> String {
     paint("33", text)
 }
 
-pub(crate) fn bad(text: &str) -> String {
+/// What failed.
+pub fn bad(text: &str) -> String {
     paint("31;1", text)
 }
 
-pub(crate) fn strong(text: &str) -> String {
+/// What to look at first.
+pub fn strong(text: &str) -> String {
     paint("1", text)
 }
 

@@ -2,6 +2,7 @@
 
 use std::{io, process::ExitCode};
 
+use llada_hub::HubError;
 use llada_infer::InferError;
 use llada_model::ModelError;
 use llada_train::TrainError;
@@ -73,6 +74,9 @@ fn kind(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if cause.is::<Interrupted>() {
         return Some(INTERRUPTED);
+    }
+    if cause.is::<HubError>() {
+        return Some(ENVIRONMENT);
     }
     if let Some(error) = cause.downcast_ref::<TrainError>() {
         return match error {

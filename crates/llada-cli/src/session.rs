@@ -1,6 +1,9 @@
 //! A checkpoint opened for work: the engine over its model, its tokenizer, and what loading took.
 
-use std::time::Instant;
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::Context;
 use llada_infer::{Engine, SpecialTokens};
@@ -9,6 +12,8 @@ use llada_model::{Llada, LladaConfig, Message, Tokenizer};
 use crate::{args::ModelArgs, exit::usage};
 
 pub(crate) struct Session {
+    /// Where the checkpoint lies, whatever name it was asked for by.
+    pub(crate) folder: PathBuf,
     pub(crate) engine: Engine<Llada>,
     pub(crate) tokenizer: Option<Tokenizer>,
     pub(crate) special: SpecialTokens,
@@ -18,14 +23,14 @@ pub(crate) struct Session {
     pub(crate) load_seconds: f64,
 }
 
-/// Loads the model alone.
-pub(crate) fn open_model(args: &ModelArgs) -> anyhow::Result<Llada> {
+/// Loads the model alone, out of its folder.
+pub(crate) fn open_model(args: &ModelArgs, folder: &Path) -> anyhow::Result<Llada> {
     if let Some(threads) = args.threads {
         llada_model::set_threads(threads.into());
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("cannot start threads")?;
     }
-    let config = LladaConfig::load(&args.model)?;
-    Ok(Llada::load(&args.model, args.device, args.dtype.resolve(&config))?)
+    let config = LladaConfig::load(folder)?;
+    Ok(Llada::load(folder, args.device, args.dtype.resolve(&config))?)
 }
 
 impl Session {
@@ -44,17 +49,22 @@ impl Session {
     /// Opens a model, the autoregressive baseline too.
     pub(crate) fn open_any(args: &ModelArgs) -> anyhow::Result<Self> {
         let start = Instant::now();
-        let mut model = open_model(args)?;
+        let folder = args.folder()?;
+        let mut model = open_model(args, &folder)?;
         let config = model.config().clone();
-        let tokenizer = Tokenizer::load(&args.model, &config)?;
+        let tokenizer = Tokenizer::load(&folder, &config)?;
         if let Some(tokenizer) = &tokenizer {
             model.ban(tokenizer.unknown_ids(config.vocab_size));
         }
         let special = SpecialTokens { eos: config.eos_token_id, eot: tokenizer.as_ref().and_then(Tokenizer::eot_id) };
         let engine = Engine::new(model, special);
         let load_seconds = start.elapsed().as_secs_f64();
+<<<<<<< HEAD
         let (mask_id, is_causal) = (config.mask_token_id, config.is_causal);
         Ok(Self { engine, tokenizer, special, mask_id, is_causal, load_seconds })
+=======
+        Ok(Self { folder, engine, tokenizer, special, mask_id: config.mask_token_id, load_seconds })
+>>>>>>> weights
     }
 
     fn text_side(&self) -> anyhow::Result<&Tokenizer> {

@@ -5,3 +5,4 @@
 mod doctor;
 mod sandbox;
 mod setup;
+mod weights;

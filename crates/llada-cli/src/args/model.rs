@@ -10,8 +10,9 @@ const SMALL: usize = 1 << 30;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// Folder with config.json, safetensors weights and tokenizer.json, as the Hugging Face hub has it
-    #[arg(long, value_name = "DIR")]
+    /// Folder with config.json, safetensors weights and tokenizer.json, as the Hugging Face hub has it; or the name of
+    /// a model that `cargo xtask fetch-weights` or Python has fetched: llada-8b-instruct, OWNER/NAME
+    #[arg(long, value_name = "MODEL")]
     pub(crate) model: PathBuf,
 
     /// Where to run: cpu or cuda:N
@@ -25,6 +26,13 @@ pub(crate) struct ModelArgs {
     /// Processor threads [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+}
+
+impl ModelArgs {
+    /// The folder of the model, which may have been asked for by its name.
+    pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
+        Ok(llada_hub::checkpoint(&self.model)?)
+    }
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]

@@ -8,8 +8,8 @@ use serde::Serialize;
 /// Show a checkpoint's config, tensors, parameters, dtype and memory, without loading it
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder with config.json and safetensors weights
-    #[arg(value_name = "DIR")]
+    /// Folder with config.json and safetensors weights, or the name of a model in the Hugging Face cache
+    #[arg(value_name = "MODEL")]
     folder: PathBuf,
 
     /// Print one JSON object
@@ -93,7 +93,8 @@ impl Inspection {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let inspection = Inspection::new(&args.folder)?;
+    let folder = llada_hub::checkpoint(&args.folder)?;
+    let inspection = Inspection::new(&folder)?;
     if args.json {
         println!("{}", serde_json::to_string(&inspection)?);
     } else {
@@ -101,7 +102,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     match inspection.problems.as_slice() {
         [] => Ok(()),
-        problems => anyhow::bail!("{} does not load:\n  {}", args.folder.display(), problems.join("\n  ")),
+        problems => anyhow::bail!("{} does not load:\n  {}", folder.display(), problems.join("\n  ")),
     }
 }
 

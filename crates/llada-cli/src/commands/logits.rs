@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let Ids(ids) = args.ids;
-    let mut model = open_model(&args.model)?;
+    let mut model = open_model(&args.model, &args.model.folder()?)?;
     let wanted: Vec<usize> = (0..ids.len()).collect();
     model.forward(&[Row::new(&ids, &wanted)])?;
     let mut logits = Vec::new();

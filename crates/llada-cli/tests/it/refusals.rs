@@ -1,10 +1,10 @@
 //! Bad input: the exit code of its kind, a message that names the value, a hint where one helps, and no output file.
 
-use std::{fs, path::Path, process::Output};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Output};
 
 use tempfile::{TempDir, tempdir};
 
-use crate::{command, fixture, llada, stderr};
+use crate::{command, fixture, llada, report, stderr};
 
 fn check(output: &Output, code: i32, parts: &[&str]) {
     let message = stderr(output);
@@ -69,6 +69,30 @@ fn copy() -> TempDir {
 
 fn generate(folder: &Path) -> Output {
     command().args(["generate", "--prompt-ids", "1", "--gen-length", "4", "--model"]).arg(folder).output().unwrap()
+}
+
+#[test]
+fn a_model_of_the_cache_is_asked_for_by_its_name() {
+    let cache = tempdir().unwrap();
+    let inspect = || {
+        let mut command = command();
+        command.args(["inspect", "llada-1.5", "--json"]).env("HF_HUB_CACHE", cache.path());
+        command.output().unwrap()
+    };
+    check(&inspect(), 3, &["no model GSAI-ML/LLaDA-1.5", "\nhint: cargo xtask fetch-weights GSAI-ML/LLaDA-1.5"]);
+
+    let repository = cache.path().join("models--GSAI-ML--LLaDA-1.5");
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let snapshot = repository.join("snapshots").join(commit);
+    for folder in [&snapshot, &repository.join("refs")] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write(repository.join("refs/main"), commit).unwrap();
+    fs::copy(fixture("tiny-llada-gqa-bf16").join("config.json"), snapshot.join("config.json")).unwrap();
+    check(&inspect(), 3, &["without model.safetensors", "\nhint: cargo xtask fetch-weights GSAI-ML/LLaDA-1.5"]);
+
+    symlink(fixture("tiny-llada-gqa-bf16").join("model.safetensors"), snapshot.join("model.safetensors")).unwrap();
+    assert_eq!(report(&inspect())["problems"], serde_json::json!([]));
 }
 
 #[test]

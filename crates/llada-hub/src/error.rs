@@ -1,0 +1,46 @@
+//! The one error of this crate.
+
+use std::path::PathBuf;
+
+use crate::ModelId;
+
+/// What keeps a checkpoint from being found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// A name that no model of the hub can have.
+    #[error("{typed:?} is not the name of a model; hint: one of {known}, or OWNER/NAME")]
+    Name {
+        /// What was typed.
+        typed: String,
+        /// The short names there are.
+        known: String,
+    },
+    /// Neither the user nor the system says where the cache is.
+    #[error("neither HF_HOME nor HOME is set, so there is no cache of models; hint: export HF_HOME=/some/folder")]
+    NoCache,
+    /// There is no such folder, and nothing of the model in the cache.
+    #[error(
+        "there is no folder {typed}, and no model {model} in the cache {}; hint: cargo xtask fetch-weights {model}",
+        cache.display()
+    )]
+    Absent {
+        /// What was typed.
+        typed: String,
+        /// The model it may mean.
+        model: ModelId,
+        /// Where it was looked for.
+        cache: PathBuf,
+    },
+    /// The snapshot lacks files that loading it needs.
+    #[error(
+        "{model} is in the cache without {}; hint: cargo xtask fetch-weights {model}",
+        missing.join(", ")
+    )]
+    Incomplete {
+        /// The model.
+        model: ModelId,
+        /// The files that are not there.
+        missing: Vec<String>,
+    },
+}

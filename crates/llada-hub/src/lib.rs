@@ -1,0 +1,28 @@
+//! Where LLaDA checkpoints lie in the Hugging Face cache, which is shared with Python's `huggingface_hub`.
+//!
+//! Nothing here uses the network: `cargo xtask fetch-weights` downloads, `llada --model OWNER/NAME` only looks.
+//!
+//! | subject | module |
+//! |---|---|
+//! | names of models | `model` |
+//! | which folder the cache is | `environment` |
+//! | the layout of the cache | `cache` |
+//! | from what was typed to a folder with a checkpoint | `resolve` |
+#![forbid(unsafe_code)]
+
+mod cache;
+mod environment;
+mod error;
+mod model;
+mod resolve;
+
+pub use cache::{Cache, Repository};
+pub use environment::{home, variable};
+pub use error::HubError;
+pub use model::{KNOWN, ModelId};
+pub use resolve::{checkpoint, missing};
+
+/// The README's example is a test.
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;

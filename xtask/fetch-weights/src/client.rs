@@ -1,0 +1,190 @@
+//! Requests to the hub: who is asked, with which token, where a redirect may lead, and which answers may get better.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Error, Result};
+use ureq::http::{HeaderMap, Response, StatusCode, header};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+use crate::explain;
+use crate::patience::{self, Patience};
+use crate::request::Request;
+use crate::settings::{Settings, Token};
+use crate::url;
+
+const CONNECT: Duration = Duration::from_secs(15);
+
+/// Without a byte for as long, a connection is lost.
+const SILENCE: Duration = Duration::from_secs(30);
+
+const REDIRECTS: usize = 8;
+
+/// The most that the hub may say about a model.
+const LISTING: u64 = 64 << 20;
+
+pub(crate) type Answer = Response<Body>;
+
+/// Why there is no answer, or not the one that was needed.
+pub(crate) enum Refusal {
+    /// It may go better later: at once, or when the server wishes.
+    Again {
+        why: String,
+        wish: Option<Duration>,
+    },
+    /// No server was reached at all.
+    Unreachable {
+        why: String,
+    },
+    /// The server has something else than the hub announced. Nothing of it was taken.
+    Other {
+        why: String,
+    },
+    /// What came is not what the hub announced.
+    Wrong {
+        why: String,
+    },
+    Final(Error),
+}
+
+impl Refusal {
+    pub(crate) fn again(why: impl Into<String>) -> Self {
+        Self::Again { why: why.into(), wish: None }
+    }
+}
+
+pub(crate) struct Client {
+    agent: Agent,
+    pub(crate) endpoint: String,
+    pub(crate) token: Option<Token>,
+    pub(crate) request: Request,
+}
+
+impl Client {
+    pub(crate) fn new(settings: Settings, request: &Request) -> Self {
+        // The system's certificates, so that those a company has added count.
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let agent = Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            // Redirects are followed here: the token must not go to another host, nor anything from https to http.
+            .max_redirects(0)
+            .user_agent(concat!("llada-fetch-weights/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(CONNECT))
+            .timeout_per_read(Some(SILENCE))
+            .timeout_per_write(Some(SILENCE))
+            .build()
+            .new_agent();
+        let Settings { endpoint, token, .. } = settings;
+        Self { agent, endpoint, token, request: request.clone() }
+    }
+
+    /// What the hub's interface says at this path, asked again while it may get better.
+    pub(crate) fn ask(&self, path: &str) -> Result<String> {
+        let url = format!("{}{path}", self.endpoint);
+        let mut patience = Patience::new();
+        loop {
+            let outcome = self.get(&url, 0).and_then(|answer| {
+                let mut body = answer.into_body();
+                let text = body.with_config().limit(LISTING).read_to_string();
+                text.map_err(|error| Refusal::again(error.to_string()))
+            });
+            let (why, wish) = match outcome {
+                Ok(text) => return Ok(text),
+                Err(Refusal::Again { why, wish }) => (why, wish),
+                Err(Refusal::Unreachable { why }) => return Err(explain::unreachable(self, &why)),
+                Err(Refusal::Other { why } | Refusal::Wrong { why }) => return Err(Error::msg(why)),
+                Err(Refusal::Final(error)) => return Err(error),
+            };
+            let Some(pause) = patience.next(wish) else {
+                return Err(explain::given_up(&self.request, "the list of files", &why));
+            };
+            patience::wait(pause, &false.into());
+        }
+    }
+
+    /// The content at an address from byte `from` on, or all of it from a server that cannot skip.
+    pub(crate) fn get(&self, url: &str, from: u64) -> Result<Answer, Refusal> {
+        let mut url = url.to_owned();
+        for _ in 0..=REDIRECTS {
+            let own = self.is_own(&url);
+            let mut request = self.agent.get(&url).header(header::ACCEPT_ENCODING, "identity");
+            if from > 0 {
+                request = request.header(header::RANGE, format!("bytes={from}-"));
+            }
+            if let Some(token) = self.token.as_ref().filter(|_| own) {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.value));
+            }
+            let answer = request.call().map_err(|error| self.failed(error))?;
+            if !answer.status().is_redirection() {
+                return self.judged(answer, own);
+            }
+            url = self.redirected(&url, answer.headers())?;
+        }
+        Err(Refusal::again(format!("more than {REDIRECTS} redirects")))
+    }
+
+    fn is_own(&self, url: &str) -> bool {
+        match (url::origin(url), url::origin(&self.endpoint)) {
+            (Some(its), Some(ours)) => its.eq_ignore_ascii_case(ours),
+            _ => false,
+        }
+    }
+
+    fn redirected(&self, url: &str, headers: &HeaderMap) -> Result<String, Refusal> {
+        let location = text(headers, "Location").unwrap_or_default();
+        match url::joined(url, location) {
+            Some(next) if next.starts_with("https://") || url.starts_with("http://") => Ok(next),
+            _ => Err(Refusal::Final(explain::strange_redirect(&self.request, url, location))),
+        }
+    }
+
+    fn judged(&self, answer: Answer, own: bool) -> Result<Answer, Refusal> {
+        let (status, headers) = (answer.status(), answer.headers());
+        match status {
+            // 416: what is asked for begins after the end. Who asked knows what that means.
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => Ok(answer),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+                Err(later(status, headers))
+            }
+            _ if status.is_server_error() => Err(later(status, headers)),
+            // An address that the hub has redirected to is valid for a while only. The hub gives a new one.
+            _ if !own => Err(later(status, headers)),
+            _ => Err(Refusal::Final(explain::refused(
+                self,
+                status.as_u16(),
+                text(headers, "X-Error-Code"),
+                text(headers, "X-Error-Message"),
+            ))),
+        }
+    }
+
+    fn failed(&self, error: ureq::Error) -> Refusal {
+        use ureq::Timeout::{Connect, Resolve};
+        let why = error.to_string();
+        match error {
+            ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::Timeout(Connect | Resolve) => {
+                Refusal::Unreachable { why }
+            }
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => Refusal::Unreachable { why },
+            // A certificate that is not trusted; what is damaged on its way shows later.
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Refusal::Final(explain::untrusted(self, &why))
+            }
+            ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => Refusal::again(why),
+            // Proxies, addresses: the same the next time.
+            _ => Refusal::Final(explain::unreachable(self, &why)),
+        }
+    }
+}
+
+fn later(status: StatusCode, headers: &HeaderMap) -> Refusal {
+    let seconds = text(headers, "Retry-After").and_then(|wish| wish.trim().parse().ok());
+    Refusal::Again { why: format!("the server answered {status}"), wish: seconds.map(Duration::from_secs) }
+}
+
+/// A header, if it is there and readable.
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
