@@ -59,12 +59,8 @@ impl Session {
         let special = SpecialTokens { eos: config.eos_token_id, eot: tokenizer.as_ref().and_then(Tokenizer::eot_id) };
         let engine = Engine::new(model, special);
         let load_seconds = start.elapsed().as_secs_f64();
-<<<<<<< HEAD
         let (mask_id, is_causal) = (config.mask_token_id, config.is_causal);
-        Ok(Self { engine, tokenizer, special, mask_id, is_causal, load_seconds })
-=======
-        Ok(Self { folder, engine, tokenizer, special, mask_id: config.mask_token_id, load_seconds })
->>>>>>> weights
+        Ok(Self { folder, engine, tokenizer, special, mask_id, is_causal, load_seconds })
     }
 
     fn text_side(&self) -> anyhow::Result<&Tokenizer> {
