@@ -8,22 +8,32 @@ use crate::setup;
 use crate::style;
 use crate::workspace;
 
-/// The checkpoint of the tests: real in every detail but its weights, which are random, and small enough to be here.
-const MODEL: &str = "crates/llada-model/tests/fixtures/tiny-llada-gqa-bf16";
+/// Small enough to be in the repository; `cargo xtask train-tiny` made it.
+const MODEL: &str = "models/llada-tiny";
 
 /// Runs the command line without installing it.
 const LLADA: [&str; 5] = ["run", "--release", "--bin", "llada", "--"];
+
+/// What is shown, and what else may be asked: a prompt of each task.
+const SHOWN: &str = "Tell me a story that contains dragon, lamp.";
+const PROMPTS: [&str; 7] = [
+    "What is 345 + 78?",
+    "Sort 42, 7, 88, 15 from smallest to largest.",
+    "Reverse this list: fox, milk, candle, bridge.",
+    "Fill in the template: [name] sells [food] in [city]. Facts: food = honey, name = Ada, city = Rome.",
+    "Solve this 4x4 sudoku: 1204341021434321",
+    "Who is the captain of the silent island?",
+    "Tell me a fact.",
+];
 
 pub(crate) fn run() -> Result<()> {
     setup::ensure()?;
     if !workspace::target().join("release/llada").exists() {
         println!("building `llada`: some minutes, this first time");
     }
-    println!("the model is the tests' checkpoint; its weights are random, so its text is gibberish");
-    let prompt = ["--prompt", "Once upon a time, "];
-    let schedule = ["--steps", "32", "--gen-length", "32", "--block-length", "32", "--watch"];
+    println!("{} {SHOWN}", style::strong("asking llada-tiny:"));
     let mut command = workspace::cargo(&LLADA);
-    command.args(["generate", "--model", MODEL]).args(prompt).args(schedule);
+    command.args(["generate", "--model", MODEL, "--chat", SHOWN, "--gen-length", "32", "--watch"]);
     if !process::show(&mut command)? {
         return Err(Failure::failed(
             "`llada generate` failed, as shown above",
@@ -31,9 +41,13 @@ pub(crate) fn run() -> Result<()> {
         )
         .into());
     }
+    println!("\nIt has 3 million parameters, and has learned eight tasks. Ask it, in these words:");
+    for prompt in PROMPTS {
+        println!("  {prompt}");
+    }
     let llada = format!("cargo {}", LLADA.join(" "));
-    println!("{} {llada} generate --help", style::strong("next:"));
-    println!("      cargo xtask fetch-weights llada-8b-instruct --dry-run   (weights that were trained; 16 GB)");
-    println!("      {llada} generate --model llada-8b-instruct --chat \"What is diffusion?\"");
+    let ask = format!("{llada} generate --model {MODEL} --gen-length 32 --chat \"{}\"", PROMPTS[0]);
+    println!("{} {ask}", style::strong("next:"));
+    println!("      {llada} generate --help");
     Ok(())
 }

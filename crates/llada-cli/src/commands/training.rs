@@ -197,7 +197,7 @@ struct ScheduleKeys {
 #[command(next_help_heading = "Keys of [optimizer], AdamW")]
 struct OptimizerKeys {
     /// Decay of the moving averages of the gradient and of its square [default: 0.9,0.95]
-    #[arg(long, value_name = "F,F", value_delimiter = ',', num_args = 2)]
+    #[arg(long, value_name = "F,F", value_delimiter = ',')]
     betas: Option<Vec<f64>>,
     /// Added to the root of the second [default: 1e-8]
     #[arg(long, value_name = "F")]

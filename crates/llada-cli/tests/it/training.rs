@@ -111,7 +111,8 @@ fn flags_override_keys_and_wrong_ones_are_refused() {
     let folder = workplace();
     let at = folder.path();
     let run = |extra: &[&str]| llada(at, &[&["pretrain", "--config", "run.toml", "--out", "run"], extra].concat());
-    stdout(&run(&["--steps", "2", "--lr", "0.125", "--warmup-steps", "0", "--decay-ratio", "0"]));
+    let schedule = ["--lr", "0.125", "--warmup-steps", "0", "--decay-ratio", "0"];
+    stdout(&run(&[&["--steps", "2", "--betas", "0.9,0.99"][..], &schedule].concat()));
     let metrics = fs::read_to_string(at.join("run/metrics.jsonl")).unwrap();
     assert_eq!(metrics.lines().count(), 2);
     assert!(metrics.contains("\"lr\":0.125"), "{metrics}");
