@@ -27,6 +27,7 @@ mod cache;
 mod canvas;
 mod config;
 mod decoder;
+mod divergence;
 mod engine;
 mod error;
 mod length;

@@ -25,6 +25,39 @@ const TEXTS: &str = "400000";
 /// How many are answered in fine-tuning.
 const CHATS: &str = "400000";
 
+/// What follows, once all tasks alike have been learned as far as they go: mostly those that need the most examples.
+/// The name of the dataset, the seed, and how many examples it has of each task.
+const MIXTURES: [(&str, &str, [(&str, &str); 8]); 2] = [
+    (
+        "drills",
+        "3",
+        [
+            ("addition", "140000"),
+            ("facts", "80000"),
+            ("fact_reversal", "80000"),
+            ("sorting", "40000"),
+            ("word_reversal", "15000"),
+            ("template", "15000"),
+            ("story", "15000"),
+            ("sudoku", "15000"),
+        ],
+    ),
+    (
+        "recalls",
+        "4",
+        [
+            ("addition", "50000"),
+            ("facts", "200000"),
+            ("fact_reversal", "60000"),
+            ("sorting", "40000"),
+            ("word_reversal", "15000"),
+            ("template", "15000"),
+            ("story", "10000"),
+            ("sudoku", "10000"),
+        ],
+    ),
+];
+
 /// As many as there are tokens on the canvas that `llada eval tiny` asks for.
 const ANSWER_LENGTH: &str = "32";
 
@@ -32,19 +65,22 @@ pub(crate) fn run(args: &TrainTinyArgs) -> Result<()> {
     setup::ensure()?;
     let recipe = Recipe::open(&args.out)?;
     recipe.data()?;
-    let [pretrain, sft, figures] = match args.objective.as_str() {
-        "diffusion" => ["pretrain", "sft", "eval.json"],
-        _ => ["pretrain-ar", "sft-ar", "eval-ar.json"],
-    };
-    let run_file = |name: &str| workspace::root().join(RECIPE).join(name).display().to_string();
-    let objective = ["--objective", &args.objective];
-    let arguments = ["--config", &run_file("pretrain.toml"), "--out", pretrain];
-    recipe.stage(&format!("{pretrain}/model"), "pretrain", [&arguments[..], &objective].concat())?;
-    let init = format!("{pretrain}/model");
-    let arguments = ["--config", &run_file("sft.toml"), "--init", &init, "--out", sft];
-    recipe.stage(&format!("{sft}/model"), "sft", [&arguments[..], &objective].concat())?;
-    recipe.evaluate(figures, &format!("{sft}/model"))?;
-    println!("{} {}", style::strong("model:"), workspace::shown(&recipe.folder.join(sft).join("model")));
+    let baseline = if args.objective == "ar" { "-ar" } else { "" };
+    let mut model: Option<String> = None;
+    for (run, command) in [("pretrain", "pretrain"), ("sft", "sft"), ("drill", "sft"), ("recall", "sft")] {
+        let run_file = workspace::root().join(RECIPE).join(format!("{run}.toml")).display().to_string();
+        let out = format!("{run}{baseline}");
+        let mut arguments = vec!["--config", &run_file, "--out", &out, "--objective", &args.objective];
+        if let Some(init) = &model {
+            arguments.extend(["--init", init]);
+        }
+        let made = format!("{out}/model");
+        recipe.stage(&made, command, arguments)?;
+        model = Some(made);
+    }
+    let model = model.unwrap_or_default();
+    recipe.evaluate(&format!("eval{baseline}.json"), &model)?;
+    println!("{} {}", style::strong("model:"), workspace::shown(&recipe.folder.join(model)));
     Ok(())
 }
 
@@ -80,16 +116,28 @@ impl Recipe {
         let prepare = |name: &str, input: &[&str], more: &[&str]| {
             self.stage(name, "data", [&["prepare", "--out", name], &tokenizer[..], more, input].concat())
         };
-        let generate = |name: &str, seed: &str, count: &str| {
-            self.stage(name, "tasks", ["generate", "--seed", seed, "--count", count, "--out", name])
+        let generate = |name: &str, seed: &str, count: &str, more: &[&str]| {
+            let arguments = ["generate", "--seed", seed, "--count", count, "--out", name];
+            self.stage(name, "tasks", [&arguments, more].concat())
         };
-        generate("tasks.jsonl", "1", TEXTS)?;
-        generate("chats.jsonl", "2", CHATS)?;
+        generate("tasks.jsonl", "1", TEXTS, &[])?;
+        generate("chats.jsonl", "2", CHATS, &[])?;
+        for (mixture, seed, tasks) in MIXTURES {
+            for (task, count) in tasks {
+                generate(&format!("{mixture}-{task}.jsonl"), seed, count, &["--task", task])?;
+            }
+        }
         let vocabulary = ["train", "--vocab-size", "2048", "--out", "tokenizer"];
         self.stage("tokenizer", "tokenizer", [&vocabulary[..], &jsonl, &text].concat())?;
         prepare("text", &text, &jsonl)?;
         prepare("validation", &["wordnet/validation.jsonl"], &jsonl)?;
-        prepare("chats", &["chats.jsonl"], &["--answer-length", ANSWER_LENGTH, "--format", "chat", "--input"])
+        let chat = ["--answer-length", ANSWER_LENGTH, "--format", "chat", "--input"];
+        prepare("chats", &["chats.jsonl"], &chat)?;
+        for (mixture, _, tasks) in MIXTURES {
+            let files = tasks.map(|(task, _)| format!("{mixture}-{task}.jsonl"));
+            prepare(mixture, &files.each_ref().map(String::as_str), &chat)?;
+        }
+        Ok(())
     }
 
     /// Runs `llada COMMAND ARGUMENTS` unless `made` is there.

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 use llada_train::data::Kind;
 
-use crate::commands::{batch, data, eval, generate, inspect, logits, score, tasks, tokenizer, training};
+use crate::commands::{batch, compare, data, eval, generate, inspect, logits, score, tasks, tokenizer, training};
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
 ///
@@ -30,6 +30,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Generate(generate::Args),
     Batch(batch::Args),
+    Compare(compare::Args),
     Score(score::Args),
     Logits(logits::Args),
     Inspect(inspect::Args),
@@ -50,6 +51,7 @@ impl Command {
         match self {
             Self::Generate(args) => generate::run(args),
             Self::Batch(args) => batch::run(args),
+            Self::Compare(args) => compare::run(args),
             Self::Score(args) => score::run(args),
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),

@@ -1,6 +1,7 @@
 //! The commands, one file each: its arguments, and what it calls and prints.
 
 pub(crate) mod batch;
+pub(crate) mod compare;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod generate;

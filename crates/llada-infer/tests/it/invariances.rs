@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use llada_core::order::Remasking;
-use llada_infer::{Request, SamplerConfig};
+use llada_infer::{CacheKind, Request, SamplerConfig};
 use proptest::prelude::*;
 
 use crate::{MASK, TOKENS, engine, request};
@@ -103,4 +103,17 @@ fn a_callback_can_stop() {
     });
     assert_eq!(stopped.unwrap_err().to_string(), "interrupted");
     assert_eq!(calls, 2);
+}
+
+#[test]
+fn without_a_cache_nothing_diverges() {
+    for (cache, refresh_interval) in [(CacheKind::None, None), (CacheKind::Dual, Some(1)), (CacheKind::Dual, None)] {
+        let config =
+            SamplerConfig { gen_length: 6, block_length: Some(3), cache, refresh_interval, ..Default::default() };
+        let request = request(&[], config);
+        let (answer, divergence) = engine(6, 3).divergence(&request, |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(answer, engine(6, 3).generate(&request).unwrap());
+        // Whatever is reused, a table's conditionals depend on the tokens alone.
+        assert!(divergence < 1e-12, "{cache:?}: {divergence}");
+    }
 }

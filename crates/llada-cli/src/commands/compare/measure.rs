@@ -1,0 +1,158 @@
+//! The figures of a comparison.
+
+use std::time::Instant;
+
+use indicatif::ProgressBar;
+use llada_infer::{Generation, Request, SamplerConfig};
+use llada_tasks::Tally;
+use serde::Serialize;
+
+use super::Question;
+use crate::{interrupt, session::Session};
+
+/// Prompts that go through the model together.
+const BATCH: usize = 16;
+
+/// How one of the two samplers did.
+#[derive(Serialize)]
+pub(super) struct Side {
+    nfe: usize,
+    tokens_per_forward: f64,
+    /// Sampling alone, without loading.
+    seconds: f64,
+    /// The share of right answers and its 95 % confidence interval, where answers can be checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<[f64; 2]>,
+    #[serde(skip)]
+    answers: Vec<Generation>,
+}
+
+impl Side {
+    /// Answers `questions` as `config` says.
+    pub(super) fn measure(
+        session: &mut Session,
+        questions: &[Question],
+        config: &SamplerConfig,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Self> {
+        let requests: Vec<Request> = requests(questions, config).collect();
+        let start = Instant::now();
+        let mut answers = Vec::new();
+        for requests in requests.chunks(BATCH) {
+            answers.extend(session.engine.generate_batch(requests, |_| interrupt::check())?);
+            bar.inc(requests.len() as u64);
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let mut tally = Tally::default();
+        for (question, answer) in questions.iter().zip(&answers) {
+            if let Some(example) = &question.example {
+                let text = session.text(session.special.cut(&answer.output))?.unwrap_or_default();
+                tally.right += usize::from(example.check(&text));
+                tally.total += 1;
+            }
+        }
+        let nfe = answers.iter().map(|answer| answer.nfe).sum();
+        let committed: usize = answers.iter().map(Generation::committed).sum();
+        let checked = (tally.total > 0).then_some(tally);
+        Ok(Self {
+            nfe,
+            tokens_per_forward: committed as f64 / nfe as f64,
+            seconds,
+            accuracy: checked.map(|tally| tally.exact_match()),
+            interval: checked.map(|tally| tally.interval()),
+            answers,
+        })
+    }
+}
+
+/// How far the predictions of `config` are from those without a cache: the mean over all answers, in nats.
+pub(super) fn mean_kl(
+    session: &mut Session,
+    questions: &[Question],
+    config: &SamplerConfig,
+    bar: &ProgressBar,
+) -> anyhow::Result<f64> {
+    let (mut total, mut tokens) = (0.0, 0);
+    for request in requests(questions, config) {
+        let (answer, divergence) = session.engine.divergence(&request, |_| interrupt::check())?;
+        total += divergence * answer.committed() as f64;
+        tokens += answer.committed();
+        bar.inc(1);
+    }
+    Ok(total / tokens.max(1) as f64)
+}
+
+fn requests<'a>(questions: &'a [Question], config: &'a SamplerConfig) -> impl Iterator<Item = Request> + 'a {
+    // Requests of one seed would share their noise.
+    let config = |index: u64| SamplerConfig { seed: config.seed.wrapping_add(index), ..config.clone() };
+    (0..)
+        .zip(questions)
+        .map(move |(index, question)| Request { prompt: question.prompt.clone(), config: config(index) })
+}
+
+/// Two samplers on the same prompts.
+#[derive(Serialize)]
+pub(super) struct Comparison {
+    prompts: usize,
+    vanilla: Side,
+    compared: Side,
+    /// The share of positions with the same token, up to the end of the longer answer.
+    pub(super) token_agreement: f64,
+    /// Divergence of the predictions that tokens were committed by from those without a cache, in nats.
+    pub(super) mean_kl: f64,
+    /// The same share at each position of the answer that some answer reached.
+    pub(super) agreement_by_position: Vec<f64>,
+}
+
+impl Comparison {
+    pub(super) fn new(vanilla: Side, compared: Side, mean_kl: f64, session: &Session) -> Self {
+        let (mut same, mut all): (Vec<usize>, Vec<usize>) = (vec![], vec![]);
+        for (a, b) in vanilla.answers.iter().zip(&compared.answers) {
+            let end = session.special.cut(&a.output).len().max(session.special.cut(&b.output).len());
+            same.resize(same.len().max(end), 0);
+            all.resize(all.len().max(end), 0);
+            for position in 0..end {
+                same[position] += usize::from(a.output.get(position) == b.output.get(position));
+                all[position] += 1;
+            }
+        }
+        let share = |same: usize, all: usize| same as f64 / all.max(1) as f64;
+        Self {
+            prompts: vanilla.answers.len(),
+            token_agreement: share(same.iter().sum(), all.iter().sum()),
+            mean_kl,
+            agreement_by_position: same.iter().zip(&all).map(|(&same, &all)| share(same, all)).collect(),
+            vanilla,
+            compared,
+        }
+    }
+
+    pub(super) fn print(&self) {
+        let Self { vanilla, compared, .. } = self;
+        println!("{:<20} {:>14} {:>14}", format!("{} prompts", self.prompts), "vanilla", "compared");
+        if let (Some(a), Some(b)) = (vanilla.shown(), compared.shown()) {
+            println!("{:<20} {a:>14} {b:>14}", "accuracy");
+        }
+        println!("{:<20} {:>14} {:>14}", "forwards", vanilla.nfe, compared.nfe);
+        let [a, b] = [vanilla, compared].map(|side| side.tokens_per_forward);
+        println!("{:<20} {a:>14.2} {b:>14.2}", "tokens a forward");
+        println!("{:<20} {:>14.2} {:>14.2}", "seconds", vanilla.seconds, compared.seconds);
+        println!("{:.1} % of tokens agree", 100.0 * self.token_agreement);
+        println!("the cache moves predictions by {:.3e} nats (mean KL)", self.mean_kl);
+    }
+
+    /// What the picture is called.
+    pub(super) fn title(&self) -> String {
+        let times = self.vanilla.seconds / self.compared.seconds;
+        format!("{:.1} % of tokens agree, {times:.1} times as fast", 100.0 * self.token_agreement)
+    }
+}
+
+impl Side {
+    fn shown(&self) -> Option<String> {
+        let [low, high] = self.interval?.map(|bound| 100.0 * bound);
+        Some(format!("{:.1} ({low:.0}-{high:.0})", 100.0 * self.accuracy?))
+    }
+}

@@ -1,0 +1,130 @@
+//! `llada compare`: what a cache or a decoder costs in quality and saves in time.
+
+mod measure;
+mod picture;
+
+use std::path::PathBuf;
+
+use clap::ArgGroup;
+use indicatif::{ProgressBar, ProgressStyle};
+use llada_core::rng::Noise;
+use llada_infer::{CacheKind, DecoderKind, SamplerConfig};
+use llada_model::Message;
+use llada_tasks::{ALL, Example, Split, mixture};
+use serde::Deserialize;
+
+use self::measure::{Comparison, Side};
+use crate::{
+    args::{ModelArgs, SamplerArgs},
+    exit::usage,
+    file::write_whole,
+    session::Session,
+};
+
+/// Compare a cache and a decoder with the sampler that they speed up
+///
+/// The same prompts are answered twice: as the options say, and by the plain sampler: a number of tokens a step that is
+/// settled in advance, everything computed anew. All other options are the same.
+#[derive(clap::Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["prompts", "tasks"]))]
+#[command(after_help = "Examples:
+  llada compare --model DIR --tasks 50 --gen-length 32 --decoder threshold
+  llada compare --model DIR --prompts prompts.jsonl --gen-length 256 --block-length 32 --algorithm fast_dual_cache --json")]
+pub(crate) struct Args {
+    /// File with a {\"prompt\": TEXT} or a {\"messages\": [...]} a line; of messages, those before the first answer count
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
+
+    /// Instead of prompts, so many held-out examples of each checkable task, whose answers are checked
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    tasks: Option<u32>,
+
+    #[command(flatten)]
+    sampler: SamplerArgs,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    /// Print one JSON object: vanilla and compared (nfe, tokens_per_forward, seconds, accuracy, interval),
+    /// token_agreement, mean_kl, agreement_by_position
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+
+    /// Draw the agreement by position
+    #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
+    picture: Option<PathBuf>,
+}
+
+/// A line of a file of prompts.
+#[derive(Deserialize)]
+struct Line {
+    prompt: Option<String>,
+    messages: Option<Vec<Message>>,
+}
+
+/// What is asked, and, if it can be checked, the example that knows what is right.
+struct Question {
+    prompt: Vec<u32>,
+    example: Option<Example>,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let compared = args.sampler.config();
+    let vanilla = SamplerConfig {
+        decoder: DecoderKind::Schedule,
+        cache: CacheKind::None,
+        refresh_interval: None,
+        max_nfe: None,
+        ..compared.clone()
+    };
+    let mut session = Session::open(&args.model)?;
+    let questions = questions(&args, &session)?;
+    // Hidden where standard error is no terminal.
+    let bar = ProgressBar::new(3 * questions.len() as u64)
+        .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
+    let vanilla = Side::measure(&mut session, &questions, &vanilla, &bar)?;
+    let mean_kl = measure::mean_kl(&mut session, &questions, &compared, &bar)?;
+    let compared = Side::measure(&mut session, &questions, &compared, &bar)?;
+    bar.finish_and_clear();
+    let comparison = Comparison::new(vanilla, compared, mean_kl, &session);
+    if let Some(path) = &args.picture {
+        write_whole(path, |file| picture::draw(&comparison, file))?;
+    }
+    if args.json {
+        println!("{}", serde_json::to_string(&comparison)?);
+    } else {
+        comparison.print();
+    }
+    Ok(())
+}
+
+fn questions(args: &Args, session: &Session) -> anyhow::Result<Vec<Question>> {
+    if let Some(limit) = args.tasks {
+        let question = |(_, example): (_, Example)| {
+            let prompt = session.encode_chat(&[Message::new("user", &example.prompt)])?;
+            Ok(Question { prompt, example: Some(example) })
+        };
+        return mixture(&ALL, Split::HeldOut, Noise::new(0)).take(limit as usize * ALL.len()).map(question).collect();
+    }
+    let path = args.prompts.as_deref().unwrap_or("".as_ref());
+    let text = std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read {}: {e}", path.display())))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let question = |(index, line): (usize, &str)| {
+        let refuse = |message: &str| usage(format!("{}:{}: {message}", path.display(), index + 1));
+        let line: Line = serde_json::from_str(line).map_err(|e| refuse(&e.to_string()))?;
+        let prompt = match line {
+            Line { prompt: Some(prompt), messages: None } => session.encode(&prompt)?,
+            Line { prompt: None, messages: Some(messages) } => {
+                let before = messages.iter().position(|message| message.role == "assistant").unwrap_or(messages.len());
+                session.encode_chat(&messages[..before])?
+            }
+            _ => return Err(refuse("a line has exactly one of prompt and messages")),
+        };
+        Ok(Question { prompt, example: None })
+    };
+    let questions = lines.map(question).collect::<anyhow::Result<Vec<_>>>()?;
+    match questions.is_empty() {
+        true => Err(usage(format!("{} has no prompts\nhint: each line is {{\"prompt\": \"...\"}}", path.display()))),
+        false => Ok(questions),
+    }
+}

@@ -1,0 +1,49 @@
+//! `llada compare`: a sampler against itself, and a cache that moves predictions.
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::{command, fixture, stderr, stdout};
+
+fn compare(args: &str) -> Value {
+    let mut command = command();
+    command.args(["compare", "--json", "--gen-length", "8", "--model"]).arg(fixture("tiny-llada"));
+    serde_json::from_str(&stdout(&command.args(args.split(' ')).output().unwrap())).unwrap()
+}
+
+#[test]
+fn a_sampler_agrees_with_itself() {
+    let same = compare("--tasks 1");
+    assert_eq!((&same["token_agreement"], &same["mean_kl"]), (&1.0.into(), &0.0.into()));
+    assert_eq!(
+        (&same["prompts"], &same["vanilla"]["nfe"], &same["compared"]["nfe"]),
+        (&8.into(), &64.into(), &64.into())
+    );
+    assert!(same["vanilla"]["interval"].is_array());
+}
+
+#[test]
+fn a_cache_moves_predictions() {
+    let folder = tempdir().unwrap();
+    let prompts = folder.path().join("prompts.jsonl");
+    let lines = r#"{"prompt": "Once upon a time"}
+{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "is not read"}]}"#;
+    fs::write(&prompts, lines).unwrap();
+    let picture = folder.path().join("agreement.svg");
+    let args = format!("--prompts {} --picture {} --cache dual --block-length 4", prompts.display(), picture.display());
+    let dual = compare(&args);
+    assert!(dual["mean_kl"].as_f64().unwrap() > 0.0, "{dual}");
+    assert!(dual["compared"]["accuracy"].is_null(), "{dual}");
+    assert!(fs::read_to_string(picture).unwrap().contains("of tokens agree"));
+    let refreshed = compare(&format!("{args} --refresh-interval 1"));
+    assert_eq!((&refreshed["token_agreement"], &refreshed["mean_kl"]), (&1.0.into(), &0.0.into()));
+
+    fs::write(&prompts, "{}\n").unwrap();
+    let mut command = command();
+    command.args(["compare", "--model"]).arg(fixture("tiny-llada")).arg("--prompts").arg(&prompts);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("prompts.jsonl:1: a line has exactly one of prompt and messages"));
+}
