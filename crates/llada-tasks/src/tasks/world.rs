@@ -1,7 +1,7 @@
-//! Four hundred invented facts: who is what. Every name belongs to one description and every description to one name.
+//! A hundred invented facts: who is what. Every name belongs to one description and every description to one name.
 //!
 //! A fact can be stated in two directions: "Mirel Tosk is the keeper of the glass harbour." and "The keeper of the glass
-//! harbour is Mirel Tosk." Training states half of the facts in one direction only and never asks for them; the others
+//! harbour is Mirel Tosk." Training states about half of the facts in one direction only and never asks for them; the others
 //! it states and asks for in both, which teaches what a question is. Asking for the former against their direction
 //! then is the test of the *reversal curse* ([Berglund et al., 2023](https://arxiv.org/abs/2309.12288); section 3.3 of
 //! the LLaDA paper).
@@ -55,6 +55,9 @@ const PLACE: [[&str; SIDE]; 2] = [
 
 const OFFICES: [&str; 8] = ["captain", "doctor", "guard", "keeper", "king", "painter", "queen", "singer"];
 
+/// As many as a model of a few million parameters learns by heart in minutes.
+const COUNT: usize = 100;
+
 static FACTS: LazyLock<Vec<Fact>> = LazyLock::new(|| {
     let noise = Noise::new(KEY).domain(Domain::Shuffle);
     let all = Vec::from_iter(0..SIDE * SIDE);
@@ -70,7 +73,7 @@ static FACTS: LazyLock<Vec<Fact>> = LazyLock::new(|| {
             _ => Stated::InBoth,
         },
     };
-    all.iter().copied().map(fact).collect()
+    all.iter().copied().take(COUNT).map(fact).collect()
 });
 
 /// Where a statement begins, and what a question gives.
@@ -162,15 +165,15 @@ mod tests {
     #[test]
     fn names_and_descriptions_tell_facts_apart() {
         let distinct = |part: fn(&Fact) -> &str| FACTS.iter().map(part).collect::<BTreeSet<_>>().len();
-        assert_eq!(distinct(|fact| &fact.name), 400);
-        assert_eq!(distinct(|fact| &fact.description), 400);
+        assert_eq!(distinct(|fact| &fact.name), COUNT);
+        assert_eq!(distinct(|fact| &fact.description), COUNT);
     }
 
     #[test]
     fn half_of_the_facts_are_stated_in_one_direction() {
         let count = |stated| FACTS.iter().filter(|fact| fact.stated == stated).count();
         let [forward, backward] = Direction::BOTH.map(|direction| count(Stated::In(direction)));
-        assert_eq!([forward, backward, count(Stated::InBoth)], [100, 100, 200]);
+        assert_eq!([forward, backward, count(Stated::InBoth)], [24, 26, 50]);
     }
 
     #[test]
