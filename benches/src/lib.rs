@@ -1,0 +1,4 @@
+//! What the benchmarks share: charts, and where things lie.
+
+pub mod chart;
+pub mod place;
