@@ -7,7 +7,7 @@ use super::{Source, Violation, source};
 const RULE: &str = "layering";
 
 /// Each crate and the crates of the workspace that it may use, whether to build, to run or to test.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("llada-core", &[]),
     ("llada-hub", &[]),
     ("llada-model", &["llada-core"]),
@@ -19,6 +19,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
         "llada-cli",
         &["llada-core", "llada-hub", "llada-model", "llada-infer", "llada-tasks", "llada-train", "llada-serve"],
     ),
+    ("llada-benches", &["llada-core", "llada-model", "llada-infer", "llada-tasks", "llada-train"]),
     ("xtask", &[]),
     ("fetch-weights", &["llada-hub", "xtask"]),
 ];

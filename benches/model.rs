@@ -1,0 +1,93 @@
+//! How fast the mask predictor is: by length, batch and dtype, by how many logits are wanted, and with keys and values
+//! that are kept.
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use llada_benches::checkpoint::Checkpoint;
+use llada_core::{
+    predictor::{MaskPredictor, Reuse, Row},
+    rng::Noise,
+};
+use llada_model::{Device, Dtype, Llada, ModelError};
+
+/// Tokens of an answer's block, masked where nothing else is said.
+const BLOCK: usize = 32;
+const LENGTHS: [usize; 3] = [64, 256, 1024];
+const BATCHES: [usize; 2] = [4, 16];
+
+fn main() -> anyhow::Result<()> {
+    let mut criterion = Criterion::default().configure_from_args().sample_size(20);
+    let checkpoint = Checkpoint::open()?;
+    for (name, dtype) in [("f32", Dtype::F32), ("bf16", Dtype::Bf16)] {
+        let mut model = Llada::load(&checkpoint.folder, Device::Cpu, dtype)?;
+        forward(&mut criterion, name, &mut model)?;
+        wanted(&mut criterion, name, &mut model)?;
+        cached(&mut criterion, name, &mut model)?;
+    }
+    criterion.final_summary();
+    Ok(())
+}
+
+/// A text whose last block is masked.
+fn ids(model: &Llada, length: usize) -> Vec<u32> {
+    let (mut stream, mask_id) = (Noise::new(0).stream(0, 0, 0), model.mask_id());
+    let text = (0..length - BLOCK).map(|_| stream.below(mask_id.into()) as u32);
+    text.chain([mask_id; BLOCK]).collect()
+}
+
+fn last_block(length: usize) -> Vec<usize> {
+    (length - BLOCK..length).collect()
+}
+
+/// Tokens of the rows a second.
+fn forward(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<(), ModelError> {
+    let mut group = criterion.benchmark_group(format!("forward/{name}"));
+    let by_length = LENGTHS.map(|length| (1, length)).into_iter();
+    let by_batch = BATCHES.map(|batch| (batch, LENGTHS[0]));
+    for (batch, length) in by_length.chain(by_batch).filter(|&(_, length)| length <= model.max_sequence_length()) {
+        let (ids, wanted) = (ids(model, length), last_block(length));
+        let rows = vec![Row::new(&ids, &wanted); batch];
+        // What fails here would be measured as very fast.
+        model.forward(&rows)?;
+        group.throughput(Throughput::Elements((batch * length) as u64));
+        group.bench_function(BenchmarkId::new("rows x tokens", format!("{batch} x {length}")), |b| {
+            b.iter(|| model.forward(&rows));
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+/// Tokens of the row a second, with all of its logits, and with those of the masked block alone.
+fn wanted(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<(), ModelError> {
+    let length = LENGTHS[1];
+    let ids = ids(model, length);
+    let mut out = Vec::new();
+    let mut group = criterion.benchmark_group(format!("logits/{name}"));
+    group.throughput(Throughput::Elements(length as u64));
+    for (which, wanted) in [("of all tokens", (0..length).collect()), ("of the block", last_block(length))] {
+        let rows = [Row::new(&ids, &wanted)];
+        model.forward(&rows)?;
+        group.bench_function(which, |b| {
+            b.iter(|| model.forward(&rows).and_then(|()| model.logits(0, 0..wanted.len(), &mut out)));
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+/// Tokens of the block a second: a step of a dual cache, and the full forward that it saves.
+fn cached(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<(), ModelError> {
+    let length = LENGTHS[1];
+    let (ids, wanted) = (ids(model, length), last_block(length));
+    let mut group = criterion.benchmark_group(format!("block/{name}"));
+    group.throughput(Throughput::Elements(BLOCK as u64));
+    let span = Reuse::Span { slot: 0, start: length - BLOCK, end: length };
+    for (which, reuse) in [("full forward", Reuse::Keep { slot: 0 }), ("dual cache", span)] {
+        let rows = [Row { reuse, ..Row::new(&ids, &wanted) }];
+        model.forward(&rows)?;
+        group.bench_function(which, |b| b.iter(|| model.forward(&rows)));
+    }
+    group.finish();
+    model.forget();
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! LLaDA scales like autoregressive models (section 3.2 and figure 3 of the paper), in small: bits per byte of held-out
+//! text against the compute of training, over sizes and both objectives.
+//!
+//! ```text
+//! cargo xtask train-tiny              # the first time, for the text
+//! cargo bench --bench scaling
+//! cargo bench --bench scaling -- --data FOLDER --tokens 10000000
+//! ```
+//!
+//! The learning rate stays after its warm-up, and each run is validated as it goes: so every validation is the end of a
+//! run with that budget, a longer budget goes on where a shorter one ended, and one run gives what would otherwise take
+//! a dozen. A rate that falls at the end would gain both objectives a little.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
+
+mod corpus;
+mod report;
+mod size;
+mod train;
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{self, ExitCode},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::Context;
+use clap::Parser;
+use llada_benches::place;
+use llada_train::objective::Objective;
+
+use crate::{
+    corpus::Corpus,
+    report::Report,
+    size::SIZES,
+    train::{Extent, train},
+};
+
+/// Bits per byte against compute, over sizes and objectives
+///
+/// Ctrl-C saves; the same command goes on. Remove the folder of --out to begin anew.
+#[derive(Parser)]
+struct Args {
+    /// The folder of `cargo xtask train-tiny`: its tokenizer, and WordNet's text
+    #[arg(long, value_name = "FOLDER", default_value = "runs/tiny")]
+    data: PathBuf,
+
+    /// What each run is trained on
+    #[arg(long, value_name = "N", default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    tokens: u64,
+
+    /// Where runs, table and picture go, from the root of the workspace
+    #[arg(long, value_name = "FOLDER", default_value = "target/scaling")]
+    out: PathBuf,
+
+    /// Two steps of the smallest size, on the text of the tasks; nothing is kept
+    #[arg(long)]
+    test: bool,
+
+    /// What cargo passes to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = if args.test { test() } else { run(&args) };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("stopped\nhint: the same command goes on");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all of it was done.
+fn run(args: &Args) -> anyhow::Result<bool> {
+    let stop = || {
+        if STOP.swap(true, Ordering::Relaxed) {
+            process::exit(130);
+        }
+    };
+    ctrlc::set_handler(stop).context("cannot listen for Ctrl-C")?;
+    let out = place::from_root(&args.out);
+    fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
+    let corpus = Corpus::wordnet(&place::from_root(&args.data), &out)?;
+    let extent = Extent::of(args.tokens);
+    let mut report = Report::new(extent);
+    for size in SIZES {
+        for objective in [Objective::Diffusion, Objective::Ar] {
+            let Some(curve) = train(size, objective, &corpus, extent, &out, &STOP)? else { return Ok(false) };
+            report.curves.push(curve);
+        }
+    }
+    let table = report.markdown();
+    place::write(&out, "scaling.md", &table)?;
+    place::write(&out, "scaling.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
+    place::write(&out, "scaling.svg", &report.chart().svg())?;
+    println!("\n{table}\n{}", out.join("scaling.svg").display());
+    Ok(true)
+}
+
+fn test() -> anyhow::Result<bool> {
+    let folder = tempfile::tempdir()?;
+    let corpus = Corpus::tasks(folder.path())?;
+    for objective in [Objective::Diffusion, Objective::Ar] {
+        train(SIZES[0], objective, &corpus, Extent::TEST, folder.path(), &STOP)?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,55 @@
+//! What stands at a point.
+
+use svg::node::element::{Circle, Group, Polygon, Rectangle};
+
+/// The form of a mark. A hollow one lets the paper be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// Nothing.
+    None,
+    /// A disc.
+    Disc,
+    /// A square.
+    Square,
+    /// A square on a corner.
+    Diamond,
+    /// A circle.
+    HollowDisc,
+    /// A square, hollow.
+    HollowSquare,
+    /// A square on a corner, hollow.
+    HollowDiamond,
+}
+
+impl Marker {
+    /// The hollow one of the same form.
+    pub fn hollow(self) -> Self {
+        match self {
+            Self::Disc => Self::HollowDisc,
+            Self::Square => Self::HollowSquare,
+            Self::Diamond => Self::HollowDiamond,
+            other => other,
+        }
+    }
+}
+
+/// The mark at `(x, y)`.
+pub(super) fn mark(marker: Marker, [x, y]: [f64; 2], colour: &str) -> Group {
+    let group = Group::new().set("stroke", colour).set("stroke-width", 1.6);
+    let group = match marker {
+        Marker::HollowDisc | Marker::HollowSquare | Marker::HollowDiamond => group.set("fill", "white"),
+        _ => group.set("fill", colour),
+    };
+    match marker {
+        Marker::None => group,
+        Marker::Disc | Marker::HollowDisc => group.add(Circle::new().set("cx", x).set("cy", y).set("r", 4.5)),
+        Marker::Square | Marker::HollowSquare => {
+            group.add(Rectangle::new().set("x", x - 4.0).set("y", y - 4.0).set("width", 8).set("height", 8))
+        }
+        Marker::Diamond | Marker::HollowDiamond => {
+            let corners = [[x, y - 6.0], [x + 6.0, y], [x, y + 6.0], [x - 6.0, y]];
+            let corners: Vec<String> = corners.iter().map(|[x, y]| format!("{x:.1},{y:.1}")).collect();
+            group.add(Polygon::new().set("points", corners.join(" ")))
+        }
+    }
+}

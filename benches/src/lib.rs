@@ -1,0 +1,5 @@
+//! What the benchmarks share: charts, and where things lie.
+
+pub mod chart;
+pub mod checkpoint;
+pub mod place;

@@ -1,0 +1,90 @@
+//! The figures as tables: CSV, JSON, Markdown.
+
+use std::path::Path;
+
+use llada_core::order::Remasking;
+use serde::Serialize;
+
+use crate::{
+    grid::{CACHED_BLOCK, CACHES, DECODERS},
+    measure::{Measured, SEED},
+};
+
+/// All that was measured, and on what.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    pub(crate) model: String,
+    form: &'static str,
+    pub(crate) examples_per_task: usize,
+    seed: u64,
+    pub(crate) cells: Vec<Measured>,
+}
+
+impl Report {
+    pub(crate) fn new(full: bool, folder: &Path, examples_per_task: usize, cells: Vec<Measured>) -> Self {
+        let model = folder.iter().rev().take(2).collect::<Vec<_>>().into_iter().rev().collect::<std::path::PathBuf>();
+        let form = if full { "full" } else { "short" };
+        Self { model: model.display().to_string(), form, examples_per_task, seed: SEED, cells }
+    }
+
+    /// What was measured, in a sentence.
+    pub(crate) fn heading(&self) -> String {
+        let Self { model, form, examples_per_task, seed, .. } = self;
+        let tasks = llada_tasks::ALL.len();
+        format!("{model}, {form} form: {examples_per_task} held-out examples of each of {tasks} tasks, seed {seed}")
+    }
+
+    pub(crate) fn csv(&self) -> String {
+        let mut csv = "decoder,cache,remasking,block_length,steps,answers,accuracy,low,high,nfe_per_answer,\
+                       tokens_per_forward,seconds_per_answer\n"
+            .to_owned();
+        for found in &self.cells {
+            let (cell, [low, high]) = (found.cell, found.mean_interval);
+            let steps = cell.steps.map_or_else(String::new, |steps| steps.to_string());
+            csv += &format!(
+                "{},{},{},{},{steps},{},{:.6},{low:.6},{high:.6},{:.4},{:.4},{:.6}\n",
+                cell.decoder,
+                cell.cache,
+                cell.remasking,
+                cell.block_length,
+                found.answers,
+                found.evaluation.mean_exact_match(),
+                found.nfe_per_answer,
+                found.evaluation.tokens_per_forward(),
+                found.seconds_per_answer,
+            );
+        }
+        csv
+    }
+
+    /// Markdown: a row a decoder, a column a cache, where that was measured.
+    pub(crate) fn decoders_by_caches(&self) -> String {
+        let heads: String = CACHES.iter().map(|cache| format!(" cache {cache} |")).collect();
+        let mut table = format!(
+            "Accuracy, tokens a forward, seconds an answer, in blocks of {CACHED_BLOCK}; the schedule takes a step a \
+             token.\n\n| decoder |{heads}\n|---|{}\n",
+            "---|".repeat(CACHES.len())
+        );
+        for decoder in DECODERS {
+            table += &format!("| `{decoder}` |");
+            for cache in CACHES {
+                let is_it = |found: &&Measured| {
+                    let cell = found.cell;
+                    (cell.decoder, cell.cache, cell.block_length) == (decoder, cache, CACHED_BLOCK)
+                        && cell.remasking == Remasking::LowConfidence
+                        && cell.steps.is_none_or(|steps| steps == llada_tasks::GEN_LENGTH)
+                };
+                table += &self.cells.iter().find(is_it).map_or_else(
+                    || " |".to_owned(),
+                    |found| {
+                        let (right, tokens) =
+                            (100.0 * found.evaluation.mean_exact_match(), found.evaluation.tokens_per_forward());
+                        format!(" {right:.1} %, {tokens:.2}, {:.3} s |", found.seconds_per_answer)
+                    },
+                );
+            }
+            table.push('\n');
+        }
+        table
+    }
+}
