@@ -43,7 +43,8 @@ fn forward(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<(
     let mut group = criterion.benchmark_group(format!("forward/{name}"));
     let by_length = LENGTHS.map(|length| (1, length)).into_iter();
     let by_batch = BATCHES.map(|batch| (batch, LENGTHS[0]));
-    for (batch, length) in by_length.chain(by_batch).filter(|&(_, length)| length <= model.max_sequence_length()) {
+    let longest = model.max_sequence_length();
+    for (batch, length) in by_length.chain(by_batch).filter(|&(_, length)| length <= longest) {
         let (ids, wanted) = (ids(model, length), last_block(length));
         let rows = vec![Row::new(&ids, &wanted); batch];
         // What fails here would be measured as very fast.

@@ -25,13 +25,20 @@ const TEXTS: &str = "400000";
 /// How many are answered in fine-tuning.
 const CHATS: &str = "400000";
 
+/// A dataset of answers.
+struct Mixture {
+    name: &'static str,
+    seed: &'static str,
+    /// How many examples it has of each task.
+    counts: [(&'static str, &'static str); 8],
+}
+
 /// What follows, once all tasks alike have been learned as far as they go: mostly those that need the most examples.
-/// The name of the dataset, the seed, and how many examples it has of each task.
-const MIXTURES: [(&str, &str, [(&str, &str); 8]); 2] = [
-    (
-        "drills",
-        "3",
-        [
+const MIXTURES: [Mixture; 2] = [
+    Mixture {
+        name: "drills",
+        seed: "3",
+        counts: [
             ("addition", "140000"),
             ("facts", "80000"),
             ("fact_reversal", "80000"),
@@ -41,11 +48,11 @@ const MIXTURES: [(&str, &str, [(&str, &str); 8]); 2] = [
             ("story", "15000"),
             ("sudoku", "15000"),
         ],
-    ),
-    (
-        "recalls",
-        "4",
-        [
+    },
+    Mixture {
+        name: "recalls",
+        seed: "4",
+        counts: [
             ("addition", "70000"),
             ("facts", "120000"),
             ("fact_reversal", "60000"),
@@ -55,7 +62,7 @@ const MIXTURES: [(&str, &str, [(&str, &str); 8]); 2] = [
             ("story", "15000"),
             ("sudoku", "35000"),
         ],
-    ),
+    },
 ];
 
 /// As many as there are tokens on the canvas that `llada eval tiny` asks for.
@@ -122,9 +129,9 @@ impl Recipe {
         };
         generate("tasks.jsonl", "1", TEXTS, &[])?;
         generate("chats.jsonl", "2", CHATS, &[])?;
-        for (mixture, seed, tasks) in MIXTURES {
-            for (task, count) in tasks {
-                generate(&format!("{mixture}-{task}.jsonl"), seed, count, &["--task", task])?;
+        for Mixture { name, seed, counts } in MIXTURES {
+            for (task, count) in counts {
+                generate(&format!("{name}-{task}.jsonl"), seed, count, &["--task", task])?;
             }
         }
         let vocabulary = ["train", "--vocab-size", "2048", "--out", "tokenizer"];
@@ -133,9 +140,9 @@ impl Recipe {
         prepare("validation", &["wordnet/validation.jsonl"], &jsonl)?;
         let chat = ["--answer-length", ANSWER_LENGTH, "--format", "chat", "--input"];
         prepare("chats", &["chats.jsonl"], &chat)?;
-        for (mixture, _, tasks) in MIXTURES {
-            let files = tasks.map(|(task, _)| format!("{mixture}-{task}.jsonl"));
-            prepare(mixture, &files.each_ref().map(String::as_str), &chat)?;
+        for Mixture { name, counts, .. } in MIXTURES {
+            let files = counts.map(|(task, _)| format!("{name}-{task}.jsonl"));
+            prepare(name, &files.each_ref().map(String::as_str), &chat)?;
         }
         Ok(())
     }
