@@ -34,7 +34,7 @@ struct Mixture {
 }
 
 /// What follows, once all tasks alike have been learned as far as they go: mostly those that need the most examples.
-const MIXTURES: [Mixture; 2] = [
+const MIXTURES: [Mixture; 3] = [
     Mixture {
         name: "drills",
         seed: "3",
@@ -63,6 +63,20 @@ const MIXTURES: [Mixture; 2] = [
             ("sudoku", "35000"),
         ],
     },
+    Mixture {
+        name: "rehearsals",
+        seed: "5",
+        counts: [
+            ("addition", "14000"),
+            ("facts", "50000"),
+            ("fact_reversal", "12000"),
+            ("sorting", "10000"),
+            ("word_reversal", "4000"),
+            ("template", "4000"),
+            ("story", "2000"),
+            ("sudoku", "4000"),
+        ],
+    },
 ];
 
 /// As many as there are tokens on the canvas that `llada eval tiny` asks for.
@@ -74,7 +88,7 @@ pub(crate) fn run(args: &TrainTinyArgs) -> Result<()> {
     recipe.data()?;
     let baseline = if args.objective == "ar" { "-ar" } else { "" };
     let mut model: Option<String> = None;
-    for (run, command) in [("pretrain", "pretrain"), ("sft", "sft"), ("drill", "sft"), ("recall", "sft")] {
+    for run in ["pretrain", "sft", "drill", "recall", "rehearse"] {
         let run_file = workspace::root().join(RECIPE).join(format!("{run}.toml")).display().to_string();
         let out = format!("{run}{baseline}");
         let mut arguments = vec!["--config", &run_file, "--out", &out, "--objective", &args.objective];
@@ -82,7 +96,7 @@ pub(crate) fn run(args: &TrainTinyArgs) -> Result<()> {
             arguments.extend(["--init", init]);
         }
         let made = format!("{out}/model");
-        recipe.stage(&made, command, arguments)?;
+        recipe.stage(&made, if run == "pretrain" { "pretrain" } else { "sft" }, arguments)?;
         model = Some(made);
     }
     let model = model.unwrap_or_default();
