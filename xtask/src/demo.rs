@@ -33,7 +33,7 @@ pub(crate) fn run() -> Result<()> {
     }
     println!("{} {SHOWN}", style::strong("asking llada-tiny:"));
     let mut command = workspace::cargo(&LLADA);
-    command.args(["generate", "--model", MODEL, "--chat", SHOWN, "--gen-length", "32", "--watch"]);
+    command.args(["generate", "--model", MODEL, "--chat", SHOWN, "--gen-length", "17", "--watch"]);
     if !process::show(&mut command)? {
         return Err(Failure::failed(
             "`llada generate` failed, as shown above",
