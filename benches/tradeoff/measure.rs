@@ -77,16 +77,10 @@ impl Subject {
     /// Asks everything under the setting `cell`.
     pub(crate) fn measure(&mut self, cell: Cell) -> anyhow::Result<Measured> {
         let (mut evaluation, mut seconds) = (Evaluation::default(), 0.0);
-        let mut seeds = SEED..;
-        for (examples, prompts) in self.examples.chunks(BATCH).zip(self.prompts.chunks(BATCH)) {
-            // Requests of one seed would share their noise.
-            let requests: Vec<Request> = prompts
-                .iter()
-                .zip(&mut seeds)
-                .map(|(prompt, seed)| Request { prompt: prompt.clone(), config: cell.config(seed) })
-                .collect();
+        let requests = Request::for_each(&self.prompts, &cell.config(SEED));
+        for (examples, requests) in self.examples.chunks(BATCH).zip(requests.chunks(BATCH)) {
             let start = Instant::now();
-            let answers = self.engine.generate_batch(&requests, |_| ControlFlow::Continue(()))?;
+            let answers = self.engine.generate_batch(requests, |_| ControlFlow::Continue(()))?;
             seconds += start.elapsed().as_secs_f64();
             for ((task, example), answer) in examples.iter().zip(&answers) {
                 let text = self.tokenizer.decode(self.special.cut(&answer.output))?;

@@ -28,6 +28,15 @@ pub struct Request {
     pub config: SamplerConfig,
 }
 
+impl Request {
+    /// One request for each of `prompts`, with seeds that count up from `config`'s: requests of one seed would share their
+    /// noise.
+    pub fn for_each(prompts: &[Vec<u32>], config: &SamplerConfig) -> Vec<Self> {
+        let config = |index| SamplerConfig { seed: config.seed.wrapping_add(index), ..config.clone() };
+        (0..).zip(prompts).map(|(index, prompt)| Self { prompt: prompt.clone(), config: config(index) }).collect()
+    }
+}
+
 /// An answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generation {

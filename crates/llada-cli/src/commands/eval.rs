@@ -62,6 +62,20 @@ pub(crate) struct Args {
     json: bool,
 }
 
+impl Args {
+    fn config(&self) -> SamplerConfig {
+        SamplerConfig {
+            steps: self.steps,
+            gen_length: GEN_LENGTH,
+            block_length: self.block_length,
+            remasking: self.remasking,
+            decoder: self.decoder,
+            seed: self.seed,
+            ..SamplerConfig::default()
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Report {
     #[serde(flatten)]
@@ -96,9 +110,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
     let start = Instant::now();
     let mut evaluation = Evaluation::default();
-    for (first, examples) in (0..).step_by(BATCH).zip(examples.chunks(BATCH)) {
-        let prompts = &prompts[first..first + examples.len()];
-        for ((task, example), answer) in examples.iter().zip(answer(&mut session, &args, first, prompts)?) {
+    let requests = Request::for_each(&prompts, &args.config());
+    for (examples, requests) in examples.chunks(BATCH).zip(requests.chunks(BATCH)) {
+        for ((task, example), answer) in examples.iter().zip(answer(&mut session, requests)?) {
             let text = session.text(session.special.cut(&answer.output))?.unwrap_or_default();
             evaluation.add(task.name(), example.check(&text), answer.nfe, answer.tokens);
             bar.inc(1);
@@ -121,28 +135,15 @@ struct Answer {
     tokens: usize,
 }
 
-/// Answers `prompts`, the first of which is number `first` of all.
-fn answer(session: &mut Session, args: &Args, first: usize, prompts: &[Vec<u32>]) -> anyhow::Result<Vec<Answer>> {
+/// Answers `requests`; the autoregressive baseline, their prompts alone.
+fn answer(session: &mut Session, requests: &[Request]) -> anyhow::Result<Vec<Answer>> {
     if session.is_causal {
-        let answers = session.engine.continue_greedily(prompts, GEN_LENGTH, interrupt::check)?;
+        let prompts: Vec<Vec<u32>> = requests.iter().map(|request| request.prompt.clone()).collect();
+        let answers = session.engine.continue_greedily(&prompts, GEN_LENGTH, interrupt::check)?;
         let answer = |Continuation { output, nfe }| Answer { tokens: output.len(), output, nfe };
         return Ok(answers.into_iter().map(answer).collect());
     }
-    let request = |(index, prompt): (u64, &Vec<u32>)| Request {
-        prompt: prompt.clone(),
-        config: SamplerConfig {
-            steps: args.steps,
-            gen_length: GEN_LENGTH,
-            block_length: args.block_length,
-            remasking: args.remasking,
-            decoder: args.decoder,
-            // Requests of one seed would share their noise.
-            seed: args.seed.wrapping_add(index),
-            ..SamplerConfig::default()
-        },
-    };
-    let requests: Vec<Request> = (first as u64..).zip(prompts).map(request).collect();
-    let answers = session.engine.generate_batch(&requests, |_| interrupt::check())?;
+    let answers = session.engine.generate_batch(requests, |_| interrupt::check())?;
     let answer = |answer: Generation| Answer { tokens: answer.committed(), nfe: answer.nfe, output: answer.output };
     Ok(answers.into_iter().map(answer).collect())
 }

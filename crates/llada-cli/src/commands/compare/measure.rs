@@ -37,7 +37,7 @@ impl Side {
         config: &SamplerConfig,
         bar: &ProgressBar,
     ) -> anyhow::Result<Self> {
-        let requests: Vec<Request> = requests(questions, config).collect();
+        let requests = Request::for_each(&prompts(questions), config);
         let start = Instant::now();
         let mut answers = Vec::new();
         for requests in requests.chunks(BATCH) {
@@ -67,7 +67,7 @@ impl Side {
     }
 }
 
-/// How far the predictions of `config` are from those without a cache: the mean over all answers, in nats.
+/// How far the predictions of `config` are from those without a cache, which it has: the mean over all answers, in nats.
 pub(super) fn mean_kl(
     session: &mut Session,
     questions: &[Question],
@@ -75,7 +75,7 @@ pub(super) fn mean_kl(
     bar: &ProgressBar,
 ) -> anyhow::Result<f64> {
     let (mut total, mut tokens) = (0.0, 0);
-    for request in requests(questions, config) {
+    for request in Request::for_each(&prompts(questions), config) {
         let (answer, divergence) = session.engine.divergence(&request, |_| interrupt::check())?;
         total += divergence * answer.committed() as f64;
         tokens += answer.committed();
@@ -84,12 +84,8 @@ pub(super) fn mean_kl(
     Ok(total / tokens.max(1) as f64)
 }
 
-fn requests<'a>(questions: &'a [Question], config: &'a SamplerConfig) -> impl Iterator<Item = Request> + 'a {
-    // Requests of one seed would share their noise.
-    let config = |index: u64| SamplerConfig { seed: config.seed.wrapping_add(index), ..config.clone() };
-    (0..)
-        .zip(questions)
-        .map(move |(index, question)| Request { prompt: question.prompt.clone(), config: config(index) })
+fn prompts(questions: &[Question]) -> Vec<Vec<u32>> {
+    questions.iter().map(|question| question.prompt.clone()).collect()
 }
 
 /// Two samplers on the same prompts.

@@ -79,11 +79,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     };
     let mut session = Session::open(&args.model)?;
     let questions = questions(&args, &session)?;
+    let cached = compared.cache != CacheKind::None;
+    let passes = if cached { 3 } else { 2 };
     // Hidden where standard error is no terminal.
-    let bar = ProgressBar::new(3 * questions.len() as u64)
+    let bar = ProgressBar::new(passes * questions.len() as u64)
         .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
     let vanilla = Side::measure(&mut session, &questions, &vanilla, &bar)?;
-    let mean_kl = measure::mean_kl(&mut session, &questions, &compared, &bar)?;
+    let mean_kl = if cached { measure::mean_kl(&mut session, &questions, &compared, &bar)? } else { 0.0 };
     let compared = Side::measure(&mut session, &questions, &compared, &bar)?;
     bar.finish_and_clear();
     let comparison = Comparison::new(vanilla, compared, mean_kl, &session);
