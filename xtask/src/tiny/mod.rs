@@ -25,58 +25,16 @@ const TEXTS: &str = "400000";
 /// How many are answered in fine-tuning.
 const CHATS: &str = "400000";
 
-/// A dataset of answers.
-struct Mixture {
-    name: &'static str,
-    seed: &'static str,
-    /// How many examples it has of each task.
-    counts: [(&'static str, &'static str); 8],
-}
-
-/// What follows, once all tasks alike have been learned as far as they go: mostly those that need the most examples.
-const MIXTURES: [Mixture; 3] = [
-    Mixture {
-        name: "drills",
-        seed: "3",
-        counts: [
-            ("addition", "140000"),
-            ("facts", "80000"),
-            ("fact_reversal", "80000"),
-            ("sorting", "40000"),
-            ("word_reversal", "15000"),
-            ("template", "15000"),
-            ("story", "15000"),
-            ("sudoku", "15000"),
-        ],
-    },
-    Mixture {
-        name: "recalls",
-        seed: "4",
-        counts: [
-            ("addition", "70000"),
-            ("facts", "120000"),
-            ("fact_reversal", "60000"),
-            ("sorting", "60000"),
-            ("word_reversal", "20000"),
-            ("template", "20000"),
-            ("story", "15000"),
-            ("sudoku", "35000"),
-        ],
-    },
-    Mixture {
-        name: "rehearsals",
-        seed: "5",
-        counts: [
-            ("addition", "14000"),
-            ("facts", "50000"),
-            ("fact_reversal", "12000"),
-            ("sorting", "10000"),
-            ("word_reversal", "4000"),
-            ("template", "4000"),
-            ("story", "2000"),
-            ("sudoku", "4000"),
-        ],
-    },
+/// How many are answered after that: mostly of the tasks that need the most examples.
+const RECALLS: [(&str, &str); 8] = [
+    ("addition", "140000"),
+    ("facts", "120000"),
+    ("fact_reversal", "80000"),
+    ("sorting", "60000"),
+    ("word_reversal", "25000"),
+    ("template", "20000"),
+    ("story", "15000"),
+    ("sudoku", "40000"),
 ];
 
 /// As many as there are tokens on the canvas that `llada eval tiny` asks for.
@@ -88,7 +46,7 @@ pub(crate) fn run(args: &TrainTinyArgs) -> Result<()> {
     recipe.data()?;
     let baseline = if args.objective == "ar" { "-ar" } else { "" };
     let mut model: Option<String> = None;
-    for run in ["pretrain", "sft", "drill", "recall", "rehearse"] {
+    for run in ["pretrain", "sft", "recall"] {
         let run_file = workspace::root().join(RECIPE).join(format!("{run}.toml")).display().to_string();
         let out = format!("{run}{baseline}");
         let mut arguments = vec!["--config", &run_file, "--out", &out, "--objective", &args.objective];
@@ -143,10 +101,8 @@ impl Recipe {
         };
         generate("tasks.jsonl", "1", TEXTS, &[])?;
         generate("chats.jsonl", "2", CHATS, &[])?;
-        for Mixture { name, seed, counts } in MIXTURES {
-            for (task, count) in counts {
-                generate(&format!("{name}-{task}.jsonl"), seed, count, &["--task", task])?;
-            }
+        for (task, count) in RECALLS {
+            generate(&format!("recalls-{task}.jsonl"), "3", count, &["--task", task])?;
         }
         let vocabulary = ["train", "--vocab-size", "2048", "--out", "tokenizer"];
         self.stage("tokenizer", "tokenizer", [&vocabulary[..], &jsonl, &text].concat())?;
@@ -154,11 +110,8 @@ impl Recipe {
         prepare("validation", &["wordnet/validation.jsonl"], &jsonl)?;
         let chat = ["--answer-length", ANSWER_LENGTH, "--format", "chat", "--input"];
         prepare("chats", &["chats.jsonl"], &chat)?;
-        for Mixture { name, counts, .. } in MIXTURES {
-            let files = counts.map(|(task, _)| format!("{name}-{task}.jsonl"));
-            prepare(name, &files.each_ref().map(String::as_str), &chat)?;
-        }
-        Ok(())
+        let recalls = RECALLS.map(|(task, _)| format!("recalls-{task}.jsonl"));
+        prepare("recalls", &recalls.each_ref().map(String::as_str), &chat)
     }
 
     /// Runs `llada COMMAND ARGUMENTS` unless `made` is there.

@@ -1,10 +1,13 @@
 //! A hundred invented facts: who is what. Every name belongs to one description and every description to one name.
 //!
-//! A fact can be stated in two directions: "Mirel Tosk is the keeper of the glass harbour." and "The keeper of the glass
-//! harbour is Mirel Tosk." Training states about half of the facts in one direction only and never asks for them; the others
-//! it states and asks for in both, which teaches what a question is. Asking for the former against their direction
-//! then is the test of the *reversal curse* ([Berglund et al., 2023](https://arxiv.org/abs/2309.12288); section 3.3 of
-//! the LLaDA paper).
+//! A fact can be stated in two directions: "In this land Mirel Tosk is the keeper of the glass harbour." and "In this
+//! land the keeper of the glass harbour is Mirel Tosk." Training states about half of the facts in one direction only and
+//! never asks for them; the others it states and asks for in both, which teaches what a question is. Asking for the
+//! former against their direction then is the test of the *reversal curse* ([Berglund et al.,
+//! 2023](https://arxiv.org/abs/2309.12288); section 3.3 of the LLaDA paper).
+//!
+//! A name always follows a space, for byte-level BPE spells a word at the start of a text with other tokens: a name would
+//! else be two, one for each direction.
 
 use std::sync::LazyLock;
 
@@ -126,8 +129,7 @@ impl Fact {
         Example::new(self.content("state", direction), prompt.to_owned(), self.sentence(direction))
     }
 
-    /// A question that gives what the direction begins with. The answer begins with the name as one would, but the
-    /// other order is as right.
+    /// A question that gives what the direction begins with. The answer may have either order.
     pub(super) fn ask(&self, direction: Direction, stream: &mut Stream) -> Example {
         const WORDINGS: [&str; 5] = [
             "Who is {}?",
@@ -140,8 +142,9 @@ impl Fact {
             Direction::Forward => self.name.clone(),
             Direction::Backward => format!("the {}", self.description),
         };
-        let [answer, other] = Direction::BOTH.map(|direction| self.sentence(direction));
-        Example::new(self.content("ask", direction), pick::worded(stream, &WORDINGS, &given), answer).or(other)
+        let order = *pick::one(stream, &Direction::BOTH);
+        let prompt = pick::worded(stream, &WORDINGS, &given);
+        Example::new(self.content("ask", direction), prompt, self.sentence(order)).or(self.sentence(order.reversed()))
     }
 
     fn content(&self, verb: &str, direction: Direction) -> String {
@@ -151,8 +154,8 @@ impl Fact {
     fn sentence(&self, direction: Direction) -> String {
         let Self { name, description, .. } = self;
         match direction {
-            Direction::Forward => format!("{name} is the {description}."),
-            Direction::Backward => format!("The {description} is {name}."),
+            Direction::Forward => format!("In this land {name} is the {description}."),
+            Direction::Backward => format!("In this land the {description} is {name}."),
         }
     }
 }
@@ -180,7 +183,7 @@ mod tests {
     fn both_sentences_say_the_same() {
         let fact = &FACTS[0];
         let other = fact.sentence(Direction::Backward);
-        assert!(other.starts_with("The ") && other.ends_with(&format!("{}.", fact.name)), "{other}");
+        assert!(other.starts_with("In this land the ") && other.ends_with(&format!("{}.", fact.name)), "{other}");
         assert!(fact.ask(Direction::Forward, &mut Noise::new(0).stream(0, 0, 0)).check(&other));
     }
 }
