@@ -17,6 +17,6 @@ fn main() {
         .flag("-fopenmp")
         .flag("-O3")
         .warnings(false)
-        .files(["src/torch/shim.cpp", "src/torch/gradient.cpp"])
+        .files(["src/torch/shim.cpp", "src/torch/gradient.cpp", "src/torch/int8.cpp"])
         .compile("llada_shim");
 }

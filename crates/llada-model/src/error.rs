@@ -86,6 +86,20 @@ pub enum ModelError {
         /// Why it cannot be had, with a hint.
         message: String,
     },
+    /// Eight-bit linear layers do not run here.
+    #[error("int8 runs on processors that libtorch's oneDNN supports, not on {device}\nhint: --dtype bf16")]
+    Int8 {
+        /// Where they were asked for.
+        device: String,
+    },
+    /// The checkpoint's linear layers are stored in eight bits, and something else was asked for.
+    #[error("{}: tensor {name} is stored in int8\nhint: --dtype int8", file.display())]
+    StoredInt8 {
+        /// Full name of the tensor.
+        name: String,
+        /// The shard that holds it.
+        file: PathBuf,
+    },
     /// A token id lies outside the vocabulary.
     #[error("token id {id} at position {position} is out of range: the vocabulary has {vocab_size} ids")]
     TokenOutOfRange {

@@ -32,6 +32,6 @@ pub use error::ModelError;
 pub use model::Llada;
 pub use names::tensors as expected_tensors;
 pub use tokenizer::Tokenizer;
-pub use torch::{Device, Dtype, LIBTORCH_VERSION, set_threads};
+pub use torch::{Device, Dtype, LIBTORCH_VERSION, Precision, set_threads};
 pub use train::{AdamW, Parameters, TrainableLlada, TrainingBatch};
 pub use weights::Weights;

@@ -6,10 +6,17 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    LladaConfig, ModelError, Weights,
-    layers::{block::Source, linear::Linear, norm::RmsNorm},
+    LladaConfig, ModelError, Precision, Weights,
+    layers::{
+        block::Source,
+        linear::{Layout, Linear},
+        norm::RmsNorm,
+    },
     names,
-    torch::tensor::{map, sizes},
+    torch::{
+        int8::{Quantized, quantize},
+        tensor::{map, sizes},
+    },
     weights::Stored,
 };
 
@@ -18,16 +25,21 @@ pub(crate) struct Loader<'a> {
     weights: Weights,
     kind: Kind,
     device: Device,
-    pack: bool,
+    layout: Layout,
     /// What tensors that are used as stored live in.
     mapped: Vec<Stored>,
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(folder: &Path, config: &'a LladaConfig, kind: Kind, device: Device) -> Result<Self, ModelError> {
+    pub(crate) fn new(
+        folder: &Path,
+        config: &'a LladaConfig,
+        precision: Precision,
+        device: Device,
+    ) -> Result<Self, ModelError> {
         let weights = Weights::open(folder)?;
-        let pack = Linear::can_pack(device, kind);
-        Ok(Self { config, weights, kind, device, pack, mapped: Vec::new() })
+        let layout = Layout::of(precision, device)?;
+        Ok(Self { config, weights, kind: precision.kind(), device, layout, mapped: Vec::new() })
     }
 
     /// Checks that nothing is left over and hands out what must live as long as the tensors.
@@ -82,11 +94,24 @@ impl Source for Loader<'_> {
             false => None,
         };
         let name = format!("{prefix}{name}.weight");
-        if !self.pack {
+        if self.layout == Layout::Plain {
             return Ok(Linear::plain(self.tensor(&name, &shape)?, bias));
         }
+        if self.layout == Layout::Int8
+            && let Some([values, scale]) = self.weights.take_quantized(&name, shape)?
+        {
+            let weight = Quantized { values: map(&values)?, scale: map(&scale)?.f_view([-1])? };
+            self.mapped.push(scale);
+            let linear = Linear::int8(weight, bias)?;
+            values.release();
+            return Ok(linear);
+        }
         let stored = self.weights.take(&name, &shape)?;
-        let linear = Linear::packed(&map(&stored)?.f_to_kind(self.kind)?, bias)?;
+        let weight = map(&stored)?;
+        let linear = match self.layout {
+            Layout::Int8 => Linear::int8(quantize(&weight)?, bias)?,
+            _ => Linear::packed(&weight.f_to_kind(self.kind)?, bias)?,
+        };
         stored.release();
         Ok(linear)
     }

@@ -6,7 +6,7 @@ use llada_core::predictor::{MaskPredictor, Reuse, Row};
 use tch::Tensor;
 
 use crate::{
-    Device, Dtype, LladaConfig, ModelError,
+    Device, LladaConfig, ModelError, Precision,
     layers::{
         attention::Memory,
         block::{Block, Source},
@@ -40,7 +40,7 @@ use crate::{
 /// ```
 pub struct Llada {
     config: LladaConfig,
-    dtype: Dtype,
+    precision: Precision,
     device: tch::Device,
     embedding: Tensor,
     rope: Rope,
@@ -68,11 +68,12 @@ impl Llada {
     ///
     /// # Errors
     /// The config is refused; a tensor is missing, unexpected, misshaped or of a foreign dtype; a file is truncated or
-    /// hostile; the device is not there.
-    pub fn load(folder: &Path, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
+    /// hostile; the device is not there, or computes in no such precision.
+    pub fn load(folder: &Path, device: Device, precision: impl Into<Precision>) -> Result<Self, ModelError> {
+        let precision = precision.into();
         let config = LladaConfig::load(folder)?;
         let device = device.open()?;
-        let mut loader = Loader::new(folder, &config, dtype.kind(), device)?;
+        let mut loader = Loader::new(folder, &config, precision, device)?;
         let embedding = loader.embedding()?;
         // The head is the largest tensor, and for a moment it is in memory as stored too: before the others are.
         let head = loader.head(&embedding)?;
@@ -85,7 +86,7 @@ impl Llada {
         let rope = Rope::new(&config, device)?;
         Ok(Self {
             config,
-            dtype,
+            precision,
             device,
             embedding,
             rope,
@@ -104,9 +105,9 @@ impl Llada {
         &self.config
     }
 
-    /// The dtype that it computes in.
-    pub fn dtype(&self) -> Dtype {
-        self.dtype
+    /// What it computes in.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Adds ids that may never be emitted: those that the tokenizer does not know.
@@ -262,6 +263,6 @@ impl MaskPredictor for Llada {
 
 impl fmt::Debug for Llada {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Llada").field("config", &self.config).field("dtype", &self.dtype).finish_non_exhaustive()
+        f.debug_struct("Llada").field("config", &self.config).field("precision", &self.precision).finish_non_exhaustive()
     }
 }

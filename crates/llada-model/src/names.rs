@@ -12,6 +12,11 @@ pub(crate) fn block(layer: usize) -> String {
     format!("{ROOT}blocks.{layer}.")
 }
 
+/// The scales of a linear weight that is stored in eight bits, named as compressed-tensors does.
+pub(crate) fn scale(weight: &str) -> String {
+    format!("{weight}_scale")
+}
+
 /// Every tensor that `config` calls for, with its shape.
 pub fn tensors(config: &LladaConfig) -> Vec<(String, Vec<usize>)> {
     let (d, mlp) = (config.d_model, config.mlp_hidden_size);

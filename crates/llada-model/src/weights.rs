@@ -14,7 +14,7 @@ use memmap2::{Mmap, UncheckedAdvice};
 use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 use serde::Deserialize;
 
-use crate::ModelError;
+use crate::{ModelError, names};
 
 /// The tensors of a checkpoint folder that have not been fetched yet.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Stored {
     shard: Arc<Shard>,
     start: usize,
     end: usize,
-    /// F32 or BF16.
+    /// F32 or BF16; I8 for quantised weights.
     pub dtype: Dtype,
     /// Sizes of its dimensions.
     pub shape: Vec<usize>,
@@ -111,17 +111,35 @@ impl Weights {
     /// # Errors
     /// It is missing, has another shape, or is stored in a dtype other than f32 or bf16.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Stored, ModelError> {
+        let stored = self.take_any(name, shape)?;
+        let (name, file) = (name.to_owned(), stored.shard.path.clone());
+        match stored.dtype {
+            Dtype::F32 | Dtype::BF16 => Ok(stored),
+            Dtype::I8 => Err(ModelError::StoredInt8 { name, file }),
+            other => Err(ModelError::StoredDtype { name, file, dtype: format!("{other:?}") }),
+        }
+    }
+
+    /// Takes the linear weight `name` of `shape` (out, in) and its scales (out, 1), if it is stored in eight bits.
+    ///
+    /// # Errors
+    /// One of the two has another shape, or there are no scales.
+    pub(crate) fn take_quantized(&mut self, name: &str, shape: [usize; 2]) -> Result<Option<[Stored; 2]>, ModelError> {
+        let info = self.tensors.get(name).and_then(|&shard| self.shards[shard].metadata.info(name));
+        if info.is_none_or(|info| info.dtype != Dtype::I8) {
+            return Ok(None);
+        }
+        let values = self.take_any(name, &shape)?;
+        Ok(Some([values, self.take(&names::scale(name), &[shape[0], 1])?]))
+    }
+
+    fn take_any(&mut self, name: &str, shape: &[usize]) -> Result<Stored, ModelError> {
         let missing = || ModelError::MissingTensor { name: name.to_owned(), folder: self.folder.clone() };
         let shard = self.shards[self.tensors.remove(name).ok_or_else(missing)?].clone();
         let info = shard.metadata.info(name).ok_or_else(missing)?;
-        let file = || shard.path.clone();
         if info.shape != shape {
             let (expected, found) = (shape.to_vec(), info.shape.clone());
-            return Err(ModelError::Shape { name: name.to_owned(), file: file(), expected, found });
-        }
-        if !matches!(info.dtype, Dtype::F32 | Dtype::BF16) {
-            let dtype = format!("{:?}", info.dtype);
-            return Err(ModelError::StoredDtype { name: name.to_owned(), file: file(), dtype });
+            return Err(ModelError::Shape { name: name.to_owned(), file: shard.path.clone(), expected, found });
         }
         let (start, end) = (shard.data + info.data_offsets.0, shard.data + info.data_offsets.1);
         Ok(Stored { start, end, dtype: info.dtype, shape: info.shape.clone(), shard: shard.clone() })

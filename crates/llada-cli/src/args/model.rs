@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use llada_model::{Device, Dtype, LladaConfig};
+use llada_model::{Device, Dtype, LladaConfig, Precision};
 
 /// f32 weights up to this size are computed in as they are: exactness costs little there.
 const SMALL: usize = 1 << 30;
@@ -19,8 +19,9 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: Device,
 
-    /// Compute in f32 or bf16. auto: f32 for small models (under 1 GiB in f32), bf16 for others
-    #[arg(long, value_name = "DTYPE", default_value = "auto")]
+    /// Compute in f32, bf16, or int8: linear layers of eight-bit weights, the rest in bf16. auto: f32 for small models
+    /// (under 1 GiB in f32), bf16 for others, int8 for checkpoints of `llada quantize`
+    #[arg(long, value_name = "DTYPE", default_value = "auto", verbatim_doc_comment)]
     pub(crate) dtype: DtypeChoice,
 
     /// Processor threads [default: the number of cores]
@@ -39,16 +40,18 @@ impl ModelArgs {
 pub(crate) enum DtypeChoice {
     F32,
     Bf16,
+    Int8,
     Auto,
 }
 
 impl DtypeChoice {
-    pub(crate) fn resolve(self, config: &LladaConfig) -> Dtype {
+    pub(crate) fn resolve(self, config: &LladaConfig) -> Precision {
         match self {
-            Self::F32 => Dtype::F32,
-            Self::Bf16 => Dtype::Bf16,
-            Self::Auto if config.parameters() * Dtype::F32.bytes() < SMALL => Dtype::F32,
-            Self::Auto => Dtype::Bf16,
+            Self::F32 => Dtype::F32.into(),
+            Self::Bf16 => Dtype::Bf16.into(),
+            Self::Int8 => Precision::Int8,
+            Self::Auto if config.parameters() * Dtype::F32.bytes() < SMALL => Dtype::F32.into(),
+            Self::Auto => Dtype::Bf16.into(),
         }
     }
 }

@@ -3,8 +3,11 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    ModelError,
-    torch::shim::{Epilogue, pack, packed_linear},
+    ModelError, Precision,
+    torch::{
+        int8::{self, Int8Weight, Quantized},
+        shim::{Epilogue, pack, packed_linear},
+    },
 };
 
 /// The number of input rows that the packed layout is chosen for: that of a typical block or sequence.
@@ -21,6 +24,34 @@ pub(crate) struct Linear {
 enum Weight {
     Plain(Tensor),
     Packed(Tensor),
+    Int8(Int8Weight),
+}
+
+/// How a model's linear layers hold their weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    Plain,
+    Packed,
+    Int8,
+}
+
+impl Layout {
+    /// The fastest that runs here: this is tried, not guessed.
+    pub(crate) fn of(precision: Precision, device: Device) -> Result<Self, ModelError> {
+        let runs = |linear: &dyn Fn(&Tensor) -> Result<Linear, ModelError>| {
+            let probe = || {
+                let x = Tensor::f_ones([2, 16], (precision.kind(), device))?;
+                linear(&x)?.forward(&x, Epilogue::Silu)
+            };
+            device == Device::Cpu && probe().is_ok()
+        };
+        match precision {
+            Precision::Int8 if runs(&|x| Linear::int8(int8::quantize(x)?, None)) => Ok(Self::Int8),
+            Precision::Int8 => Err(ModelError::Int8 { device: format!("{device:?}").to_lowercase() }),
+            Precision::Float(_) if runs(&|x| Linear::packed(x, None)) => Ok(Self::Packed),
+            Precision::Float(_) => Ok(Self::Plain),
+        }
+    }
 }
 
 impl Linear {
@@ -34,18 +65,15 @@ impl Linear {
         Ok(Self { weight: Weight::Packed(pack(weight, PACKED_FOR_ROWS)?), bias })
     }
 
+    /// A layer over quantised weights.
+    pub(crate) fn int8(weight: Quantized, bias: Option<Tensor>) -> Result<Self, ModelError> {
+        let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
+        Ok(Self { weight: Weight::Int8(Int8Weight::pack(weight, PACKED_FOR_ROWS)?), bias })
+    }
+
     /// Whether the layer's weights are being trained: what follows it must then leave its output alone.
     pub(crate) fn learns(&self) -> bool {
         matches!(&self.weight, Weight::Plain(weight) if weight.requires_grad())
-    }
-
-    /// Whether this processor runs packed layers of this kind.
-    pub(crate) fn can_pack(device: Device, kind: Kind) -> bool {
-        let probe = || {
-            let x = Tensor::f_ones([2, 16], (kind, device))?;
-            Self::packed(&x, None)?.forward(&x, Epilogue::Silu)
-        };
-        device == Device::Cpu && probe().is_ok()
     }
 
     /// # Shapes
@@ -53,6 +81,7 @@ impl Linear {
     pub(crate) fn forward(&self, x: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
         match &self.weight {
             Weight::Packed(weight) => packed_linear(x, weight, self.bias.as_ref(), epilogue),
+            Weight::Int8(weight) => int8::linear(x, weight, self.bias.as_ref(), epilogue),
             Weight::Plain(weight) => {
                 let mut y = x.f_linear(weight, self.bias.as_ref())?;
                 Ok(match epilogue {

@@ -29,7 +29,11 @@ impl Dtype {
 
 /// The kind of a tensor in a file; `Weights::take` lets no other through.
 pub(crate) fn stored_kind(dtype: StoredDtype) -> tch::Kind {
-    if dtype == StoredDtype::BF16 { tch::Kind::BFloat16 } else { tch::Kind::Float }
+    match dtype {
+        StoredDtype::BF16 => tch::Kind::BFloat16,
+        StoredDtype::I8 => tch::Kind::Int8,
+        _ => tch::Kind::Float,
+    }
 }
 
 impl fmt::Display for Dtype {
@@ -49,6 +53,41 @@ impl FromStr for Dtype {
             "f32" => Ok(Self::F32),
             "bf16" => Ok(Self::Bf16),
             _ => Err(format!("unknown dtype {name:?}\nhint: --dtype f32 or --dtype bf16")),
+        }
+    }
+}
+
+/// What a model infers in: a dtype throughout, or eight bits where most of the work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Weights and activations alike.
+    Float(Dtype),
+    /// Linear layers multiply eight-bit weights, a scale for each output, by activations quantised token by token; all
+    /// else is bf16. A quarter of the memory of f32, faster than bf16, a little off. On the CPU only.
+    Int8,
+}
+
+impl Precision {
+    /// Of activations, and of the weights that are not in linear layers.
+    pub(crate) fn kind(self) -> tch::Kind {
+        match self {
+            Self::Float(dtype) => dtype.kind(),
+            Self::Int8 => Dtype::Bf16.kind(),
+        }
+    }
+}
+
+impl From<Dtype> for Precision {
+    fn from(dtype: Dtype) -> Self {
+        Self::Float(dtype)
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Float(dtype) => dtype.fmt(f),
+            Self::Int8 => f.write_str("int8"),
         }
     }
 }

@@ -25,28 +25,6 @@ char *llada_rotate(at::Tensor *x, const at::Tensor *cos, const at::Tensor *sin, 
 
 namespace {
 
-// e^x to 2 ulp for the arguments that occur here, none above 0 by more than rounding; in operations that every clone
-// has as vectors, which std::exp has not (Cephes' expf).
-inline __attribute__((always_inline)) float exponential(float x) {
-  x = x < -87.0f ? -87.0f : (x > 87.0f ? 87.0f : x);
-  float shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: rounds to an integer
-  float n = shifted - 12582912.0f;
-  float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  int32_t bits = (int32_t(n) + 127) << 23;
-  float power;
-  memcpy(&power, &bits, 4);
-  return p * power;
-}
-
-inline __attribute__((always_inline)) float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
-
 template <class F>
 inline __attribute__((always_inline)) float sum_of(int64_t n, F term) {
   float lanes[16] = {0}, sum = 0;
@@ -113,8 +91,6 @@ inline __attribute__((always_inline)) float cross_entropy_row(T *row, int64_t n,
   return loss;
 }
 
-#define FOR_EACH_TYPE(KERNEL) KERNEL(float) KERNEL(uint16_t)
-
 #define NORM_BACKWARD(T)                                                                                        \
   WIDEST void norm_backward(const T *dy, const T *x, const T *w, T *dx, float *dw, int64_t rows, int64_t n,     \
                             float eps) {                                                                        \
@@ -136,20 +112,6 @@ FOR_EACH_TYPE(SILU_MUL)
       loss[r] = cross_entropy_row(logits + r * n, n, targets[r], weights[r], learn);                            \
   }
 FOR_EACH_TYPE(CROSS_ENTROPY)
-
-template <class T>
-T *data(const at::Tensor &tensor) {
-  return static_cast<T *>(tensor.data_ptr());
-}
-
-// Calls `f` with a pointer type for the tensor's elements; bfloat16 travels as its bits.
-template <class F>
-void by_type(const at::Tensor &tensor, F f) {
-  if (tensor.scalar_type() == at::kBFloat16)
-    f(uint16_t());
-  else
-    f(float());
-}
 
 void succeed(char *error) {
   if (!error) return;

@@ -5,11 +5,12 @@
 pub(crate) mod device;
 pub(crate) mod dtype;
 pub(crate) mod gradient;
+pub(crate) mod int8;
 pub(crate) mod shim;
 pub(crate) mod tensor;
 
 pub use device::Device;
-pub use dtype::Dtype;
+pub use dtype::{Dtype, Precision};
 
 /// Sets the number of threads that one libtorch operation may use.
 ///

@@ -4,20 +4,11 @@
 #include "shim.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty_like.h>
 
 #include <cmath>
 
 namespace {
-
-using OptionalTensor = std::optional<at::Tensor>;
-
-template <class Signature>
-auto find_op(const char *name, const char *overload) {
-  return c10::Dispatcher::singleton().findSchemaOrThrow(name, overload).typed<Signature>();
-}
 
 // Scaled, rounded to the activations' type, then weighted in that type, as the reference does.
 template <class T>
@@ -71,7 +62,6 @@ WIDEST void rotate_rows_bf16(uint16_t *x, const float *cos, const float *sin, co
 extern "C" {
 
 void llada_free(char *text) { free(text); }
-
 
 char *llada_pack(const at::Tensor *weight, int64_t rows, at::Tensor **out) {
   return guarded([&] {

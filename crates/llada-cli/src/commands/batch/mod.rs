@@ -46,7 +46,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let lines = requests::read(&args.input)?;
     let mut session = Session::open(&args.model)?;
     let requests = lines.iter().map(|line| line.request(&session)).collect::<anyhow::Result<Vec<_>>>()?;
-    let settings = format!("{} {}", session.engine.predictor().dtype(), session.folder.display());
+    let settings = format!("{} {}", session.engine.predictor().precision(), session.folder.display());
     let digests: Vec<String> = lines.iter().map(|line| line.digest(&settings)).collect();
     let mut results = Results::open(&args.output, &lines, &digests)?;
     let bar = ProgressBar::new(lines.len() as u64)

@@ -1,0 +1,204 @@
+//! Safe wrappers around `int8.cpp`: linear layers of eight-bit weights, which quantise their input as they go.
+//!
+//! Weights and activations are quantised symmetrically, w = q s with q in -127..=127: a row of weights (an output) has
+//! its scale, fixed at load, and a row of activations (a token) has its own, found in each call. So what a token gives
+//! does not depend on the others.
+
+use std::{ffi::c_char, ptr::null_mut};
+
+use tch::{Device, Kind, Tensor};
+use torch_sys::C_tensor;
+
+use super::shim::{Epilogue, check, failed, taken};
+use crate::ModelError;
+
+unsafe extern "C" {
+    fn llada_int8_quantize(
+        x: *const C_tensor,
+        values: *mut *mut C_tensor,
+        scale: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    fn llada_int8_pack(weight: *const C_tensor, rows: i64, out: *mut *mut C_tensor) -> *mut c_char;
+    fn llada_int8_linear(
+        x: *const C_tensor,
+        weight: *const C_tensor,
+        scale: *const C_tensor,
+        zeros: *const C_tensor,
+        bias: *const C_tensor,
+        after: i64,
+        other: *const C_tensor,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
+}
+
+/// A matrix of eight-bit integers, each row with its scale.
+#[derive(Debug)]
+pub(crate) struct Quantized {
+    /// (rows, width) i8.
+    pub(crate) values: Tensor,
+    /// (rows) f32.
+    pub(crate) scale: Tensor,
+}
+
+/// Quantises each row of a matrix, to nearest.
+///
+/// # Shapes
+/// x (rows, width) f32 or bf16.
+pub(crate) fn quantize(x: &Tensor) -> Result<Quantized, ModelError> {
+    check_matrix(x)?;
+    let x = x.f_contiguous()?;
+    let (mut values, mut scale) = (null_mut(), null_mut());
+    // SAFETY: a live contiguous tensor goes in; without an error both pointers are owned tensors.
+    unsafe {
+        failed(llada_int8_quantize(x.as_ptr(), &mut values, &mut scale))?;
+        Ok(Quantized { values: Tensor::from_ptr(values), scale: Tensor::from_ptr(scale) })
+    }
+}
+
+/// Weights in the layout that [`linear`] reads.
+#[derive(Debug)]
+pub(crate) struct Int8Weight {
+    packed: Tensor,
+    /// (out) f32.
+    scale: Tensor,
+    /// (out) i32: the quantisation is symmetric.
+    zeros: Tensor,
+    /// (out, in).
+    shape: (i64, i64),
+}
+
+impl Int8Weight {
+    /// Packs `weight` (out, in) for about `rows` rows of input.
+    pub(crate) fn pack(weight: Quantized, rows: i64) -> Result<Self, ModelError> {
+        let shape = weight.values.size2()?;
+        check(weight.values.kind() == Kind::Int8 && weight.scale.size() == [shape.0], "int8: weights without scales")?;
+        let scale = weight.scale.f_to_kind(Kind::Float)?.f_contiguous()?;
+        let zeros = Tensor::f_zeros([shape.0], (Kind::Int, Device::Cpu))?;
+        let mut out = null_mut();
+        // SAFETY: a live tensor goes in; `taken` owns what comes out.
+        let packed = unsafe { taken(llada_int8_pack(weight.values.as_ptr(), rows, &mut out), out)? };
+        Ok(Self { packed, scale, zeros, shape })
+    }
+}
+
+/// x W^T + b with its epilogue.
+///
+/// # Shapes
+/// x (rows, in) f32 or bf16, bias (out) f32, the epilogue's operand (rows, out) of x's kind -> (rows, out) of x's kind.
+pub(crate) fn linear(
+    x: &Tensor,
+    weight: &Int8Weight,
+    bias: Option<&Tensor>,
+    epilogue: Epilogue<'_>,
+) -> Result<Tensor, ModelError> {
+    check_matrix(x)?;
+    let (x, (rows, width)) = (x.f_contiguous()?, x.size2()?);
+    let (after, other) = match epilogue {
+        Epilogue::None => (0, None),
+        Epilogue::Silu => (1, None),
+        Epilogue::Mul(other) => (2, Some(other.f_contiguous()?)),
+        Epilogue::Add(other) => (3, Some(other.f_contiguous()?)),
+    };
+    let (outputs, inputs) = weight.shape;
+    let fits = width == inputs
+        && bias.is_none_or(|bias| bias.kind() == Kind::Float && bias.size() == [outputs])
+        && other.as_ref().is_none_or(|other| other.kind() == x.kind() && other.size() == [rows, outputs]);
+    check(fits, "int8: input, bias or operand do not fit the weights")?;
+    let pointer = |tensor: Option<&Tensor>| tensor.map_or(std::ptr::null(), Tensor::as_ptr);
+    let mut out = null_mut();
+    // SAFETY: live contiguous tensors whose sizes and kinds were checked above, or null where there is none.
+    unsafe {
+        let error = llada_int8_linear(
+            x.as_ptr(),
+            weight.packed.as_ptr(),
+            weight.scale.as_ptr(),
+            weight.zeros.as_ptr(),
+            pointer(bias),
+            after,
+            pointer(other.as_ref()),
+            &mut out,
+        );
+        taken(error, out)
+    }
+}
+
+fn check_matrix(x: &Tensor) -> Result<(), ModelError> {
+    let fits = x.dim() == 2 && x.device() == Device::Cpu && matches!(x.kind(), Kind::Float | Kind::BFloat16);
+    check(fits, "int8: the input is not a matrix of f32 or bf16 on the CPU")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(sizes: [i64; 2], kind: Kind) -> Tensor {
+        Tensor::randn(sizes, tch::kind::FLOAT_CPU).to_kind(kind)
+    }
+
+    #[test]
+    fn quantised_values_are_within_half_a_step() -> Result<(), ModelError> {
+        tch::manual_seed(0);
+        for kind in [Kind::Float, Kind::BFloat16] {
+            let x = random([5, 37], kind);
+            drop(x.get(3).f_zero_()?);
+            let Quantized { values, scale } = quantize(&x)?;
+            let steps = scale.unsqueeze(1);
+            let error = (values.to_kind(Kind::Float) * &steps - x.to_kind(Kind::Float)).abs();
+            assert!((steps * 0.5001 - error).min().double_value(&[]) >= 0.0);
+            assert_eq!(values.abs().max().int64_value(&[]), 127);
+            assert_eq!(scale.double_value(&[3]), 0.0);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn layers_multiply_what_was_quantised() -> Result<(), ModelError> {
+        tch::manual_seed(1);
+        for (kind, tolerance) in [(Kind::Float, 1e-4), (Kind::BFloat16, 2e-2)] {
+            let (x, other) = (random([19, 48], kind), random([19, 33], kind));
+            let (w, bias) = (random([33, 48], Kind::Float), random([1, 33], Kind::Float).squeeze());
+            let exact = |x: &Tensor| -> Result<Tensor, ModelError> {
+                let Quantized { values, scale } = quantize(x)?;
+                Ok(values.to_kind(Kind::Float) * scale.unsqueeze(1))
+            };
+            let plain = exact(&x)?.f_linear(&exact(&w)?, Some(&bias))?;
+            let weight = Int8Weight::pack(quantize(&w)?, 16)?;
+            let other_f32 = other.to_kind(Kind::Float);
+            let cases = [
+                (Epilogue::None, plain.shallow_clone()),
+                (Epilogue::Silu, plain.silu()),
+                (Epilogue::Mul(&other), &plain * &other_f32),
+                (Epilogue::Add(&other), &plain + &other_f32),
+            ];
+            for (epilogue, expected) in cases {
+                let y = linear(&x, &weight, Some(&bias), epilogue)?;
+                assert_eq!(y.kind(), kind);
+                assert!(y.to_kind(Kind::Float).allclose(&expected, tolerance, tolerance, false));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_token_is_the_same_in_any_company() -> Result<(), ModelError> {
+        tch::manual_seed(2);
+        let (x, w) = (random([21, 64], Kind::BFloat16), random([40, 64], Kind::Float));
+        let weight = Int8Weight::pack(quantize(&w)?, 16)?;
+        let together = linear(&x, &weight, None, Epilogue::None)?;
+        for row in [0, 7, 20] {
+            let alone = linear(&x.narrow(0, row, 1), &weight, None, Epilogue::None)?;
+            assert!(alone.equal(&together.narrow(0, row, 1)));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() -> Result<(), ModelError> {
+        let weight = Int8Weight::pack(quantize(&random([4, 8], Kind::Float))?, 16)?;
+        assert!(linear(&random([2, 7], Kind::Float), &weight, None, Epilogue::None).is_err());
+        let other = random([3, 4], Kind::Float);
+        assert!(linear(&random([2, 8], Kind::Float), &weight, None, Epilogue::Add(&other)).is_err());
+        assert!(quantize(&Tensor::zeros([4], tch::kind::FLOAT_CPU)).is_err());
+        Ok(())
+    }
+}
