@@ -7,7 +7,7 @@ use llada_core::{
     predictor::{MaskPredictor, Reuse, Row},
     rng::Noise,
 };
-use llada_model::{Device, Dtype, Llada, ModelError};
+use llada_model::{Device, Dtype, Llada, ModelError, Precision};
 
 /// Tokens of an answer's block, masked where nothing else is said.
 const BLOCK: usize = 32;
@@ -17,11 +17,11 @@ const BATCHES: [usize; 2] = [4, 16];
 fn main() -> anyhow::Result<()> {
     let mut criterion = Criterion::default().configure_from_args().sample_size(20);
     let checkpoint = Checkpoint::open()?;
-    for (name, dtype) in [("f32", Dtype::F32), ("bf16", Dtype::Bf16)] {
-        let mut model = Llada::load(&checkpoint.folder, Device::Cpu, dtype)?;
-        forward(&mut criterion, name, &mut model)?;
-        wanted(&mut criterion, name, &mut model)?;
-        cached(&mut criterion, name, &mut model)?;
+    for precision in [Dtype::F32.into(), Dtype::Bf16.into(), Precision::Int8] {
+        let (name, mut model) = (precision.to_string(), Llada::load(&checkpoint.folder, Device::Cpu, precision)?);
+        forward(&mut criterion, &name, &mut model)?;
+        wanted(&mut criterion, &name, &mut model)?;
+        cached(&mut criterion, &name, &mut model)?;
     }
     criterion.final_summary();
     Ok(())

@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use crate::ModelError;
+use crate::{ModelError, quantize};
 
 /// The shape of a LLaDA Transformer (LLaDA-8B's values in brackets).
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,6 +46,9 @@ pub struct LladaConfig {
     /// crate's own \[false\].
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_causal: bool,
+    /// Whether the linear layers are stored in eight bits, as [`quantize`](crate::quantize) does \[false\].
+    #[serde(skip)]
+    pub is_quantized: bool,
     /// Id of the mask token M \[126336\].
     pub mask_token_id: u32,
     /// Id of the end of the text, which also pads \[126081\].
@@ -132,6 +135,7 @@ impl LladaConfig {
             include_bias: keys.optional("include_bias", false)?,
             include_qkv_bias: keys.optional("include_qkv_bias", false)?,
             is_causal: keys.optional("is_causal", false)?,
+            is_quantized: keys.quantization()?,
             mask_token_id: keys.required("mask_token_id")?,
             eos_token_id: keys.required("eos_token_id")?,
         };
@@ -187,6 +191,18 @@ impl Keys {
 
     fn required<T: DeserializeOwned>(&mut self, key: &str) -> Result<T, ModelError> {
         self.optional(key, None)?.ok_or_else(|| ModelError::config(key, "the key is missing"))
+    }
+
+    /// Whether the key of quantisation is there, and says what this crate reads.
+    fn quantization(&mut self) -> Result<bool, ModelError> {
+        match self.0.remove(quantize::CONFIG_KEY) {
+            None | Some(Value::Null) => Ok(false),
+            Some(scheme) if scheme == quantize::scheme() => Ok(true),
+            Some(scheme) => {
+                let message = format!("{scheme} is not the scheme of eight bits that `llada quantize` writes");
+                Err(ModelError::config(quantize::CONFIG_KEY, message))
+            }
+        }
     }
 
     /// Refuses what is left unless it is known to change nothing.

@@ -93,7 +93,7 @@ pub enum ModelError {
         device: String,
     },
     /// The checkpoint's linear layers are stored in eight bits, and something else was asked for.
-    #[error("{}: tensor {name} is stored in int8\nhint: --dtype int8", file.display())]
+    #[error("{}: tensor {name} is stored in int8\nhint: --dtype int8, or the model that it was made from", file.display())]
     StoredInt8 {
         /// Full name of the tensor.
         name: String,

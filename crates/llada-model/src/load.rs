@@ -51,7 +51,7 @@ impl<'a> Loader<'a> {
     /// (embedding_size, d_model).
     pub(crate) fn embedding(&mut self) -> Result<Tensor, ModelError> {
         let shape = [self.config.embedding_size, self.config.d_model];
-        self.tensor(&format!("{}wte.weight", names::ROOT), &shape)
+        self.tensor(&names::embedding(), &shape)
     }
 
     /// The LM head: its own weights, or the embedding's if they are tied.

@@ -263,6 +263,9 @@ impl MaskPredictor for Llada {
 
 impl fmt::Debug for Llada {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Llada").field("config", &self.config).field("precision", &self.precision).finish_non_exhaustive()
+        f.debug_struct("Llada")
+            .field("config", &self.config)
+            .field("precision", &self.precision)
+            .finish_non_exhaustive()
     }
 }

@@ -12,6 +12,11 @@ pub(crate) fn block(layer: usize) -> String {
     format!("{ROOT}blocks.{layer}.")
 }
 
+/// The embedding's tensor.
+pub(crate) fn embedding() -> String {
+    format!("{ROOT}wte.weight")
+}
+
 /// The scales of a linear weight that is stored in eight bits, named as compressed-tensors does.
 pub(crate) fn scale(weight: &str) -> String {
     format!("{weight}_scale")

@@ -14,7 +14,7 @@ use memmap2::{Mmap, UncheckedAdvice};
 use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 use serde::Deserialize;
 
-use crate::{ModelError, names};
+use crate::{LladaConfig, ModelError, names};
 
 /// The tensors of a checkpoint folder that have not been fetched yet.
 #[derive(Debug)]
@@ -143,6 +143,18 @@ impl Weights {
         }
         let (start, end) = (shard.data + info.data_offsets.0, shard.data + info.data_offsets.1);
         Ok(Stored { start, end, dtype: info.dtype, shape: info.shape.clone(), shard: shard.clone() })
+    }
+
+    /// Takes everything that `config` calls for, and tells what of it cannot be loaded.
+    pub fn take_all(&mut self, config: &LladaConfig) -> Vec<ModelError> {
+        let mut take = |(name, shape): &(String, Vec<usize>)| {
+            let is_quantized = match shape[..] {
+                [outputs, inputs] if config.is_quantized => self.take_quantized(name, [outputs, inputs])?.is_some(),
+                _ => false,
+            };
+            if is_quantized { Ok(()) } else { self.take(name, shape).map(drop) }
+        };
+        names::tensors(config).iter().filter_map(|tensor| take(tensor).err()).collect()
     }
 
     /// Ends the loading: nothing may be left that the config did not call for.

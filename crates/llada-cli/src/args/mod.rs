@@ -10,7 +10,9 @@ use clap::{Parser, Subcommand};
 
 use llada_train::data::Kind;
 
-use crate::commands::{batch, compare, data, eval, generate, inspect, logits, score, tasks, tokenizer, training};
+use crate::commands::{
+    batch, compare, data, eval, generate, inspect, logits, quantize, score, tasks, tokenizer, training,
+};
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
 ///
@@ -34,6 +36,7 @@ pub(crate) enum Command {
     Score(score::Args),
     Logits(logits::Args),
     Inspect(inspect::Args),
+    Quantize(quantize::Args),
     Pretrain(training::PretrainArgs),
     Sft(training::SftArgs),
     #[command(subcommand)]
@@ -55,6 +58,7 @@ impl Command {
             Self::Score(args) => score::run(args),
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),
+            Self::Quantize(args) => quantize::run(&args),
             Self::Pretrain(args) => training::run(args.args, Kind::Pretrain),
             Self::Sft(args) => training::run(args.args, Kind::Sft),
             Self::Tokenizer(command) => tokenizer::run(command),

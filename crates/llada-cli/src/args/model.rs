@@ -20,8 +20,8 @@ pub(crate) struct ModelArgs {
     pub(crate) device: Device,
 
     /// Compute in f32, bf16, or int8: linear layers of eight-bit weights, the rest in bf16. auto: f32 for small models
-    /// (under 1 GiB in f32), bf16 for others, int8 for checkpoints of `llada quantize`
-    #[arg(long, value_name = "DTYPE", default_value = "auto", verbatim_doc_comment)]
+    /// (under 1 GiB in f32), bf16 for others, int8 for those of `llada quantize`
+    #[arg(long, value_name = "DTYPE", default_value = "auto")]
     pub(crate) dtype: DtypeChoice,
 
     /// Processor threads [default: the number of cores]
@@ -50,6 +50,7 @@ impl DtypeChoice {
             Self::F32 => Dtype::F32.into(),
             Self::Bf16 => Dtype::Bf16.into(),
             Self::Int8 => Precision::Int8,
+            Self::Auto if config.is_quantized => Precision::Int8,
             Self::Auto if config.parameters() * Dtype::F32.bytes() < SMALL => Dtype::F32.into(),
             Self::Auto => Dtype::Bf16.into(),
         }

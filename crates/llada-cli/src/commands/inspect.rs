@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use llada_model::{Dtype, LladaConfig, Tokenizer, Weights, expected_tensors};
+use llada_model::{Dtype, LladaConfig, Tokenizer, Weights};
 use serde::Serialize;
 
 /// Show a checkpoint's config, tensors, parameters, dtype and memory, without loading it
@@ -42,9 +42,7 @@ impl Inspection {
         for (_, dtype, _) in weights.list() {
             *tensors.entry(format!("{dtype:?}")).or_default() += 1;
         }
-        let expected = expected_tensors(&config);
-        let taken = expected.iter().filter_map(|(name, shape)| weights.take(name, shape).err());
-        let mut problems: Vec<String> = taken.map(|error| error.to_string()).collect();
+        let mut problems: Vec<String> = weights.take_all(&config).iter().map(ToString::to_string).collect();
         problems.extend(weights.finish().err().map(|error| error.to_string()));
         let tokenizer = Tokenizer::load(folder, &config).unwrap_or_else(|error| {
             problems.push(error.to_string());

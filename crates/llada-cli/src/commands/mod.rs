@@ -7,6 +7,7 @@ pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod logits;
+pub(crate) mod quantize;
 pub(crate) mod score;
 pub(crate) mod tasks;
 pub(crate) mod tokenizer;

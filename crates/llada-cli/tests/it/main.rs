@@ -5,6 +5,7 @@ mod batch;
 mod compare;
 mod generate;
 mod golden;
+mod quantize;
 mod refusals;
 mod score;
 mod tasks;

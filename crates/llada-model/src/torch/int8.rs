@@ -13,11 +13,7 @@ use super::shim::{Epilogue, check, failed, taken};
 use crate::ModelError;
 
 unsafe extern "C" {
-    fn llada_int8_quantize(
-        x: *const C_tensor,
-        values: *mut *mut C_tensor,
-        scale: *mut *mut C_tensor,
-    ) -> *mut c_char;
+    fn llada_int8_quantize(x: *const C_tensor, values: *mut *mut C_tensor, scale: *mut *mut C_tensor) -> *mut c_char;
     fn llada_int8_pack(weight: *const C_tensor, rows: i64, out: *mut *mut C_tensor) -> *mut c_char;
     fn llada_int8_linear(
         x: *const C_tensor,

@@ -6,12 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use llada_model::{Device, Dtype, Llada, LladaConfig, Weights};
+use llada_core::predictor::{MaskPredictor, Row};
+use llada_model::{Device, Dtype, Llada, LladaConfig, ModelError, Precision, Weights, quantize};
 use safetensors::{SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fixture;
+use crate::{FIXTURES, fixture};
 
 const SHARD: &str = "model-00002-of-00002.safetensors";
 
@@ -192,4 +193,71 @@ fn defaults_fill_absent_keys() {
     let weights = Weights::open(folder.path()).unwrap();
     assert_eq!(weights.list().count(), llada_model::expected_tensors(&expected).len());
     assert_eq!(expected.parameters(), 207_296);
+}
+
+#[test]
+fn a_quantised_checkpoint_computes_what_int8_does() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in FIXTURES {
+        let out = folder.path().join(name);
+        let mut heard = Vec::new();
+        quantize(&fixture(name), &out, |done, all| {
+            heard.push((done, all));
+            Ok::<_, ModelError>(())
+        })
+        .unwrap();
+        assert_eq!(heard.last().map(|(done, all)| done == all), Some(true));
+        let config = LladaConfig::load(&out).unwrap();
+        assert!(config.is_quantized);
+        assert!(Weights::open(&out).unwrap().take_all(&config).is_empty());
+        let logits = |folder: &Path, precision| {
+            let mut model = Llada::load(folder, Device::Cpu, precision).unwrap();
+            let mut out = Vec::new();
+            model.forward(&[Row::new(&[7, 1, 9, 3], &[0, 3])]).unwrap();
+            model.logits(0, 0..2, &mut out).unwrap();
+            out
+        };
+        let stored = logits(&out, Precision::Int8);
+        assert_eq!(stored, logits(&fixture(name), Precision::Int8));
+        let exact = logits(&fixture(name), Dtype::F32.into());
+        let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
+        let error = norm(&mut stored.iter().zip(&exact).map(|(a, b)| a - b)) / norm(&mut exact.iter().copied());
+        assert!(error > 0.0 && error < 0.05, "{name}: {error}");
+        check(&out, &["stored in int8", "hint: --dtype int8"]);
+        let message = quantize(&out, &folder.path().join("again"), |_, _| Ok::<_, ModelError>(())).unwrap_err();
+        assert!(message.to_string().contains("int8 already"), "{message}");
+    }
+}
+
+#[test]
+fn a_quantisation_that_fails_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let stopped = || ModelError::Batch { message: "stopped".to_owned() };
+    let stop = |done, _| if done < 2 { Ok(()) } else { Err(stopped()) };
+    quantize(&fixture("tiny-llada"), &out, stop).unwrap_err();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    fs::create_dir(&out).unwrap();
+    let error = quantize(&fixture("tiny-llada"), &out, |_, _| Ok::<_, ModelError>(())).unwrap_err();
+    assert!(error.to_string().contains("is there already"), "{error}");
+}
+
+#[test]
+fn quantised_weights_without_scales_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    quantize(&fixture("tiny-llada"), &out, |_, _| Ok::<_, ModelError>(())).unwrap();
+    let index = out.join("model.safetensors.index.json");
+    let name = "model.transformer.blocks.0.q_proj.weight_scale";
+    edit_json(index, |index| drop(index["weight_map"].as_object_mut().unwrap().remove(name)));
+    let shard = out.join("model-00001-of-00004.safetensors");
+    let bytes = fs::read(&shard).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let kept = file.tensors().into_iter().filter(|(found, _)| found != name);
+    fs::write(&shard, safetensors::serialize(kept, None).unwrap()).unwrap();
+    let error = Llada::load(&out, Device::Cpu, Precision::Int8).unwrap_err().to_string();
+    assert!(error.contains(name) && error.contains("missing"), "{error}");
+    edit_json(out.join("config.json"), |config| config["quantization_config"]["format"] = "pack-quantized".into());
+    let error = LladaConfig::load(&out).unwrap_err().to_string();
+    assert!(error.contains("quantization_config") && error.contains("pack-quantized"), "{error}");
 }

@@ -1,0 +1,184 @@
+//! A checkpoint whose linear layers are stored in eight bits: half of bf16 on disk, and nothing left to do at load.
+//!
+//! Each output of a linear layer has a scale, `weight` (out, in) in I8 and `weight_scale` (out, 1) in F32; embedding,
+//! norms and biases stay as they are. Names and `quantization_config` are those of compressed-tensors' scheme of eight
+//! bits by channel with activations by token, computed as they come.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use safetensors::{Dtype, tensor::TensorView};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    LladaConfig, ModelError, Weights,
+    files::replace,
+    names,
+    torch::{
+        int8,
+        tensor::{bytes, map},
+    },
+    weights::Stored,
+};
+
+/// Of `config.json`.
+pub(crate) const CONFIG_KEY: &str = "quantization_config";
+
+/// The value of that key.
+pub(crate) fn scheme() -> Value {
+    let eight_bits = json!({ "num_bits": 8, "type": "int", "symmetric": true });
+    let with = |key: &str, value: &str, dynamic: bool| {
+        let mut part = eight_bits.clone();
+        part[key] = json!(value);
+        part["dynamic"] = json!(dynamic);
+        part
+    };
+    json!({
+        "quant_method": "compressed-tensors",
+        "format": "int-quantized",
+        "config_groups": {
+            "group_0": {
+                "targets": ["Linear"],
+                "weights": with("strategy", "channel", false),
+                "input_activations": with("strategy", "token", true),
+            },
+        },
+    })
+}
+
+/// A tensor as it will lie in a file.
+struct Made {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+/// Writes the checkpoint of `folder`, with its linear layers in eight bits, to the new folder `out`, which appears whole
+/// or not at all. One block is in memory at a time. `progress` hears of the shards that are written, and of how many
+/// there will be.
+///
+/// # Errors
+/// `folder` holds no checkpoint, or one that is quantised already; `out` is there already or cannot be written;
+/// `progress` fails, which ends the work.
+pub fn quantize<E: From<ModelError>>(
+    folder: &Path,
+    out: &Path,
+    progress: impl FnMut(usize, usize) -> Result<(), E>,
+) -> Result<(), E> {
+    if out.exists() {
+        return Err(ModelError::file(out, "is there already\nhint: remove it, or give another folder").into());
+    }
+    let mut partial = out.as_os_str().to_owned();
+    partial.push(".tmp");
+    let partial = Path::new(&partial);
+    let unwritten = |source| ModelError::Write { path: out.to_owned(), source };
+    // What a run that was killed has left.
+    if partial.exists() {
+        fs::remove_dir_all(partial).map_err(unwritten)?;
+    }
+    fs::create_dir_all(partial).map_err(unwritten)?;
+    let done = fill(folder, partial, progress).and_then(|()| Ok(fs::rename(partial, out).map_err(unwritten)?));
+    if done.is_err() {
+        // Best effort: the first error is the one to tell.
+        drop(fs::remove_dir_all(partial));
+    }
+    done
+}
+
+fn fill<E: From<ModelError>>(
+    folder: &Path,
+    out: &Path,
+    mut progress: impl FnMut(usize, usize) -> Result<(), E>,
+) -> Result<(), E> {
+    let config = LladaConfig::load(folder)?;
+    if config.is_quantized {
+        let message = "its linear layers are stored in int8 already";
+        return Err(ModelError::file(&folder.join("config.json"), message).into());
+    }
+    let mut weights = Weights::open(folder)?;
+    let shards = shards(&config);
+    let mut weight_map = BTreeMap::new();
+    for (i, tensors) in shards.iter().enumerate() {
+        progress(i, shards.len())?;
+        let file = format!("model-{:05}-of-{:05}.safetensors", i + 1, shards.len());
+        let mut made = Vec::new();
+        for (name, shape) in tensors {
+            made.extend(convert(name, weights.take(name, shape)?)?);
+        }
+        weight_map.extend(made.iter().map(|tensor| (tensor.name.clone(), file.clone())));
+        write_shard(&out.join(file), &made)?;
+    }
+    weights.finish()?;
+    write_json(&out.join("model.safetensors.index.json"), &json!({ "metadata": {}, "weight_map": weight_map }))?;
+    copy_text_side(folder, out)?;
+    write_config(folder, out)?;
+    progress(shards.len(), shards.len())
+}
+
+/// The tensors of the checkpoint, each block together.
+fn shards(config: &LladaConfig) -> Vec<Vec<(String, Vec<usize>)>> {
+    let block = |name: &str| (0..config.n_layers).find(|&layer| name.starts_with(&names::block(layer)));
+    let mut shards = vec![Vec::new(); config.n_layers + 1];
+    for (name, shape) in names::tensors(config) {
+        shards[block(&name).unwrap_or(config.n_layers)].push((name, shape));
+    }
+    shards
+}
+
+/// What `stored` becomes: itself, or a quantised weight and its scales.
+fn convert(name: &str, stored: Stored) -> Result<Vec<Made>, ModelError> {
+    let name = name.to_owned();
+    let is_linear = stored.shape.len() == 2 && name != names::embedding();
+    let made = if is_linear {
+        let quantized = int8::quantize(&map(&stored)?)?;
+        let (rows, scale) = (stored.shape[0], names::scale(&name));
+        let values = bytes(&quantized.values)?.to_vec();
+        vec![
+            Made { name, dtype: Dtype::I8, shape: stored.shape.clone(), bytes: values },
+            Made { name: scale, dtype: Dtype::F32, shape: vec![rows, 1], bytes: bytes(&quantized.scale)?.to_vec() },
+        ]
+    } else {
+        vec![Made { name, dtype: stored.dtype, shape: stored.shape.clone(), bytes: stored.bytes().to_vec() }]
+    };
+    stored.release();
+    Ok(made)
+}
+
+fn write_shard(path: &Path, tensors: &[Made]) -> Result<(), ModelError> {
+    let views: Vec<_> = tensors
+        .iter()
+        .map(|tensor| Ok((&tensor.name, TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes)?)))
+        .collect::<Result<_, safetensors::SafeTensorError>>()
+        .map_err(|e| ModelError::file(path, e))?;
+    let format = [("format".to_owned(), "pt".to_owned())].into();
+    replace(path, |temporary| {
+        safetensors::serialize_to_file(views, Some(format), temporary).map_err(std::io::Error::other)
+    })
+}
+
+/// Tokenizer, template, and whatever else is no weight.
+fn copy_text_side(folder: &Path, out: &Path) -> Result<(), ModelError> {
+    for entry in fs::read_dir(folder).map_err(ModelError::io(folder))? {
+        let from = entry.map_err(ModelError::io(folder))?.path();
+        let is_text = from.extension().is_some_and(|extension| extension == "json" || extension == "jinja");
+        let (Some(name), true) = (from.file_name(), is_text) else { continue };
+        let to = out.join(name);
+        if name == "config.json" || to.exists() {
+            continue;
+        }
+        fs::copy(&from, &to).map_err(|source| ModelError::Write { path: to.clone(), source })?;
+    }
+    Ok(())
+}
+
+fn write_config(folder: &Path, out: &Path) -> Result<(), ModelError> {
+    let path = folder.join("config.json");
+    let text = fs::read_to_string(&path).map_err(ModelError::io(&path))?;
+    let mut keys: Map<String, Value> = serde_json::from_str(&text).map_err(|e| ModelError::file(&path, e))?;
+    keys.insert(CONFIG_KEY.to_owned(), scheme());
+    write_json(&out.join("config.json"), &Value::Object(keys))
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
+    replace(path, |temporary| fs::write(temporary, format!("{value:#}\n")))
+}
