@@ -57,6 +57,46 @@ pub enum Reuse {
         /// The position after the last that is computed.
         end: usize,
     },
+    /// Of the positions `start..end` those are computed, layer by layer, whose values have moved the most since they were
+    /// kept; to the others each layer adds what it added then ([dLLM-Cache](https://arxiv.org/abs/2506.06295)). Everything
+    /// outside is reused. What a layer adds is kept by this alone: under a slot it begins with all of the row.
+    Moved {
+        /// A slot that keeps a row of this length, or any if all of the row is computed.
+        slot: usize,
+        /// First position that may be computed.
+        start: usize,
+        /// The position after the last that may be computed.
+        end: usize,
+        /// How many of them are.
+        count: usize,
+    },
+}
+
+impl Reuse {
+    /// The positions of a row of `length` that have a prediction, as wanted ones must.
+    pub fn computed(self, length: usize) -> Range<usize> {
+        match self {
+            Self::Nothing | Self::Keep { .. } => 0..length,
+            Self::Span { start, end, .. } | Self::Moved { start, end, .. } => start..end,
+        }
+    }
+
+    /// Whether nothing of a row of `length` is reused.
+    pub fn is_whole(self, length: usize) -> bool {
+        match self {
+            Self::Nothing | Self::Keep { .. } => true,
+            Self::Span { .. } => false,
+            Self::Moved { count, .. } => count == length,
+        }
+    }
+
+    /// Where keys and values are kept, if they are.
+    pub fn slot(self) -> Option<usize> {
+        match self {
+            Self::Nothing => None,
+            Self::Keep { slot } | Self::Span { slot, .. } | Self::Moved { slot, .. } => Some(slot),
+        }
+    }
 }
 
 /// A model that predicts all masked tokens of a sequence at once.

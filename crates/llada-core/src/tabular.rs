@@ -104,6 +104,23 @@ impl TabularPredictor {
                 kept[start..end].copy_from_slice(&row.ids[start..end]);
                 Ok(kept.clone())
             }
+            Reuse::Moved { slot, .. } if row.reuse.is_whole(row.ids.len()) => {
+                self.kept.insert(slot, row.ids.to_vec());
+                Ok(row.ids.to_vec())
+            }
+            Reuse::Moved { slot, start, end, count } => {
+                CoreError::check_at_most("start of span", start, end)?;
+                CoreError::check_at_most("end of span", end, row.ids.len())?;
+                let kept = self.kept.entry(slot).or_default();
+                CoreError::check_length("kept row", kept.len(), row.ids.len())?;
+                // What has not changed moves the least.
+                let mut positions = Vec::from_iter(start..end);
+                positions.sort_by_key(|&position| kept[position] == row.ids[position]);
+                for &position in positions.iter().take(count) {
+                    kept[position] = row.ids[position];
+                }
+                Ok(kept.clone())
+            }
         }
     }
 

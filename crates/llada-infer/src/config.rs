@@ -42,8 +42,13 @@ pub struct SamplerConfig {
     pub eta: f32,
     /// What a step recomputes.
     pub cache: CacheKind,
-    /// Steps from one full forward of a block to the next, with a cache; only at the start of a block if absent.
+    /// Steps from one full forward of a block to the next, with a cache; only at the start of a block if absent. With
+    /// the dllm cache: of the answer, and every 100 steps if absent.
     pub refresh_interval: Option<usize>,
+    /// Steps from one forward over all of the answer to the next, with the dllm cache.
+    pub gen_interval_steps: usize,
+    /// The share of the answer's tokens that the dllm cache recomputes in between.
+    pub transfer_ratio: f32,
     /// Forwards that the answer may take at most: towards the end of what a block is allowed, more is committed a step.
     pub max_nfe: Option<usize>,
     /// Never emit the end-of-text token.
@@ -81,6 +86,8 @@ impl Default for SamplerConfig {
             eta: 0.02,
             cache: CacheKind::None,
             refresh_interval: None,
+            gen_interval_steps: 7,
+            transfer_ratio: 0.25,
             max_nfe: None,
             logits_eos_inf: false,
             confidence_eos_eot_inf: false,
@@ -122,11 +129,14 @@ impl SamplerConfig {
         check_from_zero("gamma", self.gamma)?;
         check_from_zero("alg_temp", self.alg_temp)?;
         check_from_zero("eta", self.eta)?;
-        if self.refresh_interval == Some(0) {
-            return Err(CoreError::Zero { name: "refresh_interval" }.into());
-        }
-        if self.initial_gen_length == 0 {
-            return Err(CoreError::Zero { name: "initial_gen_length" }.into());
+        check_from_zero("transfer_ratio", self.transfer_ratio)?;
+        let positive = [
+            ("refresh_interval", self.refresh_interval.unwrap_or(1)),
+            ("gen_interval_steps", self.gen_interval_steps),
+            ("initial_gen_length", self.initial_gen_length),
+        ];
+        if let Some(&(name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(CoreError::Zero { name }.into());
         }
         if self.length == LengthKind::Daedal {
             self.check_daedal()?;

@@ -80,7 +80,7 @@ impl<P: MaskPredictor> MaskPredictor for Watched<'_, P> {
 
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), P::Error> {
         self.of_step.borrow_mut().clear();
-        let Some(&row) = batch.first().filter(|row| matches!(row.reuse, Reuse::Span { .. })) else {
+        let Some(&row) = batch.first().filter(|row| !row.reuse.is_whole(row.ids.len())) else {
             return self.inner.forward(batch);
         };
         self.inner.forward(&[Row { reuse: Reuse::Nothing, ..row }])?;

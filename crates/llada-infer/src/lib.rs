@@ -36,7 +36,7 @@ mod predict;
 mod score;
 
 pub use autoregressive::Continuation;
-pub use cache::{Cache, CacheKind};
+pub use cache::CacheKind;
 pub use config::{SamplerConfig, SpecialTokens};
 pub use decoder::{Decoder, DecoderKind, Memory, Prediction, Step};
 pub use engine::{Engine, Generation, Progress, Request};

@@ -12,8 +12,9 @@ use crate::{
         block::{Block, Source},
         kept::Kept,
         linear::Linear,
+        moved::{KeptRow, Part},
         norm::RmsNorm,
-        packing::{Packing, rounded},
+        packing::{Packing, round_up, rounded},
         rope::Rope,
     },
     load::Loader,
@@ -50,6 +51,8 @@ pub struct Llada {
     banned: Vec<u32>,
     /// Keys and values by slot.
     kept: BTreeMap<usize, Kept>,
+    /// Of rows of which only what has moved is computed, by slot.
+    kept_rows: BTreeMap<usize, KeptRow>,
     /// By row of the last batch, if it had wanted positions.
     hidden: Vec<Option<Hidden>>,
     /// Dropped after the tensors that point into it.
@@ -95,6 +98,7 @@ impl Llada {
             head,
             banned,
             kept: BTreeMap::new(),
+            kept_rows: BTreeMap::new(),
             hidden: Vec::new(),
             _mapped,
         })
@@ -137,15 +141,21 @@ impl Llada {
             if *shadowed && self.config.is_causal {
                 return refuse("a causal model has no shadows".to_owned());
             }
-            let computed = match *reuse {
-                Reuse::Nothing | Reuse::Keep { .. } => 0..ids.len(),
-                Reuse::Span { slot, start, end } => {
-                    if self.kept.get(&slot).is_none_or(|kept| kept.length != ids.len() || end > ids.len()) {
-                        return refuse(format!("slot {slot} keeps nothing of {} tokens up to {end}", ids.len()));
-                    }
-                    start..end
+            let computed = reuse.computed(ids.len());
+            let moved = matches!(reuse, Reuse::Moved { .. });
+            if let Some(slot) = reuse.slot().filter(|_| !reuse.is_whole(ids.len())) {
+                let kept = match moved {
+                    true => self.kept_rows.get(&slot).map(|kept| kept.length),
+                    false => self.kept.get(&slot).map(|kept| kept.length),
+                };
+                if computed.end > ids.len() || kept != Some(ids.len()) {
+                    let (length, end) = (ids.len(), computed.end);
+                    return refuse(format!("slot {slot} keeps nothing of {length} tokens up to {end}"));
                 }
-            };
+            }
+            if moved && *shadowed {
+                return refuse("what has moved is not chosen among shadows".to_owned());
+            }
             if let Some(position) = wanted.iter().find(|position| !computed.contains(position)) {
                 return refuse(format!("logits of position {position} are wanted, {computed:?} is computed"));
             }
@@ -155,10 +165,10 @@ impl Llada {
 
     /// Runs `rows`, each with at least one wanted position, as one packed batch.
     fn forward_packed<'a>(&mut self, rows: &[Row<'a>]) -> Result<Vec<Tensor>, ModelError> {
-        let computed = |row: &Row<'a>| match row.reuse {
-            Reuse::Nothing | Reuse::Keep { .. } => 0..row.ids.len(),
-            Reuse::Span { start, end, .. } => start..end,
-        };
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let computed = |row: &Row<'a>| row.reuse.computed(row.ids.len());
         let shadows = |row: &Row<'a>| if row.shadowed { row.wanted } else { &[] };
         let mask_id = self.config.mask_token_id;
         let masks = |row: &Row<'a>| std::iter::repeat_n(&mask_id, shadows(row).len());
@@ -183,23 +193,42 @@ impl Llada {
         let wanted = packing.select(&rows.iter().map(asked).collect::<Vec<_>>(), self.device)?;
         let memory = Memory { rows: &mut kept, layer: others.len() };
         let x = self.ln_f.forward(&last.forward_wanted(&x, &packing, &wanted, &self.rope, memory)?)?;
-        let slots = rows.iter().map(|row| slot(row.reuse));
+        let slots = rows.iter().map(|row| row.reuse.slot());
         self.kept.extend(slots.zip(kept).filter_map(|(slot, kept)| slot.zip(kept)));
         wanted.packing.spans.iter().map(|span| span.of(&x)).collect()
     }
 
+    /// Runs a row of which, layer by layer, only what has moved is computed.
+    fn forward_moved(&mut self, row: &Row<'_>, slot: usize, count: usize) -> Result<Tensor, ModelError> {
+        let Range { start, end } = row.reuse.computed(row.ids.len());
+        let on_device = |values: Vec<i64>| Tensor::f_from_slice(&values)?.f_to_device(self.device);
+        let ids = on_device(row.ids[start..end].iter().map(|&id| i64::from(id)).collect())?;
+        let positions = on_device((start..end).map(|position| position as i64).collect())?;
+        let mut x = self.embedding.f_index_select(0, &ids)?;
+        if row.reuse.is_whole(row.ids.len()) {
+            let mut kept = KeptRow { length: row.ids.len(), layers: Vec::with_capacity(self.blocks.len()) };
+            for block in &self.blocks {
+                let (out, layer) = block.forward_kept(&x, &positions, &self.rope)?;
+                x = out;
+                kept.layers.push(layer);
+            }
+            self.kept_rows.insert(slot, kept);
+        } else {
+            let part = Part { positions, start: start as i64, count: count as i64 };
+            let layers = self.kept_rows.get(&slot).into_iter().flat_map(|kept| &kept.layers);
+            for (block, kept) in self.blocks.iter().zip(layers) {
+                x = block.forward_moved(&x, &part, &self.rope, kept)?;
+            }
+        }
+        let wanted = round_up(row.wanted).map(|position| (position - start) as i64).collect();
+        self.ln_f.forward(&x.f_index_select(0, &on_device(wanted)?)?)
+    }
+
     /// What the row keeps, to be written to: of this length, or nothing yet.
     fn take_kept(&mut self, row: &Row<'_>) -> Option<Kept> {
-        let slot = slot(row.reuse)?;
+        let slot = row.reuse.slot()?;
         let kept = self.kept.remove(&slot).filter(|kept| kept.length == row.ids.len());
         Some(kept.unwrap_or_else(|| Kept::new(row.ids.len())))
-    }
-}
-
-fn slot(reuse: Reuse) -> Option<usize> {
-    match reuse {
-        Reuse::Nothing => None,
-        Reuse::Keep { slot } | Reuse::Span { slot, .. } => Some(slot),
     }
 }
 
@@ -232,8 +261,17 @@ impl MaskPredictor for Llada {
         self.hidden.clear();
         self.hidden.resize_with(batch.len(), || None);
         for group in asked.chunks(together) {
-            let rows: Vec<Row<'_>> = group.iter().map(|&row| batch[row]).collect();
-            for (&row, states) in group.iter().zip(self.forward_packed(&rows)?) {
+            let mut packed = Vec::with_capacity(group.len());
+            for &row in group {
+                if let Reuse::Moved { slot, count, .. } = batch[row].reuse {
+                    let states = self.forward_moved(&batch[row], slot, count)?;
+                    self.hidden[row] = Some(Hidden { states, wanted: batch[row].wanted.len() });
+                } else {
+                    packed.push(row);
+                }
+            }
+            let rows: Vec<Row<'_>> = packed.iter().map(|&row| batch[row]).collect();
+            for (row, states) in packed.into_iter().zip(self.forward_packed(&rows)?) {
                 self.hidden[row] = Some(Hidden { states, wanted: batch[row].wanted.len() });
             }
         }
@@ -242,6 +280,7 @@ impl MaskPredictor for Llada {
 
     fn forget(&mut self) {
         self.kept.clear();
+        self.kept_rows.clear();
     }
 
     fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), ModelError> {

@@ -96,13 +96,22 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_name = "F", default_value_t = 0.02)]
     eta: f32,
 
-    /// What a step recomputes: none (everything), prefix, dual or vicinity. The others are approximate and faster
+    /// What a step recomputes: none (everything), prefix, dual, vicinity or dllm. The others are approximate and faster
     #[arg(long, value_name = "NAME", default_value_t = CacheKind::None)]
     cache: CacheKind,
 
-    /// Steps from one full forward of a block to the next, with a cache [default: one full forward a block]
+    /// Steps from one full forward of a block to the next, with a cache [default: one full forward a block; with
+    /// --cache dllm: of the answer, 100]
     #[arg(long, value_name = "N")]
     refresh_interval: Option<usize>,
+
+    /// Steps from one forward over all of the answer to the next, with --cache dllm
+    #[arg(long, value_name = "N", default_value_t = SamplerConfig::default().gen_interval_steps)]
+    gen_interval_steps: usize,
+
+    /// The share of the answer's tokens that --cache dllm recomputes in between: those that have moved the most
+    #[arg(long, value_name = "F", default_value_t = SamplerConfig::default().transfer_ratio)]
+    transfer_ratio: f32,
 
     /// Forwards that the answer may take at most
     #[arg(long, value_name = "N")]
@@ -182,6 +191,8 @@ impl SamplerArgs {
             eta: self.eta,
             cache: self.cache,
             refresh_interval: self.refresh_interval,
+            gen_interval_steps: self.gen_interval_steps,
+            transfer_ratio: self.transfer_ratio,
             max_nfe: self.max_nfe,
             steps: self.steps,
             gen_length: self.gen_length,

@@ -85,7 +85,7 @@ fn a_row_alone_and_in_a_ragged_batch_of_eight_are_the_same() {
     let request = |id: usize| {
         let prompt: Vec<usize> = (0..3 * id).map(|i| (7 * i + id) % 480).collect();
         let (steps, remasking) = [(4, "low_confidence"), (8, "random"), (16, "entropy")][id % 3];
-        let (decoder, cache) = [("schedule", "dual"), ("threshold", "prefix"), ("factor", "none")][id / 3];
+        let (decoder, cache) = [("schedule", "dual"), ("threshold", "prefix"), ("factor", "dllm")][id / 3];
         object!({"id": id, "prompt_ids": prompt, "gen_length": 16, "steps": steps, "temperature": 0.8,
                  "decoder": decoder, "cache": cache, "block_length": 8, "threshold": 0.2,
                  "cfg_scale": (id % 2) as f64, "remasking": remasking, "seed": 7})
@@ -106,7 +106,7 @@ fn a_row_alone_and_in_a_ragged_batch_of_eight_are_the_same() {
 #[test]
 fn drafts_and_growing_answers_are_the_same_in_a_batch() {
     let request = |id: usize, options: Value| {
-        let cache = ["none", "prefix", "dual", "vicinity"][id % 4];
+        let cache = ["none", "prefix", "dual", "vicinity", "dllm"][id % 5];
         // Without a prompt all positions are alike, and rounding decides.
         let prompt: Vec<usize> = (0..=id).map(|i| (7 * i + id) % 480).collect();
         let mut request = object!({"id": id, "prompt_ids": prompt, "gen_length": 12, "block_length": 4, "cache": cache,

@@ -1,14 +1,14 @@
 //! Dual cache (Fast-dLLM, arXiv 2505.22618, section 3.2): prefix and suffix are reused, the block alone is recomputed.
 
-use std::ops::Range;
+use llada_core::predictor::Reuse;
 
-use super::Cache;
+use super::{Cache, Moment};
 
 /// The dual cache.
 pub(super) struct Dual;
 
 impl Cache for Dual {
-    fn span(&self, block: Range<usize>, _length: usize) -> Range<usize> {
-        block
+    fn reuse(&self, slot: usize, at: &Moment) -> Reuse {
+        Reuse::Span { slot, start: at.block.start, end: at.block.end }
     }
 }

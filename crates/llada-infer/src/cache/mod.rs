@@ -1,23 +1,54 @@
 //! What a step recomputes: the other positions keep the keys and values of an earlier step.
 //!
 //! Every block starts with a full forward, and every `refresh_interval` steps there is another; in between a cache says
-//! which stretch around the block is computed anew. All of them are approximate for a bidirectional model; with a
-//! refresh interval of 1 all of them are exact.
+//! which stretch around the block is computed anew. (dLLM-Cache goes by the steps of the answer instead.) All of them are
+//! approximate for a bidirectional model; with a refresh interval of 1 all of them are exact.
 
+mod dllm;
 mod dual;
 mod prefix;
 mod vicinity;
 
 use std::{fmt, ops::Range, str::FromStr};
 
+use llada_core::predictor::Reuse;
 use serde::{Deserialize, Serialize};
 
-use crate::InferError;
+use crate::{InferError, SamplerConfig};
 
-/// Chooses what is recomputed between two full forwards.
-pub trait Cache: Send + Sync {
-    /// The positions to recompute while `block` of a sequence of `length` tokens is decoded; they include the block.
-    fn span(&self, block: Range<usize>, length: usize) -> Range<usize>;
+/// How far a generation is.
+#[derive(Clone, Debug)]
+pub(crate) struct Moment {
+    /// Tokens of the prompt.
+    pub(crate) prompt_length: usize,
+    /// Tokens of prompt and answer.
+    pub(crate) length: usize,
+    /// The positions of the block that is being decoded.
+    pub(crate) block: Range<usize>,
+    /// The number of the step in its block.
+    pub(crate) block_step: usize,
+    /// The number of the step in the answer.
+    pub(crate) step: usize,
+    /// Steps from one full forward to the next, if there is to be more than one a block.
+    pub(crate) refresh_interval: Option<usize>,
+    /// Whether the step asks shadows too.
+    pub(crate) shadowed: bool,
+}
+
+/// Chooses what is recomputed in a step.
+pub(crate) trait Cache: Send + Sync {
+    /// Whether the step computes everything.
+    fn is_refreshed(&self, at: &Moment) -> bool {
+        at.block_step.is_multiple_of(at.refresh_interval.unwrap_or(usize::MAX))
+    }
+
+    /// A step that computes everything, its keys and values under `slot`.
+    fn refresh(&self, slot: usize, _at: &Moment) -> Reuse {
+        Reuse::Keep { slot }
+    }
+
+    /// A step between two of those.
+    fn reuse(&self, slot: usize, at: &Moment) -> Reuse;
 }
 
 /// The caches by name.
@@ -33,18 +64,24 @@ pub enum CacheKind {
     Dual,
     /// dInfer's vicinity refresh: as dual, but the block's neighbours are recomputed too.
     Vicinity,
+    /// dLLM-Cache: of the answer, what has moved the most is recomputed.
+    Dllm,
 }
 
 impl CacheKind {
     /// Every cache.
-    pub const ALL: [Self; 4] = [Self::None, Self::Prefix, Self::Dual, Self::Vicinity];
+    pub const ALL: [Self; 5] = [Self::None, Self::Prefix, Self::Dual, Self::Vicinity, Self::Dllm];
 
-    pub(crate) fn build(self) -> Option<Box<dyn Cache>> {
+    pub(crate) fn build(self, config: &SamplerConfig) -> Option<Box<dyn Cache>> {
         match self {
             Self::None => None,
             Self::Prefix => Some(Box::new(prefix::Prefix)),
             Self::Dual => Some(Box::new(dual::Dual)),
             Self::Vicinity => Some(Box::new(vicinity::Vicinity::default())),
+            Self::Dllm => Some(Box::new(dllm::Dllm {
+                gen_interval_steps: config.gen_interval_steps,
+                transfer_ratio: config.transfer_ratio,
+            })),
         }
     }
 
@@ -54,6 +91,7 @@ impl CacheKind {
             Self::Prefix => "prefix",
             Self::Dual => "dual",
             Self::Vicinity => "vicinity",
+            Self::Dllm => "dllm",
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Vicinity refresh (dInfer, arXiv 2510.08666): the block is recomputed with `radius` tokens on either side of it, which
 //! its new tokens change the most.
 
-use std::ops::Range;
+use llada_core::predictor::Reuse;
 
-use super::Cache;
+use super::{Cache, Moment};
 
 /// The vicinity cache.
 pub(super) struct Vicinity {
@@ -18,7 +18,8 @@ impl Default for Vicinity {
 }
 
 impl Cache for Vicinity {
-    fn span(&self, block: Range<usize>, length: usize) -> Range<usize> {
-        block.start.saturating_sub(self.radius)..length.min(block.end + self.radius)
+    fn reuse(&self, slot: usize, at: &Moment) -> Reuse {
+        let (start, end) = (at.block.start.saturating_sub(self.radius), at.length.min(at.block.end + self.radius));
+        Reuse::Span { slot, start, end }
     }
 }

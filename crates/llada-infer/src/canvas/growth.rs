@@ -2,7 +2,7 @@
 
 use std::{iter::repeat_n, mem::take};
 
-use llada_core::{predictor::Reuse, trace::TraceStep};
+use llada_core::trace::TraceStep;
 
 use super::Canvas;
 use crate::{
@@ -15,7 +15,7 @@ impl Canvas {
     /// over all of it.
     pub(crate) fn is_judged(&self) -> bool {
         let may_grow = self.config.length == LengthKind::Daedal && self.ids.len() < self.longest;
-        may_grow && !matches!(self.reuse(0), Reuse::Span { .. })
+        may_grow && self.reuse(0).is_whole(self.ids.len())
     }
 
     /// Appends masks instead of a step, if the answer is too short to begin with.

@@ -13,7 +13,7 @@ use llada_core::{
 
 use crate::{
     InferError, Request, SamplerConfig,
-    cache::Cache,
+    cache::{Cache, Moment},
     decoder::{Decoder, Memory, Prediction, Step, surest},
     length::LengthKind,
 };
@@ -94,7 +94,7 @@ impl Canvas {
             prompt_index: ids.iter().map(|&id| id != mask_id).collect(),
             trace: Trace { prompt_length: prompt.len(), canvas: ids.clone(), steps: Vec::new() },
             decoder: config.decoder.build(config),
-            cache: config.cache.build(),
+            cache: config.cache.build(config),
             config: config.clone(),
             plan,
             mask_id,
@@ -170,11 +170,19 @@ impl Canvas {
     /// What the current step recomputes, with its keys and values under `slot`.
     pub(crate) fn reuse(&self, slot: usize) -> Reuse {
         let Some(cache) = &self.cache else { return Reuse::Nothing };
-        if self.has_grown || self.block.step.is_multiple_of(self.config.refresh_interval.unwrap_or(usize::MAX)) {
-            return Reuse::Keep { slot };
+        let at = Moment {
+            prompt_length: self.trace.prompt_length,
+            length: self.ids.len(),
+            block: self.block.range.clone(),
+            block_step: self.block.step,
+            step: self.step(),
+            refresh_interval: self.config.refresh_interval,
+            shadowed: self.decoder.verifies(),
+        };
+        match self.has_grown || cache.is_refreshed(&at) {
+            true => cache.refresh(slot, &at),
+            false => cache.reuse(slot, &at),
         }
-        let Range { start, end } = cache.span(self.block.range.clone(), self.ids.len());
-        Reuse::Span { slot, start, end }
     }
 
     /// Collects what the current step needs from the model. A step that commits nothing needs nothing.

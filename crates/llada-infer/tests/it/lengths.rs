@@ -56,7 +56,8 @@ impl MaskPredictor for Scripted {
             match row.reuse {
                 Reuse::Nothing => (),
                 Reuse::Keep { slot } => drop(self.kept.insert(slot, length)),
-                Reuse::Span { slot, start, end } => {
+                Reuse::Moved { slot, .. } if row.reuse.is_whole(length) => drop(self.kept.insert(slot, length)),
+                Reuse::Span { slot, start, end } | Reuse::Moved { slot, start, end, .. } => {
                     assert_eq!(self.kept[&slot], length);
                     assert!(row.wanted.iter().all(|position| (start..end).contains(position)));
                 }

@@ -94,7 +94,7 @@ impl Attention {
     ///
     /// # Shapes
     /// q (rows x queries, d), k and v (rows x keys, kv), the positions of both -> (rows x queries, d).
-    fn attend(
+    pub(super) fn attend(
         &self,
         [q, k, v]: [&Tensor; 3],
         positions: [&Tensor; 2],

@@ -10,7 +10,7 @@ use super::{
     packing::{Packing, Wanted},
     rope::Rope,
 };
-use crate::{LladaConfig, ModelError, names};
+use crate::{LladaConfig, ModelError, names, torch::shim::Epilogue};
 
 /// One of the model's `n_layers` blocks.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Block {
         memory: Memory<'_>,
     ) -> Result<Tensor, ModelError> {
         let x = self.attend(x, packing, rope, memory)?;
-        self.mlp.forward(&self.ff_norm.forward(&x)?, &x)
+        self.mlp.forward(&self.ff_norm.forward(&x)?, Epilogue::Add(&x))
     }
 
     fn attend(&self, x: &Tensor, packing: &Packing, rope: &Rope, memory: Memory<'_>) -> Result<Tensor, ModelError> {
@@ -91,7 +91,7 @@ impl Block {
         rope: &Rope,
     ) -> Result<Tensor, ModelError> {
         let x = self.attend(x, packing, rope, Memory::none())?.f_index_select(0, wanted)?;
-        self.mlp.forward(&self.ff_norm.forward(&x)?, &x)
+        self.mlp.forward(&self.ff_norm.forward(&x)?, Epilogue::Add(&x))
     }
 
     /// The last block: keys and values of all tokens, everything else for the wanted ones alone.
@@ -111,6 +111,6 @@ impl Block {
         let queries = Tokens { hidden: &asking, packing: &wanted.packing };
         let keys = Tokens { hidden: &hidden, packing };
         let x = self.attention.forward(queries, keys, rope, memory, &x.f_index_select(0, &wanted.tokens)?)?;
-        self.mlp.forward(&self.ff_norm.forward(&x)?, &x)
+        self.mlp.forward(&self.ff_norm.forward(&x)?, Epilogue::Add(&x))
     }
 }

@@ -17,11 +17,11 @@ pub(crate) struct Mlp {
 }
 
 impl Mlp {
-    /// residual + MLP of `hidden`.
+    /// What the MLP makes of `hidden`, with what follows it.
     ///
     /// # Shapes
-    /// hidden (tokens, d), residual (tokens, d) -> (tokens, d).
-    pub(crate) fn forward(&self, hidden: &Tensor, residual: &Tensor) -> Result<Tensor, ModelError> {
+    /// hidden (tokens, d), the epilogue's operand (tokens, d) -> (tokens, d).
+    pub(crate) fn forward(&self, hidden: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
         let gated = if self.ff_proj.learns() {
             let gate = self.ff_proj.forward(hidden, Epilogue::None)?;
             gradient::silu_mul(&gate, &self.up_proj.forward(hidden, Epilogue::None)?)?
@@ -29,6 +29,6 @@ impl Mlp {
             let gate = self.ff_proj.forward(hidden, Epilogue::Silu)?;
             self.up_proj.forward(hidden, Epilogue::Mul(&gate))?
         };
-        self.ff_out.forward(&gated, Epilogue::Add(residual))
+        self.ff_out.forward(&gated, epilogue)
     }
 }

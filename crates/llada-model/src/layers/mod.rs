@@ -6,6 +6,7 @@ pub(crate) mod block;
 pub(crate) mod kept;
 pub(crate) mod linear;
 pub(crate) mod mlp;
+pub(crate) mod moved;
 pub(crate) mod norm;
 pub(crate) mod packing;
 pub(crate) mod rope;

@@ -17,6 +17,11 @@ pub(crate) fn rounded(wanted: usize) -> usize {
     wanted.next_multiple_of(ROUND)
 }
 
+/// `wanted`, at least one, rounded up.
+pub(crate) fn round_up(wanted: &[usize]) -> impl Iterator<Item = usize> + '_ {
+    wanted.iter().chain(std::iter::repeat(&wanted[wanted.len() - 1])).take(rounded(wanted.len())).copied()
+}
+
 /// The rows of a packed batch: for every token its position in its row, for every row its stretch of tokens.
 #[derive(Debug)]
 pub(crate) struct Packing {
@@ -84,8 +89,7 @@ impl Packing {
     pub(crate) fn select(&self, wanted: &[Vec<usize>], device: Device) -> Result<Wanted, ModelError> {
         let mut tokens = Vec::new();
         for (&Span { start, .. }, wanted) in self.spans.iter().zip(wanted) {
-            let repeated = wanted.iter().chain(std::iter::repeat(&wanted[wanted.len() - 1]));
-            tokens.extend(repeated.take(rounded(wanted.len())).map(|&token| start + token as i64));
+            tokens.extend(round_up(wanted).map(|token| start + token as i64));
         }
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(device)?;
         let positions = self.positions.f_index_select(0, &tokens)?;

@@ -154,6 +154,37 @@ fn kept_keys_and_values_are_reused() {
     }
 }
 
+/// All of a span's tokens moved is the span; none moved is what was; and a few are nearer to all than none is.
+#[test]
+fn what_has_moved_is_recomputed() {
+    for name in FIXTURES {
+        let mut model = load(name, Dtype::F32);
+        let old: Vec<u32> = (0..40).map(|i| i * 7 % 500).collect();
+        let mut new = old.clone();
+        new[13] = 401;
+        let wanted: Vec<usize> = (10..20).collect();
+        let mut run = |ids: &[u32], reuse| logits(&mut model, &[reusing(ids, &wanted, reuse)]).remove(0);
+        let moved = |start, end, count| Reuse::Moved { slot: 5, start, end, count };
+        run(&old, Reuse::Keep { slot: 5 });
+        let span = run(&new, Reuse::Span { slot: 5, start: 10, end: 20 });
+
+        let before = run(&old, moved(0, 40, 40));
+        assert!(largest_difference(&before, &run(&old, Reuse::Nothing)) < 1e-4);
+        assert!(largest_difference(&before, &run(&old, moved(10, 20, 2))) < 1e-4);
+        let few = run(&new, moved(10, 20, 4));
+        assert!(largest_difference(&span, &run(&new, moved(10, 20, 10))) < 1e-4);
+        let (by_few, by_none) = (largest_difference(&few, &span), largest_difference(&before, &span));
+        assert!(0.0 < by_few && by_few < 0.7 * by_none, "{name}: {by_few} of {by_none}");
+
+        model.forget();
+        model.forward(&[reusing(&old, &wanted, Reuse::Keep { slot: 5 })]).unwrap();
+        let error = model.forward(&[reusing(&new, &wanted, moved(10, 20, 4))]).unwrap_err();
+        assert!(error.to_string().contains("slot 5 keeps nothing of 40 tokens"), "{error}");
+        let shadowed = Row { shadowed: true, ..reusing(&new, &wanted, moved(0, 40, 40)) };
+        assert!(model.forward(&[shadowed]).unwrap_err().to_string().contains("shadows"));
+    }
+}
+
 /// The first block of a fixture as a model of its own.
 fn first_block() -> Llada {
     let (from, to) = (fixture("tiny-llada-gqa-bf16"), tempfile::tempdir().unwrap());

@@ -16,10 +16,10 @@ use results::Results;
 /// A request has an `id`, one of `prompt` (text), `prompt_ids` and `messages` (role and content, in the model's chat
 /// template), and any option of `llada generate` under its flag's name with underscores: steps, gen_length,
 /// length, initial_gen_length, block_length, temperature, cfg_scale, remasking, algorithm, decoder, threshold,
-/// threshold_back, factor, gamma, alg_temp, eta, cache, refresh_interval, max_nfe, eos, logits_eos_inf,
-/// confidence_eos_eot_inf, reference_compat, stop_at_eos, seed. A result has the id, what `llada generate --json`
-/// prints (its time is that of the requests that went together), and `request`, a digest by which a resumed run knows
-/// its results.
+/// threshold_back, factor, gamma, alg_temp, eta, cache, refresh_interval, gen_interval_steps, transfer_ratio, max_nfe,
+/// eos, logits_eos_inf, confidence_eos_eot_inf, reference_compat, stop_at_eos, seed. A result has the id, what `llada
+/// generate --json` prints (its time is that of the requests that went together), and `request`, a digest by which a
+/// resumed run knows its results.
 ///
 /// After an interrupt the same command goes on after the last finished line.
 #[derive(clap::Args)]

@@ -1,0 +1,47 @@
+//! dLLM-Cache (arXiv 2506.06295): the prompt hardly changes, the answer changes a little at a time.
+//!
+//! Everything is computed every K_p steps (`refresh_interval`, 100 unless it is given), the answer every K_r
+//! (`gen_interval_steps`). In the steps between, each layer computes the values of the whole answer, and all else for the
+//! share ρ (`transfer_ratio`) of its tokens whose values are the least similar, by cosine, to those that were kept; to the
+//! others it adds what it added then. It goes by steps, not by blocks: so it serves pure diffusion too, where the block is
+//! the whole answer.
+
+use llada_core::predictor::Reuse;
+
+use super::{Cache, Moment};
+
+/// K_p of the paper's settings for LLaDA.
+const PROMPT_INTERVAL_STEPS: usize = 100;
+
+/// dLLM-Cache.
+pub(super) struct Dllm {
+    pub(super) gen_interval_steps: usize,
+    pub(super) transfer_ratio: f32,
+}
+
+impl Cache for Dllm {
+    fn is_refreshed(&self, at: &Moment) -> bool {
+        at.step.is_multiple_of(at.refresh_interval.unwrap_or(PROMPT_INTERVAL_STEPS))
+    }
+
+    fn refresh(&self, slot: usize, at: &Moment) -> Reuse {
+        // Shadows ask for all of the answer in every step: there is nothing to choose from.
+        match at.shadowed {
+            true => Reuse::Keep { slot },
+            false => Reuse::Moved { slot, start: 0, end: at.length, count: at.length },
+        }
+    }
+
+    fn reuse(&self, slot: usize, at: &Moment) -> Reuse {
+        let (start, end) = (at.prompt_length.min(at.block.start), at.length);
+        if at.shadowed {
+            return Reuse::Span { slot, start, end };
+        }
+        let answer = end - start;
+        let count = match at.step.is_multiple_of(self.gen_interval_steps) {
+            true => answer,
+            false => (answer as f32 * self.transfer_ratio).ceil() as usize,
+        };
+        Reuse::Moved { slot, start, end, count: count.clamp(1, answer) }
+    }
+}
