@@ -24,7 +24,7 @@ pub(crate) const BLOCKS: [usize; 2] = [GEN_LENGTH, 8];
 /// Of the table of decoders and caches: a cache earns its keep where there are blocks.
 pub(crate) const CACHED_BLOCK: usize = 8;
 pub(crate) const REMASKINGS: [Remasking; 2] = [Remasking::LowConfidence, Remasking::Random];
-pub(crate) const CACHES: [CacheKind; 3] = [CacheKind::None, CacheKind::Prefix, CacheKind::Dual];
+pub(crate) const CACHES: [CacheKind; 4] = [CacheKind::None, CacheKind::Prefix, CacheKind::Dual, CacheKind::Dllm];
 /// At the thresholds and bounds of their papers, which are the defaults.
 pub(crate) const DECODERS: [DecoderKind; 9] = [
     DecoderKind::Schedule,

@@ -51,6 +51,7 @@ pub(crate) fn pareto(report: &Report) -> Chart {
     let mark_of = |cache: CacheKind| match cache {
         CacheKind::Prefix => Marker::Square,
         CacheKind::Dual => Marker::Diamond,
+        CacheKind::Dllm => Marker::Triangle,
         _ => Marker::Disc,
     };
     let key = |name: &str, colour, marker| Series {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use llada_benches::aup::aup;
 use llada_core::order::Remasking;
+use llada_infer::{CacheKind, DecoderKind};
 use serde::Serialize;
 
 use crate::{
@@ -61,30 +63,36 @@ impl Report {
     pub(crate) fn decoders_by_caches(&self) -> String {
         let heads: String = CACHES.iter().map(|cache| format!(" cache {cache} |")).collect();
         let mut table = format!(
-            "Accuracy, tokens a forward, seconds an answer, in blocks of {CACHED_BLOCK}; the schedule takes a step a \
-             token.\n\n| decoder |{heads}\n|---|{}\n",
+            "Accuracy, tokens a forward, seconds an answer, and AUP from the schedule, in blocks of {CACHED_BLOCK}; the \
+             schedule takes a step a token.\n\n| decoder |{heads}\n|---|{}\n",
             "---|".repeat(CACHES.len())
         );
         for decoder in DECODERS {
-            table += &format!("| `{decoder}` |");
-            for cache in CACHES {
-                let is_it = |found: &&Measured| {
-                    let cell = found.cell;
-                    (cell.decoder, cell.cache, cell.block_length) == (decoder, cache, CACHED_BLOCK)
-                        && cell.remasking == Remasking::LowConfidence
-                        && cell.steps.is_none_or(|steps| steps == llada_tasks::GEN_LENGTH)
-                };
-                table += &self.cells.iter().find(is_it).map_or_else(
-                    || " |".to_owned(),
-                    |found| {
-                        let (right, tokens) =
-                            (100.0 * found.evaluation.mean_exact_match(), found.evaluation.tokens_per_forward());
-                        format!(" {right:.1} %, {tokens:.2}, {:.3} s |", found.seconds_per_answer)
-                    },
-                );
-            }
-            table.push('\n');
+            let cells: String = CACHES.map(|cache| self.cell(decoder, cache)).concat();
+            table += &format!("| `{decoder}` |{cells}\n");
         }
         table
+    }
+
+    /// A field of that table.
+    fn cell(&self, decoder: DecoderKind, cache: CacheKind) -> String {
+        let plain = self.find(DecoderKind::Schedule, CacheKind::None);
+        let (Some(plain), Some(found)) = (plain, self.find(decoder, cache)) else { return " |".to_owned() };
+        let point =
+            |found: &Measured| (found.evaluation.tokens_per_forward(), 100.0 * found.evaluation.mean_exact_match());
+        let ((tokens, right), seconds) = (point(found), found.seconds_per_answer);
+        let best = self.cells.iter().map(|found| point(found).1).fold(0.0, f64::max);
+        let aup = aup(&[point(plain), (tokens, right)], best);
+        format!(" {right:.1} %, {tokens:.2}, {seconds:.3} s, {aup:.0} |")
+    }
+
+    /// The low-confidence setting of a decoder and a cache, in blocks, with as many steps as it can take.
+    fn find(&self, decoder: DecoderKind, cache: CacheKind) -> Option<&Measured> {
+        self.cells.iter().find(|found| {
+            let cell = found.cell;
+            (cell.decoder, cell.cache, cell.block_length) == (decoder, cache, CACHED_BLOCK)
+                && cell.remasking == Remasking::LowConfidence
+                && cell.steps.is_none_or(|steps| steps == llada_tasks::GEN_LENGTH)
+        })
     }
 }

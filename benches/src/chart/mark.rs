@@ -13,12 +13,16 @@ pub enum Marker {
     Square,
     /// A square on a corner.
     Diamond,
+    /// A triangle.
+    Triangle,
     /// A circle.
     HollowDisc,
     /// A square, hollow.
     HollowSquare,
     /// A square on a corner, hollow.
     HollowDiamond,
+    /// A triangle, hollow.
+    HollowTriangle,
 }
 
 impl Marker {
@@ -28,6 +32,7 @@ impl Marker {
             Self::Disc => Self::HollowDisc,
             Self::Square => Self::HollowSquare,
             Self::Diamond => Self::HollowDiamond,
+            Self::Triangle => Self::HollowTriangle,
             other => other,
         }
     }
@@ -37,7 +42,9 @@ impl Marker {
 pub(super) fn mark(marker: Marker, [x, y]: [f64; 2], colour: &str) -> Group {
     let group = Group::new().set("stroke", colour).set("stroke-width", 1.6);
     let group = match marker {
-        Marker::HollowDisc | Marker::HollowSquare | Marker::HollowDiamond => group.set("fill", "white"),
+        Marker::HollowDisc | Marker::HollowSquare | Marker::HollowDiamond | Marker::HollowTriangle => {
+            group.set("fill", "white")
+        }
         _ => group.set("fill", colour),
     };
     match marker {
@@ -47,9 +54,15 @@ pub(super) fn mark(marker: Marker, [x, y]: [f64; 2], colour: &str) -> Group {
             group.add(Rectangle::new().set("x", x - 4.0).set("y", y - 4.0).set("width", 8).set("height", 8))
         }
         Marker::Diamond | Marker::HollowDiamond => {
-            let corners = [[x, y - 6.0], [x + 6.0, y], [x, y + 6.0], [x - 6.0, y]];
-            let corners: Vec<String> = corners.iter().map(|[x, y]| format!("{x:.1},{y:.1}")).collect();
-            group.add(Polygon::new().set("points", corners.join(" ")))
+            polygon(group, &[[x, y - 6.0], [x + 6.0, y], [x, y + 6.0], [x - 6.0, y]])
+        }
+        Marker::Triangle | Marker::HollowTriangle => {
+            polygon(group, &[[x, y - 6.0], [x + 5.5, y + 4.0], [x - 5.5, y + 4.0]])
         }
     }
+}
+
+fn polygon(group: Group, corners: &[[f64; 2]]) -> Group {
+    let corners: Vec<String> = corners.iter().map(|[x, y]| format!("{x:.1},{y:.1}")).collect();
+    group.add(Polygon::new().set("points", corners.join(" ")))
 }
