@@ -2,8 +2,8 @@
 //! [lm-evaluation-harness](https://github.com/EleutherAI/lm-evaluation-harness) does, without a model and without a
 //! network: a record of a dataset goes in, a question comes out; what a model made of it goes in, marks come out.
 //!
-//! There are two kinds of questions. A [`Choice`] is answered by the likeliest of its options; a [`Generation`] in words,
-//! out of which the task's rule reads an answer. Code is written to be run elsewhere: nothing is executed here.
+//! There are two kinds of questions. A [`Choice`] is answered by the likeliest of its options; a [`Generation`] in
+//! words, out of which the task's rule reads an answer. Code is written to be run elsewhere: nothing is executed here.
 //!
 //! | subject | module |
 //! |---|---|

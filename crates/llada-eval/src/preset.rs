@@ -1,10 +1,11 @@
 //! Settings under which LLaDA's figures were published, and the figures: the paper
 //! ([arXiv 2502.09992](https://arxiv.org/abs/2502.09992)) and the repository's `EVAL.md`.
 //!
-//! Base models were measured with lm-evaluation-harness, whose prompts and rules the tasks follow. The paper does not name
-//! the metric of multiple choice: it is taken to be the one that gives the same table's figures for LLaMA 3. Of the two
-//! rules for numbers, the lenient one is compared. The figures of LLaDA-8B-Instruct and LLaDA 1.5 come from OpenCompass
-//! and from the authors' own harness, whose prompts differ from these; they say what to expect, not what to reproduce.
+//! Base models were measured with lm-evaluation-harness, whose prompts and rules the tasks follow. The paper does not
+//! name the metric of multiple choice: it is taken to be the one that gives the same table's figures for LLaMA 3. Of
+//! the two rules for numbers, the lenient one is compared. The figures of LLaDA-8B-Instruct and LLaDA 1.5 come from
+//! OpenCompass and from the authors' own harness, whose prompts differ from these; they say what to expect, not what to
+//! reproduce.
 
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
 //! HumanEval ([Chen et al., 2021](https://arxiv.org/abs/2107.03374)) and MBPP
-//! ([Austin et al., 2021](https://arxiv.org/abs/2108.07732)): Python functions. Nothing is executed: the completions are
-//! for a sandbox.
+//! ([Austin et al., 2021](https://arxiv.org/abs/2108.07732)): Python functions. Nothing is executed: the completions
+//! are for a sandbox.
 
 use crate::{EvalError, Generation, Judgement, Kind, Order, Record, Style, Task, text::code};
 

@@ -1,5 +1,5 @@
-//! Countdown ([TinyZero](https://github.com/Jiayi-Pan/TinyZero)): an expression over all of the given numbers, each once,
-//! that has a given value. The wording is this crate's own; the rule is TinyZero's, in exact fractions.
+//! Countdown ([TinyZero](https://github.com/Jiayi-Pan/TinyZero)): an expression over all of the given numbers, each
+//! once, that has a given value. The wording is this crate's own; the rule is TinyZero's, in exact fractions.
 
 use crate::{EvalError, Generation, Judgement, Kind, Order, Record, Style, Task, question::mark, text::last_between};
 

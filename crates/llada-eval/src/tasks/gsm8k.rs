@@ -1,5 +1,5 @@
-//! GSM8K ([Cobbe et al., 2021](https://arxiv.org/abs/2110.14168)): word problems of primary school. `strict_match` takes
-//! the number after the first `####`, `flexible_extract` the last number anywhere.
+//! GSM8K ([Cobbe et al., 2021](https://arxiv.org/abs/2110.14168)): word problems of primary school. `strict_match`
+//! takes the number after the first `####`, `flexible_extract` the last number anywhere.
 
 use crate::{EvalError, Generation, Judgement, Kind, Order, Record, Style, Task, question::mark};
 

@@ -1,4 +1,5 @@
-//! PIQA ([Bisk et al., 2020](https://arxiv.org/abs/1911.11641)): which of two ways reaches a goal in the physical world.
+//! PIQA ([Bisk et al., 2020](https://arxiv.org/abs/1911.11641)): which of two ways reaches a goal in the physical
+//! world.
 
 use crate::{Choice, ChoiceMetric, EvalError, Kind, Order, Record, Task};
 

@@ -1,5 +1,5 @@
-//! LLaDA's reversal test (`eval_reverse.py`; section 3.3 of the paper): the line of a Chinese poem after a given one, and
-//! the line before it. Right is an answer that contains the line.
+//! LLaDA's reversal test (`eval_reverse.py`; section 3.3 of the paper): the line of a Chinese poem after a given one,
+//! and the line before it. Right is an answer that contains the line.
 
 use crate::{EvalError, Generation, Judgement, Kind, Order, Record, Task, question::mark};
 

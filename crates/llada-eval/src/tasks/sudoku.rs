@@ -1,5 +1,6 @@
-//! Sudoku, 4x4, as [d1](https://arxiv.org/abs/2504.12216) gives it to LLaDA: 16 digits, row by row, 0 for an empty cell.
-//! The wording is this crate's own. Right is a grid that keeps the given digits and the rules; d1 counts cells instead.
+//! Sudoku, 4x4, as [d1](https://arxiv.org/abs/2504.12216) gives it to LLaDA: 16 digits, row by row, 0 for an empty
+//! cell. The wording is this crate's own. Right is a grid that keeps the given digits and the rules; d1 counts cells
+//! instead.
 
 use crate::{EvalError, Generation, Judgement, Kind, Order, Record, Style, Task, question::mark, text::last_between};
 

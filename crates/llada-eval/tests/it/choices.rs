@@ -25,7 +25,8 @@ fn arc_answers_a_question() {
     }
 }
 
-/// `{activity_label}: {ctx_a} {ctx_b}`, the latter with its first letter capital and all others small; ` [title]` becomes
+/// `{activity_label}: {ctx_a} {ctx_b}`, the latter with its first letter capital and all others small; ` [title]`
+/// becomes
 /// `. `, other brackets and doubled spaces go; options are cleaned too, spaces around them cut.
 #[test]
 fn hellaswag_is_cleaned_up() {

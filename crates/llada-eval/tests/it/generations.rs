@@ -86,8 +86,8 @@ fn sudokus_keep_the_rules() {
     }
 }
 
-/// The prompt is continued up to the next thing at the left margin; in a chat, the first block of code counts. Nothing is
-/// marked: a sandbox is needed.
+/// The prompt is continued up to the next thing at the left margin; in a chat, the first block of code counts. Nothing
+/// is marked: a sandbox is needed.
 #[test]
 fn humaneval_hands_completions_on() {
     let plain = &generations("humaneval", "humaneval.jsonl", Style::Plain)[0];

@@ -1,7 +1,8 @@
 //! MATH ([Hendrycks et al., 2021](https://arxiv.org/abs/2103.03874)): competition problems, asked as Minerva was
 //! ([Lewkowycz et al., 2022](https://arxiv.org/abs/2206.14858), appendix D).
 //!
-//! `strict_match` reads the answer from Minerva's closing sentence, as the harness does; `flexible_extract` takes the last
+//! `strict_match` reads the answer from Minerva's closing sentence, as the harness does; `flexible_extract` takes the
+//! last
 //! `\boxed` where there is no such sentence. Answers are compared by [`normalise`](normalise::normalise).
 
 mod normalise;

@@ -2,8 +2,8 @@
 //! ([Lewkowycz et al., 2022](https://arxiv.org/abs/2206.14858)), or equal numbers.
 //!
 //! The harness compares with a computer algebra system after the clean-up. In its place stand here: `\dfrac` and
-//! `\tfrac` as `\frac`, no `\left` and `\right`, and numbers by their value. So `x+1` and `1+x` differ here, and figures
-//! come out a little lower.
+//! `\tfrac` as `\frac`, no `\left` and `\right`, and numbers by their value. So `x+1` and `1+x` differ here, and
+//! figures come out a little lower.
 
 /// Units and other words that say nothing about the value.
 const WORDS: [&str; 29] = [
