@@ -18,7 +18,7 @@ pub enum EvalError {
         source: std::io::Error,
     },
     /// A file begins like parquet and is not.
-    #[error("{}: not a whole parquet file of a known kind; hint: fetch it again", path.display())]
+    #[error("{}: not a whole parquet file: {source}; hint: fetch it again, or convert it to JSONL", path.display())]
     Parquet {
         /// The file.
         path: PathBuf,
