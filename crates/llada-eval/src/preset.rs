@@ -36,8 +36,15 @@ pub struct Figures {
     pub sampling: Sampling,
     /// Which metric was published.
     pub metric: &'static str,
-    /// Its value, in per cent.
+    /// Its value, in per cent, with one decimal.
     pub percent: f64,
+}
+
+impl Figures {
+    /// Its value, 0 to 1; the float nearest to the decimals that were published.
+    pub fn share(&self) -> f64 {
+        (10.0 * self.percent).round() / 1000.0
+    }
 }
 
 /// The settings that differ from figure to figure.
@@ -160,6 +167,7 @@ mod tests {
     #[test]
     fn figures_are_of_tasks() {
         for figures in &PUBLISHED {
+            assert_eq!(format!("{:.1}", 100.0 * figures.share()), format!("{:.1}", figures.percent));
             let task = TASKS.iter().find(|task| task.name == figures.task).unwrap();
             match (&task.kind, figures.sampling) {
                 (Kind::Choice { metrics, .. }, Sampling::Likelihood { .. }) => {

@@ -16,8 +16,8 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub(super) data: Vec<String>,
 
-    /// Published settings to start from, whose figures stand beside the results; instruct and 1.5 ask through the chat
-    /// template
+    /// Published settings to start from, whose figures stand beside the results; with instruct and 1.5, answers in words
+    /// are asked for through the chat template
     #[arg(long, value_enum)]
     preset: Option<PresetName>,
 

@@ -43,7 +43,7 @@ impl<C: Serialize + Clone> Report<C> {
             num_fewshot,
             settings: settings.clone(),
             metrics: progress.summary.figures(),
-            published: published.map(|figures| (figures.metric, figures.percent / 100.0)).collect(),
+            published: published.map(|figures| (figures.metric, figures.share())).collect(),
             nfe: progress.nfe,
             seconds: progress.start.elapsed().as_secs_f64(),
         }
