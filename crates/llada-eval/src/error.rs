@@ -17,8 +17,8 @@ pub enum EvalError {
         /// Why.
         source: std::io::Error,
     },
-    /// A file begins like parquet and is not.
-    #[error("{}: not a whole parquet file: {source}; hint: fetch it again, or convert it to JSONL", path.display())]
+    /// A file begins like parquet and is cut off, damaged, or compressed in a way that is not known here.
+    #[error("{}: not a parquet file that can be read: {source}; hint: fetch it again, or convert it to JSONL", path.display())]
     Parquet {
         /// The file.
         path: PathBuf,

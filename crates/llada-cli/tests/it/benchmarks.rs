@@ -136,7 +136,7 @@ fn impossible_jobs_are_refused() {
         ("gsm8k --data nowhere.jsonl", 3, "cannot read nowhere.jsonl"),
         ("gsm8k --data hf:openai/gsm8k/main/test.parquet", 3, absent),
         ("gsm8k --data hf:gsm8k", 3, "does not name a file of a dataset"),
-        ("gsm8k --data cut.parquet", 2, "cut.parquet: not a whole parquet file"),
+        ("gsm8k --data cut.parquet", 2, "cut.parquet: not a parquet file that can be read"),
         ("gsm8k --data other.jsonl", 2, "other.jsonl, row 1: no column answer, but a\nhint: llada eval TASK --help"),
         (
             "gsm8k --data good.jsonl --preset base",
