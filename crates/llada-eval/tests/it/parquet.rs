@@ -72,7 +72,10 @@ fn damaged_files_are_named() {
     for length in [4, 5, whole.len() / 2, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
         let error = read(&path).unwrap_err().to_string();
-        assert!(error.contains("test.parquet: not a parquet file that can be read") && error.contains("hint: "), "{error}");
+        assert!(
+            error.contains("test.parquet: not a parquet file that can be read") && error.contains("hint: "),
+            "{error}"
+        );
     }
     write(&path, &[]);
     assert!(read(&path).unwrap_err().to_string().ends_with("test.parquet holds no records"));
