@@ -2,6 +2,7 @@
 
 use std::{io, process::ExitCode};
 
+use llada_eval::EvalError;
 use llada_hub::HubError;
 use llada_infer::InferError;
 use llada_model::ModelError;
@@ -77,6 +78,9 @@ fn kind(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if cause.is::<HubError>() {
         return Some(ENVIRONMENT);
+    }
+    if let Some(error) = cause.downcast_ref::<EvalError>() {
+        return Some(if matches!(error, EvalError::Io { .. }) { ENVIRONMENT } else { USAGE });
     }
     if let Some(error) = cause.downcast_ref::<TrainError>() {
         return match error {

@@ -8,6 +8,7 @@ mod file;
 mod interrupt;
 mod picture;
 mod report;
+mod results;
 mod session;
 mod watch;
 

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | noise: a counter-based generator | [`rng`] |
 //! | training: how text is masked, and what the loss weighs | [`schedule`], [`forward`], [`objective`] |
-//! | evaluation: log-likelihood by Monte Carlo | [`likelihood`] |
+//! | evaluation: log-likelihood by Monte Carlo; confidence intervals | [`likelihood`], [`interval`] |
 //! | sampling: how many tokens, where, which | [`block`], [`transfer`], [`order`], [`sampling`], [`guidance`] |
 //! | the seam to a model, and what a run leaves behind | [`predictor`], [`tabular`], [`trace`] |
 //!
@@ -18,6 +18,7 @@ pub mod block;
 mod error;
 pub mod forward;
 pub mod guidance;
+pub mod interval;
 mod lanes;
 pub mod likelihood;
 pub mod objective;

@@ -11,7 +11,7 @@ pub struct Cache {
     root: PathBuf,
 }
 
-/// The folder of one model in the cache.
+/// The folder of one model or dataset in the cache.
 #[derive(Clone, Debug)]
 pub struct Repository {
     folder: PathBuf,
@@ -42,13 +42,22 @@ impl Cache {
     /// What the cache has, or will have, of a model.
     #[must_use]
     pub fn repository(&self, model: &ModelId) -> Repository {
-        let name = model.folder();
-        Repository { folder: self.root.join(&name), locks: self.root.join(".locks").join(name) }
+        self.at_name(&model.folder())
+    }
+
+    /// What the cache has of a dataset, which is named as a model is.
+    #[must_use]
+    pub fn dataset(&self, dataset: &ModelId) -> Repository {
+        self.at_name(&dataset.dataset_folder())
+    }
+
+    fn at_name(&self, name: &str) -> Repository {
+        Repository { folder: self.root.join(name), locks: self.root.join(".locks").join(name) }
     }
 }
 
 impl Repository {
-    /// `models--owner--name`.
+    /// `models--owner--name` or `datasets--owner--name`.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -32,6 +32,25 @@ pub enum HubError {
         /// Where it was looked for.
         cache: PathBuf,
     },
+    /// A text that cannot mean a file of a dataset.
+    #[error("{typed:?} does not name a file of a dataset; hint: OWNER/NAME/PATH, as in openai/gsm8k/main/test.parquet")]
+    DatasetName {
+        /// What was typed.
+        typed: String,
+    },
+    /// The cache lacks a file of a dataset.
+    #[error(
+        "there is no {file} of the dataset {dataset} in the cache {}; hint: hf download --repo-type dataset {dataset} {file}",
+        cache.display()
+    )]
+    DatasetAbsent {
+        /// The dataset.
+        dataset: ModelId,
+        /// The file in it.
+        file: String,
+        /// Where it was looked for.
+        cache: PathBuf,
+    },
     /// The snapshot lacks files that loading it needs.
     #[error(
         "{model} is in the cache without {}; hint: cargo xtask fetch-weights {model}",

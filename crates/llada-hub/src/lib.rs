@@ -1,4 +1,4 @@
-//! Where LLaDA checkpoints lie in the Hugging Face cache, which is shared with Python's `huggingface_hub`.
+//! Where LLaDA checkpoints, and datasets, lie in the Hugging Face cache, which is shared with Python's `huggingface_hub`.
 //!
 //! Nothing here uses the network: `cargo xtask fetch-weights` downloads, `llada --model OWNER/NAME` only looks.
 //!
@@ -7,7 +7,7 @@
 //! | names of models | `model` |
 //! | which folder the cache is | `environment` |
 //! | the layout of the cache | `cache` |
-//! | from what was typed to a folder with a checkpoint | `resolve` |
+//! | from what was typed to a folder with a checkpoint, or a file of a dataset | `resolve` |
 #![forbid(unsafe_code)]
 
 mod cache;
@@ -20,7 +20,7 @@ pub use cache::{Cache, Repository};
 pub use environment::{home, variable};
 pub use error::HubError;
 pub use model::{KNOWN, ModelId};
-pub use resolve::{checkpoint, missing};
+pub use resolve::{checkpoint, dataset_file, missing};
 
 /// The README's example is a test.
 #[doc = include_str!("../README.md")]

@@ -26,6 +26,12 @@ impl ModelId {
         format!("models--{}", self.0.replace('/', "--"))
     }
 
+    /// What the cache calls the folder of a dataset of this name: `datasets--owner--name`.
+    #[must_use]
+    pub fn dataset_folder(&self) -> String {
+        format!("datasets--{}", self.0.replace('/', "--"))
+    }
+
     /// `owner/name`.
     #[must_use]
     pub fn as_str(&self) -> &str {

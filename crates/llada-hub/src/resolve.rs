@@ -1,8 +1,8 @@
-//! From what was typed to a folder with a checkpoint.
+//! From what was typed to a folder with a checkpoint, or to a file of a dataset.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -33,6 +33,32 @@ fn checkpoint_in(cache: impl FnOnce() -> Result<Cache, HubError>, typed: &Path) 
     };
     let missing = missing(&snapshot);
     if missing.is_empty() { Ok(snapshot) } else { Err(HubError::Incomplete { model, missing }) }
+}
+
+/// The file in the cache that `typed` means: `OWNER/NAME/PATH`, with the path in a dataset's branch `main`.
+///
+/// # Errors
+/// It names no file of a dataset, or one that is not in the cache.
+pub fn dataset_file(typed: &str) -> Result<PathBuf, HubError> {
+    dataset_file_in(Cache::locate, typed)
+}
+
+fn dataset_file_in(cache: impl FnOnce() -> Result<Cache, HubError>, typed: &str) -> Result<PathBuf, HubError> {
+    let unnamed = || HubError::DatasetName { typed: typed.to_owned() };
+    let mut parts = typed.splitn(3, '/');
+    let (Some(owner), Some(name), Some(file)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(unnamed());
+    };
+    let dataset: ModelId = format!("{owner}/{name}").parse().map_err(|_| unnamed())?;
+    // Nothing that leads out of the snapshot.
+    let inside = |component| matches!(component, Component::Normal(_));
+    if file.is_empty() || !Path::new(file).components().all(inside) {
+        return Err(unnamed());
+    }
+    let cache = cache()?;
+    let path = cache.dataset(&dataset).snapshot(MAIN).map(|snapshot| snapshot.join(file));
+    let absent = || HubError::DatasetAbsent { dataset, file: file.to_owned(), cache: cache.root().to_owned() };
+    path.filter(|path| path.is_file()).ok_or_else(absent)
 }
 
 #[derive(Deserialize)]
@@ -109,6 +135,27 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         for typed in [scratch.path().to_str().unwrap(), "nowhere", "./a/b", "a/b/c", "/a/b"] {
             assert_eq!(found(Path::new("/nothing"), typed), Ok(typed.into()));
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_dataset_is_found_by_its_path() {
+        let scratch = tempfile::tempdir().unwrap();
+        let find = |typed| dataset_file_in(|| Ok(Cache::at(scratch.path())), typed);
+        let message = find("openai/gsm8k/main/test.parquet").unwrap_err().to_string();
+        assert!(message.ends_with("hint: hf download --repo-type dataset openai/gsm8k main/test.parquet"), "{message}");
+
+        let repository = Cache::at(scratch.path()).dataset(&"openai/gsm8k".parse().unwrap());
+        assert!(repository.folder().ends_with("datasets--openai--gsm8k"));
+        let folder = repository.files(COMMIT).join("main");
+        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(repository.folder().join("refs")).unwrap();
+        fs::write(repository.reference(MAIN), COMMIT).unwrap();
+        fs::write(folder.join("test.parquet"), "").unwrap();
+        assert_eq!(find("openai/gsm8k/main/test.parquet").unwrap(), folder.join("test.parquet"));
+        assert!(find("openai/gsm8k/main").is_err());
+        for typed in ["", "openai/gsm8k", "openai/gsm8k/", "openai/gsm8k//etc", "openai/gsm8k/../x", "../../x"] {
+            assert!(matches!(find(typed), Err(HubError::DatasetName { .. })), "{typed}");
         }
     }
 }

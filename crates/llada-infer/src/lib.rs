@@ -42,4 +42,4 @@ pub use decoder::{Decoder, DecoderKind, Memory, Prediction, Step};
 pub use engine::{Engine, Generation, Progress, Request};
 pub use error::InferError;
 pub use length::LengthKind;
-pub use score::{Estimator, Score, ScoreConfig};
+pub use score::{Estimator, Score, ScoreConfig, Scored};

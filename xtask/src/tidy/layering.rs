@@ -7,17 +7,27 @@ use super::{Source, Violation, source};
 const RULE: &str = "layering";
 
 /// Each crate and the crates of the workspace that it may use, whether to build, to run or to test.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("llada-core", &[]),
     ("llada-hub", &[]),
     ("llada-model", &["llada-core"]),
     ("llada-infer", &["llada-core"]),
     ("llada-tasks", &["llada-core"]),
+    ("llada-eval", &["llada-core"]),
     ("llada-train", &["llada-core", "llada-model"]),
     ("llada-serve", &["llada-core", "llada-model", "llada-infer"]),
     (
         "llada-cli",
-        &["llada-core", "llada-hub", "llada-model", "llada-infer", "llada-tasks", "llada-train", "llada-serve"],
+        &[
+            "llada-core",
+            "llada-eval",
+            "llada-hub",
+            "llada-model",
+            "llada-infer",
+            "llada-tasks",
+            "llada-train",
+            "llada-serve",
+        ],
     ),
     ("llada-benches", &["llada-core", "llada-model", "llada-infer", "llada-tasks", "llada-train"]),
     ("xtask", &[]),

@@ -7,7 +7,8 @@ use cargo_metadata::{DependencyKind, Metadata};
 use super::{Source, Violation, source};
 
 /// They build and pass their tests on a machine without libtorch.
-const TORCH_FREE: [&str; 6] = ["llada-core", "llada-hub", "llada-infer", "llada-tasks", "fetch-weights", "xtask"];
+const TORCH_FREE: [&str; 7] =
+    ["llada-core", "llada-eval", "llada-hub", "llada-infer", "llada-tasks", "fetch-weights", "xtask"];
 
 const TORCH: [&str; 2] = ["tch", "torch-sys"];
 

@@ -121,9 +121,9 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
 
-    /// Tokens of the answer, with --length append and daedal at most; 0 fills only the masks of the prompt
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    gen_length: usize,
+    /// Tokens of the answer, with --length append and daedal at most; 0 fills only the masks of the prompt [default: 128]
+    #[arg(long, value_name = "N")]
+    gen_length: Option<usize>,
 
     /// How long the answer becomes: fixed (--gen-length), append (blocks until one has an end-of-text) or daedal (as
     /// many masks as the model asks for, before and while they are filled; needs a decoder that takes as many steps as it
@@ -151,9 +151,9 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_name = "MEASURE", default_value_t = Remasking::LowConfidence)]
     remasking: Remasking,
 
-    /// What is done about end-of-text
-    #[arg(long, value_enum, default_value = "allow")]
-    eos: Eos,
+    /// What is done about end-of-text [default: allow]
+    #[arg(long, value_enum)]
+    eos: Option<Eos>,
 
     /// Never emit the end-of-text token
     #[arg(long)]
@@ -181,6 +181,13 @@ pub(crate) struct SamplerArgs {
 
 impl SamplerArgs {
     pub(crate) fn config(&self) -> SamplerConfig {
+        self.config_over(&SamplerConfig::default())
+    }
+
+    /// The same, with the length of the answer and of its blocks, and what is done about its end, from `preset` where
+    /// they were not typed.
+    pub(crate) fn config_over(&self, preset: &SamplerConfig) -> SamplerConfig {
+        let keeps_end = self.eos.is_none();
         let mut config = SamplerConfig {
             decoder: self.decoder,
             threshold: self.threshold,
@@ -195,21 +202,21 @@ impl SamplerArgs {
             transfer_ratio: self.transfer_ratio,
             max_nfe: self.max_nfe,
             steps: self.steps,
-            gen_length: self.gen_length,
+            gen_length: self.gen_length.unwrap_or(preset.gen_length),
             length: self.length,
             initial_gen_length: self.initial_gen_length,
-            block_length: self.block_length,
+            block_length: self.block_length.or(preset.block_length),
             temperature: self.temperature,
             cfg_scale: self.cfg_scale,
             remasking: self.remasking,
-            logits_eos_inf: self.logits_eos_inf,
-            confidence_eos_eot_inf: self.confidence_eos_eot_inf,
+            logits_eos_inf: self.logits_eos_inf || keeps_end && preset.logits_eos_inf,
+            confidence_eos_eot_inf: self.confidence_eos_eot_inf || keeps_end && preset.confidence_eos_eot_inf,
             reference_compat: self.reference_compat,
             stop_at_eos: self.stop_at_eos,
             seed: self.seed,
         };
         self.algorithm.apply(&mut config);
-        self.eos.apply(&mut config);
+        self.eos.unwrap_or_default().apply(&mut config);
         config
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 mod batch;
+mod benchmarks;
 mod compare;
 mod generate;
 mod golden;

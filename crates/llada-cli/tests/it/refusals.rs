@@ -152,7 +152,17 @@ fn help_teaches_every_command() {
     for name in ["generate", "batch", "compare", "score", "logits", "inspect"] {
         insta::assert_snapshot!(format!("help-{name}"), help(&[name, "--help"]));
     }
-    for name in ["pretrain", "sft", "tokenizer train", "data prepare", "tasks generate", "eval tiny"] {
+    for name in [
+        "pretrain",
+        "sft",
+        "tokenizer train",
+        "data prepare",
+        "tasks generate",
+        "eval",
+        "eval tiny",
+        "eval mmlu",
+        "eval gsm8k",
+    ] {
         let words: Vec<&str> = name.split(' ').chain(["--help"]).collect();
         insta::assert_snapshot!(format!("help-{}", name.replace(' ', "-")), help(&words));
     }

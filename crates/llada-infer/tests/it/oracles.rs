@@ -1,7 +1,7 @@
 //! Oracles (c) and (j) of masked diffusion: the right joint distribution at a token a step, and no guidance at scale 0.
 
 use llada_core::tabular::TabularPredictor;
-use llada_infer::{Engine, Estimator, SamplerConfig, ScoreConfig};
+use llada_infer::{Engine, Estimator, InferError, SamplerConfig, ScoreConfig, Scored};
 
 use crate::{MASK, SPECIAL, TOKENS, engine, request};
 use std::ops::ControlFlow;
@@ -94,4 +94,75 @@ fn one_token_needs_one_sample() {
     let score = engine.score(&[1, 2], &[0], &ScoreConfig::default(), |_, _| ControlFlow::Continue(())).unwrap();
     assert!((score.estimate.log_likelihood - truth).abs() < 1e-6);
     assert_eq!((score.nfe, score.estimate.standard_error), (1, Some(0.0)));
+}
+
+/// What the standard error promises, on a predictor whose conditionals agree in every order. Of 1000 seeds, 32 mini-batches
+/// each, the truth lies within 2 standard errors (2.04 would be exact) in 950 on average, and five standard deviations of
+/// that count are 34. Within 3 it lies in about 995, and in at least 95 of each hundred.
+#[test]
+fn standard_errors_cover_the_truth() {
+    let mut engine = engine(5, 3);
+    let (prompt, answer) = ([0, 3], [1, 2, 1]);
+    let predictor = engine.predictor();
+    let truth = (predictor.probability(&[0, 3, 1, 2, 1]) / predictor.probability(&[0, 3, MASK, MASK, MASK])).ln();
+    let mut off = |seed| {
+        let config = ScoreConfig { mc_num: 256, batch_size: 8, seed, ..Default::default() };
+        let score = engine.score(&prompt, &answer, &config, |_, _| ControlFlow::Continue(())).unwrap();
+        (score.estimate.log_likelihood - truth).abs() / score.estimate.standard_error.unwrap()
+    };
+    let off: Vec<f64> = (0..1000).map(&mut off).collect();
+    let within = |off: &[f64], errors: f64| off.iter().filter(|&&off| off <= errors).count();
+    let found = within(&off, 2.0);
+    assert!((916..=984).contains(&found), "{found} of 1000 within 2 standard errors");
+    for hundred in off.chunks(100) {
+        assert!(within(hundred, 3.0) >= 95, "{hundred:?}");
+    }
+}
+
+/// Options of one question are scored as each would be alone, in the forwards that the longest needs.
+#[test]
+fn options_are_scored_as_alone() {
+    let options: [(&[u32], &[u32]); 4] =
+        [(&[0, 3], &[1, 2, 1]), (&[0, 3], &[2, 2, 1]), (&[0, 3], &[1]), (&[1], &[0, 0])];
+    let options = options.map(|(prompt, answer)| Scored { prompt, answer });
+    for cfg_scale in [0.0, 0.7] {
+        let config = ScoreConfig { mc_num: 40, seed: 6, cfg_scale, ..Default::default() };
+        let mut seen = Vec::new();
+        let scores = engine(5, 3).score_options(&options, &config, |done, all| {
+            seen.push((done, all));
+            ControlFlow::Continue(())
+        });
+        let go_on = |_, _| ControlFlow::Continue(());
+        let alone =
+            options.map(|Scored { prompt, answer }| engine(5, 3).score(prompt, answer, &config, go_on).unwrap());
+        assert_eq!(scores.unwrap(), alone);
+        assert_eq!(seen, [(49, 121), (97, 121), (121, 121)]);
+    }
+    let stopped = engine(5, 3).score_options(&options, &ScoreConfig::default(), |_, _| ControlFlow::Break(()));
+    assert!(matches!(stopped, Err(InferError::Interrupted)));
+    let long = [options[0], Scored { prompt: &[0; 4], answer: &[1, 1] }];
+    let error =
+        engine(5, 3).score_options(&long, &ScoreConfig::default(), |_, _| ControlFlow::Continue(())).unwrap_err();
+    assert!(error.to_string().contains("4 prompt tokens and gen_length 2"), "{error}");
+}
+
+/// Shared masks: the difference of two options of one length varies less than with masks of their own.
+#[test]
+fn shared_masks_make_differences_surer() {
+    const SEEDS: u64 = 1000;
+    let mut engine = engine(5, 3);
+    let options = [[1, 2, 1], [1, 2, 2]].map(|answer| (vec![0, 3], answer));
+    let mut score = |option: usize, seed| {
+        let (prompt, answer) = &options[option];
+        let config = ScoreConfig { mc_num: 16, seed, ..Default::default() };
+        engine.score(prompt, answer, &config, |_, _| ControlFlow::Continue(())).unwrap().estimate.log_likelihood
+    };
+    let mut variance = |other_seed: u64| {
+        let differences: Vec<f64> = (0..SEEDS).map(|seed| score(0, seed) - score(1, seed + other_seed)).collect();
+        let mean = differences.iter().sum::<f64>() / SEEDS as f64;
+        differences.iter().map(|difference| (difference - mean).powi(2)).sum::<f64>() / (SEEDS - 1) as f64
+    };
+    let (shared, own) = (variance(0), variance(SEEDS));
+    // Either is known to 4.5 %.
+    assert!(shared < 0.9 * own, "{shared} against {own}");
 }

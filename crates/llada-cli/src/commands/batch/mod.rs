@@ -1,15 +1,15 @@
 //! `llada batch`: many answers, a request a line, resumable.
 
 mod requests;
-mod results;
 
 use std::{path::PathBuf, time::Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::{args::ModelArgs, interrupt, report::Report, session::Session};
+use crate::{args::ModelArgs, interrupt, report::Report, results::Results, session::Session};
 use requests::Line;
-use results::Results;
 
 /// Answer the requests of a JSONL file, a result a line, in the same order
 ///
@@ -42,13 +42,24 @@ pub(crate) struct Args {
     model: ModelArgs,
 }
 
+#[derive(Serialize)]
+struct Entry<'a> {
+    id: &'a Value,
+    #[serde(flatten)]
+    report: Report,
+}
+
+/// Nothing of a finished line matters but that it is finished.
+#[derive(Deserialize)]
+struct Nothing {}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let lines = requests::read(&args.input)?;
     let mut session = Session::open(&args.model)?;
     let requests = lines.iter().map(|line| line.request(&session)).collect::<anyhow::Result<Vec<_>>>()?;
     let settings = format!("{} {}", session.engine.predictor().precision(), session.folder.display());
     let digests: Vec<String> = lines.iter().map(|line| line.digest(&settings)).collect();
-    let mut results = Results::open(&args.output, &lines, &digests)?;
+    let (mut results, _) = Results::open::<Nothing>(&args.output, "--output", &digests)?;
     let bar = ProgressBar::new(lines.len() as u64)
         .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} requests, {eta} left")?)
         .with_position(results.finished() as u64);
@@ -61,7 +72,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let seconds = start.elapsed().as_secs_f64();
         for (index, answer) in group.zip(&answers) {
             let Line { id, .. } = &lines[index];
-            results.add(id, &digests[index], Report::new(&session, answer, seconds)?)?;
+            results.add(&digests[index], Entry { id, report: Report::new(&session, answer, seconds)? })?;
             bar.inc(1);
         }
     }

@@ -7,11 +7,11 @@ use llada_infer::{Request, SamplerConfig};
 use llada_model::Message;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use crate::{
     args::{Algorithm, Eos},
     exit::usage,
+    results::digest,
     session::Session,
 };
 
@@ -89,10 +89,9 @@ impl Line {
         encode().with_context(|| format!("line {} (id {})", self.number, self.id))
     }
 
-    /// What a result depends on, in short: to tell whether a finished line is this request's.
+    /// The digest of the request under these settings.
     pub(super) fn digest(&self, settings: &str) -> String {
-        let hash = Sha256::digest(format!("{settings}\n{}", self.text));
-        hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        digest(settings, &self.text)
     }
 }
 

@@ -14,12 +14,6 @@ use crate::{args::ModelArgs, interrupt, session::Session};
 /// Prompts that go through the model together.
 const BATCH: usize = 16;
 
-/// Measure a model
-#[derive(clap::Subcommand)]
-pub(crate) enum Command {
-    Tiny(Args),
-}
-
 /// Exact match on held-out examples of the tasks that llada-tiny is trained on
 ///
 /// Every task is asked through the chat template and answered on a canvas of 32 tokens; what stands before the end of
@@ -98,8 +92,7 @@ impl Report {
     }
 }
 
-pub(crate) fn run(command: Command) -> anyhow::Result<()> {
-    let Command::Tiny(args) = command;
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let mut session = Session::open_any(&args.model)?;
     let count = args.limit as usize * ALL.len();
     let examples: Vec<_> = mixture(&ALL, Split::HeldOut, Noise::new(args.seed)).take(count).collect();

@@ -1,5 +1,5 @@
-//! The results of a batch, appended a whole line at a time: an interrupt or a full disk leaves finished lines only, and
-//! a torn last line of a killed process is cut off when the batch goes on.
+//! Results, appended a whole line at a time: an interrupt or a full disk leaves finished lines only, and a torn last
+//! line of a killed process is cut off when the work goes on.
 
 use std::{
     fs::{File, OpenOptions},
@@ -8,14 +8,13 @@ use std::{
 };
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
 
-use super::requests::Line;
-use crate::{exit::usage, report::Report};
+use crate::exit::usage;
 
 /// The output file and how far it is.
-pub(super) struct Results {
+pub(crate) struct Results {
     path: PathBuf,
     file: File,
     finished: usize,
@@ -23,61 +22,64 @@ pub(super) struct Results {
     length: u64,
 }
 
-#[derive(Serialize)]
-struct Entry<'a> {
-    id: &'a Value,
+#[derive(Serialize, Deserialize)]
+struct Entry<T> {
     #[serde(flatten)]
-    report: Report,
+    result: T,
     /// Digest of the request, the model's folder and the dtype.
-    request: &'a str,
-}
-
-/// What resuming looks at.
-#[derive(Deserialize)]
-struct Finished {
-    id: Value,
     request: String,
 }
 
+/// What a result depends on, in short: to tell whether a finished line is this request's.
+pub(crate) fn digest(settings: &str, request: &str) -> String {
+    let hash = Sha256::digest(format!("{settings}\n{request}"));
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl Results {
-    /// Opens the file at `path` after its last finished line, which must answer these requests.
-    pub(super) fn open(path: &Path, lines: &[Line], digests: &[String]) -> anyhow::Result<Self> {
+    /// Opens the file at `path`, which `flag` named, after its last finished line, and gives what is finished. The
+    /// lines must answer the requests of these digests.
+    pub(crate) fn open<T: DeserializeOwned>(
+        path: &Path,
+        flag: &str,
+        digests: &[String],
+    ) -> anyhow::Result<(Self, Vec<T>)> {
         let named = || format!("cannot write {}", path.display());
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).with_context(named)?;
         if !file.metadata().with_context(named)?.is_file() {
-            return Err(usage(format!("{} is not a regular file\nhint: --output results.jsonl", path.display())));
+            return Err(usage(format!("{} is not a regular file\nhint: {flag} results.jsonl", path.display())));
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).with_context(named)?;
         let mut results = Self { path: path.to_owned(), file, finished: 0, length: 0 };
+        let mut finished = Vec::new();
         for line in bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")) {
             let foreign = || {
                 let number = results.finished + 1;
                 let why = format!("{}:{number} is not the answer to request {number}", path.display());
-                usage(format!("{why}\nhint: rm {0}, or choose another --output", path.display()))
+                usage(format!("{why}\nhint: rm {0}, or choose another {flag}", path.display()))
             };
-            let found: Finished = serde_json::from_slice(line).map_err(|_| foreign())?;
-            let expected = lines.get(results.finished).zip(digests.get(results.finished));
-            match expected {
-                Some((request, digest)) if request.id == found.id && *digest == found.request => {}
-                _ => return Err(foreign()),
+            let found: Entry<T> = serde_json::from_slice(line).map_err(|_| foreign())?;
+            if digests.get(results.finished) != Some(&found.request) {
+                return Err(foreign());
             }
+            finished.push(found.result);
             results.finished += 1;
             results.length += line.len() as u64;
         }
         results.cut().with_context(named)?;
-        Ok(results)
+        Ok((results, finished))
     }
 
     /// Number of finished lines.
-    pub(super) fn finished(&self) -> usize {
+    pub(crate) fn finished(&self) -> usize {
         self.finished
     }
 
     /// Appends a line; on failure the file is left with the lines before it.
-    pub(super) fn add(&mut self, id: &Value, request: &str, report: Report) -> anyhow::Result<()> {
-        let mut line = serde_json::to_vec(&Entry { id, report, request })?;
+    pub(crate) fn add(&mut self, request: &str, result: impl Serialize) -> anyhow::Result<()> {
+        let mut line = serde_json::to_vec(&Entry { result, request: request.to_owned() })?;
         line.push(b'\n');
         if let Err(error) = self.file.write_all(&line) {
             // Should cutting fail too, the next run does it.

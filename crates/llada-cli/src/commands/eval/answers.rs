@@ -1,0 +1,92 @@
+//! Generation: answers in words, and what the task's rule reads out of them.
+
+use anyhow::Context;
+use llada_eval::{Generation, Judgement, Question, Sampling, Style, Task};
+use llada_infer::{Request, SamplerConfig};
+use llada_model::Message;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{args::AnswerArgs, job, job::Progress, report::Report};
+use crate::{exit::usage, interrupt, session::Session};
+
+/// A line's account of an answer. Of code, a sandbox reads `task_id` and `completion`.
+#[derive(Serialize)]
+struct Said<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_id: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion: Option<String>,
+    prompt: &'a str,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+}
+
+pub(super) fn run(task: &'static Task, args: &AnswerArgs) -> anyhow::Result<()> {
+    let config = args.config(task);
+    let questions = job::questions(task, &args.job, config.seed)?;
+    let asked: Vec<&Generation> = questions.iter().filter_map(|(_, question)| generation(question)).collect();
+    if args.job.out.is_none() && asked.iter().any(|asked| asked.task_id.is_some()) {
+        return Err(usage("nothing is executed: the completions are for a sandbox\nhint: --out samples.jsonl"));
+    }
+    let mut session = Session::open(&args.model)?;
+    let style = job::style(args.job.preset());
+    let requests = (0..)
+        .zip(asked.iter().zip(&questions))
+        .map(|(index, (asked, (place, _)))| {
+            request(&session, style, asked, &config, index).with_context(|| place.clone())
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut progress = Progress::open(&session, &args.job, &config, &questions)?;
+    while progress.finished() < asked.len() {
+        let first = progress.finished();
+        let group = first..asked.len().min(first + usize::from(args.batch_size));
+        let answers = session.engine.generate_batch(&requests[group.clone()], |_| interrupt::check())?;
+        for (asked, answer) in asked[group].iter().zip(answers) {
+            let text = session.text(session.special.cut(&answer.output))?.unwrap_or_default();
+            let Judgement { answer: read, marks } = asked.judge(&text);
+            let (completion, answer_read) = if asked.task_id.is_some() { (read, None) } else { (None, read) };
+            let (task_id, prompt) = (asked.task_id.as_ref(), asked.prompt.as_str());
+            progress.add(Said { task_id, completion, prompt, text: &text, answer: answer_read }, marks, answer.nfe)?;
+        }
+    }
+    Report::new(task, &args.job, progress, &config, |sampling| is_of(sampling, &config)).print(args.job.json)
+}
+
+fn generation(question: &Question) -> Option<&Generation> {
+    match question {
+        Question::Generation(generation) => Some(generation),
+        Question::Choice(_) => None,
+    }
+}
+
+/// The question in token ids, checked against the model. Requests of one seed would share their noise.
+fn request(
+    session: &Session,
+    style: Style,
+    asked: &Generation,
+    config: &SamplerConfig,
+    index: u64,
+) -> anyhow::Result<Request> {
+    let prompt = match style {
+        Style::Plain => session.encode(&asked.prompt)?,
+        Style::Chat => session.encode_chat(&[Message::new("user", &asked.prompt)])?,
+    };
+    let config = SamplerConfig { seed: config.seed.wrapping_add(index), ..config.clone() };
+    let request = Request { prompt, config };
+    session.engine.validate(&request)?;
+    Ok(request)
+}
+
+/// Whether published settings are those of `config`, as far as they were published.
+fn is_of(sampling: Sampling, config: &SamplerConfig) -> bool {
+    let length = config.gen_length;
+    let found = Sampling::Words {
+        gen_length: length,
+        block_length: config.block_length.unwrap_or(length),
+        logits_eos_inf: config.logits_eos_inf,
+        confidence_eos_eot_inf: config.confidence_eos_eot_inf,
+    };
+    sampling == found
+}

@@ -1,0 +1,143 @@
+//! The arguments of the benchmarks.
+
+use std::path::PathBuf;
+
+use llada_core::likelihood::MC_NUM;
+use llada_eval::{Figures, Preset, Sampling, Task, published};
+use llada_infer::{SamplerConfig, ScoreConfig};
+
+use crate::args::{ModelArgs, SamplerArgs};
+
+/// Which data, how many of them, and what becomes of the results.
+#[derive(clap::Args)]
+pub(crate) struct JobArgs {
+    /// Records as JSONL, one JSON array or parquet: files, or hf:OWNER/NAME/PATH for a file of a dataset that is in the
+    /// Hugging Face cache
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub(super) data: Vec<String>,
+
+    /// Published settings to start from, whose figures stand beside the results; with instruct and 1.5, answers in words
+    /// are asked for through the chat template
+    #[arg(long, value_enum)]
+    preset: Option<PresetName>,
+
+    /// Questions to ask at most, the first of the data
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) limit: Option<u32>,
+
+    /// Worked examples before each question [default: the preset's, or none]
+    #[arg(long, value_name = "K")]
+    num_fewshot: Option<usize>,
+
+    /// Records to take the examples from
+    #[arg(long, value_name = "FILE")]
+    pub(super) fewshot_data: Option<String>,
+
+    /// What became of each question, one JSON object a line; an earlier run's finished lines are kept
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(super) out: Option<PathBuf>,
+
+    /// Print one JSON object: task, preset, questions, num_fewshot, settings, metrics (value and interval by name),
+    /// published (value by name), nfe, seconds
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum PresetName {
+    /// LLaDA-8B-Base
+    Base,
+    /// LLaDA-8B-Instruct
+    Instruct,
+    /// LLaDA 1.5
+    #[value(name = "1.5")]
+    Llada15,
+}
+
+impl JobArgs {
+    pub(super) fn preset(&self) -> Option<Preset> {
+        Some(match self.preset? {
+            PresetName::Base => Preset::Base,
+            PresetName::Instruct => Preset::Instruct,
+            PresetName::Llada15 => Preset::Llada15,
+        })
+    }
+
+    /// What was published of `task` under the preset.
+    pub(super) fn published(&self, task: &Task) -> Vec<&'static Figures> {
+        self.preset().into_iter().flat_map(|preset| published(preset, task.name)).collect()
+    }
+
+    pub(super) fn num_fewshot(&self, task: &Task) -> usize {
+        let preset = || self.published(task).first().map(|figures| figures.num_fewshot);
+        self.num_fewshot.or_else(preset).unwrap_or_default()
+    }
+}
+
+/// A task that compares likelihoods.
+#[derive(clap::Args)]
+pub(crate) struct ChoiceArgs {
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+
+    /// Samples of an option's likelihood [default: the preset's, or 128]; an option of one token needs, and gets, one
+    #[arg(long, value_name = "N", help_heading = "Scoring")]
+    mc_num: Option<usize>,
+
+    /// Scale of classifier-free guidance; 0 is none
+    #[arg(long, value_name = "F", default_value_t = 0.0, help_heading = "Scoring")]
+    cfg_scale: f32,
+
+    /// Seed of the masks, which the options of a question share, and of the choice of examples
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Scoring")]
+    seed: u64,
+
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+}
+
+impl ChoiceArgs {
+    pub(super) fn config(&self, task: &Task) -> ScoreConfig {
+        let preset = self.job.published(task).first().and_then(|figures| match figures.sampling {
+            Sampling::Likelihood { mc_num, .. } => Some(mc_num),
+            Sampling::Words { .. } => None,
+        });
+        let mc_num = self.mc_num.or(preset).unwrap_or(MC_NUM);
+        ScoreConfig { mc_num, cfg_scale: self.cfg_scale, seed: self.seed, ..ScoreConfig::default() }
+    }
+}
+
+/// A task that is answered in words.
+#[derive(clap::Args)]
+pub(crate) struct AnswerArgs {
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+
+    /// Questions that go through the model together: faster on a GPU. On a CPU the answers are the same for any number
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) batch_size: u16,
+
+    #[command(flatten)]
+    sampler: SamplerArgs,
+
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+}
+
+impl AnswerArgs {
+    pub(super) fn config(&self, task: &Task) -> SamplerConfig {
+        let preset = self.job.published(task).first().map(|figures| figures.sampling);
+        let Some(Sampling::Words { gen_length, block_length, logits_eos_inf, confidence_eos_eot_inf }) = preset else {
+            return self.sampler.config();
+        };
+        let block_length = (block_length < gen_length).then_some(block_length);
+        let preset = SamplerConfig {
+            gen_length,
+            block_length,
+            logits_eos_inf,
+            confidence_eos_eot_inf,
+            ..SamplerConfig::default()
+        };
+        self.sampler.config_over(&preset)
+    }
+}

@@ -1,0 +1,132 @@
+//! What both kinds of benchmarks share: questions out of the data, and the count of what became of them.
+
+use std::{collections::BTreeMap, path::Path, time::Instant};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use llada_core::rng::Noise;
+use llada_eval::{Marks, Preset, Question, Record, Shots, Style, Summary, Task, read};
+use llada_hub::dataset_file;
+use serde::{Deserialize, Serialize};
+
+use super::args::JobArgs;
+use crate::{
+    exit::usage,
+    results::{Results, digest},
+    session::Session,
+};
+
+/// How chats are asked under `preset`.
+pub(super) fn style(preset: Option<Preset>) -> Style {
+    match preset {
+        Some(Preset::Instruct | Preset::Llada15) => Style::Chat,
+        Some(Preset::Base) | None => Style::Plain,
+    }
+}
+
+/// The questions of `task`, after their shots, and the places of their records.
+pub(super) fn questions(task: &'static Task, args: &JobArgs, seed: u64) -> anyhow::Result<Vec<(String, Question)>> {
+    let (style, count) = (style(args.preset()), args.num_fewshot(task));
+    let shots = match (&args.fewshot_data, count) {
+        (_, 0) => Shots::default(),
+        (Some(file), _) => Shots::new(task, style, &records(file)?, count)?,
+        (None, _) => {
+            let message = format!("{count} shots are asked for, and no file to take them from");
+            return Err(usage(format!("{message}\nhint: --fewshot-data FILE, or --num-fewshot 0")));
+        }
+    };
+    let limit = args.limit.map_or(usize::MAX, |limit| limit as usize);
+    let question = |(index, record): (u64, Record)| {
+        let question = task.question(&record, style)?;
+        let question = shots.before(question, index, Noise::new(seed)).with_context(|| record.place())?;
+        Ok((record.place(), question))
+    };
+    let records = args.data.iter().map(|file| records(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    (0..).zip(records.into_iter().flatten().take(limit)).map(question).collect()
+}
+
+/// The records of a file, or of one in the cache.
+fn records(file: &str) -> anyhow::Result<Vec<Record>> {
+    Ok(match file.strip_prefix("hf:") {
+        Some(typed) => read(&dataset_file(typed)?)?,
+        None => read(Path::new(file))?,
+    })
+}
+
+/// How far the questions are, what came out, and the file that has it.
+pub(super) struct Progress {
+    results: Option<Results>,
+    digests: Vec<String>,
+    finished: usize,
+    pub(super) summary: Summary,
+    pub(super) nfe: usize,
+    pub(super) start: Instant,
+    bar: ProgressBar,
+}
+
+/// A line of the results: what is said of the question, its marks, and the forwards that it took.
+#[derive(Serialize, Deserialize)]
+struct Line<T> {
+    #[serde(flatten)]
+    said: T,
+    metrics: BTreeMap<String, f64>,
+    nfe: usize,
+}
+
+/// Of an earlier run only the marks matter.
+#[derive(Serialize, Deserialize)]
+struct Anything {}
+
+impl Progress {
+    /// Begins, or goes on after the finished lines of an earlier run under the same settings.
+    pub(super) fn open(
+        session: &Session,
+        args: &JobArgs,
+        settings: &impl Serialize,
+        questions: &[(String, Question)],
+    ) -> anyhow::Result<Self> {
+        let settings = serde_json::to_string(settings)?;
+        let settings = format!("{settings} {} {}", session.engine.predictor().dtype(), session.folder.display());
+        let digests: Vec<_> =
+            questions.iter().map(|(_, question)| digest(&settings, &format!("{question:?}"))).collect();
+        let (results, lines) = match &args.out {
+            Some(path) => {
+                let (results, lines) = Results::open::<Line<Anything>>(path, "--out", &digests)?;
+                (Some(results), lines)
+            }
+            None => (None, Vec::new()),
+        };
+        let bar = ProgressBar::new(questions.len() as u64)
+            .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} questions, {eta} left")?)
+            .with_position(lines.len() as u64);
+        bar.reset_eta();
+        let mut summary = Summary::default();
+        lines.iter().for_each(|line| summary.add(line.metrics.iter().map(|(metric, &value)| (metric.as_str(), value))));
+        let nfe = lines.iter().map(|line| line.nfe).sum();
+        Ok(Self { results, digests, finished: lines.len(), summary, nfe, start: Instant::now(), bar })
+    }
+
+    /// Questions that are done.
+    pub(super) fn finished(&self) -> usize {
+        self.finished
+    }
+
+    /// Counts the next question, and writes its line.
+    pub(super) fn add(&mut self, said: impl Serialize, marks: Marks, nfe: usize) -> anyhow::Result<()> {
+        self.summary.add(marks.iter().copied());
+        self.nfe += nfe;
+        if let Some(results) = &mut self.results {
+            let metrics = marks.into_iter().map(|(metric, value)| (metric.to_owned(), value)).collect();
+            results.add(&self.digests[self.finished], Line { said, metrics, nfe })?;
+        }
+        self.finished += 1;
+        self.bar.inc(1);
+        Ok(())
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,85 @@
+//! What a benchmark came to: a table, or one JSON object.
+
+use std::collections::BTreeMap;
+
+use llada_eval::{Figure, Preset, Sampling, Task};
+use serde::Serialize;
+
+use super::{args::JobArgs, job::Progress};
+
+#[derive(Serialize)]
+pub(super) struct Report<C> {
+    task: &'static str,
+    preset: Option<Preset>,
+    questions: usize,
+    num_fewshot: usize,
+    /// The sampler's options, or those of the likelihoods.
+    settings: C,
+    metrics: BTreeMap<String, Figure>,
+    /// What was published under these settings, by metric; the shares of 1 that `metrics` has.
+    published: BTreeMap<&'static str, f64>,
+    /// Forward evaluations, those of earlier runs included.
+    nfe: usize,
+    /// Of this run, without loading.
+    seconds: f64,
+}
+
+impl<C: Serialize + Clone> Report<C> {
+    /// The report; a published figure counts if `is_of` knows its settings.
+    pub(super) fn new(
+        task: &Task,
+        args: &JobArgs,
+        progress: Progress,
+        settings: &C,
+        is_of: impl Fn(Sampling) -> bool,
+    ) -> Self {
+        let num_fewshot = args.num_fewshot(task);
+        let published = args.published(task).into_iter();
+        let published = published.filter(|figures| figures.num_fewshot == num_fewshot && is_of(figures.sampling));
+        Self {
+            task: task.name,
+            preset: args.preset(),
+            questions: progress.finished(),
+            num_fewshot,
+            settings: settings.clone(),
+            metrics: progress.summary.figures(),
+            published: published.map(|figures| (figures.metric, figures.share())).collect(),
+            nfe: progress.nfe,
+            seconds: progress.start.elapsed().as_secs_f64(),
+        }
+    }
+
+    pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
+        if json {
+            println!("{}", serde_json::to_string(self)?);
+            return Ok(());
+        }
+        let published = |metric: &str| match self.published.get(metric) {
+            Some(share) => format!("{:.1} %", 100.0 * share),
+            None => "-".to_owned(),
+        };
+        println!("{:<17} {:>7}  {:<17} {}", "metric", "value", "95 % interval", self.heading());
+        for (metric, Figure { value, interval }) in &self.metrics {
+            let [low, high] = interval.map(|bound| 100.0 * bound);
+            let interval = format!("{low:.1} to {high:.1} %");
+            println!("{metric:<17} {:>5.1} %  {interval:<17} {}", 100.0 * value, published(metric));
+        }
+        for metric in self.published.keys().filter(|metric| !self.metrics.contains_key(**metric)) {
+            println!("{metric:<17} {:>7}  {:<17} {}", "not run", "", published(metric));
+        }
+        if self.metrics.is_empty() {
+            println!("nothing was executed: the completions are for a sandbox");
+        }
+        println!("{} questions, {} forwards, {:.1} s", self.questions, self.nfe, self.seconds);
+        Ok(())
+    }
+
+    fn heading(&self) -> &'static str {
+        match self.preset {
+            Some(Preset::Base) => "published (base)",
+            Some(Preset::Instruct) => "published (instruct)",
+            Some(Preset::Llada15) => "published (1.5)",
+            None => "",
+        }
+    }
+}

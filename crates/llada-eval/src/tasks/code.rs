@@ -1,0 +1,65 @@
+//! HumanEval ([Chen et al., 2021](https://arxiv.org/abs/2107.03374)) and MBPP
+//! ([Austin et al., 2021](https://arxiv.org/abs/2108.07732)): Python functions. Nothing is executed: the completions
+//! are for a sandbox.
+
+use crate::{EvalError, Generation, Judgement, Kind, Order, Record, Style, Task, text::code};
+
+pub(crate) static HUMANEVAL: Task = Task {
+    name: "humaneval",
+    about: "Python functions to be completed; writes completions, runs nothing",
+    data: "openai/openai_humaneval: task_id, prompt, canonical_solution",
+    shots: Order::First,
+    kind: Kind::Generation { ask: humaneval },
+};
+
+pub(crate) static MBPP: Task = Task {
+    name: "mbpp",
+    about: "Python functions from a description; writes completions, runs nothing",
+    data: "google-research-datasets/mbpp: task_id, text, code, test_list; shots from the split prompt",
+    shots: Order::First,
+    kind: Kind::Generation { ask: mbpp },
+};
+
+fn humaneval(record: &Record, style: Style) -> Result<Generation, EvalError> {
+    let prompt = record.text("prompt")?;
+    let (prompt, stops): (_, &[&str]) = match style {
+        Style::Plain => (prompt.to_owned(), &["\nclass", "\ndef", "\n#", "\nif", "\nprint"]),
+        // A sandbox puts the completion after the prompt, where a whole function replaces the one begun.
+        Style::Chat => {
+            let ask = "Write a solution to the following problem and make sure that it passes the tests:";
+            (format!("{ask}\n```python\n{prompt}\n```\n"), &[])
+        }
+    };
+    generation(record, style, prompt, record.text("canonical_solution")?.to_owned(), stops)
+}
+
+fn mbpp(record: &Record, style: Style) -> Result<Generation, EvalError> {
+    let tests = record.texts("test_list")?.join("\n");
+    let text = record.text("text")?;
+    let begin = match style {
+        Style::Plain => "[BEGIN]\n",
+        Style::Chat => "",
+    };
+    let prompt = format!(
+        "You are an expert Python programmer, and here is your task: {text} Your code should pass these tests:\n\n{tests}\n{begin}"
+    );
+    generation(record, style, prompt, format!("{}\n[DONE]", record.text("code")?), &["[DONE]"])
+}
+
+fn generation(
+    record: &Record,
+    style: Style,
+    prompt: String,
+    target: String,
+    stops: &'static [&'static str],
+) -> Result<Generation, EvalError> {
+    let rule = move |written: &str| {
+        let completion = match style {
+            Style::Plain => written.to_owned(),
+            Style::Chat => format!("\n{}", code(written)),
+        };
+        Judgement { answer: Some(completion), marks: Vec::new() }
+    };
+    let task_id = Some(record.value("task_id")?.clone());
+    Ok(Generation { prompt, target: Some(target), stops, task_id, rule: Box::new(rule) })
+}

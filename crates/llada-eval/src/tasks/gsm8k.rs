@@ -1,0 +1,92 @@
+//! GSM8K ([Cobbe et al., 2021](https://arxiv.org/abs/2110.14168)): word problems of primary school. `strict_match`
+//! takes the number after the first `####`, `flexible_extract` the last number anywhere.
+
+use crate::{EvalError, Generation, Judgement, Kind, Order, Record, Style, Task, question::mark};
+
+pub(crate) static TASK: Task = Task {
+    name: "gsm8k",
+    about: "Word problems of primary school, worked out in words",
+    data: "openai/gsm8k, main: question, answer; shots from the split train",
+    shots: Order::Drawn,
+    kind: Kind::Generation { ask },
+};
+
+fn ask(record: &Record, _: Style) -> Result<Generation, EvalError> {
+    let answer = record.text("answer")?;
+    let gold = bare(answer);
+    let rule = move |written: &str| {
+        let (strict, flexible) = (strict(written), flexible(written));
+        let right = |number: Option<&str>| mark(number.is_some_and(|number| bare(number) == gold));
+        let marks = vec![("strict_match", right(strict)), ("flexible_extract", right(flexible))];
+        Judgement { answer: strict.or(flexible).map(str::to_owned), marks }
+    };
+    Ok(Generation {
+        prompt: format!("Question: {}\nAnswer:", record.text("question")?),
+        target: Some(format!(" {answer}")),
+        stops: &["Question:", "</s>", "<|im_end|>"],
+        task_id: None,
+        rule: Box::new(rule),
+    })
+}
+
+/// The number after the first `#### ` that has one.
+fn strict(text: &str) -> Option<&str> {
+    text.match_indices("#### ").find_map(|(index, found)| {
+        let rest = &text[index + found.len()..];
+        let digits = rest.strip_prefix('-').unwrap_or(rest);
+        let length = digits.find(|c: char| !matches!(c, '0'..='9' | '.' | ',')).unwrap_or(digits.len());
+        (length > 0).then(|| &rest[..rest.len() - digits.len() + length])
+    })
+}
+
+/// The last number: one digit, or several characters of which numbers and sums of money are written; a minus before it.
+fn flexible(text: &str) -> Option<&str> {
+    let written = |c: char| c.is_ascii_digit() || matches!(c, '$' | '.' | ',');
+    let (mut found, mut start) = (None, 0);
+    while let Some(run) = text[start..].find(written).map(|offset| start + offset) {
+        let end = text[run..].find(|c| !written(c)).map_or(text.len(), |offset| run + offset);
+        let number = &text[run..end];
+        if number.len() > 1 || number.starts_with(|c: char| c.is_ascii_digit()) {
+            found = Some(&text[run - usize::from(text[..run].ends_with('-'))..end]);
+        }
+        start = end;
+    }
+    found
+}
+
+/// An answer as it is compared: what follows the last `#### `, without commas, dollars and a full stop at the end.
+fn bare(answer: &str) -> String {
+    let answer = answer.replace([',', '$'], "");
+    let answer = answer.rsplit("#### ").next().unwrap_or_default();
+    answer.strip_suffix('.').unwrap_or(answer).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_found_as_the_harness_finds_them() {
+        // Strict: `#### (\-?[0-9\.\,]+)`, the first. Flexible: `(-?[$0-9.,]{2,})|(-?[0-9]+)`, the last.
+        for (text, in_strict, in_flexible) in [
+            ("so 5.\n#### 1,234", Some("1,234"), Some("1,234")),
+            ("#### -7 or #### 8", Some("-7"), Some("8")),
+            ("#### none, #### 3", Some("3"), Some("3")),
+            ("####5 of 10.", None, Some("10.")),
+            ("it costs $18.50", None, Some("$18.50")),
+            ("a-3, b", None, Some("-3,")),
+            ("one. two, three", None, None),
+            ("wait... 4", None, Some("4")),
+            ("4 ...", None, Some("...")),
+        ] {
+            assert_eq!((strict(text), flexible(text)), (in_strict, in_flexible), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_compared_bare() {
+        for (answer, expected) in [("One\n#### 1,000", "1000"), ("$18.", "18"), ("18.50", "18.50")] {
+            assert_eq!(bare(answer), expected);
+        }
+    }
+}

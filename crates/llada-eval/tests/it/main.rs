@@ -1,0 +1,49 @@
+//! Prompts, targets and marks of every task on small fixtures; files that are not what they should be.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
+
+mod choices;
+mod generations;
+mod hostile;
+mod parquet;
+mod shots;
+
+use std::path::{Path, PathBuf};
+
+use llada_eval::{Choice, Generation, Question, Record, Style, Task, by_name, read};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn records(name: &str) -> Vec<Record> {
+    read(&fixture(name)).unwrap()
+}
+
+fn task(name: &str) -> &'static Task {
+    by_name(name).unwrap()
+}
+
+fn choice(question: Question) -> Choice {
+    match question {
+        Question::Choice(choice) => choice,
+        Question::Generation(_) => panic!("a choice was asked for"),
+    }
+}
+
+fn generation(question: Question) -> Generation {
+    match question {
+        Question::Generation(generation) => generation,
+        Question::Choice(_) => panic!("a generation was asked for"),
+    }
+}
+
+/// The choices of a fixture, without shots.
+fn choices(name: &str, file: &str) -> Vec<Choice> {
+    let ask = |record: &Record| choice(task(name).question(record, Style::Plain).unwrap().after(&[]));
+    records(file).iter().map(ask).collect()
+}
+
+/// The generations of a fixture, without shots.
+fn generations(name: &str, file: &str, style: Style) -> Vec<Generation> {
+    records(file).iter().map(|record| generation(task(name).question(record, style).unwrap())).collect()
+}
