@@ -63,7 +63,9 @@ fn main() -> ExitCode {
     if !folder.join("config.json").exists() {
         let (shown, variable) = (folder.display(), place::MODEL);
         eprintln!("tradeoff: there are no weights in {shown}");
-        eprintln!("hint: cargo xtask train-tiny, then {variable}=runs/tiny/recall/model cargo bench --bench tradeoff");
+        eprintln!(
+            "hint: cargo xtask train-tiny, then {variable}=runs/tiny/rehearse/model cargo bench --bench tradeoff"
+        );
         return if args.test { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     match run(&args, &folder) {

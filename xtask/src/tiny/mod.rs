@@ -25,16 +25,44 @@ const TEXTS: &str = "400000";
 /// How many are answered in fine-tuning.
 const CHATS: &str = "400000";
 
-/// How many are answered after that: mostly of the tasks that need the most examples.
-const RECALLS: [(&str, &str); 8] = [
-    ("addition", "140000"),
-    ("facts", "120000"),
-    ("fact_reversal", "80000"),
-    ("sorting", "60000"),
-    ("word_reversal", "25000"),
-    ("template", "20000"),
-    ("story", "15000"),
-    ("sudoku", "40000"),
+/// A dataset of answers.
+struct Mixture {
+    name: &'static str,
+    seed: &'static str,
+    /// How many examples it has of each task.
+    counts: [(&'static str, &'static str); 8],
+}
+
+/// What is answered after that: mostly of the tasks that need the most examples.
+const MIXTURES: [Mixture; 2] = [
+    Mixture {
+        name: "recalls",
+        seed: "3",
+        counts: [
+            ("addition", "140000"),
+            ("facts", "120000"),
+            ("fact_reversal", "80000"),
+            ("sorting", "60000"),
+            ("word_reversal", "25000"),
+            ("template", "20000"),
+            ("story", "15000"),
+            ("sudoku", "40000"),
+        ],
+    },
+    Mixture {
+        name: "rehearsals",
+        seed: "4",
+        counts: [
+            ("addition", "50000"),
+            ("facts", "70000"),
+            ("fact_reversal", "80000"),
+            ("sorting", "30000"),
+            ("word_reversal", "12000"),
+            ("template", "12000"),
+            ("story", "12000"),
+            ("sudoku", "22000"),
+        ],
+    },
 ];
 
 /// As many as there are tokens on the canvas that `llada eval tiny` asks for.
@@ -46,7 +74,7 @@ pub(crate) fn run(args: &TrainTinyArgs) -> Result<()> {
     recipe.data()?;
     let baseline = if args.objective == "ar" { "-ar" } else { "" };
     let mut model: Option<String> = None;
-    for run in ["pretrain", "sft", "recall"] {
+    for run in ["pretrain", "sft", "recall", "rehearse"] {
         let run_file = workspace::root().join(RECIPE).join(format!("{run}.toml")).display().to_string();
         let out = format!("{run}{baseline}");
         let mut arguments = vec!["--config", &run_file, "--out", &out, "--objective", &args.objective];
@@ -101,8 +129,10 @@ impl Recipe {
         };
         generate("tasks.jsonl", "1", TEXTS, &[])?;
         generate("chats.jsonl", "2", CHATS, &[])?;
-        for (task, count) in RECALLS {
-            generate(&format!("recalls-{task}.jsonl"), "3", count, &["--task", task])?;
+        for Mixture { name, seed, counts } in MIXTURES {
+            for (task, count) in counts {
+                generate(&format!("{name}-{task}.jsonl"), seed, count, &["--task", task])?;
+            }
         }
         let vocabulary = ["train", "--vocab-size", "2048", "--out", "tokenizer"];
         self.stage("tokenizer", "tokenizer", [&vocabulary[..], &jsonl, &text].concat())?;
@@ -110,8 +140,11 @@ impl Recipe {
         prepare("validation", &["wordnet/validation.jsonl"], &jsonl)?;
         let chat = ["--answer-length", ANSWER_LENGTH, "--format", "chat", "--input"];
         prepare("chats", &["chats.jsonl"], &chat)?;
-        let recalls = RECALLS.map(|(task, _)| format!("recalls-{task}.jsonl"));
-        prepare("recalls", &recalls.each_ref().map(String::as_str), &chat)
+        for Mixture { name, counts, .. } in MIXTURES {
+            let files = counts.map(|(task, _)| format!("{name}-{task}.jsonl"));
+            prepare(name, &files.each_ref().map(String::as_str), &chat)?;
+        }
+        Ok(())
     }
 
     /// Runs `llada COMMAND ARGUMENTS` unless `made` is there.

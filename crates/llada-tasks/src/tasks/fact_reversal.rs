@@ -1,7 +1,7 @@
 //! Questions for the facts, against the direction in which training states them.
 //!
-//! Training asks, in both directions, only for facts that it states in both. What is held out are questions for those
-//! stated in one direction, asked in the other.
+//! Training asks, in both directions, only for facts that it states in both, and for facts that the question states.
+//! What is held out are questions for those stated in one direction, asked in the other.
 
 use llada_core::rng::Stream;
 
@@ -16,6 +16,10 @@ impl Task for FactReversal {
     }
 
     fn draw(&self, split: Split, _level: u64, stream: &mut Stream) -> Option<Example> {
+        if split == Split::Train && stream.below(2) == 0 {
+            let direction = *pick::one(stream, &Direction::BOTH);
+            return Some(Fact::imagine(stream).ask_given(direction, stream));
+        }
         let fact = Fact::draw(stream);
         match (split, fact.stated) {
             (Split::Train, Stated::InBoth) => {

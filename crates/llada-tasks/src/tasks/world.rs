@@ -6,6 +6,9 @@
 //! former against their direction then is the test of the *reversal curse* ([Berglund et al.,
 //! 2023](https://arxiv.org/abs/2309.12288); section 3.3 of the LLaDA paper).
 //!
+//! Fifty facts can be learned by heart, question by question, without learning that an answer says what its question
+//! gives. So half of the questions in training state a fact of their own, which is new each time.
+//!
 //! A name always follows a space, for byte-level BPE spells a word at the start of a text with other tokens: a name would
 //! else be two, one for each direction.
 
@@ -65,16 +68,13 @@ static FACTS: LazyLock<Vec<Fact>> = LazyLock::new(|| {
     let noise = Noise::new(KEY).domain(Domain::Shuffle);
     let all = Vec::from_iter(0..SIDE * SIDE);
     let [first, last, place, stated] = [0, 1, 2, 3].map(|list| pick::shuffled(&mut noise.stream(0, 0, list), &all));
-    let join = |[a, b]: [[&'static str; SIDE]; 2], i: usize, gap| format!("{}{gap}{}", a[i / SIDE], b[i % SIDE]);
-    let fact = |i: usize| Fact {
-        number: i,
-        name: format!("{} {}", join(FIRST, first[i], ""), join(LAST, last[i], "")),
-        description: format!("{} of the {}", OFFICES[i % OFFICES.len()], join(PLACE, place[i], " ")),
-        stated: match stated[i] % 4 {
+    let fact = |i: usize| {
+        let stated = match stated[i] % 4 {
             0 => Stated::In(Direction::Forward),
             1 => Stated::In(Direction::Backward),
             _ => Stated::InBoth,
-        },
+        };
+        Fact::new(i, [first[i], last[i], place[i]], i, stated)
     };
     all.iter().copied().take(COUNT).map(fact).collect()
 });
@@ -117,8 +117,23 @@ pub(super) struct Fact {
 }
 
 impl Fact {
+    fn new(number: usize, [first, last, place]: [usize; 3], office: usize, stated: Stated) -> Self {
+        let join = |[a, b]: [[&'static str; SIDE]; 2], i: usize, gap| format!("{}{gap}{}", a[i / SIDE], b[i % SIDE]);
+        let name = format!("{} {}", join(FIRST, first, ""), join(LAST, last, ""));
+        let description = format!("{} of the {}", OFFICES[office % OFFICES.len()], join(PLACE, place, " "));
+        Self { number, name, description, stated }
+    }
+
     pub(super) fn draw(stream: &mut Stream) -> &'static Self {
         pick::one(stream, &FACTS)
+    }
+
+    /// A fact that is none of the hundred, new each time.
+    pub(super) fn imagine(stream: &mut Stream) -> Self {
+        let mut part = || stream.below((SIDE * SIDE) as u64) as usize;
+        let fact = Self::new(COUNT, [part(), part(), part()], part(), Stated::InBoth);
+        let is_known = |known: &Self| known.name == fact.name || known.description == fact.description;
+        if FACTS.iter().any(is_known) { Self::imagine(stream) } else { fact }
     }
 
     /// A request for any fact, answered with this one.
@@ -145,6 +160,15 @@ impl Fact {
         let order = *pick::one(stream, &Direction::BOTH);
         let prompt = pick::worded(stream, &WORDINGS, &given);
         Example::new(self.content("ask", direction), prompt, self.sentence(order)).or(self.sentence(order.reversed()))
+    }
+
+    /// Such a question, which states the fact first in a direction of its own.
+    pub(super) fn ask_given(&self, direction: Direction, stream: &mut Stream) -> Example {
+        let given = self.sentence(*pick::one(stream, &Direction::BOTH));
+        let mut example = self.ask(direction, stream);
+        example.content = format!("given {} {} {direction:?}", self.name, self.description);
+        example.prompt = format!("{given} {}", example.prompt);
+        example
     }
 
     fn content(&self, verb: &str, direction: Direction) -> String {
@@ -177,6 +201,19 @@ mod tests {
         let count = |stated| FACTS.iter().filter(|fact| fact.stated == stated).count();
         let [forward, backward] = Direction::BOTH.map(|direction| count(Stated::In(direction)));
         assert_eq!([forward, backward, count(Stated::InBoth)], [24, 26, 50]);
+    }
+
+    #[test]
+    fn imagined_facts_are_none_of_the_hundred() {
+        for sample in 0..1000 {
+            let fact = Fact::imagine(&mut Noise::new(1).stream(sample, 0, 0));
+            assert!(FACTS.iter().all(|known| known.name != fact.name && known.description != fact.description));
+        }
+        let stream = &mut Noise::new(1).stream(0, 0, 0);
+        let fact = Fact::imagine(stream);
+        let example = fact.ask_given(Direction::Forward, stream);
+        assert!(example.prompt.starts_with("In this land ") && example.prompt.matches(&fact.name).count() == 2);
+        assert!(example.check(&fact.sentence(Direction::Backward)));
     }
 
     #[test]
