@@ -3,10 +3,12 @@
 
 mod batch;
 mod benchmarks;
+mod book;
 mod compare;
 mod generate;
 mod golden;
 mod quantize;
+mod reference;
 mod refusals;
 mod score;
 mod tasks;
