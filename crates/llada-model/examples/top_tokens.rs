@@ -18,7 +18,9 @@ use llada_model::{Device, Dtype, Llada, Tokenizer};
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "models/llada-tiny".to_owned()));
-    let text = arguments.next().unwrap_or_else(|| "a large body of <|mdm_mask|> water".to_owned());
+    let text = arguments
+        .next()
+        .unwrap_or_else(|| "In this land the queen <|mdm_mask|> the glass door is Farel Probble.".to_owned());
 
     let mut model = Llada::load(&folder, Device::Cpu, Dtype::F32)?;
     let tokenizer = Tokenizer::load(&folder, model.config())?.ok_or("no tokenizer.json; hint: name another folder")?;
