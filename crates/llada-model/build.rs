@@ -5,6 +5,7 @@ use std::{env, path::PathBuf};
 fn main() {
     println!("cargo::rerun-if-changed=src/torch");
     println!("cargo::rerun-if-env-changed=LIBTORCH_INCLUDE");
+    // With the feature `doc-only` torch-sys looks for no libtorch, and names none: there is nothing to compile against.
     let Some(lib) = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
         return;
     };

@@ -38,7 +38,24 @@ impl Step {
     }
 }
 
-fn steps() -> [Step; 6] {
+/// What would be uploaded: manifests, dependencies by version, files. Nothing is compiled a second time, and what is no
+/// library or program for users is left out.
+const PACKAGE: &[&str] = &[
+    "package",
+    "--workspace",
+    "--exclude",
+    "llada-benches",
+    "--exclude",
+    "xtask",
+    "--exclude",
+    "fetch-weights",
+    "--no-verify",
+    "--allow-dirty",
+    "--quiet",
+    "--offline",
+];
+
+fn steps() -> [Step; 7] {
     // Rustdoc runs in each crate's folder, so the header that renders the formulas needs its whole path.
     let header = workspace::root().join("crates/llada-core/katex-header.html");
     let docs = Step {
@@ -51,6 +68,7 @@ fn steps() -> [Step; 6] {
         Step::new(&["xtask", "setup"]),
         Step::new(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         docs,
+        Step::new(PACKAGE),
         Step::new(&["xtask", "test"]),
     ]
 }

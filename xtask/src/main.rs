@@ -10,6 +10,7 @@ mod ci;
 mod cli;
 mod demo;
 mod doctor;
+mod examples;
 mod python;
 mod setup;
 mod test;

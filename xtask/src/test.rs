@@ -1,7 +1,8 @@
-//! `cargo xtask test`: every test of the workspace, on whatever machine.
+//! `cargo xtask test`: every test and every example of the workspace, on whatever machine.
 
 use anyhow::Result;
 
+use crate::examples;
 use crate::failure::Failure;
 use crate::process;
 use crate::setup;
@@ -12,8 +13,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     // Cargo's own default is every crate but xtask; who names a package means that one.
     let everything = if args.is_empty() { &["test", "--workspace"][..] } else { &["test"] };
     let mut command = workspace::cargo(everything);
-    if process::show(command.args(args))? {
-        return Ok(());
+    if !process::show(command.args(args))? {
+        let again = "cargo xtask test -- NAME_OF_THE_TEST";
+        return Err(Failure::failed("`cargo test` failed, as shown above", again).into());
     }
-    Err(Failure::failed("`cargo test` failed, as shown above", "cargo xtask test -- NAME_OF_THE_TEST").into())
+    if args.is_empty() { examples::run() } else { Ok(()) }
 }

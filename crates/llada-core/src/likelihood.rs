@@ -56,6 +56,7 @@ pub struct Plan {
 
 /// An estimate of $\log p_\theta(\text{answer} \mid \text{prompt})$.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Estimate {
     /// The lower bound of the log-likelihood, in nats.
     pub log_likelihood: f64,

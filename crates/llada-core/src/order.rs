@@ -27,6 +27,7 @@ use std::str::FromStr;
 /// distribution. Larger is surer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Remasking {
     /// The probability of the pick: $p_{\text{pick}}$.
     #[default]

@@ -18,6 +18,7 @@
 /// What noise is drawn for. Different uses of one seed are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Domain {
     /// The choice of a token (Gumbel noise).
     Token = 1,

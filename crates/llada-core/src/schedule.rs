@@ -24,6 +24,7 @@ pub const EPS: f64 = 1e-3;
 /// The probability $\alpha_t$ that a token is still visible at time $t$, falling from 1 at $t = 0$.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum NoiseSchedule {
     /// $\alpha_t = 1 - t$.
     #[default]

@@ -9,6 +9,7 @@ use crate::{
 
 /// What is measured of a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ChoiceMetric {
     /// Whether the likeliest option is right.
     Acc,

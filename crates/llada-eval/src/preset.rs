@@ -25,6 +25,7 @@ pub enum Preset {
 
 /// Published settings of one task, and what came out. The first of a preset and a task are its defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Figures {
     /// Whose they are.
     pub preset: Preset,

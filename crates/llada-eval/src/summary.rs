@@ -17,6 +17,7 @@ struct Tally {
 
 /// A metric's mean.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Figure {
     /// The mean.
     pub value: f64,

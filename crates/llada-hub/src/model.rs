@@ -27,8 +27,7 @@ impl ModelId {
     }
 
     /// What the cache calls the folder of a dataset of this name: `datasets--owner--name`.
-    #[must_use]
-    pub fn dataset_folder(&self) -> String {
+    pub(crate) fn dataset_folder(&self) -> String {
         format!("datasets--{}", self.0.replace('/', "--"))
     }
 

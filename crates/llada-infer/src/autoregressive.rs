@@ -13,6 +13,7 @@ use crate::{Engine, InferError, logits::Source, predict::without};
 
 /// A continuation, and what it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Continuation {
     /// What follows the prompt: `gen_length` ids, or up to the end of the text or of the turn, that included.
     pub output: Vec<u32>,

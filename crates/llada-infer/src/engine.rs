@@ -39,6 +39,7 @@ impl Request {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Generation {
     /// The prompt, its masks filled.
     pub prompt: Vec<u32>,
@@ -59,6 +60,7 @@ impl Generation {
 
 /// What a callback sees after each step of a request.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Progress<'a> {
     /// Index of the request in its batch.
     pub request: usize,

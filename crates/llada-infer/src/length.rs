@@ -39,6 +39,7 @@ pub(crate) const EXPANSION_FACTOR: usize = 8;
 /// The policies by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum LengthKind {
     /// `gen_length` tokens.
     #[default]

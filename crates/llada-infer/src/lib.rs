@@ -38,7 +38,7 @@ mod score;
 pub use autoregressive::Continuation;
 pub use cache::CacheKind;
 pub use config::{SamplerConfig, SpecialTokens};
-pub use decoder::{Decoder, DecoderKind, Memory, Prediction, Step};
+pub use decoder::DecoderKind;
 pub use engine::{Engine, Generation, Progress, Request};
 pub use error::InferError;
 pub use length::LengthKind;

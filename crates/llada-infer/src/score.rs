@@ -19,6 +19,7 @@ use crate::{
 /// Which estimator of the likelihood bound to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Estimator {
     /// Independent masks at a uniform ratio t, weight 1/t: the training objective; high variance.
     FormA,
@@ -52,6 +53,7 @@ impl Default for ScoreConfig {
 
 /// A scored answer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Score {
     /// The estimate and its standard error.
     #[serde(flatten)]

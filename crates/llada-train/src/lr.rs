@@ -9,6 +9,7 @@ use crate::TrainError;
 /// How the learning rate falls after the warm-up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Decay {
     /// It stays, and falls linearly in the last part.
     #[default]

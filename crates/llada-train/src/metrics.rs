@@ -12,6 +12,7 @@ use crate::TrainError;
 
 /// One step of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Metrics {
     /// The step, counted from 1.
     pub step: u64,

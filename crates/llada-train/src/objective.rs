@@ -23,6 +23,7 @@ use crate::TrainError;
 /// What is minimised.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Objective {
     /// LLaDA's: the bound of the negative log-likelihood under random masks.
     #[default]
@@ -59,7 +60,7 @@ impl Rows {
     }
 
     /// In one step of a hundred, cuts all rows to one random length (section 2.2 of the paper).
-    pub fn cut_at_random(&mut self, noise: Noise, step: u32) {
+    pub(crate) fn cut_at_random(&mut self, noise: Noise, step: u32) {
         let mut stream = noise.domain(Domain::Length).stream(0, step, 0);
         let length = random_length(stream.uniform(), stream.uniform(), self.row_length);
         if length < self.row_length {

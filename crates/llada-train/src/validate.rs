@@ -18,6 +18,7 @@ use crate::{
 
 /// How well a model predicts a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Validation {
     /// Upper bound (for LLaDA) of the bits that a predicted token costs.
     pub bits_per_token: f64,

@@ -54,6 +54,7 @@ pub(crate) trait Cache: Send + Sync {
 /// The caches by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum CacheKind {
     /// Every step recomputes everything.
     #[default]

@@ -28,46 +28,46 @@ use remdm::Strategy;
 
 /// What the model predicts for one masked position.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Prediction {
+pub(crate) struct Prediction {
     /// Position in the sequence.
-    pub position: usize,
+    pub(crate) position: usize,
     /// The pick.
-    pub token: u32,
+    pub(crate) token: u32,
     /// How sure it is, by the request's remasking.
-    pub confidence: f32,
+    pub(crate) confidence: f32,
     /// Entropy of the position's distribution, in nats; 0 unless the decoder asked for it.
-    pub entropy: f32,
+    pub(crate) entropy: f32,
     /// Whether the position's distribution has stopped moving; false unless the decoder's memory says so.
-    pub settled: bool,
+    pub(crate) settled: bool,
 }
 
 /// The step that a decoder chooses for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// The number of the step, over all blocks.
-    pub number: usize,
+    pub(crate) number: usize,
     /// The number of the step in its block.
-    pub index: usize,
+    pub(crate) index: usize,
     /// The steps of the block's schedule.
-    pub steps: usize,
+    pub(crate) steps: usize,
     /// How many predictions the schedule of the block commits in it.
-    pub quota: usize,
+    pub(crate) quota: usize,
     /// How many predictions the step before committed in the block.
-    pub committed: usize,
+    pub(crate) committed: usize,
     /// Seed of the request's noise.
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl Step {
     /// A number of this step and `position`, uniform in (0, 1).
-    pub fn uniform(&self, position: usize) -> f64 {
+    pub(crate) fn uniform(&self, position: usize) -> f64 {
         // Lane 0 is the confidence of random remasking.
         Noise::new(self.seed).domain(Domain::Order).stream(0, self.number as u32, position as u32).at(1)
     }
 }
 
 /// Chooses what a step commits.
-pub trait Decoder: Send + Sync {
+pub(crate) trait Decoder: Send + Sync {
     /// Writes the indices of the predictions to commit into `chosen`, which is empty.
     ///
     /// `predictions` has an entry for each position that may be committed, ascending and at least one.
@@ -113,7 +113,7 @@ pub trait Decoder: Send + Sync {
 }
 
 /// What a decoder keeps of one masked position from step to step, until the position is committed.
-pub trait Memory: Send {
+pub(crate) trait Memory: Send {
     /// Takes in the position's guided logits, before a token is picked from them, and may change them or the prediction.
     fn observe(&mut self, logits: &mut [f32], prediction: &mut Prediction);
 }
@@ -121,6 +121,7 @@ pub trait Memory: Send {
 /// The decoders by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DecoderKind {
     /// LLaDA: a number of tokens a step that is settled in advance.
     #[default]

@@ -6,6 +6,7 @@ use crate::ModelError;
 
 /// A device by its usual name: `cpu`, `cuda`, `cuda:1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Device {
     /// The processor.
     #[default]

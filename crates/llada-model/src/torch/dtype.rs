@@ -6,6 +6,7 @@ use safetensors::Dtype as StoredDtype;
 
 /// The format of weights and activations in memory. Norms, rotation and softmax run in f32 either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dtype {
     /// 32-bit IEEE 754: what the golden outputs of the reference were computed in.
     F32,
@@ -59,6 +60,7 @@ impl FromStr for Dtype {
 
 /// What a model infers in: a dtype throughout, or eight bits where most of the work is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Precision {
     /// Weights and activations alike.
     Float(Dtype),

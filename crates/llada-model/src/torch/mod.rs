@@ -18,6 +18,3 @@ pub use dtype::{Dtype, Precision};
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
-
-/// The libtorch that this program was built for.
-pub const LIBTORCH_VERSION: &str = "2.13.0";

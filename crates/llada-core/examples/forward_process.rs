@@ -1,0 +1,38 @@
+//! Masks a sentence at three noise levels, and shows what the loss weighs.
+//!
+//! ```text
+//! cargo run -p llada-core --example forward_process -- [SEED]
+//! ```
+#![allow(clippy::print_stdout, reason = "an example's output")]
+
+use std::{env, error::Error};
+
+use llada_core::{
+    forward::{forward_process, mask_uniforms},
+    objective::{loss, pretraining_weights},
+    rng::Noise,
+    schedule::EPS,
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let seed = env::args().nth(1).map_or(Ok(1), |seed| seed.parse())?;
+    // Every word is a token, and its id is its place; the mask is the id after the last.
+    let words: Vec<&str> = "the quick brown fox jumps over the lazy dog".split(' ').collect();
+    let ids: Vec<u32> = (0..words.len() as u32).collect();
+    let mask_id = words.len() as u32;
+    for t in [0.2, 0.5, 0.8] {
+        // The same uniform numbers at every level: what is masked at a low one is masked at a higher one too.
+        let uniform = mask_uniforms(Noise::new(seed), 0, &[ids.len()]);
+        let noisy = forward_process(&ids, &[ids.len()], &[t], &uniform, mask_id, EPS)?;
+        let shown = noisy.noisy_batch.iter().map(|&id| words.get(id as usize).copied().unwrap_or("_"));
+        let weights = pretraining_weights(&noisy, &[ids.len()])?;
+        let weight = weights.iter().copied().fold(0.0, f32::max);
+        // A model that knows nothing gives each of the words the same probability.
+        let ignorance = vec![(words.len() as f32).ln(); words.len()];
+        println!("t {t}  {}", shown.collect::<Vec<_>>().join(" "));
+        println!("       masked with probability {:.4}; each mask weighs {weight:.4}", noisy.p_mask[0]);
+        println!("       loss of a uniform guess: {:.4} nats a token", loss(&ignorance, &weights)?);
+    }
+    println!("At every level the mean over all masks is ln {} = {:.4}.", words.len(), (words.len() as f64).ln());
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! Estimates the likelihood of a text under a model whose probabilities are known, with more and more samples.
+//!
+//! ```text
+//! cargo run -p llada-core --example likelihood
+//! ```
+#![allow(clippy::print_stdout, reason = "an example's output")]
+
+use std::error::Error;
+
+use llada_core::{
+    likelihood::{BATCH_SIZE, Plan},
+    predictor::{MaskPredictor, Row},
+    rng::Noise,
+    sampling::log_softmax_at,
+    tabular::TabularPredictor,
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Four bits, each of which repeats the one before it with probability 0.8.
+    let weight = |bits: u32| -> f64 {
+        (0..3).map(|place| if (bits >> place ^ bits >> (place + 1)) & 1 == 0 { 0.8 } else { 0.2 }).product()
+    };
+    let mut model = TabularPredictor::new(2, 4, (0..16).map(weight).collect())?;
+    let text = [0, 0, 1, 1];
+    println!("exact      {:.4} nats", model.probability(&text).ln());
+    for mc_num in [16, 64, 256, 1024] {
+        let plan = Plan::form_b(text.len(), mc_num, BATCH_SIZE, Noise::new(0), 0)?;
+        let log_p_masked = plan
+            .perturbations()
+            .iter()
+            .map(|perturbation| log_p(&mut model, &text, &perturbation.masked))
+            .collect::<Result<Vec<_>, _>>()?;
+        let estimate = plan.estimate(&log_p_masked)?;
+        let error = estimate.standard_error.unwrap_or(f64::INFINITY);
+        println!("{mc_num:4} masks {:.4} nats (standard error {error:.4})", estimate.log_likelihood);
+    }
+    Ok(())
+}
+
+/// The sum of the log-probabilities of the tokens at `masked`, none of which the model sees.
+fn log_p<P: MaskPredictor>(model: &mut P, text: &[u32], masked: &[usize]) -> Result<f64, P::Error> {
+    let mut ids = text.to_vec();
+    for &position in masked {
+        ids[position] = model.mask_id();
+    }
+    model.forward(&[Row::new(&ids, masked)])?;
+    let mut logits = Vec::new();
+    model.logits(0, 0..masked.len(), &mut logits)?;
+    let rows = logits.chunks(model.logits_width()).zip(masked);
+    Ok(rows.map(|(row, &position)| log_softmax_at(row, text[position])).sum())
+}

@@ -1,0 +1,38 @@
+//! Reads the records of a file, and prints what a task asks about them.
+//!
+//! ```text
+//! cargo run -p llada-eval --example questions -- [TASK FILE]
+//! ```
+//!
+//! Without arguments: `arc_challenge`, on three invented records.
+#![allow(clippy::print_stdout, reason = "an example's output")]
+
+use std::{env, error::Error, path::PathBuf};
+
+use llada_eval::{Question, Style, TASKS, by_name, read};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let name = arguments.next().unwrap_or_else(|| "arc_challenge".to_owned());
+    let invented = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/arc.jsonl");
+    let file = arguments.next().map_or_else(|| PathBuf::from(invented), PathBuf::from);
+
+    let known = || TASKS.map(|task| task.name).join(", ");
+    let task = by_name(&name).ok_or_else(|| format!("unknown task {name:?}; hint: {}", known()))?;
+    println!("{name}: {}", task.about);
+    for record in read(&file)? {
+        match task.question(&record, Style::Plain)? {
+            Question::Choice(choice) => {
+                for option in &choice.options {
+                    let mark = if option.right { "right" } else { "wrong" };
+                    println!("{mark}  {:?} + {:?}", option.context, option.continuation);
+                }
+            }
+            Question::Generation(generation) => {
+                println!("{}", generation.prompt);
+                println!("answered up to the first of {:?}", generation.stops);
+            }
+        }
+    }
+    Ok(())
+}

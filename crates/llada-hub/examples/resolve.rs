@@ -1,0 +1,32 @@
+//! Says where the cache has a model, or what to type if it does not.
+//!
+//! ```text
+//! cargo run -p llada-hub --example resolve -- [NAME..]
+//! ```
+//!
+//! A NAME is a short one, OWNER/NAME, or a folder; without any all short ones are looked for.
+#![allow(clippy::print_stdout, reason = "an example's output")]
+
+use std::{env, path::Path};
+
+use llada_hub::{Cache, KNOWN, ModelId, checkpoint};
+
+fn main() {
+    match Cache::locate() {
+        Ok(cache) => println!("cache: {}", cache.root().display()),
+        Err(error) => println!("{error}"),
+    }
+    let mut names: Vec<String> = env::args().skip(1).collect();
+    if names.is_empty() {
+        names = KNOWN.map(|(short, _)| short.to_owned()).to_vec();
+    }
+    for name in names {
+        if let Ok(model) = name.parse::<ModelId>() {
+            println!("{name} is {model}, kept in {}", model.folder());
+        }
+        match checkpoint(Path::new(&name)) {
+            Ok(folder) => println!("  {}", folder.display()),
+            Err(error) => println!("  {error}"),
+        }
+    }
+}
