@@ -1,6 +1,7 @@
 //! Draws the forward process as SVG: one sentence at rising t, its masked words grey, as training would see it.
 //!
 //! `cargo run -p llada-core --example draw_forward_process > docs/pictures/forward-process.svg`
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use llada_core::{
     CoreError,

@@ -59,7 +59,7 @@ impl<C: Serialize + Clone> Report<C> {
             None => "-".to_owned(),
         };
         println!("{:<17} {:>7}  {:<17} {}", "metric", "value", "95 % interval", self.heading());
-        for (metric, Figure { value, interval }) in &self.metrics {
+        for (metric, Figure { value, interval, .. }) in &self.metrics {
             let [low, high] = interval.map(|bound| 100.0 * bound);
             let interval = format!("{low:.1} to {high:.1} %");
             println!("{metric:<17} {:>5.1} %  {interval:<17} {}", 100.0 * value, published(metric));

@@ -133,7 +133,7 @@ fn answer(session: &mut Session, requests: &[Request]) -> anyhow::Result<Vec<Ans
     if session.is_causal {
         let prompts: Vec<Vec<u32>> = requests.iter().map(|request| request.prompt.clone()).collect();
         let answers = session.engine.continue_greedily(&prompts, GEN_LENGTH, interrupt::check)?;
-        let answer = |Continuation { output, nfe }| Answer { tokens: output.len(), output, nfe };
+        let answer = |Continuation { output, nfe, .. }| Answer { tokens: output.len(), output, nfe };
         return Ok(answers.into_iter().map(answer).collect());
     }
     let answers = session.engine.generate_batch(requests, |_| interrupt::check())?;
