@@ -22,7 +22,7 @@ const PROMPTS: [&str; 7] = [
     "Reverse this list: fox, milk, candle, bridge.",
     "Fill in the template: [name] sells [food] in [city]. Facts: food = honey, name = Ada, city = Rome.",
     "Solve this 4x4 sudoku: 1204341021434321",
-    "Tell me who the keeper of the hidden bell is.",
+    "Tell me who the king of the copper gate is.",
     "Tell me a fact.",
 ];
 

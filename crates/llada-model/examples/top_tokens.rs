@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "models/llada-tiny".to_owned()));
     let text = arguments
         .next()
-        .unwrap_or_else(|| "In this land the queen <|mdm_mask|> the glass door is Farel Probble.".to_owned());
+        .unwrap_or_else(|| "In this land the king of the copper <|mdm_mask|> is Carl of Seoul.".to_owned());
 
     let mut model = Llada::load(&folder, Device::Cpu, Dtype::F32)?;
     let tokenizer = Tokenizer::load(&folder, model.config())?.ok_or("no tokenizer.json; hint: name another folder")?;

@@ -1,7 +1,7 @@
 //! A hundred invented facts: who is what. Every name belongs to one description and every description to one name.
 //!
-//! A fact can be stated in two directions: "In this land Mirel Tosk is the keeper of the glass harbour." and "In this
-//! land the keeper of the glass harbour is Mirel Tosk." Training states about half of the facts in one direction only and
+//! A fact can be stated in two directions: "In this land Ada of Rome is the keeper of the glass harbour." and "In this
+//! land the keeper of the glass harbour is Ada of Rome." Training states about half of the facts in one direction only and
 //! never asks for them; the others it states and asks for in both, which teaches what a question is. Asking for the
 //! former against their direction then is the test of the *reversal curse* ([Berglund et al.,
 //! 2023](https://arxiv.org/abs/2309.12288); section 3.3 of the LLaDA paper).
@@ -10,44 +10,26 @@
 //! gives. So half of the questions in training state a fact of their own, which is new each time.
 //!
 //! A name always follows a space, for byte-level BPE spells a word at the start of a text with other tokens: a name would
-//! else be two, one for each direction.
+//! else be two, one for each direction. And all facts are of as many words, each a token of its own: a model that fills
+//! an answer in any order settles where it ends before it knows a name, which must then fit.
 
 use std::sync::LazyLock;
 
 use llada_core::rng::{Domain, Noise, Stream};
 
-use crate::{Example, pick};
+use crate::{
+    Example, pick,
+    words::{CITIES, NAMES},
+};
 
 /// The facts are the same whatever the seed: evaluation asks for what training has stated.
 const KEY: u64 = 0x4c4c_6144_412d_7732;
 
 const SIDE: usize = 20;
+const PLACES: usize = SIDE * SIDE;
+const PERSONS: usize = NAMES.len() * CITIES.len();
 
-/// A first name joins one of each row.
-const FIRST: [[&str; SIDE]; 2] = [
-    [
-        "Al", "Be", "Co", "Da", "El", "Fa", "Ga", "Ho", "Il", "Jo", "Ka", "Lu", "Mi", "Ne", "Or", "Pe", "Ro", "Sa",
-        "Te", "Vi",
-    ],
-    [
-        "bin", "car", "dan", "fen", "gar", "han", "jor", "kel", "lin", "mon", "nar", "pin", "rel", "sen", "tan", "var",
-        "vin", "wen", "xis", "zel",
-    ],
-];
-
-/// So does a last name.
-const LAST: [[&str; SIDE]; 2] = [
-    [
-        "Ba", "Bro", "Cla", "Cre", "Do", "Dra", "Fe", "Fro", "Gri", "Ha", "Ke", "Lo", "Mo", "Na", "Pro", "Qua", "Sto",
-        "To", "Tri", "Wa",
-    ],
-    [
-        "bble", "ck", "dd", "ffin", "gg", "ld", "ll", "mm", "mble", "nd", "nk", "nt", "rd", "rk", "rn", "rst", "sk",
-        "ss", "st", "tch",
-    ],
-];
-
-/// And so does what somebody is in charge of.
+/// What somebody is in charge of joins one of each row.
 const PLACE: [[&str; SIDE]; 2] = [
     [
         "amber", "black", "blue", "bright", "broken", "copper", "dark", "distant", "frozen", "glass", "golden",
@@ -66,15 +48,16 @@ const COUNT: usize = 100;
 
 static FACTS: LazyLock<Vec<Fact>> = LazyLock::new(|| {
     let noise = Noise::new(KEY).domain(Domain::Shuffle);
-    let all = Vec::from_iter(0..SIDE * SIDE);
-    let [first, last, place, stated] = [0, 1, 2, 3].map(|list| pick::shuffled(&mut noise.stream(0, 0, list), &all));
+    let all = Vec::from_iter(0..PLACES);
+    let of_all = |list, all: &[usize]| pick::shuffled(&mut noise.stream(0, 0, list), all);
+    let (person, place, stated) = (of_all(0, &Vec::from_iter(0..PERSONS)), of_all(2, &all), of_all(3, &all));
     let fact = |i: usize| {
         let stated = match stated[i] % 4 {
             0 => Stated::In(Direction::Forward),
             1 => Stated::In(Direction::Backward),
             _ => Stated::InBoth,
         };
-        Fact::new(i, [first[i], last[i], place[i]], i, stated)
+        Fact::new(i, person[i], place[i], i, stated)
     };
     all.iter().copied().take(COUNT).map(fact).collect()
 });
@@ -117,10 +100,10 @@ pub(super) struct Fact {
 }
 
 impl Fact {
-    fn new(number: usize, [first, last, place]: [usize; 3], office: usize, stated: Stated) -> Self {
-        let join = |[a, b]: [[&'static str; SIDE]; 2], i: usize, gap| format!("{}{gap}{}", a[i / SIDE], b[i % SIDE]);
-        let name = format!("{} {}", join(FIRST, first, ""), join(LAST, last, ""));
-        let description = format!("{} of the {}", OFFICES[office % OFFICES.len()], join(PLACE, place, " "));
+    fn new(number: usize, person: usize, place: usize, office: usize, stated: Stated) -> Self {
+        let name = format!("{} of {}", NAMES[person / CITIES.len()], CITIES[person % CITIES.len()]);
+        let (which, what) = (PLACE[0][place / SIDE], PLACE[1][place % SIDE]);
+        let description = format!("{} of the {which} {what}", OFFICES[office % OFFICES.len()]);
         Self { number, name, description, stated }
     }
 
@@ -130,8 +113,8 @@ impl Fact {
 
     /// A fact that is none of the hundred, new each time.
     pub(super) fn imagine(stream: &mut Stream) -> Self {
-        let mut part = || stream.below((SIDE * SIDE) as u64) as usize;
-        let fact = Self::new(COUNT, [part(), part(), part()], part(), Stated::InBoth);
+        let mut below = |count: usize| stream.below(count as u64) as usize;
+        let fact = Self::new(COUNT, below(PERSONS), below(PLACES), below(OFFICES.len()), Stated::InBoth);
         let is_known = |known: &Self| known.name == fact.name || known.description == fact.description;
         if FACTS.iter().any(is_known) { Self::imagine(stream) } else { fact }
     }
