@@ -16,7 +16,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// Fewer steps on large models: every step without a cache is the same work, and so is every fourth with one.
+    /// Few steps without a cache, where every step is the same work; with one, a full forward and seven others a block.
     pub(crate) fn of(size: &str) -> Vec<Self> {
         let large = size == "1b";
         let (gen_length, steps) = if large { (64, 4) } else { (128, 8) };

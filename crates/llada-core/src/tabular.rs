@@ -90,38 +90,27 @@ impl TabularPredictor {
 
     /// The ids that the row's predictions see: reused positions show what they were when they were last computed.
     fn seen(&mut self, row: &Row<'_>) -> Result<Vec<u32>, CoreError> {
-        match row.reuse {
-            Reuse::Nothing => Ok(row.ids.to_vec()),
-            Reuse::Keep { slot } => {
-                self.kept.insert(slot, row.ids.to_vec());
-                Ok(row.ids.to_vec())
-            }
-            Reuse::Span { slot, start, end } => {
-                CoreError::check_at_most("start of span", start, end)?;
-                CoreError::check_at_most("end of span", end, row.ids.len())?;
-                let kept = self.kept.entry(slot).or_default();
-                CoreError::check_length("kept row", kept.len(), row.ids.len())?;
-                kept[start..end].copy_from_slice(&row.ids[start..end]);
-                Ok(kept.clone())
-            }
-            Reuse::Moved { slot, .. } if row.reuse.is_whole(row.ids.len()) => {
-                self.kept.insert(slot, row.ids.to_vec());
-                Ok(row.ids.to_vec())
-            }
-            Reuse::Moved { slot, start, end, count } => {
-                CoreError::check_at_most("start of span", start, end)?;
-                CoreError::check_at_most("end of span", end, row.ids.len())?;
-                let kept = self.kept.entry(slot).or_default();
-                CoreError::check_length("kept row", kept.len(), row.ids.len())?;
-                // What has not changed moves the least.
-                let mut positions = Vec::from_iter(start..end);
-                positions.sort_by_key(|&position| kept[position] == row.ids[position]);
-                for &position in positions.iter().take(count) {
-                    kept[position] = row.ids[position];
-                }
-                Ok(kept.clone())
-            }
+        let length = row.ids.len();
+        let Some(slot) = row.reuse.slot() else { return Ok(row.ids.to_vec()) };
+        if row.reuse.is_whole(length) {
+            self.kept.insert(slot, row.ids.to_vec());
+            return Ok(row.ids.to_vec());
         }
+        let Range { start, end } = row.reuse.computed(length);
+        CoreError::check_at_most("start of span", start, end)?;
+        CoreError::check_at_most("end of span", end, length)?;
+        let kept = self.kept.entry(slot).or_default();
+        CoreError::check_length("kept row", kept.len(), length)?;
+        let mut positions = Vec::from_iter(start..end);
+        if let Reuse::Moved { count, .. } = row.reuse {
+            // What has not changed moves the least.
+            positions.sort_by_key(|&position| kept[position] == row.ids[position]);
+            positions.truncate(count);
+        }
+        for position in positions {
+            kept[position] = row.ids[position];
+        }
+        Ok(kept.clone())
     }
 
     fn row_logits(&mut self, row: &Row<'_>) -> Result<Vec<f32>, CoreError> {

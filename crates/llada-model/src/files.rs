@@ -2,6 +2,9 @@
 
 use std::{fs, io, path::Path};
 
+use safetensors::tensor::TensorView;
+use serde_json::Value;
+
 use crate::ModelError;
 
 /// Has `write` make a temporary sibling of `path`, which then takes its name.
@@ -19,5 +22,21 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) 
         // Best effort: the first error is the one to tell.
         drop(fs::remove_file(temporary));
         ModelError::Write { path: path.to_owned(), source }
+    })
+}
+
+/// [`replace`] with JSON, a key a line.
+pub(crate) fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
+    replace(path, |temporary| fs::write(temporary, format!("{value:#}\n")))
+}
+
+/// [`replace`] with tensors by name.
+pub(crate) fn write_safetensors(
+    path: &Path,
+    tensors: Vec<(impl AsRef<str> + Ord + std::fmt::Display, TensorView<'_>)>,
+) -> Result<(), ModelError> {
+    let format = [("format".to_owned(), "pt".to_owned())].into();
+    replace(path, |temporary| {
+        safetensors::serialize_to_file(tensors, Some(format), temporary).map_err(io::Error::other)
     })
 }

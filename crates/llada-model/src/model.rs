@@ -261,17 +261,16 @@ impl MaskPredictor for Llada {
         self.hidden.clear();
         self.hidden.resize_with(batch.len(), || None);
         for group in asked.chunks(together) {
-            let mut packed = Vec::with_capacity(group.len());
+            let (mut done, mut packed) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
             for &row in group {
-                if let Reuse::Moved { slot, count, .. } = batch[row].reuse {
-                    let states = self.forward_moved(&batch[row], slot, count)?;
-                    self.hidden[row] = Some(Hidden { states, wanted: batch[row].wanted.len() });
-                } else {
-                    packed.push(row);
+                match batch[row].reuse {
+                    Reuse::Moved { slot, count, .. } => done.push((row, self.forward_moved(&batch[row], slot, count)?)),
+                    _ => packed.push(row),
                 }
             }
             let rows: Vec<Row<'_>> = packed.iter().map(|&row| batch[row]).collect();
-            for (row, states) in packed.into_iter().zip(self.forward_packed(&rows)?) {
+            done.extend(packed.into_iter().zip(self.forward_packed(&rows)?));
+            for (row, states) in done {
                 self.hidden[row] = Some(Hidden { states, wanted: batch[row].wanted.len() });
             }
         }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     LladaConfig, ModelError, Weights,
-    files::replace,
+    files::{write_json, write_safetensors},
     names,
     torch::{
         int8,
@@ -150,10 +150,7 @@ fn write_shard(path: &Path, tensors: &[Made]) -> Result<(), ModelError> {
         .map(|tensor| Ok((&tensor.name, TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes)?)))
         .collect::<Result<_, safetensors::SafeTensorError>>()
         .map_err(|e| ModelError::file(path, e))?;
-    let format = [("format".to_owned(), "pt".to_owned())].into();
-    replace(path, |temporary| {
-        safetensors::serialize_to_file(views, Some(format), temporary).map_err(std::io::Error::other)
-    })
+    write_safetensors(path, views)
 }
 
 /// Tokenizer, template, and whatever else is no weight.
@@ -177,8 +174,4 @@ fn write_config(folder: &Path, out: &Path) -> Result<(), ModelError> {
     let mut keys: Map<String, Value> = serde_json::from_str(&text).map_err(|e| ModelError::file(&path, e))?;
     keys.insert(CONFIG_KEY.to_owned(), scheme());
     write_json(&out.join("config.json"), &Value::Object(keys))
-}
-
-fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
-    replace(path, |temporary| fs::write(temporary, format!("{value:#}\n")))
 }

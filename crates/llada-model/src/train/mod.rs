@@ -20,7 +20,7 @@ use self::{
 };
 use crate::{
     Device, Dtype, LladaConfig, ModelError,
-    files::replace,
+    files::write_json,
     layers::{
         attention::Memory,
         block::{Block, Source},
@@ -201,10 +201,7 @@ impl TrainableLlada {
     /// A file cannot be written.
     pub fn save_as(&self, weights: &Parameters, folder: &Path, dtype: Dtype) -> Result<(), ModelError> {
         let torch_dtype = if dtype == Dtype::F32 { "float32" } else { "bfloat16" };
-        let path = folder.join("config.json");
-        let keys = serde_json::to_string_pretty(&self.config.to_keys(torch_dtype));
-        let keys = keys.map_err(|e| ModelError::file(&path, e))?;
-        replace(&path, |temporary| std::fs::write(temporary, keys + "\n"))?;
+        write_json(&folder.join("config.json"), &self.config.to_keys(torch_dtype).into())?;
         weights.write(folder, dtype)
     }
 

@@ -10,7 +10,7 @@ use tch::{Kind, Tensor, no_grad};
 
 use crate::{
     Dtype, LladaConfig, ModelError, Weights,
-    files::replace,
+    files::write_safetensors,
     names,
     torch::{
         gradient,
@@ -187,9 +187,6 @@ impl Parameters {
             Ok((name.clone(), view.map_err(|e| ModelError::file(&path, e))?))
         };
         let views: Vec<_> = self.layout.spans.iter().map(view).collect::<Result<_, ModelError>>()?;
-        let format = [("format".to_owned(), "pt".to_owned())].into();
-        replace(&path, |temporary| {
-            safetensors::serialize_to_file(views, Some(format), temporary).map_err(std::io::Error::other)
-        })
+        write_safetensors(&path, views)
     }
 }

@@ -32,12 +32,14 @@ pub(super) fn run(task: &'static Task, args: &AnswerArgs) -> anyhow::Result<()> 
     }
     let mut session = Session::open(&args.model)?;
     let style = job::style(args.job.preset());
-    let requests = (0..)
-        .zip(asked.iter().zip(&questions))
-        .map(|(index, (asked, (place, _)))| {
-            request(&session, style, asked, &config, index).with_context(|| place.clone())
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let prompt = |(asked, (place, _)): (&&Generation, &(String, Question))| {
+        prompt_ids(&session, style, &asked.prompt).with_context(|| place.clone())
+    };
+    let prompts = asked.iter().zip(&questions).map(prompt).collect::<anyhow::Result<Vec<_>>>()?;
+    let requests = Request::for_each(&prompts, &config);
+    for (request, (place, _)) in requests.iter().zip(&questions) {
+        session.engine.validate(request).with_context(|| place.clone())?;
+    }
     let mut progress = Progress::open(&session, &args.job, &config, &questions)?;
     while progress.finished() < asked.len() {
         let first = progress.finished();
@@ -61,22 +63,11 @@ fn generation(question: &Question) -> Option<&Generation> {
     }
 }
 
-/// The question in token ids, checked against the model. Requests of one seed would share their noise.
-fn request(
-    session: &Session,
-    style: Style,
-    asked: &Generation,
-    config: &SamplerConfig,
-    index: u64,
-) -> anyhow::Result<Request> {
-    let prompt = match style {
-        Style::Plain => session.encode(&asked.prompt)?,
-        Style::Chat => session.encode_chat(&[Message::new("user", &asked.prompt)])?,
-    };
-    let config = SamplerConfig { seed: config.seed.wrapping_add(index), ..config.clone() };
-    let request = Request { prompt, config };
-    session.engine.validate(&request)?;
-    Ok(request)
+fn prompt_ids(session: &Session, style: Style, prompt: &str) -> anyhow::Result<Vec<u32>> {
+    match style {
+        Style::Plain => session.encode(prompt),
+        Style::Chat => session.encode_chat(&[Message::new("user", prompt)]),
+    }
 }
 
 /// Whether published settings are those of `config`, as far as they were published.
