@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use llada_eval::{Style, read};
 use parquet::{
-    basic::Compression,
+    basic::{Compression, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, Int64Type},
     file::{properties::WriterProperties, writer::SerializedFileWriter},
     schema::parser::parse_message_type,
@@ -20,10 +20,10 @@ const SCHEMA: &str = "message schema {
     optional int64 answer;
 }";
 
-/// MMLU questions as its official files have them: nullable columns, a list, snappy.
-fn write(path: &Path, questions: &[(&str, [&str; 4], i64)]) {
+/// MMLU questions as its official files have them: nullable columns, a list.
+fn write(path: &Path, compression: Compression, questions: &[(&str, [&str; 4], i64)]) {
     let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let properties = WriterProperties::builder().set_compression(compression).build();
     let mut writer = SerializedFileWriter::new(fs::File::create(path).unwrap(), schema, Arc::new(properties)).unwrap();
     let mut group = writer.next_row_group().unwrap();
     let present = vec![1; questions.len()];
@@ -51,23 +51,27 @@ fn columns_are_read_by_name() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("test.parquet");
     let choices = ["a baker", "a miller", "a smith", "a tailor"];
-    write(&path, &[("Who bakes bread?", choices, 0), ("Who mills corn?", choices, 1), ("Who?", choices, 7)]);
-    let records = read(&path).unwrap();
-    let asked = choice(task("mmlu").question(&records[1], Style::Plain).unwrap());
-    assert_eq!(asked.options[1].context, "Who mills corn?\nA. a baker\nB. a miller\nC. a smith\nD. a tailor\nAnswer:");
-    assert!(asked.options[1].right && !asked.options[0].right);
-    let error = task("mmlu").question(&records[2], Style::Plain).unwrap_err().to_string();
-    assert!(
-        error.ends_with("test.parquet, row 3, column answer: 7 is not an index of one of the 4 options"),
-        "{error}"
-    );
+    let questions = [("Who bakes bread?", choices, 0), ("Who mills corn?", choices, 1), ("Who?", choices, 7)];
+    for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default())] {
+        write(&path, compression, &questions);
+        let records = read(&path).unwrap();
+        let asked = choice(task("mmlu").question(&records[1], Style::Plain).unwrap());
+        let context = "Who mills corn?\nA. a baker\nB. a miller\nC. a smith\nD. a tailor\nAnswer:";
+        assert_eq!(asked.options[1].context, context);
+        assert!(asked.options[1].right && !asked.options[0].right);
+        let error = task("mmlu").question(&records[2], Style::Plain).unwrap_err().to_string();
+        assert!(
+            error.ends_with("test.parquet, row 3, column answer: 7 is not an index of one of the 4 options"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
 fn damaged_files_are_named() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("test.parquet");
-    write(&path, &[("Who bakes bread?", ["a", "b", "c", "d"], 0)]);
+    write(&path, Compression::SNAPPY, &[("Who bakes bread?", ["a", "b", "c", "d"], 0)]);
     let whole = fs::read(&path).unwrap();
     for length in [4, 5, whole.len() / 2, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
@@ -77,6 +81,6 @@ fn damaged_files_are_named() {
             "{error}"
         );
     }
-    write(&path, &[]);
+    write(&path, Compression::SNAPPY, &[]);
     assert!(read(&path).unwrap_err().to_string().ends_with("test.parquet holds no records"));
 }
