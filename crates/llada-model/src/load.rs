@@ -102,14 +102,14 @@ impl Source for Loader<'_> {
         {
             let weight = Quantized { values: map(&values)?, scale: map(&scale)?.f_view([-1])? };
             self.mapped.push(scale);
-            let linear = Linear::int8(weight, bias)?;
+            let linear = Linear::int8(&weight, bias)?;
             values.release();
             return Ok(linear);
         }
         let stored = self.weights.take(&name, &shape)?;
         let weight = map(&stored)?;
         let linear = match self.layout {
-            Layout::Int8 => Linear::int8(quantize(&weight)?, bias)?,
+            Layout::Int8 => Linear::int8(&quantize(&weight)?, bias)?,
             _ => Linear::packed(&weight.f_to_kind(self.kind)?, bias)?,
         };
         stored.release();

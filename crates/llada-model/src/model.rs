@@ -11,7 +11,7 @@ use crate::{
         attention::Memory,
         block::{Block, Source},
         kept::Kept,
-        linear::Linear,
+        linear::{Input, Linear},
         moved::{KeptRow, Part},
         norm::RmsNorm,
         packing::{Packing, round_up, rounded},
@@ -294,7 +294,7 @@ impl MaskPredictor for Llada {
         })?;
         let (start, kept) = (range.start as i64, hidden.states.size()[0]);
         let states = hidden.states.f_narrow(0, start, (rounded(range.len()) as i64).min(kept - start))?;
-        let logits = self.head.forward(&states, Epilogue::None)?;
+        let logits = self.head.forward(&Input::new(&states), Epilogue::None)?;
         tensor::append(&logits.f_narrow(0, 0, range.len() as i64)?, out)
     }
 }

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     kept::Kept,
-    linear::Linear,
+    linear::{Input, Linear},
     packing::{Packing, Span},
     rope::Rope,
 };
@@ -42,7 +42,7 @@ impl Memory<'_> {
 /// Normed activations and where their rows lie.
 #[derive(Clone, Copy)]
 pub(crate) struct Tokens<'a> {
-    pub(crate) hidden: &'a Tensor,
+    pub(crate) hidden: &'a Input<'a>,
     pub(crate) packing: &'a Packing,
 }
 
@@ -87,7 +87,7 @@ impl Attention {
                 rows => Tensor::f_cat(rows, 0)?,
             }
         };
-        self.attn_out.forward(&mixed, Epilogue::Add(residual))
+        self.attn_out.forward(&Input::new(&mixed), Epilogue::Add(residual))
     }
 
     /// Attention within `rows` rows that are equally long, where `mask` allows it.

@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::{
     attention::{Attention, Memory, Tokens},
-    linear::Linear,
+    linear::{Input, Linear},
     mlp::Mlp,
     norm::RmsNorm,
     packing::{Packing, Wanted},
@@ -75,7 +75,7 @@ impl Block {
 
     fn attend(&self, x: &Tensor, packing: &Packing, rope: &Rope, memory: Memory<'_>) -> Result<Tensor, ModelError> {
         let hidden = self.attn_norm.forward(x)?;
-        let tokens = Tokens { hidden: &hidden, packing };
+        let tokens = Tokens { hidden: &Input::new(&hidden), packing };
         self.attention.forward(tokens, tokens, rope, memory, x)
     }
 
@@ -108,8 +108,8 @@ impl Block {
     ) -> Result<Tensor, ModelError> {
         let hidden = self.attn_norm.forward(x)?;
         let asking = hidden.f_index_select(0, &wanted.tokens)?;
-        let queries = Tokens { hidden: &asking, packing: &wanted.packing };
-        let keys = Tokens { hidden: &hidden, packing };
+        let queries = Tokens { hidden: &Input::new(&asking), packing: &wanted.packing };
+        let keys = Tokens { hidden: &Input::new(&hidden), packing };
         let x = self.attention.forward(queries, keys, rope, memory, &x.f_index_select(0, &wanted.tokens)?)?;
         self.mlp.forward(&self.ff_norm.forward(&x)?, Epilogue::Add(&x))
     }

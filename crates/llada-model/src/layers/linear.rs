@@ -1,5 +1,7 @@
 //! A linear layer x W^T + b, prepacked for oneDNN where that runs, with what follows it fused into it.
 
+use std::cell::OnceCell;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::{
@@ -12,6 +14,26 @@ use crate::{
 
 /// The number of input rows that the packed layout is chosen for: that of a typical block or sequence.
 const PACKED_FOR_ROWS: i64 = 64;
+
+/// What layers read, (rows, in), and once for all of them what quantised layers make of it.
+pub(crate) struct Input<'a> {
+    x: &'a Tensor,
+    quantized: OnceCell<Quantized>,
+}
+
+impl<'a> Input<'a> {
+    pub(crate) fn new(x: &'a Tensor) -> Self {
+        Self { x, quantized: OnceCell::new() }
+    }
+
+    fn quantized(&self) -> Result<&Quantized, ModelError> {
+        if let Some(quantized) = self.quantized.get() {
+            return Ok(quantized);
+        }
+        let quantized = int8::quantize(self.x)?;
+        Ok(self.quantized.get_or_init(|| quantized))
+    }
+}
 
 /// Weights (out, in) and an optional bias (out).
 #[derive(Debug)]
@@ -41,12 +63,12 @@ impl Layout {
         let runs = |linear: &dyn Fn(&Tensor) -> Result<Linear, ModelError>| {
             let probe = || {
                 let x = Tensor::f_ones([2, 16], (precision.kind(), device))?;
-                linear(&x)?.forward(&x, Epilogue::Silu)
+                linear(&x)?.forward(&Input::new(&x), Epilogue::Silu)
             };
             device == Device::Cpu && probe().is_ok()
         };
         match precision {
-            Precision::Int8 if runs(&|x| Linear::int8(int8::quantize(x)?, None)) => Ok(Self::Int8),
+            Precision::Int8 if runs(&|x| Linear::int8(&int8::quantize(x)?, None)) => Ok(Self::Int8),
             Precision::Int8 => Err(ModelError::Int8 { device: format!("{device:?}").to_lowercase() }),
             Precision::Float(_) if runs(&|x| Linear::packed(x, None)) => Ok(Self::Packed),
             Precision::Float(_) => Ok(Self::Plain),
@@ -66,7 +88,7 @@ impl Linear {
     }
 
     /// A layer over quantised weights.
-    pub(crate) fn int8(weight: Quantized, bias: Option<Tensor>) -> Result<Self, ModelError> {
+    pub(crate) fn int8(weight: &Quantized, bias: Option<Tensor>) -> Result<Self, ModelError> {
         let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
         Ok(Self { weight: Weight::Int8(Int8Weight::pack(weight, PACKED_FOR_ROWS)?), bias })
     }
@@ -78,12 +100,13 @@ impl Linear {
 
     /// # Shapes
     /// x (rows, in), the epilogue's operand (rows, out) -> (rows, out).
-    pub(crate) fn forward(&self, x: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
+    pub(crate) fn forward(&self, input: &Input<'_>, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
+        let bias = self.bias.as_ref();
         match &self.weight {
-            Weight::Packed(weight) => packed_linear(x, weight, self.bias.as_ref(), epilogue),
-            Weight::Int8(weight) => int8::linear(x, weight, self.bias.as_ref(), epilogue),
+            Weight::Packed(weight) => packed_linear(input.x, weight, bias, epilogue),
+            Weight::Int8(weight) => int8::linear(input.quantized()?, weight, bias, epilogue, input.x.kind()),
             Weight::Plain(weight) => {
-                let mut y = x.f_linear(weight, self.bias.as_ref())?;
+                let mut y = input.x.f_linear(weight, bias)?;
                 Ok(match epilogue {
                     Epilogue::None => y,
                     Epilogue::Silu => y.f_silu_()?,

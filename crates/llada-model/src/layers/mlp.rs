@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::linear::Linear;
+use super::linear::{Input, Linear};
 use crate::{
     ModelError,
     torch::{gradient, shim::Epilogue},
@@ -22,13 +22,14 @@ impl Mlp {
     /// # Shapes
     /// hidden (tokens, d), the epilogue's operand (tokens, d) -> (tokens, d).
     pub(crate) fn forward(&self, hidden: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
+        let hidden = Input::new(hidden);
         let gated = if self.ff_proj.learns() {
-            let gate = self.ff_proj.forward(hidden, Epilogue::None)?;
-            gradient::silu_mul(&gate, &self.up_proj.forward(hidden, Epilogue::None)?)?
+            let gate = self.ff_proj.forward(&hidden, Epilogue::None)?;
+            gradient::silu_mul(&gate, &self.up_proj.forward(&hidden, Epilogue::None)?)?
         } else {
-            let gate = self.ff_proj.forward(hidden, Epilogue::Silu)?;
-            self.up_proj.forward(hidden, Epilogue::Mul(&gate))?
+            let gate = self.ff_proj.forward(&hidden, Epilogue::Silu)?;
+            self.up_proj.forward(&hidden, Epilogue::Mul(&gate))?
         };
-        self.ff_out.forward(&gated, epilogue)
+        self.ff_out.forward(&Input::new(&gated), epilogue)
     }
 }

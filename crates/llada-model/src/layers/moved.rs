@@ -3,7 +3,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{block::Block, rope::Rope};
+use super::{block::Block, linear::Input, rope::Rope};
 use crate::{ModelError, torch::shim::Epilogue};
 
 /// What a row keeps from one such forward to the next.
@@ -48,10 +48,11 @@ impl Block {
         rope: &Rope,
     ) -> Result<(Tensor, KeptLayer), ModelError> {
         let hidden = self.attn_norm.forward(x)?;
+        let hidden = Input::new(&hidden);
         let v = self.attention.v_proj.forward(&hidden, Epilogue::None)?;
         let [q, k] = self.queries_and_keys(&hidden, positions, rope)?;
         let mixed = self.attention.attend([&q, &k, &v], [positions, positions], None, 1)?;
-        let by_attention = self.attention.attn_out.forward(&mixed, Epilogue::None)?;
+        let by_attention = self.attention.attn_out.forward(&Input::new(&mixed), Epilogue::None)?;
         let x = x.f_add(&by_attention)?;
         let by_mlp = self.mlp.forward(&self.ff_norm.forward(&x)?, Epilogue::None)?;
         Ok((x.f_add(&by_mlp)?, KeptLayer { k, v, by_attention, by_mlp }))
@@ -72,22 +73,22 @@ impl Block {
         let tokens = positions.size1()?;
         let of_part = |kept: &Tensor| kept.f_narrow(0, start, tokens);
         let hidden = self.attn_norm.forward(x)?;
-        let v = self.attention.v_proj.forward(&hidden, Epilogue::None)?;
+        let v = self.attention.v_proj.forward(&Input::new(&hidden), Epilogue::None)?;
         let moved = most_moved(&v, &of_part(&kept.v)?, count)?;
         of_part(&kept.v)?.f_copy_(&v)?;
         let at = positions.f_index_select(0, &moved)?;
-        let [q, k] = self.queries_and_keys(&hidden.f_index_select(0, &moved)?, &at, rope)?;
+        let [q, k] = self.queries_and_keys(&Input::new(&hidden.f_index_select(0, &moved)?), &at, rope)?;
         let put = |kept: &Tensor, computed: &Tensor| of_part(kept)?.f_index_copy_(0, &moved, computed).map(drop);
         put(&kept.k, &k)?;
         let mixed = self.attention.attend([&q, &kept.k, &kept.v], [&at, &at], None, 1)?;
-        put(&kept.by_attention, &self.attention.attn_out.forward(&mixed, Epilogue::None)?)?;
+        put(&kept.by_attention, &self.attention.attn_out.forward(&Input::new(&mixed), Epilogue::None)?)?;
         let x = x.f_add(&of_part(&kept.by_attention)?)?;
         let hidden = self.ff_norm.forward(&x.f_index_select(0, &moved)?)?;
         put(&kept.by_mlp, &self.mlp.forward(&hidden, Epilogue::None)?)?;
         Ok(x.f_add(&of_part(&kept.by_mlp)?)?)
     }
 
-    fn queries_and_keys(&self, hidden: &Tensor, positions: &Tensor, rope: &Rope) -> Result<[Tensor; 2], ModelError> {
+    fn queries_and_keys(&self, hidden: &Input<'_>, positions: &Tensor, rope: &Rope) -> Result<[Tensor; 2], ModelError> {
         let rotated = |x: Tensor| rope.rotate(x, positions);
         let attention = &self.attention;
         let q = rotated(attention.q_proj.forward(hidden, Epilogue::None)?)?;

@@ -1,29 +1,43 @@
-//! Safe wrappers around `int8.cpp`: linear layers of eight-bit weights, which quantise their input as they go.
+//! Safe wrappers around `int8.cpp`: linear layers of eight-bit weights over eight-bit activations.
 //!
 //! Weights and activations are quantised symmetrically, w = q s with q in -127..=127: a row of weights (an output) has
 //! its scale, fixed at load, and a row of activations (a token) has its own, found in each call. So what a token gives
 //! does not depend on the others.
 
-use std::{ffi::c_char, ptr::null_mut};
+use std::{
+    ffi::c_char,
+    ptr::{NonNull, null, null_mut},
+};
 
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-use super::shim::{Epilogue, check, failed, taken};
+use super::shim::{Epilogue, check, failed};
 use crate::ModelError;
+
+/// The C++ side of [`Int8Weight`].
+#[repr(C)]
+struct Packed {
+    _opaque: [u8; 0],
+}
 
 unsafe extern "C" {
     fn llada_int8_quantize(x: *const C_tensor, values: *mut *mut C_tensor, scale: *mut *mut C_tensor) -> *mut c_char;
-    fn llada_int8_pack(weight: *const C_tensor, rows: i64, out: *mut *mut C_tensor) -> *mut c_char;
-    fn llada_int8_linear(
-        x: *const C_tensor,
+    fn llada_int8_pack(
         weight: *const C_tensor,
         scale: *const C_tensor,
-        zeros: *const C_tensor,
+        rows: i64,
+        out: *mut *mut Packed,
+    ) -> *mut c_char;
+    fn llada_int8_free(weight: *mut Packed);
+    fn llada_int8_linear(
+        x: *const C_tensor,
+        x_scale: *const C_tensor,
+        weight: *const Packed,
         bias: *const C_tensor,
         after: i64,
         other: *const C_tensor,
-        out: *mut *mut C_tensor,
+        out: *mut C_tensor,
     ) -> *mut c_char;
 }
 
@@ -51,44 +65,51 @@ pub(crate) fn quantize(x: &Tensor) -> Result<Quantized, ModelError> {
     }
 }
 
-/// Weights in the layout that [`linear`] reads.
+/// Weights in the layout that [`linear`] reads, a share for each thread.
 #[derive(Debug)]
 pub(crate) struct Int8Weight {
-    packed: Tensor,
-    /// (out) f32.
-    scale: Tensor,
-    /// (out) i32: the quantisation is symmetric.
-    zeros: Tensor,
+    packed: NonNull<Packed>,
     /// (out, in).
     shape: (i64, i64),
 }
 
+// SAFETY: nothing changes what was packed, and its owner alone frees it.
+unsafe impl Send for Int8Weight {}
+
 impl Int8Weight {
     /// Packs `weight` (out, in) for about `rows` rows of input.
-    pub(crate) fn pack(weight: Quantized, rows: i64) -> Result<Self, ModelError> {
+    pub(crate) fn pack(weight: &Quantized, rows: i64) -> Result<Self, ModelError> {
         let shape = weight.values.size2()?;
         check(weight.values.kind() == Kind::Int8 && weight.scale.size() == [shape.0], "int8: weights without scales")?;
         let scale = weight.scale.f_to_kind(Kind::Float)?.f_contiguous()?;
-        let zeros = Tensor::f_zeros([shape.0], (Kind::Int, Device::Cpu))?;
         let mut out = null_mut();
-        // SAFETY: a live tensor goes in; `taken` owns what comes out.
-        let packed = unsafe { taken(llada_int8_pack(weight.values.as_ptr(), rows, &mut out), out)? };
-        Ok(Self { packed, scale, zeros, shape })
+        // SAFETY: live tensors of the sizes and kinds checked above go in.
+        unsafe { failed(llada_int8_pack(weight.values.as_ptr(), scale.as_ptr(), rows, &mut out))? };
+        let packed = NonNull::new(out).ok_or_else(|| tch::TchError::Torch("int8: nothing was packed".to_owned()))?;
+        Ok(Self { packed, shape })
+    }
+}
+
+impl Drop for Int8Weight {
+    fn drop(&mut self) {
+        // SAFETY: made by `llada_int8_pack`, and freed here alone.
+        unsafe { llada_int8_free(self.packed.as_ptr()) }
     }
 }
 
 /// x W^T + b with its epilogue.
 ///
 /// # Shapes
-/// x (rows, in) f32 or bf16, bias (out) f32, the epilogue's operand (rows, out) of x's kind -> (rows, out) of x's kind.
+/// x (rows, in), bias (out) f32, the epilogue's operand (rows, out) -> (rows, out) of `kind`, f32 or bf16, which is the
+/// operand's too.
 pub(crate) fn linear(
-    x: &Tensor,
+    x: &Quantized,
     weight: &Int8Weight,
     bias: Option<&Tensor>,
     epilogue: Epilogue<'_>,
+    kind: Kind,
 ) -> Result<Tensor, ModelError> {
-    check_matrix(x)?;
-    let (x, (rows, width)) = (x.f_contiguous()?, x.size2()?);
+    let (rows, width) = x.values.size2()?;
     let (after, other) = match epilogue {
         Epilogue::None => (0, None),
         Epilogue::Silu => (1, None),
@@ -97,25 +118,25 @@ pub(crate) fn linear(
     };
     let (outputs, inputs) = weight.shape;
     let fits = width == inputs
+        && matches!(kind, Kind::Float | Kind::BFloat16)
         && bias.is_none_or(|bias| bias.kind() == Kind::Float && bias.size() == [outputs])
-        && other.as_ref().is_none_or(|other| other.kind() == x.kind() && other.size() == [rows, outputs]);
+        && other.as_ref().is_none_or(|other| other.kind() == kind && other.size() == [rows, outputs]);
     check(fits, "int8: input, bias or operand do not fit the weights")?;
-    let pointer = |tensor: Option<&Tensor>| tensor.map_or(std::ptr::null(), Tensor::as_ptr);
-    let mut out = null_mut();
+    let pointer = |tensor: Option<&Tensor>| tensor.map_or(null(), Tensor::as_ptr);
+    let mut out = Tensor::f_empty([rows, outputs], (kind, Device::Cpu))?;
     // SAFETY: live contiguous tensors whose sizes and kinds were checked above, or null where there is none.
     unsafe {
-        let error = llada_int8_linear(
-            x.as_ptr(),
+        failed(llada_int8_linear(
+            x.values.as_ptr(),
+            x.scale.as_ptr(),
             weight.packed.as_ptr(),
-            weight.scale.as_ptr(),
-            weight.zeros.as_ptr(),
             pointer(bias),
             after,
             pointer(other.as_ref()),
-            &mut out,
-        );
-        taken(error, out)
+            out.as_mut_ptr(),
+        ))?;
     }
+    Ok(out)
 }
 
 fn check_matrix(x: &Tensor) -> Result<(), ModelError> {
@@ -153,12 +174,10 @@ mod tests {
         for (kind, tolerance) in [(Kind::Float, 1e-4), (Kind::BFloat16, 2e-2)] {
             let (x, other) = (random([19, 48], kind), random([19, 33], kind));
             let (w, bias) = (random([33, 48], Kind::Float), random([1, 33], Kind::Float).squeeze());
-            let exact = |x: &Tensor| -> Result<Tensor, ModelError> {
-                let Quantized { values, scale } = quantize(x)?;
-                Ok(values.to_kind(Kind::Float) * scale.unsqueeze(1))
-            };
-            let plain = exact(&x)?.f_linear(&exact(&w)?, Some(&bias))?;
-            let weight = Int8Weight::pack(quantize(&w)?, 16)?;
+            let (x, w) = (quantize(&x)?, quantize(&w)?);
+            let exact = |x: &Quantized| x.values.to_kind(Kind::Float) * x.scale.unsqueeze(1);
+            let plain = exact(&x).f_linear(&exact(&w), Some(&bias))?;
+            let weight = Int8Weight::pack(&w, 16)?;
             let other_f32 = other.to_kind(Kind::Float);
             let cases = [
                 (Epilogue::None, plain.shallow_clone()),
@@ -167,7 +186,7 @@ mod tests {
                 (Epilogue::Add(&other), &plain + &other_f32),
             ];
             for (epilogue, expected) in cases {
-                let y = linear(&x, &weight, Some(&bias), epilogue)?;
+                let y = linear(&x, &weight, Some(&bias), epilogue, kind)?;
                 assert_eq!(y.kind(), kind);
                 assert!(y.to_kind(Kind::Float).allclose(&expected, tolerance, tolerance, false));
             }
@@ -179,21 +198,43 @@ mod tests {
     fn a_token_is_the_same_in_any_company() -> Result<(), ModelError> {
         tch::manual_seed(2);
         let (x, w) = (random([21, 64], Kind::BFloat16), random([40, 64], Kind::Float));
-        let weight = Int8Weight::pack(quantize(&w)?, 16)?;
-        let together = linear(&x, &weight, None, Epilogue::None)?;
+        let weight = Int8Weight::pack(&quantize(&w)?, 16)?;
+        let give = |x: &Tensor| linear(&quantize(x)?, &weight, None, Epilogue::None, Kind::BFloat16);
+        let together = give(&x)?;
         for row in [0, 7, 20] {
-            let alone = linear(&x.narrow(0, row, 1), &weight, None, Epilogue::None)?;
-            assert!(alone.equal(&together.narrow(0, row, 1)));
+            assert!(give(&x.narrow(0, row, 1))?.equal(&together.narrow(0, row, 1)));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn weights_in_shares_give_what_whole_ones_give() -> Result<(), ModelError> {
+        tch::manual_seed(3);
+        let (x, w) = (quantize(&random([5, 2048], Kind::Float))?, quantize(&random([700, 2048], Kind::Float))?);
+        let other = random([5, 700], Kind::Float);
+        let give = |weight: &Quantized, other: &Tensor| {
+            linear(&x, &Int8Weight::pack(weight, 16)?, None, Epilogue::Add(other), Kind::Float)
+        };
+        let threads = tch::get_num_threads();
+        tch::set_num_threads(3);
+        let whole = give(&w, &other);
+        tch::set_num_threads(threads);
+        let whole = whole?;
+        for first in [0, 250, 699] {
+            let part = Quantized { values: w.values.narrow(0, first, 1), scale: w.scale.narrow(0, first, 1) };
+            let output = give(&part, &other.narrow(1, first, 1).contiguous())?;
+            assert!(output.equal(&whole.narrow(1, first, 1)));
         }
         Ok(())
     }
 
     #[test]
     fn what_does_not_fit_is_refused() -> Result<(), ModelError> {
-        let weight = Int8Weight::pack(quantize(&random([4, 8], Kind::Float))?, 16)?;
-        assert!(linear(&random([2, 7], Kind::Float), &weight, None, Epilogue::None).is_err());
+        let weight = Int8Weight::pack(&quantize(&random([4, 8], Kind::Float))?, 16)?;
+        let give = |x: &Tensor, after| linear(&quantize(x)?, &weight, None, after, Kind::Float);
+        assert!(give(&random([2, 7], Kind::Float), Epilogue::None).is_err());
         let other = random([3, 4], Kind::Float);
-        assert!(linear(&random([2, 8], Kind::Float), &weight, None, Epilogue::Add(&other)).is_err());
+        assert!(give(&random([2, 8], Kind::Float), Epilogue::Add(&other)).is_err());
         assert!(quantize(&Tensor::zeros([4], tch::kind::FLOAT_CPU)).is_err());
         Ok(())
     }
