@@ -4,7 +4,6 @@ use std::fmt;
 
 use llada_core::{block::BlockPlan, order::Remasking};
 use llada_infer::{CacheKind, DecoderKind, SamplerConfig};
-use llada_tasks::GEN_LENGTH;
 use serde::Serialize;
 
 /// One setting.
@@ -13,16 +12,12 @@ pub(crate) struct Cell {
     pub(crate) decoder: DecoderKind,
     pub(crate) cache: CacheKind,
     pub(crate) remasking: Remasking,
+    pub(crate) gen_length: usize,
     pub(crate) block_length: usize,
     /// Of the schedule; the other decoders take as many as they need.
     pub(crate) steps: Option<usize>,
 }
 
-const STEPS: [usize; 6] = [1, 2, 4, 8, 16, 32];
-/// A block as long as the answer is pure diffusion, a shorter one semi-autoregressive.
-pub(crate) const BLOCKS: [usize; 2] = [GEN_LENGTH, 8];
-/// Of the table of decoders and caches: a cache earns its keep where there are blocks.
-pub(crate) const CACHED_BLOCK: usize = 8;
 pub(crate) const REMASKINGS: [Remasking; 2] = [Remasking::LowConfidence, Remasking::Random];
 pub(crate) const CACHES: [CacheKind; 4] = [CacheKind::None, CacheKind::Prefix, CacheKind::Dual, CacheKind::Dllm];
 /// At the thresholds and bounds of their papers, which are the defaults.
@@ -41,26 +36,24 @@ pub(crate) const DECODERS: [DecoderKind; 9] = [
 const CACHED: [DecoderKind; 4] =
     [DecoderKind::Schedule, DecoderKind::Threshold, DecoderKind::Factor, DecoderKind::EntropyBounded];
 
+/// What answers are written on. In one block they are pure diffusion, in shorter ones semi-autoregressive.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Canvas {
+    pub(crate) gen_length: usize,
+    pub(crate) block_length: usize,
+}
+
 impl Cell {
-    fn new(decoder: DecoderKind, block_length: usize) -> Self {
-        let steps = (decoder == DecoderKind::Schedule).then_some(GEN_LENGTH);
-        Self { decoder, cache: CacheKind::None, remasking: Remasking::LowConfidence, block_length, steps }
+    /// Whether the whole answer is one block.
+    pub(crate) fn is_whole(self) -> bool {
+        self.block_length == self.gen_length
     }
 
-    /// The sampler's options, on the canvas of the tasks.
+    /// The sampler's options.
     pub(crate) fn config(self, seed: u64) -> SamplerConfig {
-        let Self { decoder, cache, remasking, block_length, steps } = self;
+        let Self { decoder, cache, remasking, gen_length, block_length, steps } = self;
         let block_length = Some(block_length);
-        SamplerConfig {
-            decoder,
-            cache,
-            remasking,
-            block_length,
-            steps,
-            gen_length: GEN_LENGTH,
-            seed,
-            ..Default::default()
-        }
+        SamplerConfig { decoder, cache, remasking, gen_length, block_length, steps, seed, ..Default::default() }
     }
 }
 
@@ -81,32 +74,50 @@ impl fmt::Display for Cell {
     }
 }
 
-/// The setting of `--test`.
-pub(crate) fn smallest() -> Vec<Cell> {
-    vec![Cell { steps: Some(4), ..Cell::new(DecoderKind::Schedule, GEN_LENGTH) }]
-}
+impl Canvas {
+    /// The whole answer, and what it is cut into.
+    pub(crate) fn blocks(self) -> [usize; 2] {
+        [self.gen_length, self.block_length]
+    }
 
-/// Steps, remasking and block length of the schedule; the other decoders; caches.
-pub(crate) fn all(full: bool) -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for block_length in BLOCKS {
-        for remasking in REMASKINGS {
-            let divides = |steps: &usize| BlockPlan::new(*steps, GEN_LENGTH, block_length).is_ok();
-            cells.extend(STEPS.into_iter().filter(divides).map(|steps| Cell {
-                remasking,
-                steps: Some(steps),
-                ..Cell::new(DecoderKind::Schedule, block_length)
-            }));
+    /// The setting of `--test`.
+    pub(crate) fn smallest(self) -> Cell {
+        Cell { steps: Some(4), ..self.cell(DecoderKind::Schedule, self.gen_length) }
+    }
+
+    /// Steps, remasking and block length of the schedule; the other decoders; caches, which earn their keep where there
+    /// are blocks.
+    pub(crate) fn all(self, full: bool) -> Vec<Cell> {
+        let powers =
+            || std::iter::successors(Some(1), |steps| Some(2 * steps)).take_while(|&steps| steps <= self.gen_length);
+        let mut cells = Vec::new();
+        for block_length in self.blocks() {
+            for remasking in REMASKINGS {
+                let divides = |&steps: &usize| BlockPlan::new(steps, self.gen_length, block_length).is_ok();
+                cells.extend(powers().filter(divides).map(|steps| Cell {
+                    remasking,
+                    steps: Some(steps),
+                    ..self.cell(DecoderKind::Schedule, block_length)
+                }));
+            }
         }
-    }
-    for block_length in BLOCKS {
-        cells.extend(DECODERS[1..].iter().map(|&decoder| Cell::new(decoder, block_length)));
-    }
-    let (decoders, blocks): (&[_], &[_]) = if full { (&DECODERS, &BLOCKS) } else { (&CACHED, &[CACHED_BLOCK]) };
-    for &block_length in blocks {
-        for &cache in &CACHES[1..] {
-            cells.extend(decoders.iter().map(|&decoder| Cell { cache, ..Cell::new(decoder, block_length) }));
+        for block_length in self.blocks() {
+            cells.extend(DECODERS[1..].iter().map(|&decoder| self.cell(decoder, block_length)));
         }
+        let (decoders, blocks): (&[_], &[_]) =
+            if full { (&DECODERS, &self.blocks()) } else { (&CACHED, &[self.block_length]) };
+        for &block_length in blocks {
+            for &cache in &CACHES[1..] {
+                cells.extend(decoders.iter().map(|&decoder| Cell { cache, ..self.cell(decoder, block_length) }));
+            }
+        }
+        cells
     }
-    cells
+
+    fn cell(self, decoder: DecoderKind, block_length: usize) -> Cell {
+        let gen_length = self.gen_length;
+        let steps = (decoder == DecoderKind::Schedule).then_some(gen_length);
+        let (cache, remasking) = (CacheKind::None, Remasking::LowConfidence);
+        Cell { decoder, cache, remasking, gen_length, block_length, steps }
+    }
 }

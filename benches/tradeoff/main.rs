@@ -4,7 +4,7 @@
 //! ```text
 //! cargo bench --bench tradeoff
 //! cargo bench --bench tradeoff -- --full --out FOLDER
-//! LLADA_BENCH_MODEL=FOLDER cargo bench --bench tradeoff
+//! LLADA_BENCH_MODEL=FOLDER cargo bench --bench tradeoff -- --prompts FILE --gen-length 256 --block-length 32 --device cuda --dtype bf16
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
@@ -12,6 +12,7 @@ mod grid;
 mod measure;
 mod page;
 mod pictures;
+mod questions;
 mod report;
 
 use std::{
@@ -19,10 +20,14 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context;
 use clap::Parser;
 use llada_benches::place;
+use llada_model::{Device, Dtype, Llada, Tokenizer};
+use llada_tasks::{ALL, GEN_LENGTH};
 
 use crate::{
+    grid::Canvas,
     measure::{Measured, Subject},
     report::Report,
 };
@@ -30,7 +35,7 @@ use crate::{
 /// The model that is measured where no other is named.
 const MODEL: &str = "models/llada-tiny";
 
-/// Examples of each task. The short form is a matter of minutes on two cores; its intervals are wide.
+/// Questions, or of tasks, examples of each. The short form is a matter of minutes on two cores; its intervals are wide.
 const SHORT: usize = 12;
 const FULL: usize = 200;
 const TEST: usize = 1;
@@ -43,6 +48,30 @@ struct Args {
     /// Every decoder with every cache, 200 examples of each task: hours
     #[arg(long)]
     full: bool,
+
+    /// Instead of the tasks' examples, a `prompt` or `messages` and an `answer` a line; right is what contains `answer`
+    #[arg(long, value_name = "FILE.jsonl")]
+    prompts: Option<PathBuf>,
+
+    /// Examples of each task, or lines of the file [default: 12, --full 200]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+
+    /// Tokens of an answer
+    #[arg(long, value_name = "N", default_value_t = GEN_LENGTH)]
+    gen_length: usize,
+
+    /// Tokens of a block, where the answer is not one
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    block_length: usize,
+
+    /// cpu, cuda or cuda:N
+    #[arg(long, default_value_t = Device::Cpu)]
+    device: Device,
+
+    /// f32 or bf16
+    #[arg(long, default_value_t = Dtype::F32)]
+    dtype: Dtype,
 
     /// Where tables, pictures and the page go, from the root of the workspace
     #[arg(long, value_name = "FOLDER", default_value = "target/tradeoff")]
@@ -78,16 +107,26 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
-    let limit = if args.test {
-        TEST
-    } else if args.full {
-        FULL
-    } else {
-        SHORT
+    let limit = args.limit.unwrap_or(if args.full { FULL } else { SHORT });
+    let limit = if args.test { TEST } else { limit };
+    let canvas = Canvas { gen_length: args.gen_length, block_length: args.block_length };
+    let model = Llada::load(folder, args.device, args.dtype)?;
+    let tokenizer = Tokenizer::load(folder, model.config())?
+        .with_context(|| format!("{} has no tokenizer.json\nhint: name a model that can chat", folder.display()))?;
+    let (questions, asked) = match &args.prompts {
+        Some(path) => {
+            let questions = questions::of_file(&tokenizer, &place::from_root(path), limit)?;
+            let asked = format!("{} prompts of {}", questions.len(), path.display());
+            (questions, asked)
+        }
+        None => {
+            let asked = format!("{limit} held-out examples of each of {} tasks", ALL.len());
+            (questions::of_tasks(&tokenizer, limit, measure::SEED)?, asked)
+        }
     };
-    let mut subject = Subject::open(folder, limit)?;
-    let cells = if args.test { grid::smallest() } else { grid::all(args.full) };
-    subject.warm_up()?;
+    let mut subject = Subject::new(model, tokenizer, questions);
+    let cells = if args.test { vec![canvas.smallest()] } else { canvas.all(args.full) };
+    subject.warm_up(canvas.smallest())?;
     let mut measured: Vec<Measured> = Vec::new();
     for (number, &cell) in (1..).zip(&cells) {
         let found = subject.measure(cell)?;
@@ -97,7 +136,7 @@ fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
     if args.test {
         return Ok(());
     }
-    let report = Report::new(args.full, folder, limit, measured);
+    let report = Report::new(args.full, folder, asked, canvas, measured);
     let out = place::from_root(&args.out);
     let (steps, pareto) = (pictures::steps(&report).svg(), pictures::pareto(&report).svg());
     place::write(&out, "tradeoff.csv", &report.csv())?;

@@ -1,15 +1,13 @@
 //! Asks a model the held-out questions under one setting.
 
-use std::{fmt, ops::ControlFlow, path::Path, time::Instant};
+use std::{fmt, ops::ControlFlow, time::Instant};
 
-use anyhow::Context;
-use llada_core::rng::Noise;
 use llada_infer::{Engine, Request, SpecialTokens};
-use llada_model::{Device, Dtype, Llada, Message, Tokenizer};
-use llada_tasks::{ALL, Evaluation, Example, Split, Tally, Task, mixture};
+use llada_model::{Llada, Tokenizer};
+use llada_tasks::{Evaluation, Tally};
 use serde::Serialize;
 
-use crate::grid::Cell;
+use crate::{grid::Cell, questions::Question};
 
 /// Of the examples, and of the noise that random remasking draws.
 pub(crate) const SEED: u64 = 0;
@@ -21,7 +19,7 @@ pub(crate) struct Subject {
     engine: Engine<Llada>,
     tokenizer: Tokenizer,
     special: SpecialTokens,
-    examples: Vec<(&'static dyn Task, Example)>,
+    questions: Vec<Question>,
     prompts: Vec<Vec<u32>>,
 }
 
@@ -49,28 +47,18 @@ impl fmt::Display for Measured {
 }
 
 impl Subject {
-    /// Loads the checkpoint in `folder` in f32, and encodes `limit` questions of each task.
-    pub(crate) fn open(folder: &Path, limit: usize) -> anyhow::Result<Self> {
-        let mut model = Llada::load(folder, Device::Cpu, Dtype::F32)?;
-        let config = model.config().clone();
-        let tokenizer = Tokenizer::load(folder, &config)?
-            .with_context(|| format!("{} has no tokenizer.json\nhint: name a model that can chat", folder.display()))?;
-        model.ban(tokenizer.unknown_ids(config.vocab_size));
-        let special = SpecialTokens { eos: config.eos_token_id, eot: tokenizer.eot_id() };
-        let examples: Vec<_> = mixture(&ALL, Split::HeldOut, Noise::new(SEED)).take(limit * ALL.len()).collect();
-        let prompt = |(_, example): &(_, Example)| tokenizer.encode_chat(&[Message::new("user", &example.prompt)]);
-        let prompts = examples.iter().map(prompt).collect::<Result<_, _>>()?;
-        Ok(Self { engine: Engine::new(model, special), tokenizer, special, examples, prompts })
+    /// `model` is not to give what `tokenizer` does not know.
+    pub(crate) fn new(mut model: Llada, tokenizer: Tokenizer, questions: Vec<Question>) -> Self {
+        model.ban(tokenizer.unknown_ids(model.config().vocab_size));
+        let special = SpecialTokens { eos: model.config().eos_token_id, eot: tokenizer.eot_id() };
+        let prompts = questions.iter().map(|question| question.prompt.clone()).collect();
+        Self { engine: Engine::new(model, special), tokenizer, special, questions, prompts }
     }
 
     /// Answers some questions unmeasured: the first forwards compile kernels.
-    pub(crate) fn warm_up(&mut self) -> anyhow::Result<()> {
-        let requests: Vec<Request> = crate::grid::smallest()
-            .into_iter()
-            .flat_map(|cell| self.prompts.iter().map(move |prompt| (cell, prompt)))
-            .map(|(cell, prompt)| Request { prompt: prompt.clone(), config: cell.config(SEED) })
-            .collect();
-        self.engine.generate_batch(&requests, |_| ControlFlow::Continue(()))?;
+    pub(crate) fn warm_up(&mut self, cell: Cell) -> anyhow::Result<()> {
+        let requests = Request::for_each(&self.prompts, &cell.config(SEED));
+        self.engine.generate_batch(&requests[..BATCH.min(requests.len())], |_| ControlFlow::Continue(()))?;
         Ok(())
     }
 
@@ -78,16 +66,16 @@ impl Subject {
     pub(crate) fn measure(&mut self, cell: Cell) -> anyhow::Result<Measured> {
         let (mut evaluation, mut seconds) = (Evaluation::default(), 0.0);
         let requests = Request::for_each(&self.prompts, &cell.config(SEED));
-        for (examples, requests) in self.examples.chunks(BATCH).zip(requests.chunks(BATCH)) {
+        for (questions, requests) in self.questions.chunks(BATCH).zip(requests.chunks(BATCH)) {
             let start = Instant::now();
             let answers = self.engine.generate_batch(requests, |_| ControlFlow::Continue(()))?;
             seconds += start.elapsed().as_secs_f64();
-            for ((task, example), answer) in examples.iter().zip(&answers) {
+            for (question, answer) in questions.iter().zip(&answers) {
                 let text = self.tokenizer.decode(self.special.cut(&answer.output))?;
-                evaluation.add(task.name(), example.check(&text), answer.nfe, answer.committed());
+                evaluation.add(question.task, question.is_right(&text), answer.nfe, answer.committed());
             }
         }
-        let (mut all, answers) = (Tally::default(), self.examples.len());
+        let (mut all, answers) = (Tally::default(), self.questions.len());
         for tally in evaluation.tallies.values() {
             all.right += tally.right;
             all.total += tally.total;

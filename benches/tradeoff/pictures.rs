@@ -4,7 +4,7 @@ use llada_benches::chart::{Axis, COLOURS, Chart, GREY, Marker, Note, Point, Scal
 use llada_infer::{CacheKind, DecoderKind};
 
 use crate::{
-    grid::{BLOCKS, CACHES, DECODERS, REMASKINGS},
+    grid::{CACHES, DECODERS, REMASKINGS},
     measure::Measured,
     report::Report,
 };
@@ -24,10 +24,11 @@ pub(crate) fn steps(report: &Report) -> Chart {
         let interval = Some(found.mean_interval.map(|bound| 100.0 * bound));
         Point { x: found.cell.steps.unwrap_or_default() as f64, y: percent(found), interval }
     };
+    let [whole, block] = report.canvas.blocks();
     let mut series = Vec::new();
     for (remasking, colour) in REMASKINGS.into_iter().zip(COLOURS) {
         for (block, stroke, marker) in
-            [(BLOCKS[0], Stroke::Solid, Marker::Disc), (BLOCKS[1], Stroke::Dashed, Marker::HollowSquare)]
+            [(whole, Stroke::Solid, Marker::Disc), (block, Stroke::Dashed, Marker::HollowSquare)]
         {
             let of_series = |found: &&Measured| (found.cell.remasking, found.cell.block_length) == (remasking, block);
             let points = cells().filter(of_series).map(point).collect();
@@ -38,7 +39,11 @@ pub(crate) fn steps(report: &Report) -> Chart {
     Chart {
         title: "Accuracy by denoising steps".to_owned(),
         subtitle: report.heading() + "; 95 % intervals",
-        x: Axis::around("denoising steps of an answer of 32 tokens", Scale::Log2, points(&series).map(|point| point.x)),
+        x: Axis::around(
+            format!("denoising steps of an answer of {whole} tokens"),
+            Scale::Log2,
+            points(&series).map(|point| point.x),
+        ),
         y: Axis::around(ACCURACY, Scale::Linear, bounds),
         series,
         notes: vec![],
@@ -76,13 +81,14 @@ pub(crate) fn pareto(report: &Report) -> Chart {
         series.push(key(&decoder.to_string(), colour, Marker::Disc));
         for found in report.cells.iter().filter(|found| found.cell.decoder == decoder) {
             let marker = mark_of(found.cell.cache);
-            let marker = if found.cell.block_length == BLOCKS[0] { marker.hollow() } else { marker };
+            let marker = if found.cell.is_whole() { marker.hollow() } else { marker };
             series.push(Series { points: vec![point(found)], ..key("", colour, marker) });
         }
     }
     series.extend(CACHES[1..].iter().map(|&cache| key(&format!("with cache {cache}"), GREY, mark_of(cache))));
-    series.push(key(&format!("block {}: pure diffusion", BLOCKS[0]), GREY, Marker::HollowDisc));
-    series.push(key(&format!("block {}", BLOCKS[1]), GREY, Marker::Disc));
+    let [whole, block] = report.canvas.blocks();
+    series.push(key(&format!("block {whole}: pure diffusion"), GREY, Marker::HollowDisc));
+    series.push(key(&format!("block {block}"), GREY, Marker::Disc));
     let note =
         |found: &&Measured| Note { x: found.seconds_per_answer, y: percent(found), text: found.cell.to_string() };
     Chart {

@@ -8,7 +8,7 @@ use llada_infer::{CacheKind, DecoderKind};
 use serde::Serialize;
 
 use crate::{
-    grid::{CACHED_BLOCK, CACHES, DECODERS},
+    grid::{CACHES, Canvas, DECODERS},
     measure::{Measured, SEED},
 };
 
@@ -16,24 +16,26 @@ use crate::{
 #[derive(Serialize)]
 pub(crate) struct Report {
     pub(crate) model: String,
+    /// What was asked, in words.
+    pub(crate) questions: String,
     form: &'static str,
-    pub(crate) examples_per_task: usize,
+    #[serde(flatten)]
+    pub(crate) canvas: Canvas,
     seed: u64,
     pub(crate) cells: Vec<Measured>,
 }
 
 impl Report {
-    pub(crate) fn new(full: bool, folder: &Path, examples_per_task: usize, cells: Vec<Measured>) -> Self {
+    pub(crate) fn new(full: bool, folder: &Path, questions: String, canvas: Canvas, cells: Vec<Measured>) -> Self {
         let model = folder.iter().rev().take(2).collect::<Vec<_>>().into_iter().rev().collect::<std::path::PathBuf>();
         let form = if full { "full" } else { "short" };
-        Self { model: model.display().to_string(), form, examples_per_task, seed: SEED, cells }
+        Self { model: model.display().to_string(), questions, form, canvas, seed: SEED, cells }
     }
 
     /// What was measured, in a sentence.
     pub(crate) fn heading(&self) -> String {
-        let Self { model, form, examples_per_task, seed, .. } = self;
-        let tasks = llada_tasks::ALL.len();
-        format!("{model}, {form} form: {examples_per_task} held-out examples of each of {tasks} tasks, seed {seed}")
+        let Self { model, questions, form, seed, .. } = self;
+        format!("{model}, {form} form: {questions}, seed {seed}")
     }
 
     pub(crate) fn csv(&self) -> String {
@@ -63,8 +65,9 @@ impl Report {
     pub(crate) fn decoders_by_caches(&self) -> String {
         let heads: String = CACHES.iter().map(|cache| format!(" cache {cache} |")).collect();
         let mut table = format!(
-            "Accuracy, tokens a forward, seconds an answer, and AUP from the schedule, in blocks of {CACHED_BLOCK}; the \
-             schedule takes a step a token.\n\n| decoder |{heads}\n|---|{}\n",
+            "Accuracy, tokens a forward, seconds an answer, and AUP from the schedule, in blocks of {}; the schedule takes a \
+             step a token.\n\n| decoder |{heads}\n|---|{}\n",
+            self.canvas.block_length,
             "---|".repeat(CACHES.len())
         );
         for decoder in DECODERS {
@@ -90,9 +93,9 @@ impl Report {
     fn find(&self, decoder: DecoderKind, cache: CacheKind) -> Option<&Measured> {
         self.cells.iter().find(|found| {
             let cell = found.cell;
-            (cell.decoder, cell.cache, cell.block_length) == (decoder, cache, CACHED_BLOCK)
+            (cell.decoder, cell.cache, cell.block_length) == (decoder, cache, self.canvas.block_length)
                 && cell.remasking == Remasking::LowConfidence
-                && cell.steps.is_none_or(|steps| steps == llada_tasks::GEN_LENGTH)
+                && cell.steps.is_none_or(|steps| steps == cell.gen_length)
         })
     }
 }
