@@ -13,7 +13,7 @@ use llada_infer::{Engine, Request, SpecialTokens};
 use llada_model::{Device, Dtype, Llada, Precision};
 use serde_json::Value;
 
-use crate::case::{BLOCK, Case};
+use crate::case::Case;
 
 /// Names another Python than `python3`.
 const PYTHON: &str = "PYTHON";
@@ -156,16 +156,8 @@ fn program(words: &[String]) -> Command {
     command
 }
 
-/// The options that both peers know.
 fn asked<'a>(command: &'a mut Command, case: &Case) -> &'a mut Command {
-    let ids = case.prompt_ids().iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-    let options = [
-        ("--prompt-ids", ids),
-        ("--steps", case.steps.to_string()),
-        ("--gen-length", case.gen_length.to_string()),
-        ("--block-length", BLOCK.to_string()),
-    ];
-    options.into_iter().fold(command, |command, (name, value)| command.arg(name).arg(value))
+    case.options().into_iter().fold(command, |command, (name, value)| command.arg(name).arg(value))
 }
 
 fn seconds(command: &mut Command) -> anyhow::Result<f64> {

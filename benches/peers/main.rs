@@ -17,6 +17,7 @@ mod table;
 use std::process::ExitCode;
 
 use clap::Parser;
+use llada_infer::CacheKind;
 
 use crate::{case::Case, contender::Workshop};
 
@@ -61,17 +62,25 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     workshop.model()?;
     let mut contenders = workshop.contenders()?;
+    let mut plain: Vec<(Case, Vec<Vec<f64>>)> = Vec::new();
     for case in Case::of(&args.size) {
         let mut seconds = vec![Vec::new(); contenders.len()];
         for round in 1..=args.rounds {
             for (contender, seconds) in contenders.iter_mut().zip(&mut seconds) {
                 if let Some(taken) = contender.run(&case)? {
-                    println!("{}, round {round}: {contender}, {taken:.4} s a forward", case.name);
+                    println!("{case}; round {round}: {contender}, {taken:.4} s a forward");
                     seconds.push(taken);
                 }
             }
         }
-        println!("\n{}", table::markdown(&case, &contenders, &seconds));
+        let ours = table::ours(&contenders, &seconds);
+        println!("\n{}", table::markdown(&case.to_string(), &contenders, &seconds, &ours));
+        if case.cache == CacheKind::None {
+            plain.push((case, seconds));
+        } else if let Some((plain, seconds)) = plain.iter().find(|(plain, _)| plain.is_as_long_as(&case)) {
+            let title = format!("{plain}, against ours with cache {}", case.cache);
+            println!("{}", table::markdown(&title, &contenders, seconds, &ours));
+        }
     }
     Ok(())
 }

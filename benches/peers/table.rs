@@ -1,27 +1,26 @@
 //! Medians and ratios as Markdown.
 
-use crate::{case::Case, contender::Contender};
+use crate::contender::Contender;
 
-/// A row for each that ran the case; the ratios are how many times its forward takes of ours.
-pub(crate) fn markdown(case: &Case, contenders: &[Contender], seconds: &[Vec<f64>]) -> String {
-    let medians: Vec<Option<f64>> = seconds.iter().map(|seconds| median(seconds)).collect();
-    let ours: Vec<(String, f64)> = contenders
-        .iter()
-        .zip(&medians)
-        .filter_map(|(contender, median)| {
-            matches!(contender, Contender::Ours(..)).then_some((contender.to_string(), (*median)?))
-        })
-        .collect();
-    let Case { name, prompt, gen_length, steps, .. } = case;
+/// This workspace's contenders with their medians.
+pub(crate) type Ours = Vec<(String, f64)>;
+
+pub(crate) fn ours(contenders: &[Contender], seconds: &[Vec<f64>]) -> Ours {
+    let of_ours = |(contender, seconds): (&Contender, &Vec<f64>)| {
+        matches!(contender, Contender::Ours(..)).then_some((contender.to_string(), median(seconds)?))
+    };
+    contenders.iter().zip(seconds).filter_map(of_ours).collect()
+}
+
+/// A row for each that has seconds; the ratios are how many times its forward takes of `ours`.
+pub(crate) fn markdown(title: &str, contenders: &[Contender], seconds: &[Vec<f64>], ours: &Ours) -> String {
     let heads: String = ours.iter().map(|(name, _)| format!(" of {name} |")).collect();
-    let mut table = format!(
-        "{name}: prompt {prompt}, answer {gen_length}, {steps} steps\n\n| | s a forward | least to most |{heads}\n|---|---|---|{}\n",
-        "---|".repeat(ours.len())
-    );
-    for ((contender, seconds), median) in contenders.iter().zip(seconds).zip(&medians) {
-        let Some(median) = median else { continue };
+    let mut table =
+        format!("{title}\n\n| | s a forward | least to most |{heads}\n|---|---|---|{}\n", "---|".repeat(ours.len()));
+    for (contender, seconds) in contenders.iter().zip(seconds) {
+        let Some(median) = median(seconds) else { continue };
         let [least, most] =
-            [f64::min as fn(f64, f64) -> f64, f64::max].map(|of| seconds.iter().copied().reduce(of).unwrap_or(*median));
+            [f64::min as fn(f64, f64) -> f64, f64::max].map(|of| seconds.iter().copied().reduce(of).unwrap_or(median));
         let ratios: String = ours.iter().map(|(_, ours)| format!(" {:.2}x |", median / ours)).collect();
         table += &format!("| {contender} | {median:.4} | {least:.4} to {most:.4} |{ratios}\n");
     }
