@@ -20,13 +20,14 @@
 use crate::{CoreError, lanes, sampling};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
-use std::fmt;
-use std::str::FromStr;
 
 /// How sure a prediction is held to be, $p = \mathrm{softmax}(\text{logits})$ being its
 /// distribution. Larger is surer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::EnumString,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = CoreError, parse_err_fn = unknown)]
 #[non_exhaustive]
 pub enum Remasking {
     /// The probability of the pick: $p_{\text{pick}}$.
@@ -41,8 +42,6 @@ pub enum Remasking {
 }
 
 impl Remasking {
-    const ALL: [Self; 4] = [Self::LowConfidence, Self::Random, Self::Margin, Self::Entropy];
-
     /// The confidence of `pick` under the (un-noised) logits of its position. `uniform` is drawn by
     /// [`Random`](Self::Random) alone.
     pub fn confidence(&self, logits: &[f32], pick: u32, uniform: impl FnOnce() -> f64) -> f32 {
@@ -53,30 +52,10 @@ impl Remasking {
             Self::Entropy => negative_entropy(logits),
         }
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::LowConfidence => "low_confidence",
-            Self::Random => "random",
-            Self::Margin => "margin",
-            Self::Entropy => "entropy",
-        }
-    }
 }
 
-impl fmt::Display for Remasking {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Remasking {
-    type Err = CoreError;
-
-    fn from_str(name: &str) -> Result<Self, CoreError> {
-        let named = Self::ALL.into_iter().find(|remasking| remasking.name() == name);
-        named.ok_or_else(|| CoreError::Remasking(name.to_owned()))
-    }
+fn unknown(name: &str) -> CoreError {
+    CoreError::Remasking(name.to_owned())
 }
 
 fn margin(logits: &[f32]) -> f32 {
@@ -129,7 +108,7 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for remasking in Remasking::ALL {
+        for remasking in [Remasking::LowConfidence, Remasking::Random, Remasking::Margin, Remasking::Entropy] {
             assert_eq!(remasking.to_string().parse(), Ok(remasking));
             assert_eq!(serde_json::to_value(remasking).unwrap(), remasking.to_string());
         }

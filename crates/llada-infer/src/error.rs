@@ -1,6 +1,7 @@
 //! What can go wrong between a request and its answer.
 
 use llada_core::CoreError;
+use strum::VariantNames;
 
 /// The error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +79,9 @@ pub enum InferError {
 }
 
 impl InferError {
-    pub(crate) fn unknown(what: &'static str, name: &str, known: &[&str]) -> Self {
-        Self::Unknown { what, name: name.to_owned(), known: known.join(", ") }
+    /// No `K` has this name.
+    pub(crate) fn unknown<K: VariantNames>(what: &'static str, name: &str) -> Self {
+        Self::Unknown { what, name: name.to_owned(), known: K::VARIANTS.join(", ") }
     }
 
     pub(crate) fn predict(error: impl std::error::Error + Send + Sync + 'static) -> Self {

@@ -10,13 +10,14 @@
 //! the canvas in between; that is not repeated. A visible end-of-text counts as certain. Between two full forwards of a
 //! cache the length stays as it is.
 
-use std::{fmt, ops::Range, str::FromStr};
+use std::ops::Range;
 
 use llada_core::{
     predictor::MaskPredictor,
     sampling::{argmax, softmax_at},
 };
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::{
     InferError,
@@ -37,8 +38,23 @@ const LOW_CONFIDENCE: f32 = 0.1;
 pub(crate) const EXPANSION_FACTOR: usize = 8;
 
 /// The policies by name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = InferError, parse_err_fn = unknown)]
 #[non_exhaustive]
 pub enum LengthKind {
     /// `gen_length` tokens.
@@ -52,30 +68,11 @@ pub enum LengthKind {
 
 impl LengthKind {
     /// Every policy.
-    pub const ALL: [Self; 3] = [Self::Fixed, Self::Append, Self::Daedal];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Fixed => "fixed",
-            Self::Append => "append",
-            Self::Daedal => "daedal",
-        }
-    }
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 }
 
-impl fmt::Display for LengthKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for LengthKind {
-    type Err = InferError;
-
-    fn from_str(name: &str) -> Result<Self, InferError> {
-        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        found.ok_or_else(|| InferError::unknown("length", name, &Self::ALL.map(Self::name)))
-    }
+fn unknown(name: &str) -> InferError {
+    InferError::unknown::<LengthKind>("length", name)
 }
 
 /// Whether the first stage appends masks.

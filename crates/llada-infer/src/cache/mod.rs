@@ -9,10 +9,11 @@ mod dual;
 mod prefix;
 mod vicinity;
 
-use std::{fmt, ops::Range, str::FromStr};
+use std::ops::Range;
 
 use llada_core::predictor::Reuse;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::{InferError, SamplerConfig};
 
@@ -52,8 +53,23 @@ pub(crate) trait Cache: Send + Sync {
 }
 
 /// The caches by name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = InferError, parse_err_fn = unknown)]
 #[non_exhaustive]
 pub enum CacheKind {
     /// Every step recomputes everything.
@@ -71,7 +87,7 @@ pub enum CacheKind {
 
 impl CacheKind {
     /// Every cache.
-    pub const ALL: [Self; 5] = [Self::None, Self::Prefix, Self::Dual, Self::Vicinity, Self::Dllm];
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 
     pub(crate) fn build(self, config: &SamplerConfig) -> Option<Box<dyn Cache>> {
         match self {
@@ -85,29 +101,8 @@ impl CacheKind {
             })),
         }
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Prefix => "prefix",
-            Self::Dual => "dual",
-            Self::Vicinity => "vicinity",
-            Self::Dllm => "dllm",
-        }
-    }
 }
 
-impl fmt::Display for CacheKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for CacheKind {
-    type Err = InferError;
-
-    fn from_str(name: &str) -> Result<Self, InferError> {
-        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        found.ok_or_else(|| InferError::unknown("cache", name, &Self::ALL.map(Self::name)))
-    }
+fn unknown(name: &str) -> InferError {
+    InferError::unknown::<CacheKind>("cache", name)
 }

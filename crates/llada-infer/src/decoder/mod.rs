@@ -13,7 +13,7 @@ mod schedule;
 mod threshold;
 mod wino;
 
-use std::{fmt, num::NonZeroUsize, str::FromStr};
+use std::num::NonZeroUsize;
 
 use llada_core::{
     order::top_k,
@@ -22,6 +22,7 @@ use llada_core::{
     transfer::num_transfer_tokens,
 };
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::{InferError, SamplerConfig};
 use remdm::Strategy;
@@ -119,8 +120,23 @@ pub(crate) trait Memory: Send {
 }
 
 /// The decoders by name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = InferError, parse_err_fn = unknown)]
 #[non_exhaustive]
 pub enum DecoderKind {
     /// LLaDA: a number of tokens a step that is settled in advance.
@@ -156,22 +172,7 @@ pub enum DecoderKind {
 
 impl DecoderKind {
     /// Every decoder.
-    pub const ALL: [Self; 14] = [
-        Self::Schedule,
-        Self::Threshold,
-        Self::Factor,
-        Self::EntropyBounded,
-        Self::LocalLeap,
-        Self::Hierarchical,
-        Self::Dream,
-        Self::Klass,
-        Self::Credit,
-        Self::Remdm,
-        Self::RemdmRescale,
-        Self::RemdmConf,
-        Self::RemdmLoop,
-        Self::Wino,
-    ];
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 
     pub(crate) fn build(self, config: &SamplerConfig) -> Box<dyn Decoder> {
         let threshold = config.threshold.unwrap_or(0.9);
@@ -197,40 +198,10 @@ impl DecoderKind {
             }),
         }
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Schedule => "schedule",
-            Self::Threshold => "threshold",
-            Self::Factor => "factor",
-            Self::EntropyBounded => "entropy_bounded",
-            Self::LocalLeap => "local_leap",
-            Self::Hierarchical => "hierarchical",
-            Self::Dream => "dream",
-            Self::Klass => "klass",
-            Self::Credit => "credit",
-            Self::Remdm => "remdm",
-            Self::RemdmRescale => "remdm_rescale",
-            Self::RemdmConf => "remdm_conf",
-            Self::RemdmLoop => "remdm_loop",
-            Self::Wino => "wino",
-        }
-    }
 }
 
-impl fmt::Display for DecoderKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for DecoderKind {
-    type Err = InferError;
-
-    fn from_str(name: &str) -> Result<Self, InferError> {
-        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        found.ok_or_else(|| InferError::unknown("decoder", name, &Self::ALL.map(Self::name)))
-    }
+fn unknown(name: &str) -> InferError {
+    InferError::unknown::<DecoderKind>("decoder", name)
 }
 
 /// The indices of the `count` surest predictions, ascending; ties go to the lowest position.

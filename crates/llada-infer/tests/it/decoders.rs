@@ -179,7 +179,7 @@ fn the_limits_of_parallel_decoding_are_a_token_a_step() {
 
 #[test]
 fn budgets_hold_and_large_ones_change_nothing() {
-    for decoder in DecoderKind::ALL {
+    for &decoder in DecoderKind::ALL {
         let mut engine = engine(LENGTH, 2);
         let free = SamplerConfig { threshold: Some(0.99), ..config(decoder, CacheKind::None) };
         let unlimited = generate(&mut engine, &free);
@@ -284,5 +284,5 @@ fn caches_see_what_they_recompute() {
         let config = SamplerConfig { block_length: Some(1), ..config(DecoderKind::Schedule, cache) };
         generate(&mut engine(LENGTH, 5), &config).output
     };
-    assert!(CacheKind::ALL.into_iter().all(|cache| run(cache) == run(CacheKind::None)));
+    assert!(CacheKind::ALL.iter().copied().all(|cache| run(cache) == run(CacheKind::None)));
 }

@@ -145,7 +145,7 @@ fn daedal_expands_what_is_unsure() {
         position if position + 20 < length => Sure::Token(0.95),
         _ => Sure::Eos(0.99),
     };
-    for cache in CacheKind::ALL {
+    for &cache in CacheKind::ALL {
         let (answer, lengths) = lengths(&mut scripted(rule), &[], &SamplerConfig { cache, ..daedal() });
         // The block is full after six expansions; the others take a forward each.
         assert_eq!(lengths, [71, 78, 85, 92, 99, 106, 106, 106, 106, 106], "{cache}");

@@ -124,7 +124,7 @@ fn wino_takes_back_what_the_rest_does_not_bear_out() {
 /// Nothing taken back is the threshold decoder; nothing sure enough, oracle (h), a token a step.
 #[test]
 fn wino_at_its_limits_is_another_decoder() {
-    for (seed, cache) in (0..20).zip(CacheKind::ALL.into_iter().cycle()) {
+    for (seed, cache) in (0..20).zip(CacheKind::ALL.iter().copied().cycle()) {
         let mut engine = engine(LENGTH, seed);
         let base = SamplerConfig { threshold: Some(0.6), seed, ..config(DecoderKind::Threshold, cache) };
         let wino = SamplerConfig { decoder: DecoderKind::Wino, threshold_back: 0.0, ..base.clone() };
