@@ -99,6 +99,15 @@ impl Reuse {
     }
 }
 
+/// The most probable token that may be emitted at a position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pick {
+    /// Its id.
+    pub token: u32,
+    /// Its share of the softmax over all ids, those that may not be emitted among them.
+    pub probability: f32,
+}
+
 /// A model that predicts all masked tokens of a sequence at once.
 pub trait MaskPredictor {
     /// What can go wrong while it does.
@@ -140,4 +149,16 @@ pub trait MaskPredictor {
     /// # Errors
     /// If `row` or `range` exceeds what the last `forward` kept; and whatever fails in the model.
     fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), Self::Error>;
+
+    /// Writes the picks of `range` of row `row`'s wanted positions of the last [`forward`](Self::forward) into `out`
+    /// (cleared), and tells whether it did. A model whose logits lie on another device does, for two numbers a position
+    /// come sooner than a vocabulary of logits; others leave `out` alone, and their caller reads
+    /// [`logits`](Self::logits).
+    ///
+    /// # Errors
+    /// As of [`logits`](Self::logits).
+    fn picks(&mut self, row: usize, range: Range<usize>, out: &mut Vec<Pick>) -> Result<bool, Self::Error> {
+        let _ = (row, range, out);
+        Ok(false)
+    }
 }

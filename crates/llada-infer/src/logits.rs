@@ -1,8 +1,11 @@
-//! Guided logits of a few positions at a time.
+//! What is read of the predictor: guided logits of a few positions at a time, or picks alone.
 
 use std::ops::Range;
 
-use llada_core::{guidance::guide, predictor::MaskPredictor};
+use llada_core::{
+    guidance::guide,
+    predictor::{MaskPredictor, Pick},
+};
 
 use crate::InferError;
 
@@ -27,9 +30,23 @@ pub(crate) struct Source {
 pub(crate) struct Logits {
     conditional: Vec<f32>,
     unconditional: Vec<f32>,
+    picks: Vec<Pick>,
 }
 
 impl Logits {
+    /// The picks of `range` of the source's wanted positions, unless it is guided or the predictor leaves them to its
+    /// reader.
+    pub(crate) fn picks<P: MaskPredictor>(
+        &mut self,
+        predictor: &mut P,
+        source: Source,
+        range: Range<usize>,
+    ) -> Result<Option<&[Pick]>, InferError> {
+        let picked = source.unconditional.is_none()
+            && predictor.picks(source.row, range, &mut self.picks).map_err(InferError::predict)?;
+        Ok(picked.then_some(&self.picks))
+    }
+
     /// The guided logits of `range` of the source's wanted positions.
     ///
     /// # Shapes

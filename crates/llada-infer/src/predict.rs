@@ -32,12 +32,23 @@ pub(crate) fn predict<P: MaskPredictor>(
     predictions.extend(canvas.predicted().iter().map(|&position| Prediction { position, ..Default::default() }));
     let step = canvas.step() as u32;
     let Canvas { config, decoder, memories, ids, .. } = canvas;
+    let (reads_entropy, mask_id) = (decoder.reads_entropy(), predictor.mask_id());
+    let alone = memories.is_empty() && predictions.iter().all(|prediction| ids[prediction.position] == mask_id);
+    if alone
+        && !reads_entropy
+        && reads_picks(config)
+        && let Some(picks) = logits.picks(predictor, source, 0..predictions.len())?
+    {
+        for (prediction, pick) in predictions.iter_mut().zip(picks) {
+            (prediction.token, prediction.confidence) = (pick.token, pick.probability);
+        }
+        return finite(predictions);
+    }
     let mut memories: Vec<_> = memories.values_mut().map(Some).collect();
     memories.resize_with(predictions.len(), || None);
     for range in chunks(predictions.len()) {
         let logits = logits.read(predictor, source, range.clone())?;
-        let (banned, mask_id) = (predictor.banned(), predictor.mask_id());
-        let rule = Rule { config, reads_entropy: decoder.reads_entropy(), step, special, banned };
+        let rule = Rule { config, reads_entropy, step, special, banned: predictor.banned() };
         let (chunk, memories) = (&mut predictions[range.clone()], &mut memories[range]);
         let apply = |((logits, prediction), memory): ((_, &mut Prediction), _)| match ids[prediction.position] {
             token if token == mask_id => rule.apply(logits, prediction, memory),
@@ -49,6 +60,16 @@ pub(crate) fn predict<P: MaskPredictor>(
             logits.par_chunks_mut(logits_width).zip(chunk).zip(memories).for_each(apply);
         }
     }
+    finite(predictions)
+}
+
+/// Whether [`Rule`] would give the most probable token and its probability, whatever the logits.
+fn reads_picks(config: &SamplerConfig) -> bool {
+    let bans = config.logits_eos_inf || config.confidence_eos_eot_inf;
+    config.temperature == 0.0 && config.remasking == Remasking::LowConfidence && !bans
+}
+
+fn finite(predictions: &[Prediction]) -> Result<(), InferError> {
     match predictions.iter().find(|prediction| prediction.confidence.is_nan()) {
         Some(&Prediction { position, .. }) => Err(InferError::NotFinite { position }),
         None => Ok(()),

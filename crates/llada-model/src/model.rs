@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, ops::Range, path::Path};
 
-use llada_core::predictor::{MaskPredictor, Reuse, Row};
+use llada_core::predictor::{MaskPredictor, Pick, Reuse, Row};
 use tch::Tensor;
 
 use crate::{
@@ -19,9 +19,12 @@ use crate::{
     },
     load::Loader,
     names,
-    torch::{shim::Epilogue, tensor},
+    torch::{pick, shim::Epilogue, tensor},
     weights::Stored,
 };
+
+/// Positions whose logits exist at a time where they are not read but picked from.
+const PICKED_TOGETHER: usize = 256;
 
 /// A LLaDA checkpoint in memory (LLaDA-8B, LLaDA-1.5, and others of that architecture).
 ///
@@ -224,6 +227,20 @@ impl Llada {
         self.ln_f.forward(&x.f_index_select(0, &on_device(wanted)?)?)
     }
 
+    /// # Shapes
+    /// (range.len(), logits_width), in the dtype of computation; `range` is not empty.
+    fn logits_on_device(&self, row: usize, range: Range<usize>) -> Result<Tensor, ModelError> {
+        let kept = self.hidden.get(row).and_then(Option::as_ref);
+        let hidden = kept.filter(|hidden| hidden.wanted >= range.end).ok_or_else(|| ModelError::Row {
+            row,
+            message: format!("logits of wanted positions {range:?} were not part of the last forward"),
+        })?;
+        let (start, kept) = (range.start as i64, hidden.states.size()[0]);
+        let states = hidden.states.f_narrow(0, start, (rounded(range.len()) as i64).min(kept - start))?;
+        let logits = self.head.forward(&Input::new(&states), Epilogue::None)?;
+        Ok(logits.f_narrow(0, 0, range.len() as i64)?)
+    }
+
     /// What the row keeps, to be written to: of this length, or nothing yet.
     fn take_kept(&mut self, row: &Row<'_>) -> Option<Kept> {
         let slot = row.reuse.slot()?;
@@ -287,15 +304,21 @@ impl MaskPredictor for Llada {
         if range.is_empty() {
             return Ok(());
         }
-        let kept = self.hidden.get(row).and_then(Option::as_ref);
-        let hidden = kept.filter(|hidden| hidden.wanted >= range.end).ok_or_else(|| ModelError::Row {
-            row,
-            message: format!("logits of wanted positions {range:?} were not part of the last forward"),
-        })?;
-        let (start, kept) = (range.start as i64, hidden.states.size()[0]);
-        let states = hidden.states.f_narrow(0, start, (rounded(range.len()) as i64).min(kept - start))?;
-        let logits = self.head.forward(&Input::new(&states), Epilogue::None)?;
-        tensor::append(&logits.f_narrow(0, 0, range.len() as i64)?, out)
+        tensor::append(&self.logits_on_device(row, range)?, out)
+    }
+
+    fn picks(&mut self, row: usize, range: Range<usize>, out: &mut Vec<Pick>) -> Result<bool, ModelError> {
+        if self.device == tch::Device::Cpu {
+            return Ok(false);
+        }
+        out.clear();
+        let banned: Vec<i64> = self.banned.iter().map(|&id| i64::from(id)).collect();
+        let banned = Tensor::f_from_slice(&banned)?.f_to_device(self.device)?;
+        let pieces = range.clone().step_by(PICKED_TOGETHER).map(|start| start..range.end.min(start + PICKED_TOGETHER));
+        let found = pieces.map(|piece| pick::find(&self.logits_on_device(row, piece)?, &banned));
+        // One copy from the device, however many pieces.
+        pick::read(&Tensor::f_cat(&found.collect::<Result<Vec<_>, _>>()?, 0)?, out)?;
+        Ok(true)
     }
 }
 

@@ -7,6 +7,7 @@ mod invariances;
 mod lengths;
 mod options;
 mod oracles;
+mod picks;
 mod revocable;
 
 use llada_core::{rng::Noise, tabular::TabularPredictor};
@@ -17,11 +18,15 @@ const TOKENS: usize = 4;
 const MASK: u32 = TOKENS as u32;
 const SPECIAL: SpecialTokens = SpecialTokens { eos: 3, eot: Some(2) };
 
-/// An engine over a random joint distribution of `length` tokens.
-fn engine(length: usize, seed: u64) -> Engine<TabularPredictor> {
+/// A random joint distribution of `length` tokens.
+fn predictor(length: usize, seed: u64) -> TabularPredictor {
     let mut noise = Noise::new(seed).stream(0, 0, 0);
     let joint = (0..TOKENS.pow(length as u32)).map(|_| noise.uniform().powi(4)).collect();
-    Engine::new(TabularPredictor::new(TOKENS, length, joint).unwrap(), SPECIAL)
+    TabularPredictor::new(TOKENS, length, joint).unwrap()
+}
+
+fn engine(length: usize, seed: u64) -> Engine<TabularPredictor> {
+    Engine::new(predictor(length, seed), SPECIAL)
 }
 
 fn request(prompt: &[u32], config: SamplerConfig) -> Request {

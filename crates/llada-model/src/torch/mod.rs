@@ -6,6 +6,7 @@ pub(crate) mod device;
 pub(crate) mod dtype;
 pub(crate) mod gradient;
 pub(crate) mod int8;
+pub(crate) mod pick;
 pub(crate) mod shim;
 pub(crate) mod tensor;
 
