@@ -30,7 +30,7 @@ pub(crate) fn open_model(args: &ModelArgs, folder: &Path) -> anyhow::Result<Llad
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("cannot start threads")?;
     }
     let config = LladaConfig::load(folder)?;
-    Ok(Llada::load(folder, args.device, args.dtype.resolve(&config))?)
+    Ok(Llada::load(folder, args.device, args.dtype.resolve(&config, args.device))?)
 }
 
 impl Session {

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use llada_model::{Device, Dtype, LladaConfig, Precision};
 
-/// f32 weights up to this size are computed in as they are: exactness costs little there.
-const SMALL: usize = 1 << 30;
+/// Weights that take less than this in f32 are computed in it: exactness costs little there.
+const SMALL: usize = 1 << 26;
+
+/// The same where bf16 is no faster, and only saves memory.
+const SMALL_WITHOUT_BF16: usize = 1 << 30;
 
 #[derive(clap::Args)]
 #[command(next_help_heading = "Model")]
@@ -20,7 +23,8 @@ pub(crate) struct ModelArgs {
     pub(crate) device: Device,
 
     /// Compute in f32, bf16, or int8: linear layers of eight-bit weights, the rest in bf16. auto: f32 for small models
-    /// (under 1 GiB in f32), bf16 for others, int8 for those of `llada quantize`
+    /// (under 64 MiB in f32; under 1 GiB where the processor has no bf16), bf16 for others, int8 for those of
+    /// `llada quantize`
     #[arg(long, value_name = "DTYPE", default_value = "auto")]
     pub(crate) dtype: DtypeChoice,
 
@@ -45,13 +49,14 @@ pub(crate) enum DtypeChoice {
 }
 
 impl DtypeChoice {
-    pub(crate) fn resolve(self, config: &LladaConfig) -> Precision {
+    pub(crate) fn resolve(self, config: &LladaConfig, device: Device) -> Precision {
+        let small = if device.has_bf16() { SMALL } else { SMALL_WITHOUT_BF16 };
         match self {
             Self::F32 => Dtype::F32.into(),
             Self::Bf16 => Dtype::Bf16.into(),
             Self::Int8 => Precision::Int8,
             Self::Auto if config.is_quantized => Precision::Int8,
-            Self::Auto if config.parameters() * Dtype::F32.bytes() < SMALL => Dtype::F32.into(),
+            Self::Auto if config.parameters() * Dtype::F32.bytes() < small => Dtype::F32.into(),
             Self::Auto => Dtype::Bf16.into(),
         }
     }

@@ -16,6 +16,19 @@ pub enum Device {
 }
 
 impl Device {
+    /// Whether products in bf16 are faster than in f32 there: the processor has instructions for them, or it is a GPU.
+    pub fn has_bf16(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Cpu => std::arch::is_x86_feature_detected!("avx512bf16"),
+            #[cfg(target_arch = "aarch64")]
+            Self::Cpu => std::arch::is_aarch64_feature_detected!("bf16"),
+            #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+            Self::Cpu => false,
+            Self::Cuda(_) => true,
+        }
+    }
+
     /// Checks that the device is there.
     ///
     /// # Errors

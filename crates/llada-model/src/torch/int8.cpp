@@ -149,10 +149,10 @@ char *llada_int8_linear(const at::Tensor *x, const at::Tensor *x_scale, const In
         at::Tensor product = multiply(*x, part);
         int64_t n = product.size(1);
         at::parallel_for(0, rows, grain(n), [&](int64_t begin, int64_t end) {
-          int64_t at = begin * outputs + part.first;
+          int64_t place = begin * outputs + part.first;
           finish_rows(data<float>(product) + begin * n, data<float>(*x_scale) + begin,
-                      bias ? data<float>(*bias) + part.first : nullptr, other ? data<T>(*other) + at : nullptr, after,
-                      data<T>(*out) + at, outputs, end - begin, n);
+                      bias ? data<float>(*bias) + part.first : nullptr, other ? data<T>(*other) + place : nullptr, after,
+                      data<T>(*out) + place, outputs, end - begin, n);
         });
       };
       at::parallel_for(0, int64_t(weight->parts.size()), 1, [&](int64_t begin, int64_t end) {
