@@ -18,6 +18,6 @@ fn main() {
         .flag("-fopenmp")
         .flag("-O3")
         .warnings(false)
-        .files(["src/torch/shim.cpp", "src/torch/gradient.cpp", "src/torch/int8.cpp"])
+        .files(["shim", "gradient", "int8", "int8_onednn", "int8_tiles"].map(|file| format!("src/torch/{file}.cpp")))
         .compile("llada_shim");
 }

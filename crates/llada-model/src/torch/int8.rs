@@ -65,7 +65,7 @@ pub(crate) fn quantize(x: &Tensor) -> Result<Quantized, ModelError> {
     }
 }
 
-/// Weights in the layout that [`linear`] reads, a share for each thread.
+/// Weights in the layout that [`linear`] reads: for tiles where the processor has them, otherwise for oneDNN.
 #[derive(Debug)]
 pub(crate) struct Int8Weight {
     packed: NonNull<Packed>,
@@ -224,6 +224,21 @@ mod tests {
             let part = Quantized { values: w.values.narrow(0, first, 1), scale: w.scale.narrow(0, first, 1) };
             let output = give(&part, &other.narrow(1, first, 1).contiguous())?;
             assert!(output.equal(&whole.narrow(1, first, 1)));
+        }
+        Ok(())
+    }
+
+    /// A width that tiles do not fit goes to oneDNN: a column of zeros more changes the way, and nothing else.
+    #[test]
+    fn tiles_give_what_onednn_gives() -> Result<(), ModelError> {
+        tch::manual_seed(4);
+        for (rows, outputs, width) in [(1, 70, 64), (16, 32, 192), (19, 33, 128), (37, 16, 64), (100, 40, 8192)] {
+            let (x, w) = (random([rows, width], Kind::Float), random([outputs, width], Kind::Float));
+            let give = |x: &Tensor, w: &Tensor| {
+                linear(&quantize(x)?, &Int8Weight::pack(&quantize(w)?, 16)?, None, Epilogue::None, Kind::Float)
+            };
+            let wider = |x: &Tensor| x.f_constant_pad_nd([0, 1]);
+            assert!(give(&x, &w)?.allclose(&give(&wider(&x)?, &wider(&w)?)?, 1e-6, 1e-6, false));
         }
         Ok(())
     }
