@@ -37,6 +37,9 @@ pub(crate) fn write_safetensors(
 ) -> Result<(), ModelError> {
     let format = [("format".to_owned(), "pt".to_owned())].into();
     replace(path, |temporary| {
-        safetensors::serialize_to_file(tensors, Some(format), temporary).map_err(io::Error::other)
+        // What safetensors writes is its owner's alone; a checkpoint is readable as any new file.
+        let permissions = fs::File::create(temporary)?.metadata()?.permissions();
+        safetensors::serialize_to_file(tensors, Some(format), temporary).map_err(io::Error::other)?;
+        fs::set_permissions(temporary, permissions)
     })
 }

@@ -84,8 +84,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Options { format: args.format.into(), max_length: args.max_length, answer_length: args.answer_length };
     let prepared = prepare(&args.input, options, &tokenizer, &args.out, observe)?;
     bar.finish_and_clear();
-    let what = if matches!(args.format, Format::Chat) { "records" } else { "documents" };
-    eprintln!("{} {what} in {}", prepared.items, args.out.display());
+    let what = if matches!(args.format, Format::Chat) { "record" } else { "document" };
+    let plural = if prepared.items == 1 { "" } else { "s" };
+    eprintln!("{} {what}{plural} in {}", prepared.items, args.out.display());
     if prepared.too_long > 0 {
         eprintln!("{} records of more than {} tokens were left out", prepared.too_long, args.max_length);
     }

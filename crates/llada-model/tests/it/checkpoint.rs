@@ -230,6 +230,16 @@ fn a_quantised_checkpoint_computes_what_int8_does() {
 }
 
 #[test]
+fn weights_are_readable_as_any_file_beside_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    quantize(&fixture("tiny-llada"), &out, |_, _| Ok::<_, ModelError>(())).unwrap();
+    let permissions = |path: &Path| fs::metadata(path).unwrap().permissions();
+    let expected = permissions(&out.join("config.json"));
+    assert!(fs::read_dir(&out).unwrap().all(|entry| permissions(&entry.unwrap().path()) == expected));
+}
+
+#[test]
 fn a_quantisation_that_fails_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
