@@ -312,6 +312,9 @@ impl MaskPredictor for Llada {
             return Ok(false);
         }
         out.clear();
+        if range.is_empty() {
+            return Ok(true);
+        }
         let banned: Vec<i64> = self.banned.iter().map(|&id| i64::from(id)).collect();
         let banned = Tensor::f_from_slice(&banned)?.f_to_device(self.device)?;
         let pieces = range.clone().step_by(PICKED_TOGETHER).map(|start| start..range.end.min(start + PICKED_TOGETHER));

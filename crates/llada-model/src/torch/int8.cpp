@@ -50,9 +50,6 @@ inline __attribute__((always_inline)) void finish_row(const float *product, floa
     finish_values([&](int64_t i) { return product[i] * scale; }, other, after, out, n);
 }
 
-// A number of outputs that loops are made for: that of a block of tiles.
-constexpr int64_t COMMON = 32;
-
 #define ROWS(T)                                                                                              \
   WIDEST void quantize_rows(const T *x, int8_t *q, float *scale, int64_t rows, int64_t n) {                  \
     for (int64_t r = 0; r < rows; r++) scale[r] = quantize_row(x + r * n, q + r * n, n);                     \
@@ -61,8 +58,8 @@ constexpr int64_t COMMON = 32;
                           const T *other, After after, T *out, int64_t outputs, int64_t rows, int64_t n) {   \
     for (int64_t r = 0; r < rows; r++) {                                                                     \
       const T *operand = other ? other + r * outputs : nullptr;                                              \
-      if (n == COMMON)                                                                                       \
-        finish_row(product + r * stride, scale[r], bias, operand, after, out + r * outputs, COMMON);         \
+      if (n == BLOCK)                                                                                        \
+        finish_row(product + r * stride, scale[r], bias, operand, after, out + r * outputs, BLOCK);          \
       else                                                                                                   \
         finish_row(product + r * stride, scale[r], bias, operand, after, out + r * outputs, n);              \
     }                                                                                                        \

@@ -10,6 +10,9 @@ namespace int8 {
 // What follows the product, as `Epilogue` in int8.rs has it.
 enum After : int64_t { nothing, silu, mul, add };
 
+// Rows, and outputs, that tiles multiply at once: what follows is made for as many outputs.
+constexpr int64_t BLOCK = 32;
+
 // From the product to what the layer gives. Each row of `out` and of `other` has `outputs` elements.
 struct Finish {
   const float *x_scale;  // of each row

@@ -19,9 +19,9 @@ namespace {
 
 constexpr int64_t LINES = 16;            // rows of a tile
 constexpr int64_t WIDTH = 64;            // bytes of a row
-constexpr int64_t BLOCK = 2 * LINES;     // rows, and outputs, that are multiplied at once
-constexpr int64_t STEP = BLOCK * WIDTH;  // bytes of weights that do it for `WIDTH` inputs
+constexpr int64_t STEP = BLOCK * WIDTH;  // bytes of weights that make a block's sums for `WIDTH` inputs
 constexpr int64_t NEAR = 1 << 19;        // bytes of activations that stay in the second cache beside the weights
+static_assert(BLOCK == 2 * LINES);
 
 // The system lets a process use the tiles when it has asked.
 bool granted() {
