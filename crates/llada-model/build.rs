@@ -18,6 +18,6 @@ fn main() {
         .flag("-fopenmp")
         .flag("-O3")
         .warnings(false)
-        .files(["shim", "gradient", "int8", "int8_onednn", "int8_tiles"].map(|file| format!("src/torch/{file}.cpp")))
+        .files(["shim", "gradient", "int8/int8", "int8/amx", "int8/vnni"].map(|file| format!("src/torch/{file}.cpp")))
         .compile("llada_shim");
 }

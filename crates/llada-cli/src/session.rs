@@ -30,7 +30,15 @@ pub(crate) fn open_model(args: &ModelArgs, folder: &Path) -> anyhow::Result<Llad
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("cannot start threads")?;
     }
     let config = LladaConfig::load(folder)?;
-    Ok(Llada::load(folder, args.device, args.dtype.resolve(&config, args.device))?)
+    let asked = args.dtype.resolve(&config, args.device);
+    let precision = asked.on(args.device);
+    if precision != asked {
+        eprintln!(
+            "note: {} has no kernel for {asked}: computing in {precision}, from dequantised weights",
+            args.device
+        );
+    }
+    Ok(Llada::load(folder, args.device, precision)?)
 }
 
 impl Session {

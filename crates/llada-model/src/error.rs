@@ -86,14 +86,9 @@ pub enum ModelError {
         /// Why it cannot be had, with a hint.
         message: String,
     },
-    /// Eight-bit linear layers do not run here.
-    #[error("int8 runs on processors that libtorch's oneDNN supports, not on {device}\nhint: --dtype bf16")]
-    Int8 {
-        /// Where they were asked for.
-        device: String,
-    },
-    /// The checkpoint's linear layers are stored in eight bits, and something else was asked for.
-    #[error("{}: tensor {name} is stored in int8\nhint: --dtype int8, or the model that it was made from", file.display())]
+    /// A tensor that is no weight of a linear layer is stored in eight bits, or config.json does not say that weights
+    /// are.
+    #[error("{}: tensor {name} is stored in int8, which only linear layers of a quantised checkpoint are\nhint: llada quantize makes such a checkpoint", file.display())]
     StoredInt8 {
         /// Full name of the tensor.
         name: String,

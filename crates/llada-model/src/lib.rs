@@ -34,6 +34,6 @@ pub use model::Llada;
 pub use names::tensors as expected_tensors;
 pub use quantize::quantize;
 pub use tokenizer::Tokenizer;
-pub use torch::{Device, Dtype, Precision, set_threads};
+pub use torch::{Device, Dtype, Int8Kernel, Precision, set_threads};
 pub use train::{AdamW, Parameters, TrainableLlada, TrainingBatch};
 pub use weights::Weights;

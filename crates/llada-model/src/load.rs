@@ -14,7 +14,7 @@ use crate::{
     },
     names,
     torch::{
-        int8::{Quantized, quantize},
+        int8::Quantized,
         tensor::{map, sizes},
     },
     weights::Stored,
@@ -38,7 +38,7 @@ impl<'a> Loader<'a> {
         device: Device,
     ) -> Result<Self, ModelError> {
         let weights = Weights::open(folder)?;
-        let layout = Layout::of(precision, device)?;
+        let layout = Layout::of(precision, device);
         Ok(Self { config, weights, kind: precision.kind(), device, layout, mapped: Vec::new() })
     }
 
@@ -94,22 +94,24 @@ impl Source for Loader<'_> {
             false => None,
         };
         let name = format!("{prefix}{name}.weight");
+        if let Some([values, scale]) = self.weights.take_quantized(&name, shape)? {
+            let weight = Quantized { values: map(&values)?, scale: map(&scale)?.f_view([-1])? };
+            let linear = match self.layout {
+                Layout::Int8(kernel) => Linear::int8(&weight, bias, kernel)?,
+                Layout::Packed => Linear::packed(&weight.dequantize(self.kind)?, bias)?,
+                Layout::Plain => Linear::plain(weight.dequantize(self.kind)?.f_to_device(self.device)?, bias),
+            };
+            values.release();
+            scale.release();
+            return Ok(linear);
+        }
         if self.layout == Layout::Plain {
             return Ok(Linear::plain(self.tensor(&name, &shape)?, bias));
-        }
-        if self.layout == Layout::Int8
-            && let Some([values, scale]) = self.weights.take_quantized(&name, shape)?
-        {
-            let weight = Quantized { values: map(&values)?, scale: map(&scale)?.f_view([-1])? };
-            self.mapped.push(scale);
-            let linear = Linear::int8(&weight, bias)?;
-            values.release();
-            return Ok(linear);
         }
         let stored = self.weights.take(&name, &shape)?;
         let weight = map(&stored)?;
         let linear = match self.layout {
-            Layout::Int8 => Linear::int8(&quantize(&weight)?, bias)?,
+            Layout::Int8(kernel) => Linear::int8(&Quantized::weights(&weight)?, bias, kernel)?,
             _ => Linear::packed(&weight.f_to_kind(self.kind)?, bias)?,
         };
         stored.release();

@@ -74,9 +74,9 @@ impl Llada {
     ///
     /// # Errors
     /// The config is refused; a tensor is missing, unexpected, misshaped or of a foreign dtype; a file is truncated or
-    /// hostile; the device is not there, or computes in no such precision.
+    /// hostile; the device is not there.
     pub fn load(folder: &Path, device: Device, precision: impl Into<Precision>) -> Result<Self, ModelError> {
-        let precision = precision.into();
+        let precision = precision.into().on(device);
         let config = LladaConfig::load(folder)?;
         let device = device.open()?;
         let mut loader = Loader::new(folder, &config, precision, device)?;
@@ -112,7 +112,7 @@ impl Llada {
         &self.config
     }
 
-    /// What it computes in.
+    /// The precision that it computes in: the one that was asked for, where the device has it ([`Precision::on`]).
     pub fn precision(&self) -> Precision {
         self.precision
     }

@@ -14,7 +14,7 @@ use crate::{
     files::{write_json, write_safetensors},
     names,
     torch::{
-        int8,
+        int8::Quantized,
         tensor::{bytes, map},
     },
     weights::Stored,
@@ -130,7 +130,7 @@ fn convert(name: &str, stored: Stored) -> Result<Vec<Made>, ModelError> {
     let name = name.to_owned();
     let is_linear = stored.shape.len() == 2 && name != names::embedding();
     let made = if is_linear {
-        let quantized = int8::quantize(&map(&stored)?)?;
+        let quantized = Quantized::weights(&map(&stored)?)?;
         let (rows, scale) = (stored.shape[0], names::scale(&name));
         let values = bytes(&quantized.values)?.to_vec();
         vec![

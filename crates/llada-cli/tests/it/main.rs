@@ -7,6 +7,7 @@ mod book;
 mod compare;
 mod generate;
 mod golden;
+mod kernels;
 mod quantize;
 mod reference;
 mod refusals;

@@ -23,5 +23,5 @@ fn a_quantised_model_generates_as_int8_does() {
     assert_eq!(again.status.code(), Some(1));
     assert!(stderr(&again).contains("is there already\nhint: "), "{}", stderr(&again));
     let as_f32 = command().args(["generate", "--dtype", "f32", "--model"]).arg(&out).args(asked).output().unwrap();
-    assert!(stderr(&as_f32).contains("stored in int8\nhint: --dtype int8"), "{}", stderr(&as_f32));
+    assert_eq!(report(&as_f32)["output_ids"].as_array().map(Vec::len), Some(8));
 }

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use crate::{
     ModelError, Precision,
     torch::{
-        int8::{self, Int8Weight, Quantized},
+        int8::{self, Activations, Int8Kernel, Int8Weight, Quantized},
         shim::{Epilogue, pack, packed_linear},
     },
 };
@@ -18,7 +18,7 @@ const PACKED_FOR_ROWS: i64 = 64;
 /// What layers read, (rows, in), and once for all of them what quantised layers make of it.
 pub(crate) struct Input<'a> {
     x: &'a Tensor,
-    quantized: OnceCell<Quantized>,
+    quantized: OnceCell<Activations>,
 }
 
 impl<'a> Input<'a> {
@@ -26,11 +26,11 @@ impl<'a> Input<'a> {
         Self { x, quantized: OnceCell::new() }
     }
 
-    fn quantized(&self) -> Result<&Quantized, ModelError> {
+    fn quantized(&self) -> Result<&Activations, ModelError> {
         if let Some(quantized) = self.quantized.get() {
             return Ok(quantized);
         }
-        let quantized = int8::quantize(self.x)?;
+        let quantized = Activations::new(self.x)?;
         Ok(self.quantized.get_or_init(|| quantized))
     }
 }
@@ -54,25 +54,25 @@ enum Weight {
 pub(crate) enum Layout {
     Plain,
     Packed,
-    Int8,
+    Int8(Int8Kernel),
 }
 
 impl Layout {
     /// The fastest that runs here: this is tried, not guessed.
-    pub(crate) fn of(precision: Precision, device: Device) -> Result<Self, ModelError> {
-        let runs = |linear: &dyn Fn(&Tensor) -> Result<Linear, ModelError>| {
-            let probe = || {
-                let x = Tensor::f_ones([2, 16], (precision.kind(), device))?;
-                linear(&x)?.forward(&Input::new(&x), Epilogue::Silu)
-            };
-            device == Device::Cpu && probe().is_ok()
-        };
-        match precision {
-            Precision::Int8 if runs(&|x| Linear::int8(&int8::quantize(x)?, None)) => Ok(Self::Int8),
-            Precision::Int8 => Err(ModelError::Int8 { device: format!("{device:?}").to_lowercase() }),
-            Precision::Float(_) if runs(&|x| Linear::packed(x, None)) => Ok(Self::Packed),
-            Precision::Float(_) => Ok(Self::Plain),
+    pub(crate) fn of(precision: Precision, device: Device) -> Self {
+        if device != Device::Cpu {
+            return Self::Plain;
         }
+        if precision == Precision::Int8
+            && let Some(kernel) = Int8Kernel::best()
+        {
+            return Self::Int8(kernel);
+        }
+        let probe = || {
+            let x = Tensor::f_ones([2, 16], (precision.kind(), device))?;
+            Linear::packed(&x, None)?.forward(&Input::new(&x), Epilogue::Silu)
+        };
+        if probe().is_ok() { Self::Packed } else { Self::Plain }
     }
 }
 
@@ -88,9 +88,9 @@ impl Linear {
     }
 
     /// A layer over quantised weights.
-    pub(crate) fn int8(weight: &Quantized, bias: Option<Tensor>) -> Result<Self, ModelError> {
+    pub(crate) fn int8(weight: &Quantized, bias: Option<Tensor>, kernel: Int8Kernel) -> Result<Self, ModelError> {
         let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
-        Ok(Self { weight: Weight::Int8(Int8Weight::pack(weight, PACKED_FOR_ROWS)?), bias })
+        Ok(Self { weight: Weight::Int8(Int8Weight::pack(weight, kernel)?), bias })
     }
 
     /// Whether the layer's weights are being trained: what follows it must then leave its output alone.

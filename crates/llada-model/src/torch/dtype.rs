@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use safetensors::Dtype as StoredDtype;
 
+use super::{Device, Int8Kernel};
+
 /// The format of weights and activations in memory. Norms, rotation and softmax run in f32 either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -65,11 +67,23 @@ pub enum Precision {
     /// Weights and activations alike.
     Float(Dtype),
     /// Linear layers multiply eight-bit weights, a scale for each output, by activations quantised token by token; all
-    /// else is bf16. A quarter of the memory of f32, faster than bf16, a little off. On the CPU only.
+    /// else is bf16. A quarter of the memory of f32, faster than bf16, a little off. On processors with an
+    /// [`Int8Kernel`] only.
     Int8,
 }
 
 impl Precision {
+    /// The precision that a model which is asked for this one computes in on `device`: the same, but for int8 where no
+    /// kernel multiplies eight-bit integers. There weights are dequantised to bf16, or to f32 where bf16 is slow.
+    pub fn on(self, device: Device) -> Self {
+        match self {
+            Self::Int8 if device != Device::Cpu || Int8Kernel::best().is_none() => {
+                Self::Float(if device.has_bf16() { Dtype::Bf16 } else { Dtype::F32 })
+            }
+            _ => self,
+        }
+    }
+
     /// Of activations, and of the weights that are not in linear layers.
     pub(crate) fn kind(self) -> tch::Kind {
         match self {

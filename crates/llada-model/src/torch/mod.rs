@@ -12,6 +12,7 @@ pub(crate) mod tensor;
 
 pub use device::Device;
 pub use dtype::{Dtype, Precision};
+pub use int8::Int8Kernel;
 
 /// Sets the number of threads that one libtorch operation may use.
 ///
