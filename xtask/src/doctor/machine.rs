@@ -8,7 +8,11 @@ use crate::disk;
 use crate::workspace;
 
 /// Instructions that libtorch picks faster kernels for.
-const FEATURES: [&str; 5] = ["avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile"];
+const FEATURES: [&str; 7] = ["avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8"];
+
+/// The kernels of eight-bit products, the fastest first, with the feature that each needs: llada-model's `Int8Kernel`.
+const INT8_KERNELS: [(&str, &str); 3] =
+    [("amx_int8", "AMX"), ("avx512_vnni", "AVX-512 VNNI"), ("avx_vnni", "AVX-VNNI")];
 
 /// Megabytes that compiling libtorch's bindings takes, with a linker beside it.
 const MEMORY: u64 = 4_000;
@@ -19,11 +23,26 @@ const DISK: u64 = 8_000;
 pub(super) fn cpu() -> Check {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = field(&info, "flags");
-    let present: Vec<_> =
-        FEATURES.into_iter().filter(|feature| flags.split_whitespace().any(|flag| flag == *feature)).collect();
+    let present: Vec<_> = FEATURES.into_iter().filter(|feature| has(&info, feature)).collect();
     let features = if present.is_empty() { "no known vector extensions".to_owned() } else { present.join(" ") };
     Check::ok("cpu", format!("{cores} cores, {features}"))
+}
+
+pub(super) fn int8() -> Check {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    Check::ok("int8", int8_kernel(&info))
+}
+
+fn int8_kernel(info: &str) -> String {
+    match INT8_KERNELS.into_iter().find(|(feature, _)| has(info, feature)) {
+        Some((_, kernel)) => format!("products by {kernel}"),
+        None => "no kernel on this processor: int8 models are dequantised".to_owned(),
+    }
+}
+
+/// Returns whether the first processor of /proc/cpuinfo has the feature.
+fn has(info: &str, feature: &str) -> bool {
+    field(info, "flags").split_whitespace().any(|flag| flag == feature)
 }
 
 pub(super) fn memory() -> Check {
@@ -73,5 +92,12 @@ mod tests {
         assert_eq!(field(info, "flags"), "fpu avx2");
         assert_eq!(field(info, "MemTotal"), "100 kB");
         assert_eq!(field(info, "absent"), "");
+    }
+
+    #[test]
+    fn names_the_fastest_kernel_of_eight_bit_products() {
+        assert_eq!(int8_kernel("flags : avx2 avx_vnni avx512_vnni"), "products by AVX-512 VNNI");
+        assert_eq!(int8_kernel("flags : amx_int8 avx512_vnni"), "products by AMX");
+        assert!(int8_kernel("flags : avx2 fma").starts_with("no kernel"));
     }
 }

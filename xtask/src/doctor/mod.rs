@@ -59,6 +59,7 @@ pub(crate) fn run(json: bool) -> Result<()> {
         tools::libtorch(),
         cuda::cuda(),
         machine::cpu(),
+        machine::int8(),
         machine::memory(),
         machine::disk(),
     ];

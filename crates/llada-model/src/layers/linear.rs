@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 use crate::{
     ModelError, Precision,
     torch::{
+        bf16::{self, Bf16Kernel, Bf16Weight},
         int8::{self, Activations, Int8Kernel, Int8Weight, Quantized},
         shim::{Epilogue, pack, packed_linear},
     },
@@ -46,6 +47,7 @@ pub(crate) struct Linear {
 enum Weight {
     Plain(Tensor),
     Packed(Tensor),
+    Bf16(Bf16Weight),
     Int8(Int8Weight),
 }
 
@@ -54,11 +56,12 @@ enum Weight {
 pub(crate) enum Layout {
     Plain,
     Packed,
+    Bf16(Bf16Kernel),
     Int8(Int8Kernel),
 }
 
 impl Layout {
-    /// The fastest that runs here: this is tried, not guessed.
+    /// The fastest that runs here: whether oneDNN does is tried, not guessed.
     pub(crate) fn of(precision: Precision, device: Device) -> Self {
         if device != Device::Cpu {
             return Self::Plain;
@@ -67,6 +70,11 @@ impl Layout {
             && let Some(kernel) = Int8Kernel::best()
         {
             return Self::Int8(kernel);
+        }
+        if precision.kind() == Kind::BFloat16
+            && let Some(kernel) = Bf16Kernel::best()
+        {
+            return Self::Bf16(kernel);
         }
         let probe = || {
             let x = Tensor::f_ones([2, 16], (precision.kind(), device))?;
@@ -87,6 +95,12 @@ impl Linear {
         Ok(Self { weight: Weight::Packed(pack(weight, PACKED_FOR_ROWS)?), bias })
     }
 
+    /// A layer over a copy of bf16 `weight` in panels.
+    pub(crate) fn bf16(weight: &Tensor, bias: Option<Tensor>, kernel: Bf16Kernel) -> Result<Self, ModelError> {
+        let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
+        Ok(Self { weight: Weight::Bf16(Bf16Weight::pack(weight, kernel)?), bias })
+    }
+
     /// A layer over quantised weights.
     pub(crate) fn int8(weight: &Quantized, bias: Option<Tensor>, kernel: Int8Kernel) -> Result<Self, ModelError> {
         let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
@@ -104,6 +118,7 @@ impl Linear {
         let bias = self.bias.as_ref();
         match &self.weight {
             Weight::Packed(weight) => packed_linear(input.x, weight, bias, epilogue),
+            Weight::Bf16(weight) => bf16::linear(input.x, weight, bias, epilogue),
             Weight::Int8(weight) => int8::linear(input.quantized()?, weight, bias, epilogue, input.x.kind()),
             Weight::Plain(weight) => {
                 let mut y = input.x.f_linear(weight, bias)?;

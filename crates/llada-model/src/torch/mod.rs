@@ -2,6 +2,7 @@
 //!
 //! Everything above speaks of tensors through safe functions that return errors.
 
+pub(crate) mod bf16;
 pub(crate) mod device;
 pub(crate) mod dtype;
 pub(crate) mod gradient;

@@ -46,6 +46,18 @@ pub(crate) enum Epilogue<'a> {
     Add(&'a Tensor),
 }
 
+impl Epilogue<'_> {
+    /// The epilogue as `After` of panels.h has it, and its operand.
+    pub(super) fn parts(self) -> Result<(i64, Option<Tensor>), ModelError> {
+        Ok(match self {
+            Self::None => (0, None),
+            Self::Silu => (1, None),
+            Self::Mul(other) => (2, Some(other.f_contiguous()?)),
+            Self::Add(other) => (3, Some(other.f_contiguous()?)),
+        })
+    }
+}
+
 /// `weight` (out, in) in oneDNN's blocked layout, chosen for about `rows` rows of input.
 pub(crate) fn pack(weight: &Tensor, rows: i64) -> Result<Tensor, ModelError> {
     let mut out = null_mut();

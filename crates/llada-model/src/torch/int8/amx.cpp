@@ -3,8 +3,6 @@
 #include "int8.h"
 
 #if defined(__x86_64__) && defined(__linux__) && __has_include(<amxint8intrin.h>)
-#include "panels.h"
-
 #include <cpuid.h>
 #include <immintrin.h>
 #include <sys/syscall.h>
@@ -20,7 +18,7 @@ class Multiply {
  public:
   TILES ~Multiply() { _tile_release(); }
 
-  TILES void operator()(const uint8_t *x, int64_t stride, int64_t rows, const int8_t *panel, int64_t inputs,
+  TILES void operator()(const uint8_t *x, int64_t stride, int64_t rows, const uint8_t *panel, int64_t inputs,
                         int32_t *sums) {
     shape(rows);
     bool both = rows > LINES;
@@ -50,7 +48,7 @@ class Multiply {
   int64_t rows_ = 0;
 
   TILES inline __attribute__((always_inline)) static void add_products(const uint8_t *x, int64_t stride, bool both,
-                                                                       const int8_t *panel) {
+                                                                       const uint8_t *panel) {
     _tile_loadd(6, panel, WIDTH);
     _tile_loadd(4, x, stride);
     _tile_dpbusd(0, 4, 6);

@@ -3,7 +3,6 @@
 
 #include "int8.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -29,18 +28,6 @@ inline __attribute__((always_inline)) float quantize_row(const T *x, uint8_t *q,
   return largest / 127.0f;
 }
 
-template <class T, class Value>
-inline __attribute__((always_inline)) void finish_values(Value value, const T *other, After after, T *out, int64_t n) {
-  if (after == silu)
-    for (int64_t i = 0; i < n; i++) narrow(value(i) * sigmoid(value(i)), out[i]);
-  else if (after == mul)
-    for (int64_t i = 0; i < n; i++) narrow(value(i) * widen(other[i]), out[i]);
-  else if (after == add)
-    for (int64_t i = 0; i < n; i++) narrow(value(i) + widen(other[i]), out[i]);
-  else
-    for (int64_t i = 0; i < n; i++) narrow(value(i), out[i]);
-}
-
 // What the outputs of a panel have, from its first on.
 struct Outputs {
   const int32_t *offset;
@@ -52,9 +39,9 @@ inline __attribute__((always_inline)) void finish_row(const int32_t *sums, Outpu
                                                       const T *other, After after, T *out, int64_t n) {
   auto product = [&](int64_t i) { return float(sums[i] + outputs.offset[i]) * outputs.scale[i] * x_scale; };
   if (outputs.bias)
-    finish_values([&](int64_t i) { return product(i) + outputs.bias[i]; }, other, after, out, n);
+    panels::finish<T>([&](int64_t i) { return product(i) + outputs.bias[i]; }, other, after, out, n);
   else
-    finish_values(product, other, after, out, n);
+    panels::finish<T>(product, other, after, out, n);
 }
 
 #define ROWS(T)                                                                                              \
@@ -88,7 +75,7 @@ bool runs(Kernel kernel) {
 Weight::Weight(Kernel kernel, const at::Tensor &weight, const at::Tensor &scales)
     : kernel(kernel), inputs(weight.size(1)), outputs(weight.size(0)) {
   int64_t count = (outputs + BLOCK - 1) / BLOCK, steps = (inputs + WIDTH - 1) / WIDTH;
-  panels = at::zeros({count, steps * STEP}, at::kChar);
+  panels = at::zeros({count, steps * STEP}, at::kByte);
   scale = at::zeros({count * BLOCK}, at::kFloat);
   scale.narrow(0, 0, outputs).copy_(scales);
   offset = at::zeros({count * BLOCK}, at::kInt);
@@ -100,17 +87,17 @@ Weight::Weight(Kernel kernel, const at::Tensor &weight, const at::Tensor &scales
 
 // One row of weights to its places in its panel.
 void Weight::deal(const int8_t *row, int64_t output) {
-  int8_t *panel = data<int8_t>(panels) + output / BLOCK * panels.size(1);
+  uint8_t *panel = data<uint8_t>(panels) + output / BLOCK * panels.size(1);
   int64_t place = output % BLOCK / LINES * STEP / 2 + output % LINES * 4;
   int32_t sum = 0;
   for (int64_t i = 0; i < inputs; i++) {
-    panel[i / WIDTH * STEP + i % WIDTH / 4 * WIDTH + place + i % 4] = row[i];
+    panel[i / WIDTH * STEP + i % WIDTH / 4 * WIDTH + place + i % 4] = uint8_t(row[i]);
     sum += row[i];
   }
   data<int32_t>(offset)[output] = -ZERO_POINT * sum;
 }
 
-void Finish::block(const int32_t *sums, int64_t row, int64_t rows, int64_t panel) const {
+void Finish::operator()(const int32_t *sums, int64_t row, int64_t rows, int64_t panel) const {
   int64_t column = panel * BLOCK, n = std::min(BLOCK, weight.outputs - column);
   int64_t place = row * weight.outputs + column;
   Outputs outputs{data<int32_t>(weight.offset) + column, data<float>(weight.scale) + column,

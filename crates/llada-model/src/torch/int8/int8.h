@@ -5,27 +5,26 @@
 // exact integers, so every kernel gives the same bits.
 #pragma once
 
-#include "../shim.h"
+#include "../panels.h"
 
 namespace int8 {
 
 // The instructions that multiply, as `Kernel` in mod.rs has them.
 enum Kernel : int64_t { amx, avx512_vnni, avx_vnni };
 
-// What follows the product, as `Epilogue` in shim.rs has it.
-enum After : int64_t { nothing, silu, mul, add };
+using panels::After;
+using panels::BLOCK;
+using panels::LINES;
+using panels::WIDTH;
 
 constexpr int64_t ZERO_POINT = 128;
-constexpr int64_t LINES = 16;            // outputs of a tile
-constexpr int64_t WIDTH = 64;            // bytes of a line of a tile: four inputs of each of its outputs
-constexpr int64_t BLOCK = 2 * LINES;     // outputs of a panel, and rows that are multiplied by it at once
 constexpr int64_t STEP = BLOCK * WIDTH;  // bytes of a panel for WIDTH inputs
 
 // A layer's weights, in the order in which products read them.
 struct Weight {
   Kernel kernel;
   int64_t inputs, outputs;
-  at::Tensor panels;  // (panels, steps * STEP) int8: by step, tile, four inputs, output; zeros where there is no weight
+  at::Tensor panels;  // (panels, steps * STEP) bytes: by step, tile, four inputs, output; zeros where there is no weight
   at::Tensor scale;   // (panels * BLOCK) f32
   at::Tensor offset;  // (panels * BLOCK) int32
 
@@ -46,7 +45,7 @@ struct Finish {
   at::Tensor *out;
 
   // `sums` (rows, BLOCK) are those of the rows from `row` on and of the outputs of a panel.
-  void block(const int32_t *sums, int64_t row, int64_t rows, int64_t panel) const;
+  void operator()(const int32_t *sums, int64_t row, int64_t rows, int64_t panel) const;
 };
 
 // Whether the processor has the instructions, and the system lets this process use them.
@@ -58,5 +57,12 @@ bool runs_avx_vnni();
 void linear_amx(const at::Tensor &x, const Finish &finish);
 void linear_avx512_vnni(const at::Tensor &x, const Finish &finish);
 void linear_avx_vnni(const at::Tensor &x, const Finish &finish);
+
+template <class Multiply>
+void linear(const at::Tensor &x, const Finish &finish) {
+  const Weight &weight = finish.weight;
+  panels::for_each_block<Multiply, int32_t>(data<uint8_t>(x), weight.inputs, x.size(0), weight.inputs, weight.panels,
+                                            finish);
+}
 
 }  // namespace int8

@@ -156,12 +156,7 @@ pub(crate) fn linear(
     kind: Kind,
 ) -> Result<Tensor, ModelError> {
     let (rows, width) = x.values.size2()?;
-    let (after, other) = match epilogue {
-        Epilogue::None => (0, None),
-        Epilogue::Silu => (1, None),
-        Epilogue::Mul(other) => (2, Some(other.f_contiguous()?)),
-        Epilogue::Add(other) => (3, Some(other.f_contiguous()?)),
-    };
+    let (after, other) = epilogue.parts()?;
     let (outputs, inputs) = weight.shape;
     let fits = width == inputs
         && matches!(kind, Kind::Float | Kind::BFloat16)

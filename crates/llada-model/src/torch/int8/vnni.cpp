@@ -1,55 +1,35 @@
 // Eight-bit layers by VNNI: an instruction multiplies four bytes of a row by a line of a tile and adds them up, in
 // registers of 512 bits (AVX-512) or 256 bits (AVX). A group of rows shares every line that is read.
 
-#include "panels.h"
+#include "int8.h"
 
 #if defined(__x86_64__) && __has_include(<avxvnniintrin.h>)
 #include <cpuid.h>
 #include <immintrin.h>
 
-#include <array>
-#include <utility>
-
 #define AVX512 __attribute__((target("avx512f,avx512vnni")))
 #define AVX __attribute__((target("avx2,avxvnni")))
-#define INLINE inline __attribute__((always_inline))
 
 namespace int8 {
 namespace {
 
-// The rows of a group, at x, x + stride, .... Three pointers reach twelve rows, as addresses of the form
-// base + stride * {0, 1, 2} and base + 3 * stride: one for each row would not fit the registers.
 template <int ROWS>
-struct Rows {
-  const uint8_t *low, *middle, *high;
-  int64_t stride, thrice;
+using Rows = panels::Rows<ROWS, uint8_t>;
 
-  INLINE Rows(const uint8_t *x, int64_t stride)
-      : low(x), middle(x + (ROWS > 4 ? 4 * stride : 0)), high(x + (ROWS > 8 ? 8 * stride : 0)), stride(stride),
-        thrice(3 * stride) {}
-
-  // The `count` bytes of a row that come next, and zeros.
-  INLINE int32_t next(int row, int64_t count) const {
-    const uint8_t *base = row < 4 ? low : row < 8 ? middle : high;
-    const uint8_t *from = row % 4 == 3 ? base + thrice : base + row % 4 * stride;
-    int32_t bytes = 0;
-    memcpy(&bytes, from, count);
-    return bytes;
-  }
-
-  INLINE void advance() {
-    low += 4, middle += 4, high += 4;
-    asm("" : "+r"(low), "+r"(middle), "+r"(high), "+r"(thrice));  // or the compiler makes twelve pointers of them
-  }
-};
+// The `count` bytes that come next, and zeros.
+INLINE int32_t four(const uint8_t *x, int64_t count) {
+  int32_t bytes = 0;
+  memcpy(&bytes, x, count);
+  return bytes;
+}
 
 template <int ROWS>
 AVX512 INLINE void add_products(__m512i (&left)[ROWS], __m512i (&right)[ROWS], const Rows<ROWS> &x, int64_t count,
-                                const int8_t *line) {
+                                const uint8_t *line) {
   __m512i first = _mm512_load_si512(line), second = _mm512_load_si512(line + STEP / 2);
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; r++) {
-    __m512i bytes = _mm512_set1_epi32(x.next(r, count));
+    __m512i bytes = _mm512_set1_epi32(four(x.at(r), count));
     left[r] = _mm512_dpbusd_epi32(left[r], bytes, first);
     right[r] = _mm512_dpbusd_epi32(right[r], bytes, second);
   }
@@ -57,14 +37,14 @@ AVX512 INLINE void add_products(__m512i (&left)[ROWS], __m512i (&right)[ROWS], c
 
 // Both tiles of a panel at once.
 template <int ROWS>
-AVX512 void group_avx512(const uint8_t *x, int64_t stride, const int8_t *panel, int64_t inputs, int32_t *sums) {
+AVX512 void group_avx512(const uint8_t *x, int64_t stride, const uint8_t *panel, int64_t inputs, int32_t *sums) {
   __m512i left[ROWS], right[ROWS];
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; r++) left[r] = right[r] = _mm512_setzero_si512();
   Rows<ROWS> rows(x, stride);
   for (int64_t first = 0; first < inputs; first += WIDTH, panel += STEP) {
     int64_t width = std::min(WIDTH, inputs - first), i = 0;
-    for (; i + 4 <= width; i += 4, rows.advance()) add_products(left, right, rows, 4, panel + i / 4 * WIDTH);
+    for (; i + 4 <= width; i += 4, rows.advance(4)) add_products(left, right, rows, 4, panel + i / 4 * WIDTH);
     if (i < width) add_products(left, right, rows, width - i, panel + i / 4 * WIDTH);
   }
 #pragma GCC unroll 16
@@ -76,12 +56,12 @@ AVX512 void group_avx512(const uint8_t *x, int64_t stride, const int8_t *panel, 
 
 template <int ROWS>
 AVX INLINE void add_products(__m256i (&left)[ROWS], __m256i (&right)[ROWS], const Rows<ROWS> &x, int64_t count,
-                             const int8_t *line) {
+                             const uint8_t *line) {
   const __m256i *halves = reinterpret_cast<const __m256i *>(line);
   __m256i first = _mm256_load_si256(halves), second = _mm256_load_si256(halves + 1);
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; r++) {
-    __m256i bytes = _mm256_set1_epi32(x.next(r, count));
+    __m256i bytes = _mm256_set1_epi32(four(x.at(r), count));
     left[r] = _mm256_dpbusd_avx_epi32(left[r], bytes, first);
     right[r] = _mm256_dpbusd_avx_epi32(right[r], bytes, second);
   }
@@ -89,16 +69,16 @@ AVX INLINE void add_products(__m256i (&left)[ROWS], __m256i (&right)[ROWS], cons
 
 // One tile after the other.
 template <int ROWS>
-AVX void group_avx(const uint8_t *x, int64_t stride, const int8_t *panel, int64_t inputs, int32_t *sums) {
+AVX void group_avx(const uint8_t *x, int64_t stride, const uint8_t *panel, int64_t inputs, int32_t *sums) {
   for (int64_t tile = 0; tile < BLOCK / LINES; tile++) {
     __m256i left[ROWS], right[ROWS];
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; r++) left[r] = right[r] = _mm256_setzero_si256();
     Rows<ROWS> rows(x, stride);
-    const int8_t *lines = panel + tile * STEP / 2;
+    const uint8_t *lines = panel + tile * STEP / 2;
     for (int64_t first = 0; first < inputs; first += WIDTH, lines += STEP) {
       int64_t width = std::min(WIDTH, inputs - first), i = 0;
-      for (; i + 4 <= width; i += 4, rows.advance()) add_products(left, right, rows, 4, lines + i / 4 * WIDTH);
+      for (; i + 4 <= width; i += 4, rows.advance(4)) add_products(left, right, rows, 4, lines + i / 4 * WIDTH);
       if (i < width) add_products(left, right, rows, width - i, lines + i / 4 * WIDTH);
     }
 #pragma GCC unroll 16
@@ -110,36 +90,16 @@ AVX void group_avx(const uint8_t *x, int64_t stride, const int8_t *panel, int64_
   }
 }
 
-using Group = void (*)(const uint8_t *x, int64_t stride, const int8_t *panel, int64_t inputs, int32_t *sums);
-
 // As many rows as leave room in the registers for a line of each tile and for what is multiplied by it: each takes two.
 struct Avx512 {
   template <int ROWS>
-  static constexpr Group group = group_avx512<ROWS>;
+  static constexpr auto group = group_avx512<ROWS>;
   static constexpr int64_t MOST = 12;
 };
 struct Avx {
   template <int ROWS>
-  static constexpr Group group = group_avx<ROWS>;
+  static constexpr auto group = group_avx<ROWS>;
   static constexpr int64_t MOST = 6;
-};
-
-// Deals rows out to groups of nearly equal size.
-template <class Registers>
-struct Multiply {
-  template <size_t... I>
-  static constexpr std::array<Group, Registers::MOST> table(std::index_sequence<I...>) {
-    return {Registers::template group<int(I) + 1>...};
-  }
-
-  void operator()(const uint8_t *x, int64_t stride, int64_t rows, const int8_t *panel, int64_t inputs, int32_t *sums) {
-    static constexpr auto groups = table(std::make_index_sequence<Registers::MOST>());
-    for (int64_t left = (rows + Registers::MOST - 1) / Registers::MOST, row = 0; left > 0; left--) {
-      int64_t count = (rows - row + left - 1) / left;
-      groups[count - 1](x + row * stride, stride, panel, inputs, sums + row * BLOCK);
-      row += count;
-    }
-  }
 };
 
 }  // namespace
@@ -153,8 +113,12 @@ bool runs_avx_vnni() {
   return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avx_vnni);
 }
 
-void linear_avx512_vnni(const at::Tensor &x, const Finish &finish) { linear<Multiply<Avx512>>(x, finish); }
-void linear_avx_vnni(const at::Tensor &x, const Finish &finish) { linear<Multiply<Avx>>(x, finish); }
+void linear_avx512_vnni(const at::Tensor &x, const Finish &finish) {
+  linear<panels::Groups<Avx512, uint8_t, int32_t>>(x, finish);
+}
+void linear_avx_vnni(const at::Tensor &x, const Finish &finish) {
+  linear<panels::Groups<Avx, uint8_t, int32_t>>(x, finish);
+}
 
 }  // namespace int8
 
