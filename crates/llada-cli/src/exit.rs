@@ -42,6 +42,13 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
 }
 
+/// A [`Usage`] error that says what `error` says, with the hint that fits where it came up.
+pub(crate) fn hinted(error: &impl std::fmt::Display, hint: &str) -> anyhow::Error {
+    let message = error.to_string();
+    let fact = message.split("; hint: ").next().unwrap_or_default();
+    usage(format!("{fact}\nhint: {hint}"))
+}
+
 /// Prints the error and gives its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let code = code(error);

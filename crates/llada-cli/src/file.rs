@@ -5,19 +5,27 @@ use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt, path::Path};
 use anyhow::Context;
 use tempfile::NamedTempFile;
 
+/// Sees whether `path` can be written, before work is done whose result it is to hold.
+pub(crate) fn check_writable(path: &Path) -> anyhow::Result<()> {
+    tempfile::tempfile_in(folder(path)).with_context(|| format!("cannot write {}", path.display())).map(drop)
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Writes to a temporary sibling of `path`, then gives it its name.
 pub(crate) fn write_whole(
     path: &Path,
     write: impl FnOnce(&mut NamedTempFile) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let named = || format!("cannot write {}", path.display());
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     // Readable as any new file: what is left of these permissions is the user's umask.
     let permissions = Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(folder).with_context(named)?;
+    let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(folder(path)).with_context(named)?;
     write(&mut file).with_context(named)?;
     file.flush().with_context(named)?;
     file.persist(path).map_err(|failed| failed.error).with_context(named)?;

@@ -34,7 +34,8 @@ impl ChoiceMetric {
         match self {
             Self::Acc => mark(options[first_highest(log_likelihoods)].right),
             Self::AccNorm => {
-                let per_character = |(sum, option): (&f64, &Answer)| sum / option.length().max(1) as f64;
+                // Minus infinity for an option without characters, as in the harness.
+                let per_character = |(sum, option): (&f64, &Answer)| sum / option.length() as f64;
                 let normed: Vec<f64> = log_likelihoods.iter().zip(options).map(per_character).collect();
                 mark(options[first_highest(&normed)].right)
             }

@@ -25,8 +25,42 @@ pub enum EvalError {
         /// The reader's complaint.
         source: parquet::errors::ParquetError,
     },
+    /// A file begins like gzip and is cut off or damaged.
+    #[error("{}: not a gzip file that can be read; hint: fetch it again", path.display())]
+    Gzip {
+        /// The file.
+        path: PathBuf,
+        /// The decompressor's complaint.
+        source: std::io::Error,
+    },
+    /// A file is UTF-16.
+    #[error("{}: UTF-16, where UTF-8 is expected; hint: iconv -f UTF-16 -t UTF-8 FILE", path.display())]
+    Utf16 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file whose name ends as that of CSV is something else.
+    #[error("{}: not a table that can be read: {source}", path.display())]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// The reader's complaint, which names the row.
+        source: csv::Error,
+    },
+    /// A table has two columns of one name.
+    #[error("{}: two columns are called {column}; hint: rename one", path.display())]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// Their name.
+        column: String,
+    },
     /// A record is no JSON object.
-    #[error("{}:{row}: not a JSON object; records are JSONL, an array of objects, or parquet", path.display())]
+    #[error(
+        "{}:{row}: not a JSON object; records are JSON (JSONL, objects, an array of objects), parquet, or CSV in a file \
+         whose name ends in .csv",
+        path.display()
+    )]
     Json {
         /// The file.
         path: PathBuf,
@@ -53,8 +87,20 @@ pub enum EvalError {
         row: usize,
         /// The column, a dot before a field of a structure.
         column: String,
-        /// The columns that there are.
+        /// The columns that hold something.
         known: String,
+    },
+    /// A column of parquet holds neither texts nor numbers.
+    #[error("{}, row {row}: column {column} is of type {kind}, which is no text; hint: write it as text", path.display())]
+    Type {
+        /// The file.
+        path: PathBuf,
+        /// The row, from 1.
+        row: usize,
+        /// The column.
+        column: String,
+        /// Its type, as parquet calls it.
+        kind: String,
     },
     /// A value is not what its column holds.
     #[error("{}, row {row}, column {column}: {found} is not {expected}", path.display())]

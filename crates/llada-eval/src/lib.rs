@@ -7,7 +7,7 @@
 //!
 //! | subject | module |
 //! |---|---|
-//! | records out of JSONL and parquet | `read`, `record` |
+//! | records out of JSON, parquet and CSV | `read`, `record` |
 //! | what a task is; the tasks, one file each | `task`, `tasks` |
 //! | the two kinds of questions | `question` |
 //! | examples before a question | `shots` |

@@ -1,5 +1,10 @@
 //! Reading an answer out of a text.
 
+/// The text without white space at its ends, as Python's `strip` takes it away: four separators of ASCII more than here.
+pub(crate) fn stripped(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
+}
+
 /// What stands between the last `open` and the `close` after it.
 pub(crate) fn last_between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
     let inner = &text[text.rfind(open)? + open.len()..];

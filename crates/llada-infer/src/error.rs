@@ -23,6 +23,18 @@ pub enum InferError {
         /// The model's limit.
         max_sequence_length: usize,
     },
+    /// Prompt and scored answer together exceed what the model was made for.
+    #[error(
+        "{prompt} prompt tokens and {answer} answer tokens exceed max_sequence_length {max_sequence_length}; hint: shorten the prompt or the answer"
+    )]
+    ScoredTooLong {
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens of the answer.
+        answer: usize,
+        /// The model's limit.
+        max_sequence_length: usize,
+    },
     /// Nothing is masked and nothing is to be appended.
     #[error("gen_length is 0 and the prompt holds no mask; hint: --gen-length 128")]
     NothingToDo,

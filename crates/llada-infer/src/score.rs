@@ -119,7 +119,7 @@ impl<P: MaskPredictor> Engine<P> {
         config: &ScoreConfig,
         mut observe: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Vec<Score>, InferError> {
-        check_from_zero("cfg_scale", config.cfg_scale)?;
+        self.validate_options(options, config)?;
         let plans = options.iter().map(|option| config.plan(option.answer.len())).collect::<Result<Vec<_>, _>>()?;
         let all = plans.iter().map(|plan| plan.perturbations().len()).sum();
         let size = config.batch_size.max(1);
@@ -155,6 +155,29 @@ impl<P: MaskPredictor> Engine<P> {
         plans.iter().zip(&log_p_masked).zip(options).map(score).collect()
     }
 
+    /// Checks what can be known of the options of a question before the first forward.
+    ///
+    /// # Errors
+    /// An answer or a setting is empty, or a sequence too long.
+    pub fn validate_options(&self, options: &[Scored<'_>], config: &ScoreConfig) -> Result<(), InferError> {
+        check_from_zero("cfg_scale", config.cfg_scale)?;
+        for option in options {
+            self.check_length(option)?;
+            // A plan of the smallest answer costs nothing and refuses the same settings.
+            config.plan(option.answer.len().min(1))?;
+        }
+        Ok(())
+    }
+
+    fn check_length(&self, Scored { prompt, answer }: &Scored<'_>) -> Result<(), InferError> {
+        let (prompt, answer) = (prompt.len(), answer.len());
+        let max_sequence_length = self.predictor.max_sequence_length();
+        if prompt + answer > max_sequence_length {
+            return Err(InferError::ScoredTooLong { prompt, answer, max_sequence_length });
+        }
+        Ok(())
+    }
+
     /// For each perturbation of the answer, the sum of log p over the tokens that it masks, in nats.
     ///
     /// # Errors
@@ -176,13 +199,7 @@ impl<P: MaskPredictor> Engine<P> {
         samples: &[(Scored<'_>, &Perturbation)],
         cfg_scale: f32,
     ) -> Result<Vec<f64>, InferError> {
-        let max_sequence_length = self.predictor.max_sequence_length();
-        let length = |&&(Scored { prompt, answer }, _): &&(Scored<'_>, _)| prompt.len() + answer.len();
-        if let Some((Scored { prompt, answer }, _)) = samples.iter().find(|sample| length(sample) > max_sequence_length)
-        {
-            let (prompt, gen_length) = (prompt.len(), answer.len());
-            return Err(InferError::TooLong { prompt, gen_length, max_sequence_length });
-        }
+        samples.iter().try_for_each(|(option, _)| self.check_length(option))?;
         let mask_id = self.predictor.mask_id();
         let guided = cfg_scale > 0.0;
         let masked = |&(Scored { prompt, answer }, perturbation): &(Scored<'_>, &Perturbation)| {

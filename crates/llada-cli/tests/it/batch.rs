@@ -159,7 +159,8 @@ fn every_bad_line_is_refused_before_the_first_is_answered() {
             r#"{"id": 1, "prompt_ids": [1], "gen_length": 64, "block_length": 24}"#,
             "--block-length 16 or --block-length 32",
         ),
-        (r#"{"id": 1, "prompt_ids": [1], "gen_length": 300}"#, "exceed max_sequence_length 256"),
+        (r#"{"id": 1, "prompt_ids": [1], "gen_length": 300}"#, "\nhint: \"gen_length\": 255 is the most that fits"),
+        (r#"{"id": 1, "prompt_ids": [1], "gen_length": 0}"#, "\nhint: \"gen_length\": 128"),
         (r#"{"id": 1, "messages": [{"role": "user"}]}"#, "content"),
     ] {
         let job = Job::new(&format!("{good}\n\n{bad}\n"));

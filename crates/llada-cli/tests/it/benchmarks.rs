@@ -126,6 +126,14 @@ fn code_is_for_a_sandbox() {
     let samples = lines(&folder.path().join("samples.jsonl"));
     assert_eq!(samples[1]["task_id"], "Test/1");
     assert!(samples.iter().all(|sample| sample["completion"].is_string()));
+
+    let twice = fs::read_to_string(data("humaneval.jsonl")).unwrap().repeat(2);
+    fs::write(folder.path().join("twice.jsonl"), twice).unwrap();
+    let twice = folder.path().join("twice.jsonl");
+    let output =
+        evaluate(folder.path(), "humaneval", twice.to_str().unwrap(), "--gen-length 8 --out twice-samples.jsonl");
+    assert!(stderr(&output).contains("row 4: task_id \"Test/1\" was there before"), "{}", stderr(&output));
+    assert!(output.status.success());
 }
 
 #[test]
@@ -159,6 +167,46 @@ fn impossible_jobs_are_refused() {
         let message = stderr(&output);
         assert!(output.status.code() == Some(code) && message.contains(part), "{args}: {message}");
     }
+}
+
+/// Questions that cannot be asked are refused before the first is, and what an earlier run has written stays.
+#[test]
+fn lengths_are_known_before_the_first_question() {
+    let folder = tempdir().unwrap();
+    let file = |name: &str, question: &dyn Fn(&str) -> String| {
+        let lines = ["short?", &"long ".repeat(400), "last?", &"long ".repeat(500)].map(|text| question(text) + "\n");
+        fs::write(folder.path().join(name), lines.concat()).unwrap();
+    };
+    file("arc.jsonl", &|text| {
+        serde_json::json!({"question": text, "answerKey": "A", "choices": {"text": ["a", "b"], "label": ["A", "B"]}})
+            .to_string()
+    });
+    file("gsm8k.jsonl", &|text| serde_json::json!({"question": text, "answer": "#### 1"}).to_string());
+    fs::write(folder.path().join("out.jsonl"), "").unwrap();
+    let run = |args: &str| {
+        let mut command = command();
+        command.arg("eval").args(args.split(' ')).arg("--model").arg(fixture("tiny-llada"));
+        command.current_dir(folder.path()).output().unwrap()
+    };
+    let leave = "max_sequence_length 256 (and 1 more questions cannot be asked)\nhint: leave such records out of the data, \
+                 or ask a model of a greater max_sequence_length";
+    let fewer = "\nhint: --num-fewshot 1, or fewer";
+    let shots = "--num-fewshot 2 --fewshot-data arc.jsonl --limit 1";
+    for (args, part) in [
+        ("arc_easy --data arc.jsonl --mc-num 1 --out out.jsonl", leave),
+        ("gsm8k --data gsm8k.jsonl --gen-length 4 --out out.jsonl", leave),
+        (&format!("arc_easy --data arc.jsonl --mc-num 1 {shots}"), fewer),
+        ("gsm8k --data gsm8k.jsonl --limit 1 --gen-length 256", "\nhint: --gen-length "),
+    ] {
+        let refused = run(args);
+        let message = stderr(&refused);
+        assert!(refused.status.code() == Some(2) && message.contains(part), "{args}: {message}");
+        assert!(
+            message.contains(".jsonl, row ") && fs::read(folder.path().join("out.jsonl")).unwrap().is_empty(),
+            "{message}"
+        );
+    }
+    assert!(stdout(&run("arc_easy --data arc.jsonl --mc-num 1 --limit 1")).contains("1 questions"));
 }
 
 /// Ctrl-C in the middle: exit code 130, whole lines only, and the same command finishes the rest.

@@ -39,11 +39,34 @@ fn a_cache_moves_predictions() {
     assert!(fs::read_to_string(picture).unwrap().contains("of tokens agree"));
     let refreshed = compare(&format!("{args} --refresh-interval 1"));
     assert_eq!((&refreshed["token_agreement"], &refreshed["mean_kl"]), (&1.0.into(), &0.0.into()));
+}
 
-    fs::write(&prompts, "{}\n").unwrap();
+/// Whatever can be known of a job is said before its first forward, and so is what of a file is not read.
+#[test]
+fn impossible_jobs_are_refused() {
+    let folder = tempdir().unwrap();
+    let long = "x".repeat(2000);
+    for (prompts, args, parts) in [
+        ("{}".to_owned(), "--gen-length 8", &["prompts.jsonl:1: a line has exactly one of prompt and messages"][..]),
+        (
+            format!("{{\"prompt\": \"a\"}}\n\n{{\"prompt\": {long:?}}}"),
+            "--gen-length 8",
+            &["prompts.jsonl:3: ", "max_sequence_length 256\nhint: shorten the prompt"],
+        ),
+        ("{\"prompt\": \"a\"}".to_owned(), "--gen-length 256", &["prompts.jsonl:1: ", "\nhint: --gen-length "]),
+        ("{\"prompt\": \"a\"}".to_owned(), "--gen-length 8 --picture nowhere/a.svg", &["cannot write nowhere/a.svg"]),
+    ] {
+        fs::write(folder.path().join("prompts.jsonl"), prompts).unwrap();
+        let mut command = command();
+        command.args(["compare", "--prompts", "prompts.jsonl", "--model"]).arg(fixture("tiny-llada"));
+        let output = command.args(args.split(' ')).current_dir(folder.path()).output().unwrap();
+        let message = stderr(&output);
+        assert!(!output.status.success() && parts.iter().all(|part| message.contains(part)), "{args}: {message}");
+    }
+    let line = "{\"id\": 1, \"prompt\": \"a\", \"gen_length\": 4}";
+    fs::write(folder.path().join("prompts.jsonl"), line).unwrap();
     let mut command = command();
-    command.args(["compare", "--model"]).arg(fixture("tiny-llada")).arg("--prompts").arg(&prompts);
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("prompts.jsonl:1: a line has exactly one of prompt and messages"));
+    command.args(["compare", "--prompts", "prompts.jsonl", "--gen-length", "4", "--model"]).arg(fixture("tiny-llada"));
+    let output = command.current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success() && stderr(&output).contains("not read: gen_length, id"), "{}", stderr(&output));
 }

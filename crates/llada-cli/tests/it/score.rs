@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::{FIXTURES, command, fixture, json, llada, report, stdout};
+use crate::{FIXTURES, command, fixture, json, llada, report, stderr, stdout};
 
 fn field<T: DeserializeOwned>(case: &Value, key: &str) -> T {
     serde_json::from_value(case[key].clone()).unwrap()
@@ -80,6 +80,15 @@ fn texts_are_cut_between_prompt_and_answer() {
     assert_eq!(with_space["log_likelihood"], moved["log_likelihood"]);
     let shown = stdout(&llada("score", "tiny-llada", &["--prompt", "Hello,", "--answer", " world!"]));
     assert!(shown.starts_with("log-likelihood") && shown.contains("bits"));
+}
+
+#[test]
+fn what_is_too_long_is_told_in_the_words_of_scoring() {
+    let long = vec!["1"; 300].join(",");
+    let refused = llada("score", "tiny-llada", &["--prompt-ids", &long, "--answer-ids", "4,5"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let expected = "error: 300 prompt tokens and 2 answer tokens exceed max_sequence_length 256\nhint: shorten the prompt or the answer\n";
+    assert_eq!(stderr(&refused), expected);
 }
 
 #[test]

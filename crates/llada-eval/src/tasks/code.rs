@@ -34,16 +34,26 @@ fn humaneval(record: &Record, style: Style) -> Result<Generation, EvalError> {
 }
 
 fn mbpp(record: &Record, style: Style) -> Result<Generation, EvalError> {
-    let tests = record.texts("test_list")?.join("\n");
-    let text = record.text("text")?;
-    let begin = match style {
-        Style::Plain => "[BEGIN]\n",
-        Style::Chat => "",
+    // The harness shows three tests, however many there are.
+    let [first, second, third, ..] = record.texts("test_list")?[..] else {
+        return Err(record.wrong("test_list", "a list of at least three texts"));
     };
-    let prompt = format!(
-        "You are an expert Python programmer, and here is your task: {text} Your code should pass these tests:\n\n{tests}\n{begin}"
-    );
-    generation(record, style, prompt, format!("{}\n[DONE]", record.text("code")?), &["[DONE]"])
+    let tests = [first, second, third].join("\n");
+    let (text, code) = (record.text("text")?, record.text("code")?);
+    let expert = "You are an expert Python programmer, and here is your task:";
+    let (prompt, target, stops): (_, _, &[&str]) = match style {
+        Style::Plain => (
+            format!("{expert} {text} Your code should pass these tests:\n\n{tests}\n[BEGIN]\n"),
+            format!("{code}\n[DONE]"),
+            &["[DONE]"],
+        ),
+        Style::Chat => (
+            format!("{expert}\n{text}\nYour code should pass these tests:\n{tests}"),
+            format!("\n```python\n{code}\n```"),
+            &[],
+        ),
+    };
+    generation(record, style, prompt, target, stops)
 }
 
 fn generation(

@@ -54,11 +54,13 @@ fn flexible(text: &str) -> Option<&str> {
     found
 }
 
-/// An answer as it is compared: what follows the last `#### `, without commas, dollars and a full stop at the end.
+/// An answer as it is compared: what follows the last `#### `, without commas, dollars and a full stop at the end, or
+/// before a line break at the end.
 fn bare(answer: &str) -> String {
     let answer = answer.replace([',', '$'], "");
     let answer = answer.rsplit("#### ").next().unwrap_or_default();
-    answer.strip_suffix('.').unwrap_or(answer).to_lowercase()
+    let (line, end) = answer.strip_suffix('\n').map_or((answer, ""), |line| (line, "\n"));
+    [line.strip_suffix('.').unwrap_or(line), end].concat().to_lowercase()
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! HellaSwag ([Zellers et al., 2019](https://arxiv.org/abs/1905.07830)): which of four endings goes on with a scene.
 
-use crate::{Choice, ChoiceMetric, EvalError, Kind, Order, Record, Task, text::without};
+use crate::{
+    Choice, ChoiceMetric, EvalError, Kind, Order, Record, Task,
+    text::{stripped, without},
+};
 
 pub(crate) static TASK: Task = Task {
     name: "hellaswag",
@@ -19,12 +22,16 @@ fn ask(record: &Record) -> Result<Choice, EvalError> {
 
 /// Half of the scenes come from WikiHow with its marks in brackets: a title begins a sentence, the others mean nothing.
 fn clean(text: &str) -> String {
-    without(&text.trim().replace(" [title]", ". "), '[', ']').replace("  ", " ")
+    without(&stripped(text).replace(" [title]", ". "), '[', ']').replace("  ", " ")
 }
 
-/// As the harness does it, which makes all but the first letter small.
+/// As Python capitalises: all but the first letter becomes small, and of one that stands for two, such as ß, the second.
 fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(char::to_uppercase);
-    first.into_iter().flatten().chain(letters.flat_map(char::to_lowercase)).collect()
+    let Some(first) = text.chars().next() else {
+        return String::new();
+    };
+    let small = text.to_lowercase();
+    let rest = small.chars().skip(first.to_lowercase().count());
+    let mut capital = first.to_uppercase();
+    capital.next().into_iter().chain(capital.flat_map(char::to_lowercase)).chain(rest).collect()
 }

@@ -3,7 +3,7 @@
 //! Partial evaluation ([Trinh and Le, 2018](https://arxiv.org/abs/1806.02847)): each noun is put into the gap, and what
 //! is scored is the same rest of the sentence after either.
 
-use crate::{Choice, ChoiceMetric, EvalError, Kind, Order, Record, Task, question::Answer};
+use crate::{Choice, ChoiceMetric, EvalError, Kind, Order, Record, Task, question::Answer, text::stripped};
 
 pub(crate) static TASK: Task = Task {
     name: "winogrande",
@@ -16,12 +16,12 @@ pub(crate) static TASK: Task = Task {
 fn ask(record: &Record) -> Result<Choice, EvalError> {
     let sentence = record.text("sentence")?.split_once('_');
     let (before, after) = sentence.ok_or_else(|| record.wrong("sentence", "a sentence with a gap _"))?;
-    let gold = match record.text("answer")? {
+    let gold = match record.key("answer")?.as_ref() {
         "1" => 0,
         "2" => 1,
         _ => return Err(record.wrong("answer", "\"1\" or \"2\"")),
     };
     let nouns = [record.text("option1")?, record.text("option2")?];
-    let option = |(index, noun)| Answer::new(format!("{before}{noun}"), after.trim(), index == gold);
+    let option = |(index, noun)| Answer::new(format!("{before}{noun}"), stripped(after), index == gold);
     Ok(Choice { description: String::new(), options: nouns.into_iter().enumerate().map(option).collect() })
 }

@@ -52,20 +52,24 @@ fn poems_go_both_ways() {
     assert_eq!(marks(reversal, "山中有一灯，"), [1.0]);
 }
 
-/// TinyZero: every number once, and the value exactly.
+/// TinyZero: in the tags of the last line, every number once, and Python's value; `flexible_extract` looks further.
 #[test]
 fn countdown_is_exact() {
     let asked = &generations("countdown", "countdown.jsonl", Style::Plain)[0];
     assert!(asked.prompt.contains("8, 3, 8, 3") && asked.prompt.contains("equals 24"), "{}", asked.prompt);
     for (written, expected) in [
-        ("So <answer>8 / (3 - 8 / 3)</answer>.", 1.0),
-        ("first\n8 / (3 - 8 / 3) = 24", 1.0),
-        ("<answer>8 * 3</answer>", 0.0),
-        ("<answer>8 + 8 + 8</answer>", 0.0),
-        ("<answer>3 * (8 + 3 - 8)</answer>", 0.0),
-        ("", 0.0),
+        ("So <answer>8 / (3 - 8 / 3)</answer>.", [1.0, 1.0]),
+        ("<answer>-8 / -(3 - 8 / 3)</answer>", [1.0, 1.0]),
+        ("<answer>8 / (3 - 8 / 3) = 24</answer>", [0.0, 1.0]),
+        ("<answer>8 ÷ (3 − 8 / 3)</answer>", [0.0, 1.0]),
+        ("<answer>8 / (3 - 8 / 3)</answer>\nDone.", [0.0, 1.0]),
+        ("first\n8 / (3 - 8 / 3) = 24", [0.0, 1.0]),
+        ("<answer>8 * 3</answer>", [0.0, 0.0]),
+        ("<answer>8 + 8 + 8</answer>", [0.0, 0.0]),
+        ("<answer>3 * (8 + 3 - 8)</answer>", [0.0, 0.0]),
+        ("", [0.0, 0.0]),
     ] {
-        assert_eq!(marks(asked, written), [expected], "{written}");
+        assert_eq!(marks(asked, written), expected, "{written}");
     }
 }
 
@@ -84,6 +88,12 @@ fn sudokus_keep_the_rules() {
     ] {
         assert_eq!(marks(asked, written), [expected], "{written}");
     }
+    // No grid keeps all rules here: the dataset's own solution is right.
+    let record = serde_json::json!({"Puzzle": "0004432131421203", "Solution": "2134432131421243"});
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), record.to_string()).unwrap();
+    let question = crate::task("sudoku").question(&llada_eval::read(file.path()).unwrap()[0], Style::Plain).unwrap();
+    assert_eq!(marks(&crate::generation(question), "<answer>2134432131421243</answer>"), [1.0]);
 }
 
 /// The prompt is continued up to the next thing at the left margin; in a chat, the first block of code counts. Nothing
@@ -111,5 +121,5 @@ fn mbpp_hands_completions_on() {
     assert_eq!((asked.prompt.as_str(), &asked.task_id), (expected, &Some(901.into())));
     assert_eq!(asked.judge("def inc(x): return x + 1\n[DONE]\n").answer.as_deref(), Some("def inc(x): return x + 1\n"));
     let chat = &generations("mbpp", "mbpp.jsonl", Style::Chat)[0];
-    assert!(chat.prompt.ends_with("assert inc(-1) == 0\n"));
+    assert!(chat.prompt.ends_with("\nassert inc(0) == 1\nassert inc(-1) == 0"), "{}", chat.prompt);
 }

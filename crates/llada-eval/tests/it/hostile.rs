@@ -28,8 +28,12 @@ fn every_complaint_names_its_place() {
         ("gsm8k", "question,answer\n1,2", &["data.jsonl:1: not a JSON object"]),
         ("gsm8k", "{\"question\": \"\", \"answer\": \"\"}\n\n{\"que", &["data.jsonl:3: not a JSON object"]),
         ("gsm8k", "[1]", &["data.jsonl:1: not a JSON object"]),
+        ("gsm8k", "{\"question\": 1}\n{\"question\"\n: 2}", &["data.jsonl:2: not a JSON object"]),
         ("gsm8k", "\u{0}\u{1}", &["data.jsonl:1: not a JSON object"]),
         ("gsm8k", r#"{"question": "x"}"#, &["row 1: no column answer, but question", "hint: llada eval TASK --help"]),
+        ("gsm8k", r#"{"question": null, "answer": "6"}"#, &["row 1: no column question, but answer"]),
+        ("gsm8k", r#"{"question": null, "answer": null}"#, &["row 1: no column answer, but nothing"]),
+        ("gsm8k", r#"{"answer": "5", "answer": "6"}"#, &["data.jsonl:1: not a JSON object"]),
         ("gsm8k", r#"{"question": 5, "answer": "6"}"#, &["row 1, column question: 5 is not a text"]),
         ("arc_easy", r#"{"question": "", "choices": {"text": ["a"]}}"#, &["no column choices.label"]),
         (
@@ -79,7 +83,7 @@ fn every_complaint_names_its_place() {
             &["mc2_targets.labels: [0,0] is not a label for each of the 2 choices, 1 for what is true"],
         ),
         ("math", r#"{"problem": "", "solution": "5"}"#, &[r"column solution", r"in \boxed{}"]),
-        ("countdown", r#"{"nums": [1, "2"], "target": 3}"#, &["nums: [1,\"2\"] is not a list of integers"]),
+        ("countdown", r#"{"nums": [1, "b"], "target": 3}"#, &["nums: [1,\"b\"] is not a list of integers"]),
         ("sudoku", r#"{"Puzzle": "5", "Solution": ""}"#, &["Puzzle: \"5\" is not 16 digits"]),
         (
             "sudoku",

@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 mod choices;
+mod columns;
+mod formats;
+mod fuzz;
 mod generations;
 mod hostile;
 mod parquet;
 mod shots;
+mod tables;
 
 use std::path::{Path, PathBuf};
 

@@ -3,14 +3,14 @@
 use std::{collections::HashSet, fs, path::Path};
 
 use anyhow::Context;
-use llada_infer::{Request, SamplerConfig};
+use llada_infer::{InferError, Request, SamplerConfig};
 use llada_model::Message;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
     args::{Algorithm, Eos},
-    exit::usage,
+    exit::{hinted, usage},
     results::digest,
     session::Session,
 };
@@ -83,7 +83,7 @@ impl Line {
                 Prompt::Messages(messages) => session.encode_chat(messages)?,
             };
             let request = Request { prompt, config: self.config.clone() };
-            session.engine.validate(&request)?;
+            session.engine.validate(&request).map_err(refused)?;
             anyhow::Ok(request)
         };
         encode().with_context(|| format!("line {} (id {})", self.number, self.id))
@@ -92,6 +92,21 @@ impl Line {
     /// The digest of the request under these settings.
     pub(super) fn digest(&self, settings: &str) -> String {
         digest(settings, &self.text)
+    }
+}
+
+/// A request has keys, no flags.
+fn refused(error: InferError) -> anyhow::Error {
+    match error {
+        InferError::TooLong { prompt, max_sequence_length, .. } => match max_sequence_length.saturating_sub(prompt) {
+            0 => hinted(&error, "shorten the prompt"),
+            room => hinted(&error, &format!("\"gen_length\": {room} is the most that fits")),
+        },
+        InferError::NothingToDo => hinted(&error, "\"gen_length\": 128"),
+        InferError::Budget { blocks, .. } => {
+            hinted(&error, &format!("\"max_nfe\": {blocks}, or a larger \"block_length\""))
+        }
+        other => other.into(),
     }
 }
 

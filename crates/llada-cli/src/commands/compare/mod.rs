@@ -3,21 +3,25 @@
 mod measure;
 mod picture;
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
+use anyhow::Context;
 use clap::ArgGroup;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::rng::Noise;
-use llada_infer::{CacheKind, DecoderKind, SamplerConfig};
+use llada_infer::{CacheKind, DecoderKind, Request, SamplerConfig};
 use llada_model::Message;
-use llada_tasks::{ALL, Example, Split, mixture};
-use serde::Deserialize;
+use llada_tasks::{ALL, Example, Split, Task, mixture};
+use serde::{Deserialize, de::IgnoredAny};
 
 use self::measure::{Comparison, Side};
 use crate::{
     args::{ModelArgs, SamplerArgs},
     exit::usage,
-    file::write_whole,
+    file::{check_writable, write_whole},
     session::Session,
 };
 
@@ -60,6 +64,9 @@ pub(crate) struct Args {
 struct Line {
     prompt: Option<String>,
     messages: Option<Vec<Message>>,
+    /// What is there and is not read.
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
 }
 
 /// What is asked, and, if it can be checked, the example that knows what is right.
@@ -78,7 +85,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         ..compared.clone()
     };
     let mut session = Session::open(&args.model)?;
-    let questions = questions(&args, &session)?;
+    let asked = |prompt: Vec<u32>, place: String| {
+        for config in [&vanilla, &compared] {
+            let request = Request { prompt: prompt.clone(), config: config.clone() };
+            session.engine.validate(&request).with_context(|| place.clone())?;
+        }
+        Ok(prompt)
+    };
+    let questions = questions(&args, &session, asked)?;
+    if let Some(path) = &args.picture {
+        check_writable(path)?;
+    }
     let cached = compared.cache != CacheKind::None;
     let passes = if cached { 3 } else { 2 };
     // Hidden where standard error is no terminal.
@@ -100,10 +117,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn questions(args: &Args, session: &Session) -> anyhow::Result<Vec<Question>> {
+/// The questions, each checked by `asked`, which is told the prompt and its place.
+fn questions(
+    args: &Args,
+    session: &Session,
+    asked: impl Fn(Vec<u32>, String) -> anyhow::Result<Vec<u32>>,
+) -> anyhow::Result<Vec<Question>> {
     if let Some(limit) = args.tasks {
-        let question = |(_, example): (_, Example)| {
+        let question = |(task, example): (&dyn Task, Example)| {
             let prompt = session.encode_chat(&[Message::new("user", &example.prompt)])?;
+            let prompt = asked(prompt, format!("task {}", task.name()))?;
             Ok(Question { prompt, example: Some(example) })
         };
         return mixture(&ALL, Split::HeldOut, Noise::new(0)).take(limit as usize * ALL.len()).map(question).collect();
@@ -111,20 +134,27 @@ fn questions(args: &Args, session: &Session) -> anyhow::Result<Vec<Question>> {
     let path = args.prompts.as_deref().unwrap_or("".as_ref());
     let text = std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read {}: {e}", path.display())))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let mut unread = BTreeSet::new();
     let question = |(index, line): (usize, &str)| {
         let refuse = |message: &str| usage(format!("{}:{}: {message}", path.display(), index + 1));
         let line: Line = serde_json::from_str(line).map_err(|e| refuse(&e.to_string()))?;
-        let prompt = match line {
-            Line { prompt: Some(prompt), messages: None } => session.encode(&prompt)?,
-            Line { prompt: None, messages: Some(messages) } => {
+        unread.extend(line.others.into_keys());
+        let prompt = match (line.prompt, line.messages) {
+            (Some(prompt), None) => session.encode(&prompt)?,
+            (None, Some(messages)) => {
                 let before = messages.iter().position(|message| message.role == "assistant").unwrap_or(messages.len());
                 session.encode_chat(&messages[..before])?
             }
             _ => return Err(refuse("a line has exactly one of prompt and messages")),
         };
+        let prompt = asked(prompt, format!("{}:{}", path.display(), index + 1))?;
         Ok(Question { prompt, example: None })
     };
     let questions = lines.map(question).collect::<anyhow::Result<Vec<_>>>()?;
+    if !unread.is_empty() {
+        let unread = unread.into_iter().collect::<Vec<_>>().join(", ");
+        eprintln!("warning: {}: not read: {unread}; options come from the command line", path.display());
+    }
     match questions.is_empty() {
         true => Err(usage(format!("{} has no prompts\nhint: each line is {{\"prompt\": \"...\"}}", path.display()))),
         false => Ok(questions),

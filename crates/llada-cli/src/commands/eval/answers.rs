@@ -1,5 +1,7 @@
 //! Generation: answers in words, and what the task's rule reads out of them.
 
+use std::collections::HashSet;
+
 use anyhow::Context;
 use llada_eval::{Generation, Judgement, Question, Sampling, Style, Task};
 use llada_infer::{Request, SamplerConfig};
@@ -30,6 +32,7 @@ pub(super) fn run(task: &'static Task, args: &AnswerArgs) -> anyhow::Result<()> 
     if args.job.out.is_none() && asked.iter().any(|asked| asked.task_id.is_some()) {
         return Err(usage("nothing is executed: the completions are for a sandbox\nhint: --out samples.jsonl"));
     }
+    warn_of_repeated_ids(&questions);
     let mut session = Session::open(&args.model)?;
     let style = job::style(args.job.preset());
     let prompt = |(asked, (place, _)): (&&Generation, &(String, Question))| {
@@ -37,9 +40,7 @@ pub(super) fn run(task: &'static Task, args: &AnswerArgs) -> anyhow::Result<()> 
     };
     let prompts = asked.iter().zip(&questions).map(prompt).collect::<anyhow::Result<Vec<_>>>()?;
     let requests = Request::for_each(&prompts, &config);
-    for (request, (place, _)) in requests.iter().zip(&questions) {
-        session.engine.validate(request).with_context(|| place.clone())?;
-    }
+    job::check(&questions, args.job.num_fewshot(task), |index| session.engine.validate(&requests[index]))?;
     let mut progress = Progress::open(&session, &args.job, &config, &questions)?;
     while progress.finished() < asked.len() {
         let first = progress.finished();
@@ -54,6 +55,19 @@ pub(super) fn run(task: &'static Task, args: &AnswerArgs) -> anyhow::Result<()> 
         }
     }
     Report::new(task, &args.job, progress, &config, |sampling| is_of(sampling, &config)).print(args.job.json)
+}
+
+/// Says which ids a sandbox will take for one problem.
+fn warn_of_repeated_ids(questions: &[(String, Question)]) {
+    let mut seen = HashSet::new();
+    for (place, question) in questions {
+        let id = generation(question).and_then(|asked| asked.task_id.as_ref());
+        if let Some(id) = id.filter(|id| !seen.insert(id.to_string())) {
+            eprintln!(
+                "warning: {place}: task_id {id} was there before: two answers to what a sandbox takes for one problem"
+            );
+        }
+    }
 }
 
 fn generation(question: &Question) -> Option<&Generation> {

@@ -11,8 +11,8 @@ use crate::args::{ModelArgs, SamplerArgs};
 /// Which data, how many of them, and what becomes of the results.
 #[derive(clap::Args)]
 pub(crate) struct JobArgs {
-    /// Records as JSONL, one JSON array or parquet: files, or hf:OWNER/NAME/PATH for a file of a dataset that is in the
-    /// Hugging Face cache
+    /// Records as JSON (JSONL, objects, an array), parquet, or CSV in a file called so, also in gzip: files, or
+    /// hf:OWNER/NAME/PATH for a file of a dataset that is in the Hugging Face cache
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub(super) data: Vec<String>,
 

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use llada_eval::{Answer, Choice, Kind, Question, Sampling, Task};
-use llada_infer::{ScoreConfig, Scored};
+use llada_infer::{Score, ScoreConfig, Scored};
 use serde::Serialize;
 
 use super::{args::ChoiceArgs, job, job::Progress, report::Report};
@@ -27,15 +27,27 @@ pub(super) fn run(task: &'static Task, args: &ChoiceArgs) -> anyhow::Result<()> 
     let config = args.config(task);
     let questions = job::questions(task, &args.job, config.seed)?;
     let mut session = Session::open(&args.model)?;
+    let encode = |(place, question): &(String, Question)| match question {
+        Question::Choice(choice) => {
+            choice.options.iter().map(|option| encode(&session, option).with_context(|| place.clone())).collect()
+        }
+        Question::Generation(_) => Ok(Vec::new()),
+    };
+    let encoded = questions.iter().map(encode).collect::<anyhow::Result<Vec<Vec<_>>>>()?;
+    let validate = |index: usize| session.engine.validate_options(&scored(&encoded[index]), &config);
+    job::check(&questions, args.job.num_fewshot(task), validate)?;
     let mut progress = Progress::open(&session, &args.job, &config, &questions)?;
     for (index, (place, question)) in questions.iter().enumerate().skip(progress.finished()) {
         if let (Question::Choice(choice), Kind::Choice { metrics, .. }) = (question, task.kind) {
             // Questions of one seed would share their noise.
             let config = ScoreConfig { seed: config.seed.wrapping_add(index as u64), ..config.clone() };
-            let (options, nfe) = score(&mut session, choice, &config).with_context(|| place.clone())?;
-            let log_likelihoods: Vec<f64> = options.iter().map(|option| option.log_likelihood).collect();
+            let options = scored(&encoded[index]);
+            let scores = session.engine.score_options(&options, &config, |_, _| interrupt::check());
+            let scores = scores.with_context(|| place.clone())?;
+            let log_likelihoods: Vec<f64> = scores.iter().map(|score| score.estimate.log_likelihood).collect();
             let marks = choice.score(metrics, &log_likelihoods)?;
-            progress.add(Said { options }, marks, nfe)?;
+            let nfe = scores.iter().map(|score| score.nfe).max().unwrap_or_default();
+            progress.add(Said { options: said(choice, &scores) }, marks, nfe)?;
         }
     }
     let sampling =
@@ -43,29 +55,28 @@ pub(super) fn run(task: &'static Task, args: &ChoiceArgs) -> anyhow::Result<()> 
     Report::new(task, &args.job, progress, &config, sampling).print(args.job.json)
 }
 
-/// The options with their likelihoods, and the forwards that they took together.
-fn score<'a>(
-    session: &mut Session,
-    choice: &'a Choice,
-    config: &ScoreConfig,
-) -> anyhow::Result<(Vec<ScoredOption<'a>>, usize)> {
-    let encode = |option: &Answer| {
-        let (prompt, answer) = session.encode_pair(&option.context, &option.continuation)?;
-        match answer.is_empty() {
-            true => Err(usage(format!("option {:?} has no tokens", option.continuation))),
-            false => Ok((prompt, answer)),
-        }
-    };
-    let pairs = choice.options.iter().map(encode).collect::<anyhow::Result<Vec<_>>>()?;
-    let scored: Vec<_> = pairs.iter().map(|(prompt, answer)| Scored { prompt, answer }).collect();
-    let scores = session.engine.score_options(&scored, config, |_, _| interrupt::check())?;
-    let nfe = scores.iter().map(|score| score.nfe).max().unwrap_or_default();
-    let options = choice.options.iter().zip(scores).map(|(option, score)| ScoredOption {
+/// Context and continuation in ids.
+type Encoded = (Vec<u32>, Vec<u32>);
+
+fn encode(session: &Session, option: &Answer) -> anyhow::Result<Encoded> {
+    let (prompt, answer) = session.encode_pair(&option.context, &option.continuation)?;
+    match answer.is_empty() {
+        true => Err(usage(format!("option {:?} has no tokens", option.continuation))),
+        false => Ok((prompt, answer)),
+    }
+}
+
+fn scored(options: &[Encoded]) -> Vec<Scored<'_>> {
+    options.iter().map(|(prompt, answer)| Scored { prompt, answer }).collect()
+}
+
+fn said<'a>(choice: &'a Choice, scores: &[Score]) -> Vec<ScoredOption<'a>> {
+    let said = |(option, score): (&'a Answer, &Score)| ScoredOption {
         context: &option.context,
         continuation: &option.continuation,
         right: option.right,
         log_likelihood: score.estimate.log_likelihood,
         standard_error: score.estimate.standard_error,
-    });
-    Ok((options.collect(), nfe))
+    };
+    choice.options.iter().zip(scores).map(said).collect()
 }

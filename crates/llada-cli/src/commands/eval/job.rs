@@ -7,11 +7,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::rng::Noise;
 use llada_eval::{Marks, Preset, Question, Record, Shots, Style, Summary, Task, read};
 use llada_hub::dataset_file;
+use llada_infer::InferError;
 use serde::{Deserialize, Serialize};
 
 use super::args::JobArgs;
 use crate::{
-    exit::usage,
+    exit::{hinted, usage},
     results::{Results, digest},
     session::Session,
 };
@@ -51,6 +52,38 @@ fn records(file: &str) -> anyhow::Result<Vec<Record>> {
         Some(typed) => read(&dataset_file(typed)?)?,
         None => read(Path::new(file))?,
     })
+}
+
+/// Refuses the job if a question cannot be asked, before the first one is; `validate` is told its place.
+pub(super) fn check(
+    questions: &[(String, Question)],
+    num_fewshot: usize,
+    validate: impl Fn(usize) -> Result<(), InferError>,
+) -> anyhow::Result<()> {
+    let errors = (0..questions.len()).filter_map(|index| Some((index, validate(index).err()?)));
+    let mut refused = errors.map(|(index, error)| (questions[index].0.as_str(), error));
+    let Some((place, error)) = refused.next() else {
+        return Ok(());
+    };
+    let is_hopeless = match error {
+        InferError::TooLong { prompt, max_sequence_length, .. } => prompt >= max_sequence_length,
+        InferError::ScoredTooLong { .. } => true,
+        _ => false,
+    };
+    if !is_hopeless {
+        return Err(anyhow::Error::from(error).context(place.to_owned()));
+    }
+    let hint = match num_fewshot {
+        0 => "leave such records out of the data, or ask a model of a greater max_sequence_length".to_owned(),
+        shots => format!("--num-fewshot {}, or fewer", shots - 1),
+    };
+    let others = match refused.count() {
+        0 => String::new(),
+        others => format!(" (and {others} more questions cannot be asked)"),
+    };
+    let error = hinted(&error, &hint);
+    let message = error.to_string().replacen("\nhint: ", &format!("{others}\nhint: "), 1);
+    Err(usage(format!("{place}: {message}")))
 }
 
 /// How far the questions are, what came out, and the file that has it.

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::{order::Remasking, rng::Noise};
-use llada_infer::{Continuation, DecoderKind, Generation, Request, SamplerConfig};
+use llada_infer::{Continuation, DecoderKind, Generation, InferError, Request, SamplerConfig};
 use llada_model::Message;
 use llada_tasks::{ALL, Evaluation, Example, GEN_LENGTH, Split, mixture};
 use serde::Serialize;
 
-use crate::{args::ModelArgs, interrupt, session::Session};
+use crate::{args::ModelArgs, exit::hinted, interrupt, session::Session};
 
 /// Prompts that go through the model together.
 const BATCH: usize = 16;
@@ -98,12 +98,20 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let examples: Vec<_> = mixture(&ALL, Split::HeldOut, Noise::new(args.seed)).take(count).collect();
     let prompt = |(_, example): &(_, Example)| session.encode_chat(&[Message::new("user", &example.prompt)]);
     let prompts = examples.iter().map(prompt).collect::<anyhow::Result<Vec<_>>>()?;
+    let requests = Request::for_each(&prompts, &args.config());
+    if !session.is_causal {
+        for request in &requests {
+            session.engine.validate(request).map_err(|error| match error {
+                InferError::TooLong { .. } => hinted(&error, "ask a model of a greater max_sequence_length"),
+                other => other.into(),
+            })?;
+        }
+    }
     // Hidden where standard error is no terminal.
     let bar = ProgressBar::new(count as u64)
         .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
     let start = Instant::now();
     let mut evaluation = Evaluation::default();
-    let requests = Request::for_each(&prompts, &args.config());
     for (examples, requests) in examples.chunks(BATCH).zip(requests.chunks(BATCH)) {
         for ((task, example), answer) in examples.iter().zip(answer(&mut session, requests)?) {
             let text = session.text(session.special.cut(&answer.output))?.unwrap_or_default();

@@ -1,0 +1,88 @@
+//! Where an answer stands: in Minerva's closing sentence, or in a box.
+
+use super::tex::{argument, group};
+use crate::text::stripped;
+
+pub(super) const OPENING: &str = "Final Answer: The final answer is";
+pub(super) const CLOSING: &str = "I hope it is correct.";
+
+/// The answer of the first closing sentence that is on one line. As in the harness, one character before "I hope" is not
+/// the answer's, whatever it is, and the end of the text counts as the end of the sentence.
+pub(super) fn closing_sentence(text: &str) -> Option<String> {
+    let closed = [text, CLOSING].concat();
+    let hope = format!(" {}", CLOSING.trim_end_matches('.'));
+    let sentence = |(index, _): (usize, &str)| {
+        let rest = &closed[index + OPENING.len()..];
+        let line = rest.split('\n').next().unwrap_or_default();
+        // A character stands before it, and one after it.
+        let is_whole = |&(end, _): &(usize, &str)| end > 0 && end + hope.len() < line.len();
+        let (end, _) = line.match_indices(&hope).find(is_whole)?;
+        let last = line[..end].chars().next_back().map_or(0, char::len_utf8);
+        Some(stripped(&line[..end - last]).to_owned())
+    };
+    closed.match_indices(OPENING).find_map(sentence)
+}
+
+/// What the last sentence says that tells a final answer, however it goes on.
+pub(super) fn last_sentence(text: &str) -> Option<&str> {
+    const TELLS: &str = "final answer is";
+    // Small letters of ASCII take as many bytes as capital ones.
+    let after = &text[text.to_ascii_lowercase().rfind(TELLS)? + TELLS.len()..];
+    let line = after.trim_start().lines().next()?;
+    let answer = line.split("I hope").next().unwrap_or(line).trim();
+    let answer = answer.strip_suffix('.').unwrap_or(answer).trim();
+    (!answer.is_empty()).then_some(answer)
+}
+
+/// What the last `\boxed` holds or, where there is none, the last `\fbox`.
+pub(super) fn boxed(text: &str) -> Option<&str> {
+    let command = ["\\boxed", "\\fbox"].into_iter().find_map(|command| Some(text.rfind(command)? + command.len()))?;
+    let rest = &text[command..];
+    let inside = rest.trim_start();
+    match inside.starts_with('{') {
+        true => group(inside).map(|(inner, _)| inner),
+        // `\boxed 5$`: up to the end of the formula.
+        false if rest.starts_with(' ') => rest[1..].split('$').next(),
+        false => argument(rest).map(|(argument, _)| argument),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_nest() {
+        for (text, expected) in [
+            (r"so \boxed{1}, no, $\boxed{\frac{1}{2}}$.", Some(r"\frac{1}{2}")),
+            (r"\fbox{3}", Some("3")),
+            (r"$\boxed 5$ apples", Some("5")),
+            (r"$\boxed {5}$ apples", Some("5")),
+            (r"\boxed5", Some("5")),
+            (r"\boxed{\{1,2\}}", Some(r"\{1,2\}")),
+            (r"\boxed{1", None),
+            (r"\boxed", None),
+            ("5", None),
+        ] {
+            assert_eq!(boxed(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn closing_sentences_are_whole() {
+        for (text, expected) in [
+            ("Final Answer: The final answer is $4$. I hope it is correct.\nProblem", Some("$4$")),
+            ("Final Answer: The final answer is $4$! I hope it is correct!", Some("$4$")),
+            ("Final Answer: The final answer is $4$. ", Some("$4$")),
+            ("Final Answer: The final answer is $4.5$. I hope", None),
+            ("Final Answer: The final answer is 4.", None),
+            ("Final Answer: The final answer is\n4. I hope it is correct.", None),
+            ("The final answer is 4. I hope it is correct.", None),
+        ] {
+            assert_eq!(closing_sentence(text).as_deref(), expected, "{text}");
+        }
+        assert_eq!(last_sentence("Final Answer: The final answer is $4.5$. I hope"), Some("$4.5$"));
+        assert_eq!(last_sentence("FINAL ANSWER IS\n4."), Some("4"));
+        assert_eq!(last_sentence("Final Answer: The final answer is"), None);
+    }
+}
