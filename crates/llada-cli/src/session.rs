@@ -81,10 +81,23 @@ impl Session {
         Ok(self.text_side()?.encode_chat(messages)?)
     }
 
-    /// The text of an answer, up to its end-of-text token; none without a tokenizer.
+    /// The text of `ids`, all of them; none without a tokenizer.
     pub(crate) fn text(&self, ids: &[u32]) -> anyhow::Result<Option<String>> {
-        let end = ids.iter().position(|&id| id == self.special.eos).unwrap_or(ids.len());
-        Ok(self.tokenizer.as_ref().map(|tokenizer| tokenizer.decode(&ids[..end])).transpose()?)
+        Ok(self.tokenizer.as_ref().map(|tokenizer| tokenizer.decode(ids)).transpose()?)
+    }
+
+    /// The text of an answer: it ends at its first end-of-text token. No other text does.
+    pub(crate) fn answer_text(&self, output: &[u32]) -> anyhow::Result<Option<String>> {
+        let end = output.iter().position(|&id| id == self.special.eos).unwrap_or(output.len());
+        self.text(&output[..end])
+    }
+}
+
+/// How tokens are shown together: their text without control tokens, or their ids without a tokenizer.
+pub(crate) fn text(tokenizer: Option<&Tokenizer>, ids: &[u32]) -> String {
+    match tokenizer {
+        Some(tokenizer) => tokenizer.decode(ids).unwrap_or_default(),
+        None => ids.iter().map(|id| format!("{id} ")).collect(),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fs;
 
 use llada_core::trace::Trace;
-use serde_json::Value;
+use serde_json::{Value, json as object};
 use tempfile::tempdir;
 
-use crate::{command, fixture, json, llada, report, stderr, stdout};
+use crate::{book::root, command, fixture, golden::batch, json, llada, report, stderr, stdout};
 
 const SHORT: [&str; 6] = ["--steps", "8", "--gen-length", "16", "--block-length", "8"];
 
@@ -56,8 +56,10 @@ fn seeds_decide_and_threads_do_not() {
 
 #[test]
 fn watching_shows_every_step() {
-    let output = llada("generate", "tiny-llada", &[&["--prompt", "Hello", "--watch"], &SHORT[..]].concat());
+    let output = llada("generate", "tiny-llada", &[&["--chat", "Hello", "--watch"], &SHORT[..]].concat());
     let shown = stderr(&output);
+    // A log has the answer, without the prompt that every line would repeat, and without control tokens.
+    assert!(!shown.contains("Hello") && !shown.contains("<|"), "{shown}");
     let steps: Vec<&str> = shown.lines().filter(|line| line.starts_with("step ")).collect();
     assert_eq!(steps.len(), 8);
     let masks = |line: &str| line.matches('░').count();
@@ -92,6 +94,42 @@ fn masks_in_the_prompt_are_filled() {
     assert_eq!(report["prompt_tokens"], filled.len());
     assert_eq!((&report["nfe"], &report["output_ids"]), (&2.into(), &Value::Array(vec![])));
     assert!(report["filled_prompt"].as_str().unwrap().starts_with("The"));
+}
+
+/// Only an answer ends at an end-of-text: what the user gave is shown whole, wherever a text is shown.
+#[test]
+fn an_end_of_text_in_the_prompt_ends_nothing() {
+    let folder = tempdir().unwrap();
+    let picture = folder.path().join("trace.svg");
+    let prompt = ["--prompt", "A lamp.<|endoftext|>B <|mdm_mask|> C D.", "--trace", picture.to_str().unwrap()];
+    let whole = |text: &str| text.starts_with("A lamp.B ") && text.contains(" C D.");
+    let only = [&prompt[..], &["--gen-length", "0", "--watch"]].concat();
+    let output = llada("generate", "tiny-llada", &only);
+    assert!(whole(&stdout(&output)), "{}", stdout(&output));
+    let step = stderr(&output).lines().next().unwrap().to_owned();
+    assert!(whole(step.split_once("masks     0  ").unwrap().1), "{step}");
+    let drawn = fs::read_to_string(&picture).unwrap();
+    assert!(drawn.contains("\nB\n") && drawn.contains("\nD\n"), "{drawn}");
+
+    let filled = report(&llada("generate", "tiny-llada", &[&prompt[..], &["--json"], &SHORT[..]].concat()));
+    assert!(whole(filled["filled_prompt"].as_str().unwrap()), "{filled}");
+    let text = stdout(&llada("generate", "tiny-llada", &[&prompt[..], &SHORT[..]].concat()));
+    let [prompt, answer] = ["filled_prompt", "text"].map(|key| filled[key].as_str().unwrap());
+    assert_eq!(text, format!("{prompt}{answer}\n"));
+    let request = object!({"id": 1, "prompt": "A lamp.<|endoftext|>B <|mdm_mask|> C D.", "gen_length": 0});
+    assert!(whole(batch("tiny-llada", &[request], &[])[0]["filled_prompt"].as_str().unwrap()));
+}
+
+/// llada-tiny has no words for this hole, and fills it with an end-of-text.
+#[test]
+fn an_end_of_text_in_a_hole_ends_nothing() {
+    let mut command = command();
+    command.args(["generate", "--gen-length", "0", "--json", "--prompt", "안녕 <|mdm_mask|> 👩 x", "--model"]);
+    let filled = report(&command.arg(root().join("models/llada-tiny")).output().unwrap());
+    let config: Value =
+        serde_json::from_str(&fs::read_to_string(root().join("models/llada-tiny/config.json")).unwrap()).unwrap();
+    assert!(filled["filled_prompt_ids"].as_array().unwrap().contains(&config["eos_token_id"]), "{filled}");
+    assert_eq!(filled["filled_prompt"], "안녕  👩 x");
 }
 
 #[test]
