@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use llada_infer::{Engine, SpecialTokens};
+use llada_infer::{Engine, SamplerConfig, SpecialTokens};
 use llada_model::{Llada, LladaConfig, Message, Tokenizer};
 
 use crate::{args::ModelArgs, exit::usage};
@@ -61,6 +61,14 @@ impl Session {
         let load_seconds = start.elapsed().as_secs_f64();
         let (mask_id, is_causal) = (config.mask_token_id, config.is_causal);
         Ok(Self { folder, engine, tokenizer, special, mask_id, is_causal, load_seconds })
+    }
+
+    /// Says on standard error what `config` asks for and this model has no token for.
+    pub(crate) fn warn_about(&self, config: &SamplerConfig) {
+        if config.confidence_eos_eot_inf && self.special.eot.is_none() {
+            let why = if self.tokenizer.is_some() { "the tokenizer has none" } else { "there is no tokenizer.json" };
+            eprintln!("warning: end-of-text alone is committed last: no end-of-turn token is known, {why}");
+        }
     }
 
     fn text_side(&self) -> anyhow::Result<&Tokenizer> {

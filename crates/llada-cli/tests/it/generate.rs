@@ -132,6 +132,37 @@ fn an_end_of_text_in_a_hole_ends_nothing() {
     assert_eq!(filled["filled_prompt"], "안녕  👩 x");
 }
 
+/// Without an end-of-turn token half of what is deferred does not exist, and that is said.
+#[test]
+fn what_cannot_be_deferred_is_said() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(fixture("tiny-llada-gqa-bf16").join(file), path(file)).unwrap();
+    }
+    let request = r#"{"id": 1, "prompt_ids": [1, 2], "gen_length": 4, "eos": "defer"}"#;
+    fs::write(path("requests.jsonl"), request).unwrap();
+    let run = |args: &str| {
+        let args = args.split(' ').chain(["--model", "."]);
+        command().current_dir(folder.path()).args(args).output().unwrap()
+    };
+    let alone = "generate --prompt-ids 1,2 --gen-length 4";
+    for args in [&format!("{alone} --eos defer"), "batch --input requests.jsonl --output answers.jsonl"] {
+        let output = run(args);
+        stdout(&output);
+        assert_eq!(stderr(&output).matches("no end-of-turn token is known").count(), 1, "{args}: {}", stderr(&output));
+    }
+    for args in [alone, &format!("{alone} --eos ban")] {
+        assert_eq!(stderr(&run(args)), "", "{args}");
+    }
+    let nothing = run(&format!("{alone} --eos defer --reference-compat --temperature 1"));
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(stderr(&nothing).contains("hint: --temperature 0"), "{}", stderr(&nothing));
+    // Where there is such a token, there is nothing to say.
+    let output = llada("generate", "tiny-llada", &[&["--prompt", "Hello", "--eos", "defer"], &SHORT[..]].concat());
+    assert!(output.status.success() && stderr(&output).is_empty(), "{}", stderr(&output));
+}
+
 #[test]
 fn a_folder_without_tokenizer_works_on_ids() {
     let folder = tempdir().unwrap();

@@ -78,6 +78,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         ..compared.clone()
     };
     let mut session = Session::open(&args.model)?;
+    session.warn_about(&compared);
     let questions = questions(&args, &session)?;
     let cached = compared.cache != CacheKind::None;
     let passes = if cached { 3 } else { 2 };

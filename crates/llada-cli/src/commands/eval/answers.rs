@@ -40,6 +40,7 @@ pub(super) fn run(task: &'static Task, args: &AnswerArgs) -> anyhow::Result<()> 
     for (request, (place, _)) in requests.iter().zip(&questions) {
         session.engine.validate(request).with_context(|| place.clone())?;
     }
+    session.warn_about(&config);
     let mut progress = Progress::open(&session, &args.job, &config, &questions)?;
     while progress.finished() < asked.len() {
         let first = progress.finished();
