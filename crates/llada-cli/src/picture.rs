@@ -25,7 +25,7 @@ const MARGIN: usize = 80;
 const STYLE: &str = "text { font: 13px ui-monospace, monospace; fill: #1f2328 } .label { fill: #656d76 } \
     .mask { fill: #d0d7de } .old { fill: #f0f3f6 } .sure { fill: #9be9a8 } .fair { fill: #ffe08a } .guessed { fill: #ffb3ab }";
 
-/// Where a token of the answer is drawn in every band.
+/// Where a token is drawn in every band.
 struct Cell {
     position: usize,
     text: String,
@@ -76,7 +76,7 @@ pub(crate) fn draw(tokenizer: Option<&Tokenizer>, trace: &Trace, out: impl Write
     Ok(svg::write(out, &document)?)
 }
 
-/// The cells of the answer, as wide as their final tokens, broken into lines.
+/// The cells of the answer, and of the prompt if it had holes, as wide as their final tokens, broken into lines.
 fn cells(tokenizer: Option<&Tokenizer>, trace: &Trace) -> Vec<Cell> {
     let canvas = trace.canvas_at(usize::MAX);
     let (mut line, mut x) = (0, MARGIN);
@@ -90,7 +90,10 @@ fn cells(tokenizer: Option<&Tokenizer>, trace: &Trace) -> Vec<Cell> {
         x += width;
         cell
     };
-    (trace.prompt_length..canvas.len()).map(cell).collect()
+    let mut commits = trace.steps.iter().flat_map(|step| &step.commits);
+    let has_holes = commits.any(|commit| commit.position < trace.prompt_length);
+    let first = if has_holes { 0 } else { trace.prompt_length };
+    (first..canvas.len()).map(cell).collect()
 }
 
 /// That of the commit that stands: a token may have been taken back before.

@@ -16,7 +16,7 @@ pub(crate) struct Report {
     /// The prompt with its masks filled, if it had any.
     #[serde(skip_serializing_if = "Option::is_none")]
     filled_prompt_ids: Option<Vec<u32>>,
-    /// The same as text.
+    /// The same as text, whole: an end-of-text in it, the user's or a hole's, ends nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     filled_prompt: Option<String>,
     prompt_tokens: usize,
@@ -34,7 +34,7 @@ impl Report {
         let given = &answer.trace.canvas[..answer.trace.prompt_length];
         let filled = given.contains(&session.mask_id).then(|| answer.prompt.clone());
         Ok(Self {
-            text: session.text(&answer.output)?,
+            text: session.answer_text(&answer.output)?,
             output_ids: answer.output.clone(),
             filled_prompt: filled.as_deref().map(|ids| session.text(ids)).transpose()?.flatten(),
             filled_prompt_ids: filled,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use llada_infer::{Engine, SpecialTokens};
+use llada_infer::{Engine, SamplerConfig, SpecialTokens};
 use llada_model::{Llada, LladaConfig, Message, Tokenizer};
 
 use crate::{args::ModelArgs, exit::usage};
@@ -71,6 +71,14 @@ impl Session {
         Ok(Self { folder, engine, tokenizer, special, mask_id, is_causal, load_seconds })
     }
 
+    /// Says on standard error what `config` asks for and this model has no token for.
+    pub(crate) fn warn_about(&self, config: &SamplerConfig) {
+        if config.confidence_eos_eot_inf && self.special.eot.is_none() {
+            let why = if self.tokenizer.is_some() { "the tokenizer has none" } else { "there is no tokenizer.json" };
+            eprintln!("warning: end-of-text alone is committed last: no end-of-turn token is known, {why}");
+        }
+    }
+
     fn text_side(&self) -> anyhow::Result<&Tokenizer> {
         self.tokenizer
             .as_ref()
@@ -89,10 +97,23 @@ impl Session {
         Ok(self.text_side()?.encode_chat(messages)?)
     }
 
-    /// The text of an answer, up to its end-of-text token; none without a tokenizer.
+    /// The text of `ids`, all of them; none without a tokenizer.
     pub(crate) fn text(&self, ids: &[u32]) -> anyhow::Result<Option<String>> {
-        let end = ids.iter().position(|&id| id == self.special.eos).unwrap_or(ids.len());
-        Ok(self.tokenizer.as_ref().map(|tokenizer| tokenizer.decode(&ids[..end])).transpose()?)
+        Ok(self.tokenizer.as_ref().map(|tokenizer| tokenizer.decode(ids)).transpose()?)
+    }
+
+    /// The text of an answer: it ends at its first end-of-text token. No other text does.
+    pub(crate) fn answer_text(&self, output: &[u32]) -> anyhow::Result<Option<String>> {
+        let end = output.iter().position(|&id| id == self.special.eos).unwrap_or(output.len());
+        self.text(&output[..end])
+    }
+}
+
+/// How tokens are shown together: their text without control tokens, or their ids without a tokenizer.
+pub(crate) fn text(tokenizer: Option<&Tokenizer>, ids: &[u32]) -> String {
+    match tokenizer {
+        Some(tokenizer) => tokenizer.decode(ids).unwrap_or_default(),
+        None => ids.iter().map(|id| format!("{id} ")).collect(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `--watch`: the denoising in the terminal, step by step, masks turning into tokens.
 //!
-//! On a terminal each step is drawn over the last; elsewhere each is a line.
+//! On a terminal each step is drawn over the last, prompt and control tokens included. Elsewhere each is a line of a log,
+//! of what becomes text: the answer, or the whole text if the prompt has holes, without control tokens.
 
 use std::{
     io::{self, IsTerminal, Write, stderr},
@@ -18,7 +19,7 @@ use llada_infer::{Progress, Request};
 use llada_model::Tokenizer;
 use unicode_width::UnicodeWidthStr;
 
-use crate::session::piece;
+use crate::session::{piece, text};
 
 /// How a mask is shown.
 pub(crate) const MASK: &str = "░";
@@ -30,6 +31,8 @@ pub(crate) struct Watch<'a> {
     tokenizer: Option<&'a Tokenizer>,
     mask_id: u32,
     prompt_length: usize,
+    /// Where a line of a log begins.
+    logged_from: usize,
     /// Lines of the last frame, to be drawn over.
     lines: u16,
     drawn: Option<Instant>,
@@ -59,13 +62,14 @@ pub(crate) fn one_line(text: &str) -> String {
 impl<'a> Watch<'a> {
     pub(crate) fn new(tokenizer: Option<&'a Tokenizer>, mask_id: u32, request: &Request) -> Self {
         let prompt_length = request.prompt.len();
-        Self { tokenizer, mask_id, prompt_length, lines: 0, drawn: None, paused: Duration::ZERO }
+        let logged_from = if request.prompt.contains(&mask_id) { 0 } else { prompt_length };
+        Self { tokenizer, mask_id, prompt_length, logged_from, lines: 0, drawn: None, paused: Duration::ZERO }
     }
 
     /// Shows the sequence after a step. A terminal that cannot be written to is no reason to stop sampling.
     pub(crate) fn show(&mut self, progress: Progress<'_>) {
         let start = Instant::now();
-        let _ = if stderr().is_terminal() { self.draw(progress) } else { self.print(progress) };
+        let _ = if stderr().is_terminal() { self.draw(progress) } else { self.log(progress) };
         self.paused += start.elapsed();
     }
 
@@ -78,9 +82,10 @@ impl<'a> Watch<'a> {
         format!("step {:>4}  block {:>3}  masks {masks:>5}", progress.step.step + 1, progress.step.block + 1)
     }
 
-    fn print(&self, progress: Progress<'_>) -> io::Result<()> {
-        let text: String = progress.canvas.iter().map(|&id| self.text(id)).collect();
-        writeln!(stderr(), "{}  {text}", self.head(progress))
+    fn log(&self, progress: Progress<'_>) -> io::Result<()> {
+        let between_masks = progress.canvas[self.logged_from..].split(|&id| id == self.mask_id);
+        let texts: Vec<String> = between_masks.map(|ids| one_line(&text(self.tokenizer, ids))).collect();
+        writeln!(stderr(), "{}  {}", self.head(progress), texts.join(MASK))
     }
 
     fn draw(&mut self, progress: Progress<'_>) -> io::Result<()> {

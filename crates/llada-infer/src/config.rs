@@ -53,8 +53,8 @@ pub struct SamplerConfig {
     pub max_nfe: Option<usize>,
     /// Never emit the end-of-text token.
     pub logits_eos_inf: bool,
-    /// Commit end-of-text and end-of-turn, if there is such a token, last: a position that predicts one of them has no
-    /// confidence.
+    /// Commit end-of-text and end-of-turn last: a position that predicts one of them has no confidence. Where no
+    /// end-of-turn is known, [`SpecialTokens::eot`], it is end-of-text alone.
     pub confidence_eos_eot_inf: bool,
     /// Deviate from the intent where the reference does, for comparison with its numbers: above temperature 0
     /// `confidence_eos_eot_inf` acts on end-of-turn alone; masks in the prompt are not counted in the schedule, so that
@@ -116,6 +116,14 @@ impl SpecialTokens {
 }
 
 impl SamplerConfig {
+    /// The ids whose predictions have no confidence. The reference bans end-of-text in the noised logits alone, which are
+    /// the logits only at temperature 0.
+    pub(crate) fn deferred(&self, special: SpecialTokens) -> impl Iterator<Item = u32> {
+        let eos = (!self.reference_compat || self.temperature == 0.0).then_some(special.eos);
+        let ids = eos.into_iter().chain(special.eot);
+        ids.filter(|_| self.confidence_eos_eot_inf)
+    }
+
     /// Checks the options by themselves: ranges, and lengths that divide. `holes` is the number of masks in the prompt.
     ///
     /// # Errors

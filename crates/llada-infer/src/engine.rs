@@ -155,6 +155,10 @@ impl<P: MaskPredictor> Engine<P> {
     }
 
     fn check(&self, request: &Request) -> Result<Canvas, InferError> {
+        let config = &request.config;
+        if config.confidence_eos_eot_inf && config.deferred(self.special).next().is_none() {
+            return Err(InferError::NothingDeferred);
+        }
         let banned = self.predictor.banned();
         let mask_id = self.predictor.mask_id();
         let dead = |id: u32| id as usize >= self.predictor.logits_width() || banned.binary_search(&id).is_ok();

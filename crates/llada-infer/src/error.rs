@@ -76,6 +76,11 @@ pub enum InferError {
         /// What goes with it, or instead of it.
         hint: &'static str,
     },
+    /// What the reference defers above temperature 0 does not exist.
+    #[error(
+        "confidence_eos_eot_inf as the reference has it acts above temperature 0 on end-of-turn alone, and no such token is known; hint: --temperature 0, or neither --reference-compat nor --algorithm"
+    )]
+    NothingDeferred,
     /// The model gave logits that are no numbers.
     #[error("the model's logits at position {position} are not finite; hint: check its weights with llada inspect")]
     NotFinite {

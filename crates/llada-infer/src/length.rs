@@ -7,8 +7,8 @@
 //! predict end-of-text, or fewer. Stage 1: from `initial_gen_length` masks on, while c < 0.5, append 8. Stage 2: at each
 //! step of a block, if c < 0.9, the least sure of its masks becomes 8 masks, provided that its confidence is < 0.1. The
 //! last forward of the first stage is the first of the second. Published code puts 16 visible end-of-text tokens after
-//! the canvas in between; that is not repeated. A visible end-of-text counts as certain. Between two full forwards of a
-//! cache the length stays as it is.
+//! the canvas in between; that is not repeated. A visible end-of-text of the answer counts as certain. Masks of the
+//! prompt count for nothing here, and stay single. Between two full forwards of a cache the length stays as it is.
 
 use std::ops::Range;
 
@@ -80,9 +80,15 @@ pub(crate) fn is_too_short(eos_confidence: f64) -> bool {
     eos_confidence < EOS_CONFIDENCE
 }
 
-/// The index of the prediction whose mask the second stage expands, if there is one; the step commits those `chosen`.
-pub(crate) fn expands(eos_confidence: f64, predictions: &[Prediction], chosen: &[usize]) -> Option<usize> {
-    let left = (0..predictions.len()).filter(|index| !chosen.contains(index));
+/// The index of the prediction whose mask the second stage expands, if there is one: of those of the answer, at indices
+/// `answer`. The step commits those `chosen`.
+pub(crate) fn expands(
+    eos_confidence: f64,
+    predictions: &[Prediction],
+    answer: Range<usize>,
+    chosen: &[usize],
+) -> Option<usize> {
+    let left = answer.filter(|index| !chosen.contains(index));
     let least = left.min_by(|&a, &b| predictions[a].confidence.total_cmp(&predictions[b].confidence))?;
     let is_low = predictions[least].confidence < LOW_CONFIDENCE;
     (eos_confidence < EXPAND_EOS_CONFIDENCE && is_low).then_some(least)
@@ -98,14 +104,18 @@ pub(crate) fn eos_confidence<P: MaskPredictor>(
     canvas: &Canvas,
     logits: &mut Logits,
 ) -> Result<f64, InferError> {
-    let Canvas { ids, wanted, eos, .. } = canvas;
+    let Canvas { ids, wanted, eos, trace, .. } = canvas;
     let visible = |range: Range<usize>| ids[range].iter().filter(|&id| id == eos).map(|_| 1.0);
     let mut confidences: Vec<f64> = Vec::new();
     let mut end = ids.len();
-    for range in chunks(wanted.len()).collect::<Vec<_>>().into_iter().rev() {
+    'answer: for range in chunks(wanted.len()).collect::<Vec<_>>().into_iter().rev() {
         let width = predictor.logits_width();
         let rows = logits.read(predictor, source, range.clone())?.chunks(width);
         for (logits, &position) in rows.zip(&wanted[range]).rev() {
+            if position < trace.prompt_length {
+                // What follows a mask of the prompt was given: an end in it is not the answer's.
+                break 'answer;
+            }
             confidences.extend(visible(position + 1..end));
             confidences.extend((argmax(logits) == *eos).then(|| f64::from(softmax_at(logits, *eos))));
             end = position;

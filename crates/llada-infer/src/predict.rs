@@ -109,12 +109,8 @@ impl Rule<'_> {
         }
         prediction.token =
             without(logits, self.banned, |logits| gumbel_max(logits, config.temperature, &noise(Domain::Token)));
-        if config.confidence_eos_eot_inf {
-            // The reference bans end-of-text in the noised logits alone, which are the logits only at temperature 0.
-            let eos = (!config.reference_compat || config.temperature == 0.0).then_some(self.special.eos);
-            for id in eos.into_iter().chain(self.special.eot) {
-                logits[id as usize] = f32::NEG_INFINITY;
-            }
+        for id in config.deferred(self.special) {
+            logits[id as usize] = f32::NEG_INFINITY;
         }
         // The ban leaves the pick no probability, and perhaps no token any: the least that each measure can say.
         let banned = logits[prediction.token as usize] == f32::NEG_INFINITY;

@@ -1,5 +1,7 @@
 //! `doctor`: one verdict a check, a hint for each that is not well, and an exit code for scripts.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::sandbox::{Outcome, Sandbox, outcome};
@@ -79,4 +81,24 @@ fn a_gpu_without_a_cuda_build_is_pointed_out() {
     let report = sandbox.run(&["doctor", "--json"]);
     assert_eq!(report.code, Some(0));
     assert_eq!(check(&report, "cuda")["hint"], "cargo xtask setup --cuda");
+}
+
+/// `setup --cuda` was done: what is missing is the driver, or a device, and each is told.
+#[test]
+fn a_cuda_build_without_a_gpu_is_told_what_is_missing() {
+    for (script, missing) in [
+        ("#!/bin/sh\necho 'NVIDIA-SMI has failed'\nexit 9\n", "no driver"),
+        ("#!/bin/sh\necho 'No devices were found'\nexit 6\n", "a driver without devices"),
+    ] {
+        let sandbox = equipped();
+        let libtorch = sandbox.libtorch("checkout/.libtorch", "2.13.0+cu130");
+        fs::write(libtorch.join("lib/libtorch_cuda.so"), "not really").unwrap();
+        sandbox.program("nvidia-smi", script);
+        let report = sandbox.run(&["doctor", "--json"]);
+        assert_eq!(report.code, Some(0), "{}", report.stderr);
+        let check = check(&report, "cuda");
+        assert_eq!(check["status"], "warn", "{check}");
+        assert!(check["found"].as_str().unwrap().starts_with(missing), "{check}");
+        assert_ne!(check["hint"], "cargo xtask setup --cuda");
+    }
 }

@@ -159,7 +159,7 @@ pub(crate) struct SamplerArgs {
     #[arg(long)]
     logits_eos_inf: bool,
 
-    /// Commit end-of-text and end-of-turn tokens last
+    /// Commit end-of-text and end-of-turn tokens last; end-of-text alone, with a warning, where no end-of-turn token is known
     #[arg(long)]
     confidence_eos_eot_inf: bool,
 

@@ -94,6 +94,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut session = Session::open(&args.model)?;
     let request = Request { prompt: args.prompt.encode(&session)?, config };
     session.engine.validate(&request)?;
+    session.warn_about(&request.config);
     let tokenizer = session.tokenizer.as_ref();
     let mut watch = args.watch.then(|| Watch::new(tokenizer, session.mask_id, &request));
     let start = Instant::now();

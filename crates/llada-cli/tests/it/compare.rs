@@ -24,6 +24,24 @@ fn a_sampler_agrees_with_itself() {
     assert!(same["vanilla"]["interval"].is_array());
 }
 
+/// Without an answer the holes of the prompts are what agrees or not.
+#[test]
+fn holes_are_compared() {
+    let folder = tempdir().unwrap();
+    let prompts = folder.path().join("holes.jsonl");
+    let prompt = format!("A lamp{} of it.", "<|mdm_mask|>".repeat(12));
+    fs::write(&prompts, serde_json::json!({ "prompt": prompt }).to_string()).unwrap();
+    let agreement = |args: &[&str]| {
+        let mut command = command();
+        command.args(["compare", "--json", "--gen-length", "0", "--model"]).arg(fixture("tiny-llada"));
+        let output = command.arg("--prompts").arg(&prompts).args(args).output().unwrap();
+        serde_json::from_str::<Value>(&stdout(&output)).unwrap()["token_agreement"].as_f64().unwrap()
+    };
+    assert_eq!(agreement(&[]), 1.0);
+    let bold = agreement(&["--decoder", "threshold", "--threshold", "0"]);
+    assert!((0.0..1.0).contains(&bold), "{bold}");
+}
+
 #[test]
 fn a_cache_moves_predictions() {
     let folder = tempdir().unwrap();

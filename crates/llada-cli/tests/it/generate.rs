@@ -3,10 +3,10 @@
 use std::fs;
 
 use llada_core::trace::Trace;
-use serde_json::Value;
+use serde_json::{Value, json as object};
 use tempfile::tempdir;
 
-use crate::{command, fixture, json, llada, report, stderr, stdout};
+use crate::{book::root, command, fixture, golden::batch, json, llada, report, stderr, stdout};
 
 const SHORT: [&str; 6] = ["--steps", "8", "--gen-length", "16", "--block-length", "8"];
 
@@ -56,8 +56,10 @@ fn seeds_decide_and_threads_do_not() {
 
 #[test]
 fn watching_shows_every_step() {
-    let output = llada("generate", "tiny-llada", &[&["--prompt", "Hello", "--watch"], &SHORT[..]].concat());
+    let output = llada("generate", "tiny-llada", &[&["--chat", "Hello", "--watch"], &SHORT[..]].concat());
     let shown = stderr(&output);
+    // A log has the answer, without the prompt that every line would repeat, and without control tokens.
+    assert!(!shown.contains("Hello") && !shown.contains("<|"), "{shown}");
     let steps: Vec<&str> = shown.lines().filter(|line| line.starts_with("step ")).collect();
     assert_eq!(steps.len(), 8);
     let masks = |line: &str| line.matches('░').count();
@@ -92,6 +94,73 @@ fn masks_in_the_prompt_are_filled() {
     assert_eq!(report["prompt_tokens"], filled.len());
     assert_eq!((&report["nfe"], &report["output_ids"]), (&2.into(), &Value::Array(vec![])));
     assert!(report["filled_prompt"].as_str().unwrap().starts_with("The"));
+}
+
+/// Only an answer ends at an end-of-text: what the user gave is shown whole, wherever a text is shown.
+#[test]
+fn an_end_of_text_in_the_prompt_ends_nothing() {
+    let folder = tempdir().unwrap();
+    let picture = folder.path().join("trace.svg");
+    let prompt = ["--prompt", "A lamp.<|endoftext|>B <|mdm_mask|> C D.", "--trace", picture.to_str().unwrap()];
+    let whole = |text: &str| text.starts_with("A lamp.B ") && text.contains(" C D.");
+    let only = [&prompt[..], &["--gen-length", "0", "--watch"]].concat();
+    let output = llada("generate", "tiny-llada", &only);
+    assert!(whole(&stdout(&output)), "{}", stdout(&output));
+    let step = stderr(&output).lines().next().unwrap().to_owned();
+    assert!(whole(step.split_once("masks     0  ").unwrap().1), "{step}");
+    let drawn = fs::read_to_string(&picture).unwrap();
+    assert!(drawn.contains("\nB\n") && drawn.contains("\nD\n"), "{drawn}");
+
+    let filled = report(&llada("generate", "tiny-llada", &[&prompt[..], &["--json"], &SHORT[..]].concat()));
+    assert!(whole(filled["filled_prompt"].as_str().unwrap()), "{filled}");
+    let text = stdout(&llada("generate", "tiny-llada", &[&prompt[..], &SHORT[..]].concat()));
+    let [prompt, answer] = ["filled_prompt", "text"].map(|key| filled[key].as_str().unwrap());
+    assert_eq!(text, format!("{prompt}{answer}\n"));
+    let request = object!({"id": 1, "prompt": "A lamp.<|endoftext|>B <|mdm_mask|> C D.", "gen_length": 0});
+    assert!(whole(batch("tiny-llada", &[request], &[])[0]["filled_prompt"].as_str().unwrap()));
+}
+
+/// llada-tiny has no words for this hole, and fills it with an end-of-text.
+#[test]
+fn an_end_of_text_in_a_hole_ends_nothing() {
+    let mut command = command();
+    command.args(["generate", "--gen-length", "0", "--json", "--prompt", "안녕 <|mdm_mask|> 👩 x", "--model"]);
+    let filled = report(&command.arg(root().join("models/llada-tiny")).output().unwrap());
+    let config: Value =
+        serde_json::from_str(&fs::read_to_string(root().join("models/llada-tiny/config.json")).unwrap()).unwrap();
+    assert!(filled["filled_prompt_ids"].as_array().unwrap().contains(&config["eos_token_id"]), "{filled}");
+    assert_eq!(filled["filled_prompt"], "안녕  👩 x");
+}
+
+/// Without an end-of-turn token half of what is deferred does not exist, and that is said.
+#[test]
+fn what_cannot_be_deferred_is_said() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(fixture("tiny-llada-gqa-bf16").join(file), path(file)).unwrap();
+    }
+    let request = r#"{"id": 1, "prompt_ids": [1, 2], "gen_length": 4, "eos": "defer"}"#;
+    fs::write(path("requests.jsonl"), request).unwrap();
+    let run = |args: &str| {
+        let args = args.split(' ').chain(["--model", "."]);
+        command().current_dir(folder.path()).args(args).output().unwrap()
+    };
+    let alone = "generate --prompt-ids 1,2 --gen-length 4";
+    for args in [&format!("{alone} --eos defer"), "batch --input requests.jsonl --output answers.jsonl"] {
+        let output = run(args);
+        stdout(&output);
+        assert_eq!(stderr(&output).matches("no end-of-turn token is known").count(), 1, "{args}: {}", stderr(&output));
+    }
+    for args in [alone, &format!("{alone} --eos ban")] {
+        assert_eq!(stderr(&run(args)), "", "{args}");
+    }
+    let nothing = run(&format!("{alone} --eos defer --reference-compat --temperature 1"));
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(stderr(&nothing).contains("hint: --temperature 0"), "{}", stderr(&nothing));
+    // Where there is such a token, there is nothing to say.
+    let output = llada("generate", "tiny-llada", &[&["--prompt", "Hello", "--eos", "defer"], &SHORT[..]].concat());
+    assert!(output.status.success() && stderr(&output).is_empty(), "{}", stderr(&output));
 }
 
 #[test]

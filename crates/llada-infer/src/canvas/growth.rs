@@ -51,7 +51,9 @@ impl Canvas {
 
     /// The position of the mask that becomes more, once the step has committed those `chosen`.
     pub(super) fn expanded(&self, predictions: &[Prediction], chosen: &[usize]) -> Option<usize> {
-        expands(self.eos_confidence?, predictions, chosen).map(|index| predictions[index].position)
+        let first = predictions.partition_point(|prediction| prediction.position < self.trace.prompt_length);
+        let answer = first..predictions.len();
+        expands(self.eos_confidence?, predictions, answer, chosen).map(|index| predictions[index].position)
     }
 
     /// Makes several masks of one.

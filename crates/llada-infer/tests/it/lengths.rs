@@ -166,6 +166,22 @@ fn daedal_expands_what_is_unsure() {
     assert_eq!(lengths(&mut scripted(rule), &[], &daedal()).0.output.len(), 64);
 }
 
+/// Masks of the prompt, and ends in it, say nothing about the answer: a hole stays one token however unsure it is, and
+/// what follows it is no end of the answer, which begins with 64 masks and grows to 120 as without a prompt.
+#[test]
+fn daedal_leaves_the_prompt_alone() {
+    let rule: Rule = |_, position| match position {
+        0..20 => Sure::Token(0.06),
+        20..122 => Sure::Token(0.95),
+        _ => Sure::Eos(0.99),
+    };
+    let prompt = [[BLANK, SPECIAL.eos].repeat(10), vec![1, 1]].concat();
+    let (answer, lengths) = lengths(&mut scripted(rule), &prompt, &SamplerConfig { gen_length: 160, ..daedal() });
+    assert_eq!(lengths[..8], [94, 102, 110, 118, 126, 134, 142, 142]);
+    assert_eq!(answer.prompt, [[0, SPECIAL.eos].repeat(10), vec![1, 1]].concat());
+    assert_eq!(answer.output, [vec![0; 100], vec![SPECIAL.eos; 20]].concat());
+}
+
 /// The end is in the second of three blocks: the third is never on the canvas.
 #[test]
 fn append_stops_after_the_block_with_the_end() {

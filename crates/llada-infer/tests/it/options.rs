@@ -60,7 +60,14 @@ fn eos_alone_is_deferred_without_an_end_of_turn() {
     let predictor = TabularPredictor::new(2, 2, vec![0.0, 0.0, 0.9, 0.1]).unwrap();
     let mut engine = Engine::new(predictor, SpecialTokens { eos: 1, eot: None });
     assert_eq!(order(&mut engine, config(2)), [0, 1]);
-    assert_eq!(order(&mut engine, SamplerConfig { confidence_eos_eot_inf: true, ..config(2) }), [1, 0]);
+    let deferred = SamplerConfig { confidence_eos_eot_inf: true, ..config(2) };
+    assert_eq!(order(&mut engine, deferred.clone()), [1, 0]);
+    // The reference would defer the end of a turn alone: nothing.
+    let warm = SamplerConfig { temperature: 0.5, reference_compat: true, ..deferred };
+    let error = engine.generate(&request(&[], warm.clone())).unwrap_err().to_string();
+    assert!(error.contains("no such token is known; hint: --temperature 0"), "{error}");
+    assert!(engine.validate(&request(&[], SamplerConfig { temperature: 0.0, ..warm.clone() })).is_ok());
+    assert!(engine.validate(&request(&[], SamplerConfig { reference_compat: false, ..warm })).is_ok());
 }
 
 /// Above temperature 0 the reference defers the end of a turn but not the end of the text.

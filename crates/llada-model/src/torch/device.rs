@@ -32,19 +32,32 @@ impl Device {
     /// Checks that the device is there.
     ///
     /// # Errors
-    /// libtorch was built without CUDA, or the machine has fewer devices.
+    /// libtorch is a CPU build, it finds no driver or no device, or the machine has fewer devices.
     pub(crate) fn open(self) -> Result<tch::Device, ModelError> {
-        let refuse = |message: String| Err(ModelError::Device { device: self.to_string(), message });
-        match self {
-            Self::Cpu => Ok(tch::Device::Cpu),
-            Self::Cuda(index) if tch::Cuda::is_available() => match tch::Cuda::device_count() {
-                count if (index as i64) < count => Ok(tch::Device::Cuda(index)),
-                count => refuse(format!("this machine has {count} CUDA device(s)\nhint: --device cuda:0")),
-            },
-            Self::Cuda(_) => {
-                refuse("libtorch finds no CUDA here\nhint: cargo xtask setup --cuda, or --device cpu".to_owned())
+        let Self::Cuda(index) = self else { return Ok(tch::Device::Cpu) };
+        let message = match tch::Cuda::device_count() {
+            count if (index as i64) < count => return Ok(tch::Device::Cuda(index)),
+            0 if tch::utils::has_cudart() => {
+                format!("{}\nhint: cargo xtask doctor, or --device cpu", why_no_device())
             }
-        }
+            0 => "libtorch is a CPU build\nhint: cargo xtask setup --cuda, or --device cpu".to_owned(),
+            count => format!("this machine has {count} CUDA device(s)\nhint: --device cuda:0"),
+        };
+        Err(ModelError::Device { device: self.to_string(), message })
+    }
+}
+
+/// Why a CUDA build of libtorch finds no device, in its own words: no driver, one that is too old, or no device.
+fn why_no_device() -> String {
+    let said = match tch::Tensor::f_zeros([1], (tch::Kind::Float, tch::Device::Cuda(0))) {
+        Err(tch::TchError::Torch(said)) => said,
+        Err(error) => error.to_string(),
+        Ok(_) => "libtorch counts no devices".to_owned(),
+    };
+    let sentence = said.split(['\n', '.']).next().unwrap_or_default().trim();
+    match std::env::var("CUDA_VISIBLE_DEVICES") {
+        Ok(visible) => format!("{sentence}; CUDA_VISIBLE_DEVICES is {visible:?}"),
+        Err(_) => sentence.to_owned(),
     }
 }
 

@@ -57,6 +57,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let lines = requests::read(&args.input)?;
     let mut session = Session::open(&args.model)?;
     let requests = lines.iter().map(|line| line.request(&session)).collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(request) = requests.iter().find(|request| request.config.confidence_eos_eot_inf) {
+        session.warn_about(&request.config);
+    }
     let settings = format!("{} {}", session.engine.predictor().precision(), session.folder.display());
     let digests: Vec<String> = lines.iter().map(|line| line.digest(&settings)).collect();
     let (mut results, _) = Results::open::<Nothing>(&args.output, "--output", &digests)?;

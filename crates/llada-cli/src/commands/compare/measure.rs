@@ -94,7 +94,8 @@ pub(super) struct Comparison {
     prompts: usize,
     vanilla: Side,
     compared: Side,
-    /// The share of positions with the same token, up to the end of the longer answer.
+    /// The share of positions with the same token: of the holes of the prompts, and of the answers up to the end of the
+    /// longer one.
     pub(super) token_agreement: f64,
     /// Divergence of the predictions that tokens were committed by from those without a cache, in nats.
     pub(super) mean_kl: f64,
@@ -105,7 +106,12 @@ pub(super) struct Comparison {
 impl Comparison {
     pub(super) fn new(vanilla: Side, compared: Side, mean_kl: f64, session: &Session) -> Self {
         let (mut same, mut all): (Vec<usize>, Vec<usize>) = (vec![], vec![]);
+        let (mut same_holes, mut holes) = (0, 0);
         for (a, b) in vanilla.answers.iter().zip(&compared.answers) {
+            for position in (0..a.prompt.len()).filter(|&position| a.trace.canvas[position] == session.mask_id) {
+                same_holes += usize::from(a.prompt[position] == b.prompt[position]);
+                holes += 1;
+            }
             let end = session.special.cut(&a.output).len().max(session.special.cut(&b.output).len());
             same.resize(same.len().max(end), 0);
             all.resize(all.len().max(end), 0);
@@ -114,10 +120,11 @@ impl Comparison {
                 all[position] += 1;
             }
         }
-        let share = |same: usize, all: usize| same as f64 / all.max(1) as f64;
+        // Where there is nothing to compare, nothing differs.
+        let share = |same: usize, all: usize| if all == 0 { 1.0 } else { same as f64 / all as f64 };
         Self {
             prompts: vanilla.answers.len(),
-            token_agreement: share(same.iter().sum(), all.iter().sum()),
+            token_agreement: share(same_holes + same.iter().sum::<usize>(), holes + all.iter().sum::<usize>()),
             mean_kl,
             agreement_by_position: same.iter().zip(&all).map(|(&same, &all)| share(same, all)).collect(),
             vanilla,

@@ -85,6 +85,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         ..compared.clone()
     };
     let mut session = Session::open(&args.model)?;
+    session.warn_about(&compared);
     let asked = |prompt: Vec<u32>, place: String| {
         for config in [&vanilla, &compared] {
             let request = Request { prompt: prompt.clone(), config: config.clone() };

@@ -41,6 +41,7 @@ pub(super) fn run(task: &'static Task, args: &AnswerArgs) -> anyhow::Result<()> 
     let prompts = asked.iter().zip(&questions).map(prompt).collect::<anyhow::Result<Vec<_>>>()?;
     let requests = Request::for_each(&prompts, &config);
     job::check(&questions, args.job.num_fewshot(task), |index| session.engine.validate(&requests[index]))?;
+    session.warn_about(&config);
     let mut progress = Progress::open(&session, &args.job, &config, &questions)?;
     while progress.finished() < asked.len() {
         let first = progress.finished();
