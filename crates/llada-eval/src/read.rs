@@ -15,6 +15,8 @@ use serde_json::{Map, Value};
 use crate::{EvalError, Record};
 
 const PARQUET: &[u8] = b"PAR1";
+/// What some programs write at the beginning of a file to say that it is UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The records of a file, in its order.
 ///
@@ -27,7 +29,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>, EvalError> {
         drop(bytes);
         read_parquet(&shared)?
     } else {
-        read_json(&shared, &bytes)?
+        read_json(&shared, bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes))?
     };
     if records.is_empty() {
         return Err(EvalError::Empty { path: path.to_owned() });

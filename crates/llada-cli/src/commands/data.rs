@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_model::Tokenizer;
-use llada_train::data::prepare::{self, Options, prepare};
+use llada_train::data::prepare::{self, Options, Remarks, prepare};
 
 use crate::exit::usage;
 
@@ -18,7 +18,8 @@ pub(crate) enum Command {
 /// Tokenise text into checksummed shards
 ///
 /// Documents are ended by EOS. Of a chat, every answer of the assistant becomes a record for `llada sft`, with all that
-/// was said before as its prompt.
+/// was said before as its prompt; an answer is what the chat template makes of it, its end of turn included. A mask that
+/// the text spells is read as text. What is left out is told.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   llada data prepare --input book.txt --tokenizer tokenizer --out data
@@ -82,7 +83,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     let observe = |done| bar.set_position(done);
     let options =
         Options { format: args.format.into(), max_length: args.max_length, answer_length: args.answer_length };
-    let prepared = prepare(&args.input, options, &tokenizer, &args.out, observe)?;
+    let mask = tokenizer.mask().to_owned();
+    let prepared = prepare(&args.input, options, tokenizer, &args.out, observe)?;
     bar.finish_and_clear();
     let what = if matches!(args.format, Format::Chat) { "record" } else { "document" };
     let plural = if prepared.items == 1 { "" } else { "s" };
@@ -90,5 +92,28 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     if prepared.too_long > 0 {
         eprintln!("{} records of more than {} tokens were left out", prepared.too_long, args.max_length);
     }
+    tell(&prepared.remarks, &mask);
     Ok(())
+}
+
+/// Says what was left out, and what the text holds that one might not expect.
+fn tell(remarks: &Remarks, mask: &str) {
+    if remarks.of_unknown_roles > 0 {
+        let roles: Vec<String> = remarks.unknown_roles.iter().map(|(role, count)| format!("{role:?} in {count}")).collect();
+        eprintln!("{} conversations with roles that are not known were left out: {}", remarks.of_unknown_roles, roles.join(", "));
+        eprintln!("hint: the roles are system, developer, user, assistant and tool; rename yours");
+    }
+    if remarks.without_answer > 0 {
+        eprintln!("{} conversations without an answer of the assistant were left out", remarks.without_answer);
+    }
+    if remarks.not_rendered > 0 {
+        let why = "the chat template does not write an answer on from its prompt";
+        eprintln!("{} answers are their content and an end of turn: {why}", remarks.not_rendered);
+    }
+    if remarks.masks > 0 {
+        eprintln!("the text spells {mask} {} times: it was read as text, not as the mask", remarks.masks);
+    }
+    if remarks.ends > 0 {
+        eprintln!("the text spells the end of the text {} times: it ends there for the model too", remarks.ends);
+    }
 }

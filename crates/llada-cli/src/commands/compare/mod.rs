@@ -17,7 +17,7 @@ use self::measure::{Comparison, Side};
 use crate::{
     args::{ModelArgs, SamplerArgs},
     exit::usage,
-    file::write_whole,
+    file::{read_text, write_whole},
     session::Session,
 };
 
@@ -109,7 +109,7 @@ fn questions(args: &Args, session: &Session) -> anyhow::Result<Vec<Question>> {
         return mixture(&ALL, Split::HeldOut, Noise::new(0)).take(limit as usize * ALL.len()).map(question).collect();
     }
     let path = args.prompts.as_deref().unwrap_or("".as_ref());
-    let text = std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read {}: {e}", path.display())))?;
+    let text = read_text(path)?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let question = |(index, line): (usize, &str)| {
         let refuse = |message: &str| usage(format!("{}:{}: {message}", path.display(), index + 1));
