@@ -57,8 +57,8 @@ impl Corpus {
         for (file, folder) in files.into_iter().zip([&text, &validation]) {
             if !folder.exists() {
                 let options = Options { format: Format::Jsonl, max_length: usize::MAX, answer_length: 0 };
-                let encoder = Tokenizer::open(&tokenizer)?
-                    .with_context(|| format!("no tokenizer in {}", tokenizer.display()))?;
+                let encoder =
+                    Tokenizer::open(&tokenizer)?.with_context(|| format!("no tokenizer in {}", tokenizer.display()))?;
                 prepare(std::slice::from_ref(file), options, encoder, folder, |_| ())?;
             }
         }

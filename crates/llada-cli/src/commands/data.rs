@@ -98,22 +98,19 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
 
 /// Says what was left out, and what the text holds that one might not expect.
 fn tell(remarks: &Remarks, mask: &str) {
-    if remarks.of_unknown_roles > 0 {
-        let roles: Vec<String> = remarks.unknown_roles.iter().map(|(role, count)| format!("{role:?} in {count}")).collect();
-        eprintln!("{} conversations with roles that are not known were left out: {}", remarks.of_unknown_roles, roles.join(", "));
-        eprintln!("hint: the roles are system, developer, user, assistant and tool; rename yours");
-    }
-    if remarks.without_answer > 0 {
-        eprintln!("{} conversations without an answer of the assistant were left out", remarks.without_answer);
-    }
-    if remarks.not_rendered > 0 {
-        let why = "the chat template does not write an answer on from its prompt";
-        eprintln!("{} answers are their content and an end of turn: {why}", remarks.not_rendered);
-    }
-    if remarks.masks > 0 {
-        eprintln!("the text spells {mask} {} times: it was read as text, not as the mask", remarks.masks);
-    }
-    if remarks.ends > 0 {
-        eprintln!("the text spells the end of the text {} times: it ends there for the model too", remarks.ends);
-    }
+    let tell_count = |count: u64, what: &str, why: &str| {
+        if count > 0 {
+            eprintln!("{what}: {count}{why}");
+        }
+    };
+    let roles: Vec<String> = remarks.unknown_roles.iter().map(|(role, count)| format!("{role:?} in {count}")).collect();
+    let known = "system, developer, user, assistant and tool are known";
+    let roles = format!(" ({})\nhint: {known}; rename yours", roles.join(", "));
+    tell_count(remarks.of_unknown_roles, "conversations left out for unknown roles", &roles);
+    tell_count(remarks.without_answer, "conversations left out without an answer of the assistant", "");
+    let why = "; the chat template does not write them on from their prompts";
+    tell_count(remarks.not_rendered, "answers taken as their content and an end of turn", why);
+    let why = format!("; {mask} was read as text, not as the mask");
+    tell_count(remarks.masks, "masks spelled in the text", &why);
+    tell_count(remarks.ends, "ends of text spelled in the text", "; it ends there for the model too");
 }

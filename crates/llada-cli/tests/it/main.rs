@@ -12,6 +12,7 @@ mod reference;
 mod refusals;
 mod score;
 mod tasks;
+mod text;
 mod training;
 
 use std::{

@@ -45,7 +45,13 @@ fn escaped(text: &Value) -> Value {
 }
 
 /// `indent(s, width=4, first=False, blank=False)`: lines but the first after `width` spaces, or after a text.
-fn indent(text: &Value, width: Option<Value>, first: Option<bool>, blank: Option<bool>, named: Kwargs) -> Result<String, Error> {
+fn indent(
+    text: &Value,
+    width: Option<Value>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    named: Kwargs,
+) -> Result<String, Error> {
     let width = width.map_or_else(|| named.get::<Option<Value>>("width"), |width| Ok(Some(width)))?;
     let first = first.map_or_else(|| named.get::<Option<bool>>("first"), |first| Ok(Some(first)))?;
     let blank = blank.map_or_else(|| named.get::<Option<bool>>("blank"), |blank| Ok(Some(blank)))?;
@@ -70,7 +76,13 @@ fn indent(text: &Value, width: Option<Value>, first: Option<bool>, blank: Option
 }
 
 /// `truncate(s, length=255, killwords=False, end='...', leeway=5)`, the last of them by name alone or with all others.
-fn truncate(text: &Value, length: Option<usize>, kills_words: Option<bool>, end: Option<String>, named: Kwargs) -> Result<String, Error> {
+fn truncate(
+    text: &Value,
+    length: Option<usize>,
+    kills_words: Option<bool>,
+    end: Option<String>,
+    named: Kwargs,
+) -> Result<String, Error> {
     let length = length.map_or_else(|| named.get::<Option<usize>>("length"), |length| Ok(Some(length)))?.unwrap_or(255);
     let kills_words = kills_words.map_or_else(|| named.get::<Option<bool>>("killwords"), |kills| Ok(Some(kills)))?;
     let end = end.map_or_else(|| named.get::<Option<String>>("end"), |end| Ok(Some(end)))?;
@@ -82,7 +94,11 @@ fn truncate(text: &Value, length: Option<usize>, kills_words: Option<bool>, end:
         return Ok(text);
     }
     let kept: String = text.chars().take(length.saturating_sub(end.chars().count())).collect();
-    let kept = if kills_words == Some(true) { kept.as_str() } else { kept.rsplit_once(' ').map_or(kept.as_str(), |(words, _)| words) };
+    let kept = if kills_words == Some(true) {
+        kept.as_str()
+    } else {
+        kept.rsplit_once(' ').map_or(kept.as_str(), |(words, _)| words)
+    };
     Ok(format!("{kept}{end}"))
 }
 

@@ -170,17 +170,19 @@ mod tests {
 
     #[test]
     fn tags_are_told_from_text_comments_and_raw_blocks() {
-        assert_eq!(words("a { b }} {{x}}{# {{ y }} #}{% raw %}{{ z }}{% if %}{%- endraw +%}{%- if a -%}"), [
-            vec!["x"],
-            vec!["if", "a"]
-        ]);
+        assert_eq!(
+            words("a { b }} {{x}}{# {{ y }} #}{% raw %}{{ z }}{% if %}{%- endraw +%}{%- if a -%}"),
+            [vec!["x"], vec!["if", "a"]]
+        );
         assert_eq!(words("{{ '%}' ~ \"}}\" }}{{ {'a': {}} }}{% x == '\\'' %}").len(), 3);
         assert_eq!(words("{{ 1e-7-x.0.1 ** 2 }}"), [vec!["1e-7", "-", "x", ".", "0", ".", "1", "**", "2"]]);
     }
 
     #[test]
     fn what_is_malformed_ends_the_list() {
-        for source in ["{{", "{%", "{#", "{% raw %}{{ x }}", "{{ 'a }}", "{{ x ", "{", "{{ é", "{%-", "{% raw %}{% endraw"] {
+        for source in
+            ["{{", "{%", "{#", "{% raw %}{{ x }}", "{{ 'a }}", "{{ x ", "{", "{{ é", "{%-", "{% raw %}{% endraw"]
+        {
             assert!(tags(source).is_empty(), "{source}");
         }
     }

@@ -45,7 +45,8 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>
             let (affix, start, end): (Value, i64, Option<i64>) = from_args(args)?;
             let window = window(text, start, end).1;
             let affixes: Vec<Value> = if affix.is_tuple() { affix.try_iter()?.collect() } else { vec![affix] };
-            let fits = |affix: &str| if method == "endswith" { window.ends_with(affix) } else { window.starts_with(affix) };
+            let fits =
+                |affix: &str| if method == "endswith" { window.ends_with(affix) } else { window.starts_with(affix) };
             affixes.iter().filter_map(Value::as_str).any(fits).into()
         }
         "zfill" => {
@@ -66,7 +67,13 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>
             (first + &characters.as_str().to_lowercase()).into()
         }
         "swapcase" => {
-            let swap = |letter: char| if letter.is_uppercase() { letter.to_lowercase().to_string() } else { letter.to_uppercase().to_string() };
+            let swap = |letter: char| {
+                if letter.is_uppercase() {
+                    letter.to_lowercase().to_string()
+                } else {
+                    letter.to_uppercase().to_string()
+                }
+            };
             text.chars().map(swap).collect::<String>().into()
         }
         "casefold" => text.to_lowercase().replace('\u{df}', "ss").into(),

@@ -92,8 +92,7 @@ mod tests {
     fn templates_mean_what_transformers_makes_of_them() {
         let special_tokens = [("bos", "startoftext"), ("eos", "endoftext"), ("pad", "endoftext"), ("mask", "mdm_mask")]
             .map(|(name, token)| (format!("{name}_token"), format!("<|{token}|>")));
-        let cases: Vec<Case> =
-            serde_json::from_str(include_str!("../../tests/fixtures/chat/templates.json")).unwrap();
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/fixtures/chat/templates.json")).unwrap();
         assert!(cases.len() > 100);
         let mut different = Vec::new();
         for Case { template, messages, prompt, history } in &cases {

@@ -101,7 +101,9 @@ impl<'a> Directive<'a> {
         };
         let layout = &text[start..];
         let layout = &layout[..layout.len() - layout.trim_start_matches(['#', '0', '-', ' ', '+']).len()];
-        let digits = |text: &'a str| text.len() - text.trim_start_matches(|digit: char| digit.is_ascii_digit() || digit == '*').len();
+        let digits = |text: &'a str| {
+            text.len() - text.trim_start_matches(|digit: char| digit.is_ascii_digit() || digit == '*').len()
+        };
         let mut end = start + layout.len();
         end += digits(&text[end..]);
         if text[end..].starts_with('.') {

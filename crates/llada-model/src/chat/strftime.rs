@@ -70,8 +70,7 @@ mod tests {
 
     #[test]
     fn every_directive_is_pythons() {
-        let cases: Vec<Case> =
-            serde_json::from_str(include_str!("../../tests/fixtures/chat/strftime.json")).unwrap();
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/fixtures/chat/strftime.json")).unwrap();
         assert!(cases.len() > 90);
         for Case { moment, format, text } in cases {
             assert_eq!(strftime(moment.parse().unwrap(), &format), text, "{format}");

@@ -11,6 +11,19 @@ use crate::{ModelError, guard::guarded};
 
 type Object = Map<String, Value>;
 
+const TOKENIZER: &str = "tokenizer.json";
+const SETTINGS: &str = "tokenizer_config.json";
+const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+const ADDED_TOKENS: &str = "added_tokens.json";
+/// Where transformers looks for a template, in its order, before it looks into the settings.
+const TEMPLATES: [&str; 2] = ["chat_template.jinja", "additional_chat_templates/default.jinja"];
+/// Where its processors had the template before.
+const LEGACY_TEMPLATE: &str = "chat_template.json";
+
+/// All that is read of a folder.
+pub(super) const ALL: [&str; 7] =
+    [TOKENIZER, SETTINGS, SPECIAL_TOKENS_MAP, ADDED_TOKENS, TEMPLATES[0], TEMPLATES[1], LEGACY_TEMPLATE];
+
 /// `tokenizer.json`.
 pub(super) struct TokenizerFile {
     /// The tokenizer, without what the file says about batches.
@@ -45,12 +58,12 @@ impl Files {
     /// Reads those that exist.
     pub(super) fn read(folder: &Path) -> Result<Self, ModelError> {
         let path = |name| folder.join(name);
-        let settings_path = path("tokenizer_config.json");
-        let added_tokens_path = path("added_tokens.json");
+        let settings_path = path(SETTINGS);
+        let added_tokens_path = path(ADDED_TOKENS);
         let settings = read_object(&settings_path)?.unwrap_or_default();
         let template = template(folder, &settings_path, &settings);
         Ok(Self {
-            special_tokens_map: read_object(&path("special_tokens_map.json"))?.unwrap_or_default(),
+            special_tokens_map: read_object(&path(SPECIAL_TOKENS_MAP))?.unwrap_or_default(),
             added_tokens: read_object(&added_tokens_path)?.unwrap_or_default(),
             settings_path,
             settings,
@@ -61,6 +74,11 @@ impl Files {
 }
 
 impl TokenizerFile {
+    /// Where it lies in `folder`.
+    pub(super) fn path(folder: &Path) -> PathBuf {
+        folder.join(TOKENIZER)
+    }
+
     /// Reads it; none if there is no such file.
     ///
     /// Truncation, padding, and the chance by which training skips merges are left out: they would change what a text is.
@@ -84,8 +102,8 @@ impl TokenizerFile {
 fn read_text(path: &Path) -> Result<Option<String>, ModelError> {
     match fs::read(path) {
         Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned))),
-            Err(error) => Err(ModelError::file(path, error.utf8_error())),
+            Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),
+            Err(error) => Err(ModelError::file(path, format!("not UTF-8: {}", error.utf8_error()))),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ModelError::io(path)(error)),
@@ -97,19 +115,14 @@ fn read_object(path: &Path) -> Result<Option<Object>, ModelError> {
     serde_json::from_str(&text).map(Some).map_err(|error| ModelError::file(path, error))
 }
 
-/// Where transformers looks for a template, in its order; last where its processors had it before.
 fn template(folder: &Path, settings_path: &Path, settings: &Object) -> Result<Option<Template>, String> {
     let text = |path: &Path| read_text(path).map_err(|error| error.to_string());
-    let path = folder.join("chat_template.jinja");
-    if let Some(source) = text(&path)? {
-        return Ok(Some(Template { path, source }));
+    for path in TEMPLATES.map(|name| folder.join(name)) {
+        if let Some(source) = text(&path)? {
+            return Ok(Some(Template { path, source }));
+        }
     }
-    let additional = folder.join("additional_chat_templates");
-    let path = additional.join("default.jinja");
-    if let Some(source) = text(&path)? {
-        return Ok(Some(Template { path, source }));
-    }
-    let path = folder.join("chat_template.json");
+    let path = folder.join(LEGACY_TEMPLATE);
     let legacy = read_object(&path).map_err(|error| error.to_string())?.unwrap_or_default();
     for (path, object) in [(settings_path, settings), (&path, &legacy)] {
         if let Some(source) = named_template(path, object)? {

@@ -19,7 +19,7 @@ use crate::{
 
 /// What LLaDA calls its mask in text.
 const MASK: &str = "<|mdm_mask|>";
-/// What ends a turn of a conversation.
+/// What ends a turn of a conversation in LLaDA's template.
 const END_OF_TURN: &str = "<|eot_id|>";
 
 /// Text to ids and back.
@@ -36,6 +36,9 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
+    /// The files that [`open`](Self::open) reads, relative to the folder: what to copy to have the same tokenizer.
+    pub const FILES: [&str; 7] = files::ALL;
+
     /// [`open`](Self::open), and checks it against the config of the same checkpoint.
     ///
     /// # Errors
@@ -71,7 +74,7 @@ impl Tokenizer {
     /// # Errors
     /// A file cannot be read or parsed, or two of them give a token two ids.
     pub fn open(folder: &Path) -> Result<Option<Self>, ModelError> {
-        let path = folder.join("tokenizer.json");
+        let path = TokenizerFile::path(folder);
         let Some(file) = TokenizerFile::read(&path)? else { return Ok(None) };
         let files = Files::read(folder)?;
         let mut inner = file.tokenizer;
@@ -87,7 +90,9 @@ impl Tokenizer {
         let eos_id = named.get("eos_token").and_then(|token| inner.token_to_id(token));
         let eot_id = inner.token_to_id(END_OF_TURN);
         let chat = chat(&inner, &files, &named);
-        Ok(Some(Self { inner, chat, mask, mask_id, eos_id, eot_id, masks_are_text: false }))
+        let mut tokenizer = Self { inner, chat, mask, mask_id, eos_id, eot_id, masks_are_text: false };
+        tokenizer.eot_id = tokenizer.end_of_turn().or(eot_id);
+        Ok(Some(tokenizer))
     }
 
     /// The same tokenizer for texts to learn from: where they spell the mask, it is text like any other.
@@ -190,7 +195,7 @@ impl Tokenizer {
         self.eos_id
     }
 
-    /// The id that ends a turn of a conversation.
+    /// The id that ends a turn of a conversation: the one that the chat template ends it with, or LLaDA's.
     pub fn eot_id(&self) -> Option<u32> {
         self.eot_id
     }

@@ -62,7 +62,10 @@ pub(super) fn add(tokenizer: &mut Tokenizer, files: &Files) -> Result<BTreeMap<S
         let is_special = |token: &str| named.values().chain(&extra).any(|special| special == token);
         let mut tokens = Vec::new();
         for (token, id) in &files.added_tokens {
-            tokens.push((id_of(&files.added_tokens_path, token, id)?, AddedToken::from(token.as_str(), is_special(token))));
+            tokens.push((
+                id_of(&files.added_tokens_path, token, id)?,
+                AddedToken::from(token.as_str(), is_special(token)),
+            ));
         }
         add_with_ids(tokenizer, tokens, &files.added_tokens_path)?;
     } else {
@@ -104,11 +107,7 @@ fn decoder(files: &Files) -> Result<Vec<(u32, AddedToken)>, ModelError> {
     Ok(tokens)
 }
 
-fn add_with_ids(
-    tokenizer: &mut Tokenizer,
-    mut tokens: Vec<(u32, AddedToken)>,
-    path: &Path,
-) -> Result<(), ModelError> {
+fn add_with_ids(tokenizer: &mut Tokenizer, mut tokens: Vec<(u32, AddedToken)>, path: &Path) -> Result<(), ModelError> {
     tokens.sort_by_key(|(id, _)| *id);
     let added: Vec<AddedToken> = tokens.iter().map(|(_, token)| token.clone()).collect();
     tokenizer.add_tokens(&added);

@@ -49,6 +49,14 @@ impl Tokenizer {
         Ok(Turn { prompt: self.encode_part(prompt)?, answer, is_rendered: true })
     }
 
+    /// The special token that the template ends an answer with, unless that is the end of the text.
+    pub(super) fn end_of_turn(&self) -> Option<u32> {
+        let turn = self.encode_turn(&[Message::new("user", "a"), Message::new("assistant", "a")]).ok()?;
+        let special = self.inner.get_added_tokens_decoder();
+        let mut ends = turn.answer.into_iter().filter(|id| special.get(id).is_some_and(|token| token.special));
+        ends.next().filter(|&id| turn.is_rendered && Some(id) != self.eos_id)
+    }
+
     /// What the template ends `prompt` with to ask for an answer: what it writes so of no messages, compared by tokens,
     /// because texts of different tokens may end alike.
     fn asking(&self, prompt: &str) -> Result<String, ModelError> {

@@ -166,8 +166,17 @@ fn a_file_cut_short_is_named_with_the_place() {
 fn strange_but_whole_json_is_an_error_or_works() {
     let text = fs::read_to_string(fixture("tiny-llada").join("tokenizer.json")).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let strange: Vec<Value> =
-        vec![Value::Null, json!(-1), json!(1e300), json!(""), json!("x"), json!([]), json!([[]]), json!({}), json!({"type": "ByteLevel"})];
+    let strange: Vec<Value> = vec![
+        Value::Null,
+        json!(-1),
+        json!(1e300),
+        json!(""),
+        json!("x"),
+        json!([]),
+        json!([[]]),
+        json!({}),
+        json!({"type": "ByteLevel"}),
+    ];
     let mut paths: Vec<String> = Vec::new();
     pointers(&serde_json::from_str(&text).unwrap(), "", &mut paths);
     for path in &paths {
@@ -193,7 +202,10 @@ fn pointers(value: &Value, path: &str, paths: &mut Vec<String>) {
             });
         }
         Value::Array(list) => {
-            list.iter().take(2).enumerate().for_each(|(index, value)| pointers(value, &format!("{path}/{index}"), paths));
+            list.iter()
+                .take(2)
+                .enumerate()
+                .for_each(|(index, value)| pointers(value, &format!("{path}/{index}"), paths));
         }
         _ => {}
     }

@@ -3,6 +3,7 @@
 //! `PROPTEST_CASES` is how many of each kind are tried.
 
 use std::{
+    cell::Cell,
     fs,
     time::{Duration, Instant},
 };
@@ -26,7 +27,9 @@ type Edit = (f64, usize, Vec<u8>, usize);
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
     let byte = prop_oneof![any::<u8>(), prop::sample::select(br#"{}[]"',:%#-+*/|()0e.\ntx"#.to_vec())];
     let bytes = prop::collection::vec(byte, 0..3);
-    prop::collection::vec((0.0..1.0, prop_oneof![0..3_usize, 0..200_usize], bytes, 0..3_usize), 1..6)
+    let length = prop_oneof![3 => 0..2_usize, 1 => 0..200_usize];
+    let edit = (0.0..1.0, length, bytes, 0..3_usize);
+    prop_oneof![3 => prop::collection::vec(edit.clone(), 1..2), 1 => prop::collection::vec(edit, 2..6)]
 }
 
 fn changed(original: &[u8], edits: &[Edit]) -> Vec<u8> {
@@ -41,29 +44,31 @@ fn changed(original: &[u8], edits: &[Edit]) -> Vec<u8> {
 }
 
 /// Opens the fixture's folder with `file` changed, and does with it what commands do.
+#[allow(clippy::print_stdout, reason = "how many files were read is a result of the test")]
 fn fuzz(file: &'static str, original: Vec<u8>) {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(48);
     let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, proptest::test_runner::TestRng::deterministic_rng(Default::default()));
+    let mut runner =
+        TestRunner::new_with_rng(config, proptest::test_runner::TestRng::deterministic_rng(Default::default()));
     let folder = tempfile::tempdir().unwrap();
     for name in ["tokenizer.json", "tokenizer_config.json"] {
         fs::copy(fixture("tiny-llada").join(name), folder.path().join(name)).unwrap();
     }
-    let (mut works, mut chats) = (0, 0);
+    let (works, chats) = (Cell::new(0), Cell::new(0));
     let result = runner.run(&edits(), |edits| {
         fs::write(folder.path().join(file), changed(&original, &edits)).unwrap();
         let start = Instant::now();
         if let Ok(Some(tokenizer)) = Tokenizer::open(folder.path()) {
-            works += 1;
+            works.set(works.get() + 1);
             let messages = [Message::new("user", "2 + 3 <|mdm_mask|>"), Message::new("assistant", "5")];
             let _ = tokenizer.encode("a\u{20ac} <|eot_id|>").map(|ids| tokenizer.decode(&ids));
-            chats += u32::from(tokenizer.encode_turn(&messages).is_ok());
+            chats.set(chats.get() + u32::from(tokenizer.encode_turn(&messages).is_ok()));
             let _ = tokenizer.with_masks_as_text().encode_chat(&messages);
         }
         prop_assert!(start.elapsed() < LONGEST, "{:?}", start.elapsed());
         Ok(())
     });
-    println!("{file}: {cases} tried, {works} read, {chats} with a chat");
+    println!("{file}: {cases} tried, {} read, {} with a chat", works.get(), chats.get());
     result.unwrap();
 }
 

@@ -32,7 +32,11 @@ fn tokenizer(template: &str) -> (TempDir, Tokenizer) {
 }
 
 fn conversation(answer: &str) -> Vec<Message> {
-    ["user", "assistant", "user"].into_iter().zip(["Hi", answer, "Bye"]).map(|(role, text)| Message::new(role, text)).collect()
+    ["user", "assistant", "user"]
+        .into_iter()
+        .zip(["Hi", answer, "Bye"])
+        .map(|(role, text)| Message::new(role, text))
+        .collect()
 }
 
 #[test]
@@ -58,6 +62,18 @@ fn an_answer_is_what_the_template_writes_of_it() {
         if !answer.starts_with('\n') {
             assert!(later.windows(turn.answer.len()).any(|ids| ids == turn.answer), "{template}");
         }
+    }
+}
+
+#[test]
+fn a_turn_ends_with_the_token_of_the_template() {
+    let turns =
+        |end: &str| format!("{{% for m in messages %}}{{{{ m.role }}}}: {{{{ m.content }}}}{end}\n{{% endfor %}}");
+    for (end, token) in
+        [("<|end_header_id|>", "<|end_header_id|>"), ("<|endoftext|>", "<|eot_id|>"), ("", "<|eot_id|>")]
+    {
+        let (_folder, tokenizer) = tokenizer(&turns(end));
+        assert_eq!(tokenizer.piece(tokenizer.eot_id().unwrap()), token, "{end}");
     }
 }
 

@@ -114,7 +114,9 @@ fn null_keys_and_byte_order_marks_are_nothing() {
     let chat = r#"{"messages": [{"role": "user", "content": "cat?", "name": null, "weight": null},
         {"role": "assistant", "content": "hat", "tool_calls": null}], "tools": null}"#;
     let chat = chat.replace('\n', " ");
-    for (text, format) in [(TEXT, Format::Text), ("{\"text\": \"a cat\", \"meta\": null}", Format::Jsonl), (&chat, Format::Chat)] {
+    for (text, format) in
+        [(TEXT, Format::Text), ("{\"text\": \"a cat\", \"meta\": null}", Format::Jsonl), (&chat, Format::Chat)]
+    {
         let (_folder, _, prepared, data) = check(text, format);
         let (_other, _, marked, same) = check(&format!("\u{feff}{text}"), format);
         assert_eq!((prepared.items, marked.items), (1, 1));
@@ -125,7 +127,8 @@ fn null_keys_and_byte_order_marks_are_nothing() {
 #[test]
 fn conversations_without_a_known_answer_are_told() {
     let line = |roles: &[&str]| {
-        let turns: Vec<String> = roles.iter().map(|role| format!(r#"{{"role": "{role}", "content": "cat"}}"#)).collect();
+        let turns: Vec<String> =
+            roles.iter().map(|role| format!(r#"{{"role": "{role}", "content": "cat"}}"#)).collect();
         format!("{{\"messages\": [{}]}}\n", turns.join(", "))
     };
     let lines = [
@@ -197,14 +200,16 @@ fn damaged_conversations_are_errors_or_records() {
         test_runner::{Config, TestRng, TestRunner},
     };
     let (folder, _) = workplace();
-    let original = br#"{"messages": [{"role": "user", "content": "cat? <|mdm_mask|>"}, {"role": "assistant", "content": "hat"}]}
+    let original =
+        br#"{"messages": [{"role": "user", "content": "cat? <|mdm_mask|>"}, {"role": "assistant", "content": "hat"}]}
         {"messages": [{"role": "system", "content": "mat", "name": null}, {"content": "sat", "role": "assistant"}]}"#;
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64);
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(Default::default()));
     let bytes = prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\",:0e.-".to_vec())], 0..3);
     // Where, how many bytes are replaced, by what, and by how many copies of themselves.
-    let edits = prop::collection::vec((0..original.len(), prop_oneof![0..3_usize, 0..99_usize], bytes, 0..3_usize), 1..6);
+    let edits =
+        prop::collection::vec((0..original.len(), prop_oneof![0..3_usize, 0..99_usize], bytes, 0..3_usize), 1..6);
     let (input, out) = (folder.path().join("input"), folder.path().join("data"));
     let result = runner.run(&edits, |edits| {
         let mut bytes = original.to_vec();
@@ -231,8 +236,9 @@ fn what_is_wrong_with_the_input_is_told() {
     let out = folder.path().join("data");
     let check = |content: &str, format, message: &str| {
         fs::write(&input, content).unwrap();
-        let error =
-            prepare(std::slice::from_ref(&input), options(format), open(&folder), &out, |_| ()).unwrap_err().to_string();
+        let error = prepare(std::slice::from_ref(&input), options(format), open(&folder), &out, |_| ())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(message), "{error}");
         assert!(!out.exists(), "half a dataset was left");
     };

@@ -125,7 +125,9 @@ mod tests {
         let lines = read_bytes(format!("\u{feff}{}", request.replace('\n', " ")).as_bytes()).unwrap();
         assert_eq!(lines[0].config, SamplerConfig::default());
         let messages = r#"{"id": 1, "messages": [{"role": "user", "content": "a", "name": null}]}"#;
-        assert!(matches!(&read_bytes(messages.as_bytes()).unwrap()[0].prompt, Prompt::Messages(said) if said.len() == 1));
+        assert!(
+            matches!(&read_bytes(messages.as_bytes()).unwrap()[0].prompt, Prompt::Messages(said) if said.len() == 1)
+        );
         for (request, reason) in [
             (r#"{"id": null, "prompt": "a"}"#, "the request has no id"),
             (r#"{"id": 1, "prompt": null}"#, "exactly one of prompt, prompt_ids and messages"),
@@ -145,9 +147,11 @@ mod tests {
         let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256);
         let config = Config { cases, failure_persistence: None, ..Config::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(Default::default()));
-        let bytes = prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\",:0e.-".to_vec())], 0..3);
+        let bytes =
+            prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\",:0e.-".to_vec())], 0..3);
         // Where, how many bytes are replaced, by what, and by how many copies of themselves.
-        let edits = prop::collection::vec((0..original.len(), prop_oneof![0..3_usize, 0..99_usize], bytes, 0..3_usize), 1..6);
+        let edits =
+            prop::collection::vec((0..original.len(), prop_oneof![0..3_usize, 0..99_usize], bytes, 0..3_usize), 1..6);
         let result = runner.run(&edits, |edits| {
             let mut bytes = original.to_vec();
             for (start, length, put_in, copies) in edits {
