@@ -53,13 +53,13 @@ impl Corpus {
     }
 
     fn prepare(tokenizer: PathBuf, files: [&PathBuf; 2], out: &Path) -> anyhow::Result<Self> {
-        let encoder =
-            Tokenizer::open(&tokenizer)?.with_context(|| format!("no tokenizer in {}", tokenizer.display()))?;
         let [text, validation] = ["text", "validation"].map(|name| out.join(name));
         for (file, folder) in files.into_iter().zip([&text, &validation]) {
             if !folder.exists() {
                 let options = Options { format: Format::Jsonl, max_length: usize::MAX, answer_length: 0 };
-                prepare(std::slice::from_ref(file), options, &encoder, folder, |_| ())?;
+                let encoder =
+                    Tokenizer::open(&tokenizer)?.with_context(|| format!("no tokenizer in {}", tokenizer.display()))?;
+                prepare(std::slice::from_ref(file), options, encoder, folder, |_| ())?;
             }
         }
         Ok(Self { tokenizer, text, validation })

@@ -1,9 +1,18 @@
-//! Files that appear whole or not at all.
+//! Text that is read, and files that appear whole or not at all.
 
-use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, fs::Permissions, io::Write, os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::Context;
 use tempfile::NamedTempFile;
+
+use crate::exit::usage;
+
+/// The text of `path`, without the byte order mark that some programs begin a file with.
+pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = String::from_utf8(bytes).map_err(|e| usage(format!("{}: not UTF-8: {e}", path.display())))?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
 
 /// Sees whether `path` can be written, before work is done whose result it is to hold.
 pub(crate) fn check_writable(path: &Path) -> anyhow::Result<()> {

@@ -129,6 +129,20 @@ pub enum ModelError {
         /// How.
         message: String,
     },
+    /// There is no chat template for the tokenizer, or none that can be used; texts and ids are not concerned.
+    #[error("{message}")]
+    NoChat {
+        /// Why, with the file at fault and a hint where there is one.
+        message: String,
+    },
+    /// A library panicked on what a file holds.
+    #[error("{what} cannot be worked with: {message}")]
+    Panicked {
+        /// The file, or what was made of it.
+        what: String,
+        /// What the library said.
+        message: String,
+    },
     /// A chat could not be rendered.
     #[error("chat template: {0}")]
     Template(#[from] minijinja::Error),

@@ -10,7 +10,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    LladaConfig, ModelError, Weights,
+    LladaConfig, ModelError, Tokenizer, Weights,
     files::{write_json, write_safetensors},
     names,
     torch::{
@@ -163,8 +163,19 @@ fn copy_text_side(folder: &Path, out: &Path) -> Result<(), ModelError> {
         if name == "config.json" || to.exists() {
             continue;
         }
-        fs::copy(&from, &to).map_err(|source| ModelError::Write { path: to.clone(), source })?;
+        copy(&from, &to)?;
     }
+    for (from, to) in Tokenizer::FILES.map(|file| (folder.join(file), out.join(file))) {
+        if from.exists() && !to.exists() {
+            copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
+    let made = to.parent().map_or(Ok(()), fs::create_dir_all);
+    made.and_then(|()| fs::copy(from, to)).map_err(|source| ModelError::Write { path: to.to_owned(), source })?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use llada_model::{Dtype, Parameters, TrainableLlada};
+use llada_model::{Dtype, Parameters, Tokenizer, TrainableLlada};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
@@ -127,9 +127,10 @@ pub fn newest(checkpoints: &Path) -> Result<Found, TrainError> {
 /// Copies the files of a tokenizer that are there.
 pub(crate) fn copy_tokenizer(from: Option<&Path>, to: &Path) -> Result<(), TrainError> {
     let Some(from) = from else { return Ok(()) };
-    for file in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
-        if from.join(file).exists() {
-            fs::copy(from.join(file), to.join(file)).map_err(TrainError::write(&to.join(file)))?;
+    for (from, to) in Tokenizer::FILES.map(|file| (from.join(file), to.join(file))) {
+        if from.exists() {
+            fs::create_dir_all(to.parent().unwrap_or(&to)).map_err(TrainError::write(&to))?;
+            fs::copy(from, &to).map_err(TrainError::write(&to))?;
         }
     }
     Ok(())

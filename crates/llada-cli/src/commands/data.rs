@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_model::Tokenizer;
-use llada_train::data::prepare::{self, Options, prepare};
+use llada_train::data::prepare::{self, Options, Remarks, prepare};
 
 use crate::exit::usage;
 
@@ -18,7 +18,8 @@ pub(crate) enum Command {
 /// Tokenise text into checksummed shards
 ///
 /// Documents are ended by EOS. Of a chat, every answer of the assistant becomes a record for `llada sft`, with all that
-/// was said before as its prompt.
+/// was said before as its prompt; an answer is what the chat template makes of it, its end of turn included. A mask that
+/// the text spells is read as text. What is left out is told.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   llada data prepare --input book.txt --tokenizer tokenizer --out data
@@ -82,7 +83,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     let observe = |done| bar.set_position(done);
     let options =
         Options { format: args.format.into(), max_length: args.max_length, answer_length: args.answer_length };
-    let prepared = prepare(&args.input, options, &tokenizer, &args.out, observe)?;
+    let mask = tokenizer.mask().to_owned();
+    let prepared = prepare(&args.input, options, tokenizer, &args.out, observe)?;
     bar.finish_and_clear();
     let what = if matches!(args.format, Format::Chat) { "record" } else { "document" };
     let plural = if prepared.items == 1 { "" } else { "s" };
@@ -90,5 +92,25 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     if prepared.too_long > 0 {
         eprintln!("{} records of more than {} tokens were left out", prepared.too_long, args.max_length);
     }
+    tell(&prepared.remarks, &mask);
     Ok(())
+}
+
+/// Says what was left out, and what the text holds that one might not expect.
+fn tell(remarks: &Remarks, mask: &str) {
+    let tell_count = |count: u64, what: &str, why: &str| {
+        if count > 0 {
+            eprintln!("{what}: {count}{why}");
+        }
+    };
+    let roles: Vec<String> = remarks.unknown_roles.iter().map(|(role, count)| format!("{role:?} in {count}")).collect();
+    let known = "system, developer, user, assistant and tool are known";
+    let roles = format!(" ({})\nhint: {known}; rename yours", roles.join(", "));
+    tell_count(remarks.of_unknown_roles, "conversations left out for unknown roles", &roles);
+    tell_count(remarks.without_answer, "conversations left out without an answer of the assistant", "");
+    let why = "; the chat template does not write them on from their prompts";
+    tell_count(remarks.not_rendered, "answers taken as their content and an end of turn", why);
+    let why = format!("; {mask} was read as text, not as the mask");
+    tell_count(remarks.masks, "masks spelled in the text", &why);
+    tell_count(remarks.ends, "ends of text spelled in the text", "; it ends there for the model too");
 }

@@ -29,6 +29,8 @@ struct Inspection {
     /// Memory that the system could give a new process now, where it tells.
     available_bytes: Option<u64>,
     tokenizer: bool,
+    /// Why the tokenizer speaks no chats, if it does not; texts and ids are not concerned.
+    chat_problem: Option<String>,
     /// What keeps the checkpoint from loading.
     problems: Vec<String>,
 }
@@ -56,6 +58,7 @@ impl Inspection {
             f32_bytes: parameters * Dtype::F32.bytes(),
             bf16_bytes: parameters * Dtype::Bf16.bytes(),
             available_bytes: available_bytes(),
+            chat_problem: tokenizer.as_ref().and_then(Tokenizer::chat_problem).map(str::to_owned),
             tokenizer: tokenizer.is_some(),
             problems,
             config,
@@ -75,6 +78,10 @@ impl Inspection {
         line("sequence", format!("at most {} tokens, rope theta {}", config.max_sequence_length, config.rope_theta));
         line("special ids", format!("mask {}, end of text {}", config.mask_token_id, config.eos_token_id));
         line("tokenizer", if self.tokenizer { "yes" } else { "none: works on ids alone" }.to_owned());
+        if self.tokenizer {
+            let problem = self.chat_problem.as_deref().map_or("yes".to_owned(), |problem| format!("none: {problem}"));
+            line("chats", problem.replace("\nhint: ", "; "));
+        }
         let counts: Vec<String> = self.tensors.iter().map(|(dtype, count)| format!("{count} {dtype}")).collect();
         line("tensors", counts.join(", "));
         line("parameters", format!("{:.1} million", self.parameters as f64 / 1e6));

@@ -13,6 +13,7 @@ mod reference;
 mod refusals;
 mod score;
 mod tasks;
+mod text;
 mod training;
 
 use std::{

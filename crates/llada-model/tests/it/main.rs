@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 mod checkpoint;
+mod folders;
 mod forward;
+mod fuzz;
 mod loss;
 mod text;
+mod turns;
 
 use std::path::PathBuf;
 

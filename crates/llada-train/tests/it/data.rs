@@ -6,7 +6,7 @@ use llada_model::Tokenizer;
 use llada_train::{
     data::{
         Dataset, Kind,
-        prepare::{Format, Options, Prepared, prepare},
+        prepare::{Format, Options, Prepared, Remarks, prepare},
     },
     tokenizer,
 };
@@ -45,21 +45,25 @@ fn options(format: Format) -> Options {
     Options { format, max_length: 64, answer_length: 6 }
 }
 
+fn open(folder: &TempDir) -> Tokenizer {
+    Tokenizer::open(&folder.path().join("tokenizer")).unwrap().unwrap()
+}
+
 /// Prepares `content` and opens what came of it.
 fn check(content: &str, format: Format) -> (TempDir, Tokenizer, Prepared, Dataset) {
     let (folder, tokenizer) = workplace();
     let input = folder.path().join("input");
     fs::write(&input, content).unwrap();
     let out = folder.path().join("data");
-    let prepared = prepare(&[input], options(format), &tokenizer, &out, |_| ()).unwrap();
-    let data = Dataset::open(&out).unwrap();
+    let prepared = prepare(&[input], options(format), tokenizer, &out, |_| ()).unwrap();
+    let (tokenizer, data) = (open(&folder), Dataset::open(&out).unwrap());
     (folder, tokenizer, prepared, data)
 }
 
 #[test]
 fn a_text_file_is_one_document() {
     let (_folder, tokenizer, prepared, data) = check(TEXT, Format::Text);
-    assert_eq!(prepared, Prepared { items: 1, too_long: 0, bytes: TEXT.len() as u64 });
+    assert_eq!(prepared, Prepared { items: 1, bytes: TEXT.len() as u64, ..Prepared::default() });
     let whole = data.read(&[0], data.tokens() as usize).ids;
     assert_eq!(whole.last().copied(), tokenizer.eos_id());
     assert_eq!(tokenizer.decode(&whole).unwrap(), TEXT);
@@ -106,14 +110,135 @@ fn every_answer_of_a_chat_is_a_record() {
 }
 
 #[test]
-fn what_is_wrong_with_the_input_is_told() {
+fn null_keys_and_byte_order_marks_are_nothing() {
+    let chat = r#"{"messages": [{"role": "user", "content": "cat?", "name": null, "weight": null},
+        {"role": "assistant", "content": "hat", "tool_calls": null}], "tools": null}"#;
+    let chat = chat.replace('\n', " ");
+    for (text, format) in
+        [(TEXT, Format::Text), ("{\"text\": \"a cat\", \"meta\": null}", Format::Jsonl), (&chat, Format::Chat)]
+    {
+        let (_folder, _, prepared, data) = check(text, format);
+        let (_other, _, marked, same) = check(&format!("\u{feff}{text}"), format);
+        assert_eq!((prepared.items, marked.items), (1, 1));
+        assert_eq!(data.digest(), same.digest());
+    }
+}
+
+#[test]
+fn conversations_without_a_known_answer_are_told() {
+    let line = |roles: &[&str]| {
+        let turns: Vec<String> =
+            roles.iter().map(|role| format!(r#"{{"role": "{role}", "content": "cat"}}"#)).collect();
+        format!("{{\"messages\": [{}]}}\n", turns.join(", "))
+    };
+    let lines = [
+        line(&["system", "user", "assistant"]),
+        line(&["human", "gpt", "human", "gpt"]),
+        line(&["human", "assistant"]),
+        line(&["user"]),
+    ];
+    let (_folder, _, prepared, _) = check(&lines.concat(), Format::Chat);
+    assert_eq!(prepared.items, 1);
+    let unknown_roles = [("gpt".to_owned(), 1), ("human".to_owned(), 2)].into();
+    let remarks = Remarks { of_unknown_roles: 2, unknown_roles, without_answer: 1, ..Remarks::default() };
+    assert_eq!(prepared.remarks, remarks);
+}
+
+#[test]
+fn a_mask_in_the_text_is_text_and_an_end_is_an_end() {
+    let text = "The mask is <|mdm_mask|>, <|mdm_mask|>.\n\nAn end<|endoftext|>.\n";
+    let (_folder, tokenizer, prepared, data) = check(text, Format::Text);
+    assert_eq!((prepared.remarks.masks, prepared.remarks.ends), (2, 1));
+    let ids = data.read(&[0], data.tokens() as usize).ids;
+    assert!(!ids.iter().any(|&id| Some(id) == tokenizer.mask_id()));
+    assert_eq!(ids.iter().filter(|&&id| Some(id) == tokenizer.eos_id()).count(), 2);
+    assert_eq!(tokenizer.decode(&ids).unwrap(), text.replace("<|endoftext|>", ""));
+    let chat = r#"{"messages": [{"role": "user", "content": "<|mdm_mask|>?"}, {"role": "assistant", "content": "<|mdm_mask|>"}]}"#;
+    let (_folder, tokenizer, prepared, data) = check(chat, Format::Chat);
+    assert_eq!(prepared.remarks.masks, 2);
+    let rows = data.read(&[0], 0);
+    assert!(!rows.ids.iter().any(|&id| Some(id) == tokenizer.mask_id()));
+    assert_eq!(tokenizer.decode(&rows.ids[rows.prompt_lengths.unwrap()[0]..]).unwrap(), "<|mdm_mask|>");
+}
+
+#[test]
+fn what_the_tokenizer_adds_by_itself_begins_a_document_once() {
     let (folder, tokenizer) = workplace();
+    let path = folder.path().join("tokenizer/tokenizer.json");
+    let mut file: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let ids = [tokenizer.encode("<|startoftext|>").unwrap()[0], tokenizer.eos_id().unwrap()];
+    let special = |token: &str, id: u32| serde_json::json!({"id": token, "ids": [id], "tokens": [token]});
+    let piece = |token: &str| serde_json::json!({"SpecialToken": {"id": token, "type_id": 0}});
+    let sequence = serde_json::json!({"Sequence": {"id": "A", "type_id": 0}});
+    file["post_processor"] = serde_json::json!({
+        "type": "TemplateProcessing",
+        "single": [piece("<|startoftext|>"), sequence, piece("<|endoftext|>")],
+        "pair": [sequence, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {"<|startoftext|>": special("<|startoftext|>", ids[0]), "<|endoftext|>": special("<|endoftext|>", ids[1])},
+    });
+    fs::write(&path, file.to_string()).unwrap();
+    for (text, format, documents) in
+        [(TEXT, Format::Text, 1), ("{\"text\": \"a cat\"}\n{\"text\": \"a hat\"}", Format::Jsonl, 2)]
+    {
+        let (input, out) = (folder.path().join("input"), folder.path().join(format!("data-{documents}")));
+        fs::write(&input, text).unwrap();
+        prepare(&[input], options(format), open(&folder), &out, |_| ()).unwrap();
+        let data = Dataset::open(&out).unwrap();
+        let found = data.read(&[0], data.tokens() as usize).ids;
+        for id in ids {
+            assert_eq!(found.iter().filter(|&&other| other == id).count(), documents);
+        }
+        assert_eq!((found[0], found[found.len() - 1]), (ids[0], ids[1]));
+    }
+}
+
+/// `PROPTEST_CASES` is how many files are tried.
+#[test]
+fn damaged_conversations_are_errors_or_records() {
+    use proptest::{
+        prelude::*,
+        test_runner::{Config, TestRng, TestRunner},
+    };
+    let (folder, _) = workplace();
+    let original =
+        br#"{"messages": [{"role": "user", "content": "cat? <|mdm_mask|>"}, {"role": "assistant", "content": "hat"}]}
+        {"messages": [{"role": "system", "content": "mat", "name": null}, {"content": "sat", "role": "assistant"}]}"#;
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(Default::default()));
+    let bytes = prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\",:0e.-".to_vec())], 0..3);
+    // Where, how many bytes are replaced, by what, and by how many copies of themselves.
+    let edits =
+        prop::collection::vec((0..original.len(), prop_oneof![0..3_usize, 0..99_usize], bytes, 0..3_usize), 1..6);
+    let (input, out) = (folder.path().join("input"), folder.path().join("data"));
+    let result = runner.run(&edits, |edits| {
+        let mut bytes = original.to_vec();
+        for (start, length, put_in, copies) in edits {
+            let start = start.min(bytes.len());
+            let end = bytes.len().min(start + length);
+            let piece = bytes[start..end].repeat(copies);
+            bytes.splice(start..end, put_in.into_iter().chain(piece));
+        }
+        fs::write(&input, bytes).unwrap();
+        if prepare(std::slice::from_ref(&input), options(Format::Chat), open(&folder), &out, |_| ()).is_ok() {
+            fs::remove_dir_all(&out).unwrap();
+        }
+        prop_assert!(!out.exists());
+        Ok(())
+    });
+    result.unwrap();
+}
+
+#[test]
+fn what_is_wrong_with_the_input_is_told() {
+    let (folder, _) = workplace();
     let input = folder.path().join("input.jsonl");
     let out = folder.path().join("data");
     let check = |content: &str, format, message: &str| {
         fs::write(&input, content).unwrap();
-        let error =
-            prepare(std::slice::from_ref(&input), options(format), &tokenizer, &out, |_| ()).unwrap_err().to_string();
+        let error = prepare(std::slice::from_ref(&input), options(format), open(&folder), &out, |_| ())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(message), "{error}");
         assert!(!out.exists(), "half a dataset was left");
     };

@@ -190,9 +190,20 @@ fn a_failed_write_spares_the_checkpoint() {
 #[test]
 fn the_exported_model_is_a_checkpoint_like_any_other() {
     let folder = workplace();
-    let config = config(folder.path(), Kind::Sft, "run", "steps = 3\nema_decay = 0.5");
+    let tokenizer = folder.path().join("tokenizer");
+    let template = "additional_chat_templates/default.jinja";
+    fs::create_dir_all(tokenizer.join(template).parent().unwrap()).unwrap();
+    fs::copy(fixture("tiny-llada").join("tokenizer.json"), tokenizer.join("tokenizer.json")).unwrap();
+    for (file, text) in [(template, "{{ messages | length }}"), ("special_tokens_map.json", "{}")] {
+        fs::write(tokenizer.join(file), text).unwrap();
+    }
+    let keys = format!("steps = 3\nema_decay = 0.5\ntokenizer = {tokenizer:?}");
+    let config = config(folder.path(), Kind::Sft, "run", &keys);
     let (run, outcome) = train(&config, Kind::Sft, 0).unwrap();
     let Outcome::Finished(model) = outcome else { panic!("{outcome:?}") };
+    for file in Tokenizer::FILES.map(Path::new) {
+        assert_eq!(fs::read(model.join(file)).ok(), fs::read(tokenizer.join(file)).ok(), "{}", file.display());
+    }
     let loaded = Llada::load(&model, Device::Cpu, Dtype::Bf16).unwrap();
     assert_eq!(loaded.config(), run.model().config());
     assert!(Tokenizer::load(&model, loaded.config()).unwrap().is_some());

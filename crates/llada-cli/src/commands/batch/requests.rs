@@ -1,6 +1,6 @@
 //! The requests of a batch: every line is checked before the first is answered.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{collections::HashSet, path::Path};
 
 use anyhow::Context;
 use llada_infer::{InferError, Request, SamplerConfig};
@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::{
     args::{Algorithm, Eos},
     exit::{hinted, usage},
+    file::read_text,
     results::digest,
     session::Session,
 };
@@ -32,8 +33,7 @@ enum Prompt {
 
 /// Reads and checks the lines of `path`; empty ones are passed over.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Line>> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text = String::from_utf8(bytes).map_err(|e| usage(format!("{}: not UTF-8: {e}", path.display())))?;
+    let text = read_text(path)?;
     let numbered = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let parse = |(index, line): (usize, &str)| {
         let refuse = |message: String| usage(format!("{}:{}: {message}", path.display(), index + 1));
@@ -52,6 +52,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Line>> {
 impl Line {
     fn parse(text: &str, number: usize) -> Result<Self, String> {
         let mut keys: Map<String, Value> = serde_json::from_str(text).map_err(|e| format!("not a JSON object: {e}"))?;
+        keys.retain(|_, value| !value.is_null());
         let id = match keys.remove("id") {
             Some(id @ (Value::String(_) | Value::Number(_))) => id,
             Some(id) => return Err(format!("id {id} is neither a text nor a number")),
@@ -111,6 +112,72 @@ fn refused(error: InferError) -> anyhow::Error {
 }
 
 fn take<T: for<'a> Deserialize<'a>>(keys: &mut Map<String, Value>, key: &str) -> Result<Option<T>, String> {
-    let value = keys.remove(key).filter(|value| !value.is_null());
-    value.map(serde_json::from_value).transpose().map_err(|e| format!("{key}: {e}"))
+    keys.remove(key).map(serde_json::from_value).transpose().map_err(|e| format!("{key}: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::{
+        prelude::*,
+        test_runner::{Config, TestRng, TestRunner},
+    };
+
+    use super::*;
+
+    fn read_bytes(bytes: &[u8]) -> anyhow::Result<Vec<Line>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("requests.jsonl");
+        fs::write(&path, bytes)?;
+        read(&path)
+    }
+
+    #[test]
+    fn null_is_absent_and_a_byte_order_mark_is_nothing() {
+        let request = r#"{"id": 1, "prompt": "a", "prompt_ids": null, "gen_length": null, "nothing": null, "eos": null,
+            "messages": null, "steps": null, "cache": null, "threshold": null}"#;
+        let lines = read_bytes(format!("\u{feff}{}", request.replace('\n', " ")).as_bytes()).unwrap();
+        assert_eq!(lines[0].config, SamplerConfig::default());
+        let messages = r#"{"id": 1, "messages": [{"role": "user", "content": "a", "name": null}]}"#;
+        assert!(
+            matches!(&read_bytes(messages.as_bytes()).unwrap()[0].prompt, Prompt::Messages(said) if said.len() == 1)
+        );
+        for (request, reason) in [
+            (r#"{"id": null, "prompt": "a"}"#, "the request has no id"),
+            (r#"{"id": 1, "prompt": null}"#, "exactly one of prompt, prompt_ids and messages"),
+            (r#"{"id": 1, "prompt": "a", "nothing": 1}"#, "nothing"),
+        ] {
+            let error = read_bytes(request.as_bytes()).err().unwrap().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    /// `PROPTEST_CASES` is how many files are tried.
+    #[test]
+    fn damaged_requests_are_errors_or_requests() {
+        let original = br#"{"id": 1, "prompt": "a<|mdm_mask|>", "gen_length": 32, "steps": 16, "temperature": 0.5, "seed": 3}
+            {"id": "b", "messages": [{"role": "user", "content": "2 + 3"}], "eos": "defer", "algorithm": "fast"}
+            {"id": 3, "prompt_ids": [1, 2, 3], "decoder": "threshold", "cache": "dual", "threshold": 0.9, "stop_at_eos": true}"#;
+        let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256);
+        let config = Config { cases, failure_persistence: None, ..Config::default() };
+        let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(Default::default()));
+        let bytes =
+            prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\",:0e.-".to_vec())], 0..3);
+        // Where, how many bytes are replaced, by what, and by how many copies of themselves.
+        let edits =
+            prop::collection::vec((0..original.len(), prop_oneof![0..3_usize, 0..99_usize], bytes, 0..3_usize), 1..6);
+        let result = runner.run(&edits, |edits| {
+            let mut bytes = original.to_vec();
+            for (start, length, put_in, copies) in edits {
+                let start = start.min(bytes.len());
+                let end = bytes.len().min(start + length);
+                let piece = bytes[start..end].repeat(copies);
+                bytes.splice(start..end, put_in.into_iter().chain(piece));
+            }
+            let _ = read_bytes(&bytes);
+            Ok(())
+        });
+        result.unwrap();
+    }
 }

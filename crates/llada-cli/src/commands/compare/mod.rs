@@ -21,7 +21,7 @@ use self::measure::{Comparison, Side};
 use crate::{
     args::{ModelArgs, SamplerArgs},
     exit::usage,
-    file::{check_writable, write_whole},
+    file::{check_writable, read_text, write_whole},
     session::Session,
 };
 
@@ -133,7 +133,7 @@ fn questions(
         return mixture(&ALL, Split::HeldOut, Noise::new(0)).take(limit as usize * ALL.len()).map(question).collect();
     }
     let path = args.prompts.as_deref().unwrap_or("".as_ref());
-    let text = std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read {}: {e}", path.display())))?;
+    let text = read_text(path)?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let mut unread = BTreeSet::new();
     let question = |(index, line): (usize, &str)| {

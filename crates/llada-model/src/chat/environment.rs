@@ -1,0 +1,42 @@
+//! What a chat template may use besides the language: the functions, filters and tests that Jinja2 and transformers have.
+
+use minijinja::{
+    Environment, Error, ErrorKind, Value,
+    syntax::SyntaxConfig,
+    value::{Rest, ValueKind},
+};
+use minijinja_contrib::globals;
+
+use super::{dialect, filters, json, methods, python, strftime};
+
+/// Instructions and pieces of data that a rendering may take: seconds of work, far more than a template needs.
+const FUEL: u64 = 50_000_000;
+
+/// An environment as transformers sets it up: Jinja2's sandbox, with what transformers adds.
+pub(super) fn environment() -> Result<Environment<'static>, Error> {
+    let mut environment = Environment::new();
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.set_fuel(Some(FUEL));
+    environment.set_formatter(python::write);
+    environment.set_unknown_method_callback(methods::call);
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_function("strftime_now", |format: &str| strftime::now(format));
+    environment.add_function(dialect::MODULO, python::modulo);
+    environment.add_function("cycler", |items: Rest<Value>| globals::cycler(items.to_vec()));
+    environment.add_function("joiner", globals::joiner);
+    environment.add_filter("tojson", json::tojson);
+    filters::add(&mut environment);
+    environment.add_test("sequence", is_sequence);
+    environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+    environment.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
+    Ok(environment)
+}
+
+fn raise_exception(message: &Value) -> Result<Value, Error> {
+    Err(Error::new(ErrorKind::InvalidOperation, message.to_string()))
+}
+
+/// Whether a value has a length and items: texts and mappings have, and so has what is not defined.
+fn is_sequence(value: &Value) -> bool {
+    value.is_undefined() || (!value.is_none() && value.len().is_some())
+}

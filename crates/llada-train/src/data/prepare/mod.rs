@@ -1,0 +1,140 @@
+//! From files of text to token shards.
+
+mod record;
+mod units;
+
+use std::path::{Path, PathBuf};
+
+use llada_model::{ModelError, Tokenizer};
+use rayon::prelude::*;
+
+pub use record::Remarks;
+
+use self::{
+    record::{Document, Item, items},
+    units::Units,
+};
+use super::{DatasetWriter, Kind};
+use crate::TrainError;
+
+/// What the lines of an input file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Text; each file is a document.
+    Text,
+    /// One `{"text": ...}` a line, each a document; or a line of [`Chat`](Self::Chat), whose document is its messages, a
+    /// line each.
+    Jsonl,
+    /// One `{"messages": [{"role": ..., "content": ...}, ...]}` a line, each a conversation: every answer of the
+    /// assistant becomes a record, with all that was said before as its prompt (section 2.3 of the paper).
+    Chat,
+}
+
+/// What becomes of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// What the files are.
+    pub format: Format,
+    /// Tokens that a record may have; longer ones are left out.
+    pub max_length: usize,
+    /// Tokens that an answer has at least, its EOS included; shorter ones are padded with EOS. This is how a model
+    /// learns to end an answer on a canvas of this length, without the padding of a whole batch.
+    pub answer_length: usize,
+}
+
+/// What came of the input.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// Documents or records written.
+    pub items: u64,
+    /// Records left out because they were too long.
+    pub too_long: u64,
+    /// Bytes of the input that were read.
+    pub bytes: u64,
+    /// What else there is to tell.
+    pub remarks: Remarks,
+}
+
+/// Tokenises `files` into the new dataset `out`; `observe` sees the bytes read so far. A mask that the text spells is
+/// text.
+///
+/// # Errors
+/// A file cannot be read or is not of `format`, which names the line; `tokenizer` speaks no chats and `format` is one;
+/// the dataset cannot be written.
+pub fn prepare(
+    files: &[PathBuf],
+    options: Options,
+    tokenizer: Tokenizer,
+    out: &Path,
+    mut observe: impl FnMut(u64),
+) -> Result<Prepared, TrainError> {
+    let Options { format, max_length, answer_length } = options;
+    let kind = if format == Format::Chat { Kind::Sft } else { Kind::Pretrain };
+    if let Some(problem) = tokenizer.chat_problem().filter(|_| format == Format::Chat) {
+        return Err(ModelError::NoChat { message: problem.to_owned() }.into());
+    }
+    let tokenizer = tokenizer.with_masks_as_text();
+    let eos = tokenizer.eos_id().ok_or_else(|| TrainError::file(out, "the tokenizer has no end-of-text token"))?;
+    let mut writer = DatasetWriter::create(out, kind, tokenizer.vocab_size(), eos)?;
+    let mut prepared = Prepared::default();
+    let beginning = tokenizer.beginning()?;
+    for path in files {
+        let mut units = Units::open(path, format)?;
+        if format == Format::Text {
+            writer.part(&beginning, 0)?;
+        }
+        while let Some((chunk, bytes)) = units.chunk()? {
+            let found: Vec<(Vec<Item>, Remarks)> =
+                chunk.par_iter().map(|unit| items(unit, format, &tokenizer, path)).collect::<Result<_, _>>()?;
+            let (items, remarks): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+            remarks.into_iter().for_each(|remarks| prepared.remarks.add(remarks));
+            for Item { prompt, mut answer, text_bytes } in items.into_iter().flatten() {
+                if kind == Kind::Pretrain {
+                    writer.part(&prompt, 0)?;
+                    writer.part(&answer, text_bytes)?;
+                    if format == Format::Jsonl {
+                        writer.end()?;
+                    }
+                    prepared.items += u64::from(format == Format::Jsonl);
+                    continue;
+                }
+                // The writer ends the answer with one more.
+                answer.resize(answer.len().max(answer_length.saturating_sub(1)), eos);
+                if prompt.len() + answer.len() < max_length {
+                    writer.record(&prompt, &answer, text_bytes)?;
+                    prepared.items += 1;
+                } else {
+                    prepared.too_long += 1;
+                }
+            }
+            prepared.bytes += bytes as u64;
+            observe(prepared.bytes);
+        }
+        if format == Format::Text {
+            writer.end()?;
+            prepared.items += 1;
+        }
+    }
+    writer.finish()?;
+    Ok(prepared)
+}
+
+/// All text of `files`, in pieces, for a tokenizer to learn from.
+///
+/// # Errors
+/// A file cannot be read or is not of `format`, which names the line.
+pub fn texts(files: &[PathBuf], format: Format) -> Result<Vec<String>, TrainError> {
+    let mut texts = Vec::new();
+    for path in files {
+        let mut units = Units::open(path, format)?;
+        while let Some((chunk, _)) = units.chunk()? {
+            for unit in chunk {
+                match format {
+                    Format::Text => texts.push(unit.text),
+                    Format::Jsonl | Format::Chat => texts.push(unit.parse::<Document>(Format::Jsonl, path)?.text),
+                }
+            }
+        }
+    }
+    Ok(texts)
+}
