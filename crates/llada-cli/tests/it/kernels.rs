@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use crate::{command, fixture, stdout};
 
-/// The implementations of products that oneDNN ran, as it tells under `ONEDNN_VERBOSE`, with how often.
+/// The implementations of products that oneDNN ran, as it tells under `ONEDNN_VERBOSE`, in the order of the calls.
 fn products(folder: &Path, isa: &str, args: &[&str]) -> Vec<String> {
     let mut command = command();
     command.current_dir(folder).args(args).env("ONEDNN_VERBOSE", "profile_exec");
@@ -26,7 +26,6 @@ fn products(folder: &Path, isa: &str, args: &[&str]) -> Vec<String> {
 
 fn check(folder: &Path, isa: &str, args: &[&str]) {
     let found = products(folder, isa, args);
-    assert!(!found.is_empty() || args.contains(&"int8"), "{args:?}: oneDNN ran no product, or does not tell");
     let slow: Vec<&String> = found.iter().filter(|product| product.contains(" ref")).collect();
     assert!(slow.is_empty(), "{args:?} {isa}: reference implementations: {slow:?}");
 }
@@ -61,6 +60,8 @@ fn inference_in_f32_runs_no_reference_product_without_avx512() {
     let model = fixture("tiny-llada").display().to_string();
     let args = ["generate", "--model", &model, "--prompt-ids", "1,2,3", "--gen-length", "8", "--dtype", "f32"];
     check(Path::new("."), "AVX2", &args);
+    // These are oneDNN's: the test would see nothing if it did not tell.
+    assert!(!products(Path::new("."), "", &args).is_empty());
 }
 
 #[test]

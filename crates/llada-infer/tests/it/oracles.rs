@@ -143,7 +143,7 @@ fn options_are_scored_as_alone() {
     let long = [options[0], Scored { prompt: &[0; 4], answer: &[1, 1] }];
     let error =
         engine(5, 3).score_options(&long, &ScoreConfig::default(), |_, _| ControlFlow::Continue(())).unwrap_err();
-    assert!(error.to_string().contains("4 prompt tokens and gen_length 2"), "{error}");
+    assert!(error.to_string().contains("4 prompt tokens and 2 answer tokens"), "{error}");
 }
 
 /// Shared masks: the difference of two options of one length varies less than with masks of their own.
