@@ -5,8 +5,12 @@ mod batch;
 mod benchmarks;
 mod book;
 mod compare;
+mod damaged;
 mod generate;
 mod golden;
+mod inspect;
+#[path = "../../../llada-model/tests/it/mutation.rs"]
+mod mutation;
 mod quantize;
 mod reference;
 mod refusals;

@@ -2,9 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 mod checkpoint;
+mod config;
+mod folder;
 mod forward;
+mod fuzz;
 mod loss;
+mod mutation;
 mod text;
+mod variant;
 
 use std::path::PathBuf;
 
