@@ -18,7 +18,7 @@ What was downloaded before an interrupt is kept; the same command goes on from t
 
 Environment:
   HF_HOME, HF_HUB_CACHE   where the cache is [default: ~/.cache/huggingface, its folder hub]
-  HF_TOKEN                who asks, for gated and private models [default: HF_HOME/token]
+  HF_TOKEN                who asks, for gated and private models [default: what HF_TOKEN_PATH holds, HF_HOME/token]
   HF_ENDPOINT             a mirror of the hub [default: https://huggingface.co]
   HF_HUB_OFFLINE=1        ask nobody: find, or verify, what the cache has
   HTTPS_PROXY, NO_PROXY   a proxy

@@ -6,6 +6,9 @@ mod commands;
 mod exit;
 mod file;
 mod interrupt;
+#[cfg(test)]
+#[path = "../../llada-model/tests/it/mutation.rs"]
+mod mutation;
 mod picture;
 mod report;
 mod results;

@@ -17,6 +17,8 @@ pub(crate) struct Session {
     pub(crate) engine: Engine<Llada>,
     pub(crate) tokenizer: Option<Tokenizer>,
     pub(crate) special: SpecialTokens,
+    /// Ids beside `special.eos` that an answer's text ends at.
+    other_eos: Vec<u32>,
     pub(crate) mask_id: u32,
     /// Whether it is the autoregressive baseline, which continues text and fills no masks.
     pub(crate) is_causal: bool,
@@ -68,7 +70,8 @@ impl Session {
         let engine = Engine::new(model, special);
         let load_seconds = start.elapsed().as_secs_f64();
         let (mask_id, is_causal) = (config.mask_token_id, config.is_causal);
-        Ok(Self { folder, engine, tokenizer, special, mask_id, is_causal, load_seconds })
+        let other_eos = config.other_eos_token_ids;
+        Ok(Self { folder, engine, tokenizer, special, other_eos, mask_id, is_causal, load_seconds })
     }
 
     /// Says on standard error what `config` asks for and this model has no token for.
@@ -104,7 +107,8 @@ impl Session {
 
     /// The text of an answer: it ends at its first end-of-text token. No other text does.
     pub(crate) fn answer_text(&self, output: &[u32]) -> anyhow::Result<Option<String>> {
-        let end = output.iter().position(|&id| id == self.special.eos).unwrap_or(output.len());
+        let is_end = |id: &u32| *id == self.special.eos || self.other_eos.contains(id);
+        let end = output.iter().position(is_end).unwrap_or(output.len());
         self.text(&output[..end])
     }
 }

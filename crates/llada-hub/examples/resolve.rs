@@ -12,10 +12,7 @@ use std::{env, path::Path};
 use llada_hub::{Cache, KNOWN, ModelId, checkpoint};
 
 fn main() {
-    match Cache::locate() {
-        Ok(cache) => println!("cache: {}", cache.root().display()),
-        Err(error) => println!("{error}"),
-    }
+    println!("cache: {}", Cache::locate().root().display());
     let mut names: Vec<String> = env::args().skip(1).collect();
     if names.is_empty() {
         names = KNOWN.map(|(short, _)| short.to_owned()).to_vec();

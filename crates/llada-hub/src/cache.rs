@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{HubError, ModelId, environment};
+use crate::{Environment, ModelId};
 
 /// The folder that all repositories are kept in.
 #[derive(Clone, Debug)]
@@ -20,12 +20,10 @@ pub struct Repository {
 }
 
 impl Cache {
-    /// The user's cache.
-    ///
-    /// # Errors
-    /// [`HubError::NoCache`] where no variable says where it is.
-    pub fn locate() -> Result<Self, HubError> {
-        environment::cache().map(Self::at).ok_or(HubError::NoCache)
+    /// The user's cache, where the variables of this process say that it is.
+    #[must_use]
+    pub fn locate() -> Self {
+        Self::at(Environment::of_process().cache)
     }
 
     /// A cache in this folder.

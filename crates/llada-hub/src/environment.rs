@@ -1,77 +1,175 @@
-//! Which folder the cache is: the variables of `huggingface_hub`, read as it reads them.
+//! The variables of `huggingface_hub`, read as it reads them (its `constants.py` and `utils/_auth.py`).
 
 use std::env;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
-/// The value of a variable that is set and not empty.
-#[must_use]
-pub fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.trim().is_empty())
+use crate::expand::expanded;
+
+const HUB: &str = "https://huggingface.co";
+
+/// What the variables say. A variable that is set counts, even to nothing, where `huggingface_hub` lets it count.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// The folder of everything that Hugging Face's programs keep: `HF_HOME`, or `huggingface` in `XDG_CACHE_HOME`.
+    pub home: PathBuf,
+    /// The cache of models: `HF_HUB_CACHE`, or by its former name `HUGGINGFACE_HUB_CACHE`, or `hub` in the home.
+    pub cache: PathBuf,
+    /// The file of the token: `HF_TOKEN_PATH`, or `token` in the home.
+    pub token_path: PathBuf,
+    /// The address of the hub, without a slash at the end: `HF_ENDPOINT`.
+    pub endpoint: String,
+    /// Whether nobody is to be asked: `HF_HUB_OFFLINE`, or where that is empty `TRANSFORMERS_OFFLINE`.
+    pub is_offline: bool,
+    /// Whether no token is to be sent: `HF_HUB_DISABLE_IMPLICIT_TOKEN`.
+    pub is_anonymous: bool,
+    /// The token of a variable, and the variable's name: `HF_TOKEN`, or where that is empty `HUGGING_FACE_HUB_TOKEN`.
+    token: Option<(String, &'static str)>,
 }
 
-/// The folder of everything that Hugging Face's programs keep: the token, and the cache of models.
-#[must_use]
-pub fn home() -> Option<PathBuf> {
-    home_of(&variable)
-}
-
-/// The cache of models.
-pub(crate) fn cache() -> Option<PathBuf> {
-    cache_of(&variable)
-}
-
-fn home_of(variable: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    if let Some(home) = variable("HF_HOME") {
-        return expanded(&home, variable);
+impl Environment {
+    /// That of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::read(&|name| env::var_os(name))
     }
-    let caches = variable("XDG_CACHE_HOME").unwrap_or_else(|| "~/.cache".to_owned());
-    Some(expanded(&caches, variable)?.join("huggingface"))
-}
 
-fn cache_of(variable: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    // The second is the name that the first had before.
-    match variable("HF_HUB_CACHE").or_else(|| variable("HUGGINGFACE_HUB_CACHE")) {
-        Some(cache) => expanded(&cache, variable),
-        None => Some(home_of(variable)?.join("hub")),
-    }
-}
-
-/// Python expands `~` in these variables; a shell does so only where it is not quoted.
-fn expanded(path: &str, variable: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    match path.strip_prefix('~') {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-            Some(PathBuf::from(variable("HOME")?).join(rest.trim_start_matches('/')))
+    fn read(variable: &dyn Fn(&OsStr) -> Option<OsString>) -> Self {
+        let get = |name: &str| variable(OsStr::new(name));
+        let text = |name| get(name).map(|value| value.to_string_lossy().into_owned()).unwrap_or_default();
+        let folder = |path: OsString| PathBuf::from(expanded(path, variable));
+        let home = get("HF_HOME").unwrap_or_else(|| {
+            let caches = get("XDG_CACHE_HOME").unwrap_or_else(|| "~/.cache".into());
+            Path::new(&caches).join("huggingface").into()
+        });
+        let home = folder(home);
+        // What is taken from the home is expanded twice, as there.
+        let cache =
+            get("HF_HUB_CACHE").or_else(|| get("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| home.join("hub").into());
+        let token_path = get("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token").into());
+        let endpoint = get("HF_ENDPOINT").map_or_else(|| HUB.to_owned(), |value| value.to_string_lossy().into_owned());
+        let offline = Some(text("HF_HUB_OFFLINE")).filter(|value| !value.is_empty());
+        let token = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"].into_iter().find(|name| !text(name).is_empty());
+        Self {
+            cache: folder(cache),
+            token_path: folder(token_path),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            is_offline: is_true(&offline.unwrap_or_else(|| text("TRANSFORMERS_OFFLINE"))),
+            token: token.and_then(|name| Some((cleaned(&text(name))?, name))),
+            is_anonymous: is_true(&text("HF_HUB_DISABLE_IMPLICIT_TOKEN")),
+            home,
         }
-        _ => Some(path.into()),
     }
+
+    /// The token to ask with, and where it is from: a variable, or the file.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn token(&self) -> io::Result<Option<(String, String)>> {
+        if let Some((token, name)) = &self.token {
+            return Ok(Some((token.clone(), (*name).to_owned())));
+        }
+        match fs::read_to_string(&self.token_path) {
+            Ok(text) => Ok(cleaned(&text).map(|token| (token, self.token_path.display().to_string()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Without the token, which is nobody else's.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("cache", &self.cache)
+            .field("endpoint", &self.endpoint)
+            .field("is_offline", &self.is_offline)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_true(value: &str) -> bool {
+    ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str())
+}
+
+/// A token without line ends and without blanks around it; none if nothing is left.
+fn cleaned(token: &str) -> Option<String> {
+    let token = token.replace(['\r', '\n'], "");
+    // Python counts the four separators of ASCII among blanks.
+    let token = token.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c));
+    (!token.is_empty()).then(|| token.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use nix::unistd::{Uid, User};
+    use serde::Deserialize;
+    use serde_json::{Map, Value};
+
     use super::*;
 
-    fn cache(variables: &[(&str, &str)]) -> Option<String> {
-        let variable = |name: &str| {
-            let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
+    /// What `tests/fixtures/environment.py` writes.
+    #[derive(Deserialize)]
+    struct Table {
+        files: BTreeMap<String, String>,
+        base: Map<String, Value>,
+        expected: Map<String, Value>,
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        set: Map<String, Value>,
+        expected: Map<String, Value>,
+    }
+
+    /// The values of an environment as the table has them, in a folder.
+    fn values(environment: &Map<String, Value>, folder: &Path) -> Map<String, Value> {
+        let variable = |name: &OsStr| Some(environment.get(name.to_str()?)?.as_str()?.into());
+        let mut found = Environment::read(&variable);
+        let token_path = found.token_path.clone();
+        found.token_path = folder.join(&token_path);
+        let token = match found.token() {
+            Ok(token) => token.map(|(token, _)| token).into(),
+            Err(_) => serde_json::json!({ "error": "the file cannot be read" }),
         };
-        cache_of(&variable).map(|folder| folder.display().to_string())
+        let path = |path: &Path| Value::from(path.to_str().unwrap());
+        let values = [
+            ("home", path(&found.home)),
+            ("cache", path(&found.cache)),
+            ("token_path", path(&token_path)),
+            ("endpoint", found.endpoint.clone().into()),
+            ("is_offline", found.is_offline.into()),
+            ("is_anonymous", found.is_anonymous.into()),
+            ("token", token),
+        ];
+        values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     #[test]
-    fn the_nearest_variable_decides() {
-        let home = ("HOME", "/home/ada");
-        let xdg = ("XDG_CACHE_HOME", "/xdg");
-        for (variables, expected) in [
-            (&[home][..], "/home/ada/.cache/huggingface/hub"),
-            (&[home, xdg], "/xdg/huggingface/hub"),
-            (&[home, xdg, ("HF_HOME", "/hf")], "/hf/hub"),
-            (&[home, ("HF_HOME", "~/hf")], "/home/ada/hf/hub"),
-            (&[("HF_HOME", "/hf"), ("HUGGINGFACE_HUB_CACHE", "/old")], "/old"),
-            (&[("HF_HOME", "/hf"), ("HUGGINGFACE_HUB_CACHE", "/old"), ("HF_HUB_CACHE", "/new")], "/new"),
-        ] {
-            assert_eq!(cache(variables).as_deref(), Some(expected), "{variables:?}");
+    fn variables_are_read_as_huggingface_hub_reads_them() {
+        let text = include_str!("../tests/fixtures/environment.json");
+        let home = |user: nix::Result<Option<User>>| user.unwrap().unwrap().dir.display().to_string();
+        let text = text.replace("{user}", &home(User::from_uid(Uid::current())));
+        let text = text.replace("{root}", &home(User::from_name("root")));
+        let table: Table = serde_json::from_str(&text).unwrap();
+        assert!(table.cases.len() > 400);
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in &table.files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
         }
-        assert_eq!(cache(&[]), None);
+        for Case { set, expected } in table.cases {
+            let (mut environment, mut all) = (table.base.clone(), table.expected.clone());
+            environment.extend(set.clone());
+            all.extend(expected);
+            assert_eq!(values(&environment, folder.path()), all, "{set:?}");
+        }
     }
 }

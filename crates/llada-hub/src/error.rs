@@ -16,9 +16,16 @@ pub enum HubError {
         /// The short names there are.
         known: String,
     },
-    /// Neither the user nor the system says where the cache is.
-    #[error("neither HF_HOME nor HOME is set, so there is no cache of models; hint: export HF_HOME=/some/folder")]
-    NoCache,
+    /// There is no such folder, and no model can have such a name.
+    #[error(
+        "there is no model {typed:?}: neither a folder nor a name; hint: a folder with config.json, one of {known}, or OWNER/NAME"
+    )]
+    NoModel {
+        /// What was typed.
+        typed: String,
+        /// The short names there are.
+        known: String,
+    },
     /// There is no such folder, and nothing of the model in the cache.
     #[error(
         "there is no folder {typed}, and no model {model} in the cache {}; hint: cargo xtask fetch-weights {model}",

@@ -5,7 +5,7 @@
 //! | subject | module |
 //! |---|---|
 //! | names of models | `model` |
-//! | which folder the cache is | `environment` |
+//! | which folder the cache is, who asks, and whom | `environment`, `expand` |
 //! | the layout of the cache | `cache` |
 //! | from what was typed to a folder with a checkpoint, or a file of a dataset | `resolve` |
 #![forbid(unsafe_code)]
@@ -13,11 +13,12 @@
 mod cache;
 mod environment;
 mod error;
+mod expand;
 mod model;
 mod resolve;
 
 pub use cache::{Cache, Repository};
-pub use environment::{home, variable};
+pub use environment::Environment;
 pub use error::HubError;
 pub use model::{KNOWN, ModelId};
 pub use resolve::{checkpoint, dataset_file, missing};

@@ -38,6 +38,25 @@ pub enum ModelError {
         /// Why it is refused.
         message: String,
     },
+    /// The checkpoint is of another architecture.
+    #[error("config.json: the architecture is {found}, which is not read\nhint: architectures that are read: {read}")]
+    Architecture {
+        /// Its name.
+        found: String,
+        /// Those that are read.
+        read: String,
+    },
+    /// The folder holds what PEFT adds to a model, not a model.
+    #[error(
+        "{}: a PEFT adapter to {base}, not a model\nhint: in Python, load it with peft.AutoPeftModelForCausalLM, merge_and_unload(), and save_pretrained(folder)",
+        folder.display()
+    )]
+    Adapter {
+        /// The folder.
+        folder: PathBuf,
+        /// The model that it was made for.
+        base: String,
+    },
     /// The checkpoint lacks a tensor that the config calls for.
     #[error("{}: tensor {name} is missing", folder.display())]
     MissingTensor {

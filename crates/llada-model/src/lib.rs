@@ -17,6 +17,7 @@ mod chat;
 mod config;
 mod error;
 mod files;
+mod folder;
 mod guard;
 mod layers;
 mod load;
@@ -29,7 +30,7 @@ mod train;
 mod weights;
 
 pub use chat::Message;
-pub use config::LladaConfig;
+pub use config::{ConfigReading, LladaConfig};
 pub use error::ModelError;
 pub use model::Llada;
 pub use names::tensors as expected_tensors;

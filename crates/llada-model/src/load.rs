@@ -37,7 +37,7 @@ impl<'a> Loader<'a> {
         precision: Precision,
         device: Device,
     ) -> Result<Self, ModelError> {
-        let weights = Weights::open(folder)?;
+        let weights = Weights::of(folder, config)?;
         let layout = Layout::of(precision, device);
         Ok(Self { config, weights, kind: precision.kind(), device, layout, mapped: Vec::new() })
     }

@@ -271,6 +271,7 @@ impl MaskPredictor for Llada {
     /// A row without wanted positions costs nothing.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), ModelError> {
         self.check(batch)?;
+        self.rope.reach(batch.iter().map(|row| row.ids.len()).max().unwrap_or(0))?;
         let asked: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
         // A processor is busy with one row; and alone a row's matrix products round alike whatever the batch, which
         // makes its tokens independent of the company it keeps. A GPU needs them together.

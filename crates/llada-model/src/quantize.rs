@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     LladaConfig, ModelError, Tokenizer, Weights,
-    files::{write_json, write_safetensors},
+    files::{read_json, write_json, write_safetensors},
     names,
     torch::{
         int8::Quantized,
@@ -95,7 +95,7 @@ fn fill<E: From<ModelError>>(
         let message = "its linear layers are stored in int8 already";
         return Err(ModelError::file(&folder.join("config.json"), message).into());
     }
-    let mut weights = Weights::open(folder)?;
+    let mut weights = Weights::of(folder, &config)?;
     let shards = shards(&config);
     let mut weight_map = BTreeMap::new();
     for (i, tensors) in shards.iter().enumerate() {
@@ -180,9 +180,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
 }
 
 fn write_config(folder: &Path, out: &Path) -> Result<(), ModelError> {
-    let path = folder.join("config.json");
-    let text = fs::read_to_string(&path).map_err(ModelError::io(&path))?;
-    let mut keys: Map<String, Value> = serde_json::from_str(&text).map_err(|e| ModelError::file(&path, e))?;
+    let mut keys: Map<String, Value> = read_json(&folder.join("config.json"))?;
     keys.insert(CONFIG_KEY.to_owned(), scheme());
     write_json(&out.join("config.json"), &Value::Object(keys))
 }

@@ -15,7 +15,7 @@ use llada_model::{Dtype, Parameters, Tokenizer, TrainableLlada};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
-use crate::{TrainError, config::RunConfig, digest::sha256, folder::Pending, optimizer::Optimizer};
+use crate::{TrainError, config::RunConfig, digest::sha256, folder::Pending, mark, optimizer::Optimizer};
 
 /// `state.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -155,7 +155,7 @@ fn list(checkpoints: &Path) -> Result<Vec<PathBuf>, TrainError> {
 fn verify(folder: &Path) -> Result<State, TrainError> {
     let path = folder.join("state.json");
     let text = fs::read(&path).map_err(TrainError::read(&path))?;
-    let state: State = serde_json::from_slice(&text).map_err(|e| TrainError::file(&path, e))?;
+    let state: State = serde_json::from_slice(mark::skip(&text)).map_err(|e| TrainError::file(&path, e))?;
     for (file, digest) in &state.digests {
         if digest_of(&folder.join(file))? != *digest {
             let message = "it is not what was written (SHA-256)\nhint: the previous checkpoint is used instead";

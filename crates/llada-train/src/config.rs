@@ -12,7 +12,7 @@ use llada_model::{Device, Dtype, LladaConfig};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::{TrainError, data::Kind, lr::ScheduleConfig, objective::Objective, optimizer::OptimizerConfig};
+use crate::{TrainError, data::Kind, lr::ScheduleConfig, mark, objective::Objective, optimizer::OptimizerConfig};
 
 /// Everything that a run depends on. Values in brackets are defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,7 +121,8 @@ impl RunConfig {
     /// # Errors
     /// The file cannot be read; a key is missing, unknown, or has a value that cannot be honoured.
     pub fn load(path: &Path, kind: Kind, flags: Table) -> Result<Self, TrainError> {
-        let text = fs::read_to_string(path).map_err(TrainError::read(path))?;
+        let bytes = fs::read(path).map_err(TrainError::read(path))?;
+        let text = std::str::from_utf8(mark::skip(&bytes)).map_err(|e| TrainError::file(path, e))?;
         let file = text.parse().map_err(|e| TrainError::file(path, e))?;
         Self::from_tables(kind, [file, flags])
     }

@@ -20,6 +20,7 @@ mod digest;
 mod error;
 mod folder;
 pub mod lr;
+mod mark;
 pub mod metrics;
 pub mod objective;
 pub mod optimizer;

@@ -201,7 +201,7 @@ impl Run {
             ema.lerp(self.model.weights(), 1.0 - decay)?;
         }
         self.step = number;
-        self.tokens += question.tokens() as u64;
+        self.tokens = self.tokens.saturating_add(question.tokens() as u64);
         Ok(Metrics {
             step: number,
             loss,

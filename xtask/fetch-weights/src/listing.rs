@@ -98,7 +98,7 @@ impl Listing {
 
     /// What the cache has, without asking anybody. The names of the blobs are their digests.
     pub(crate) fn cached(request: &Request) -> Result<(Self, Place)> {
-        let cache = Cache::locate()?;
+        let cache = Cache::locate();
         let repository = cache.repository(&request.model);
         let (Some(commit), Some(snapshot), None) =
             (repository.commit(&request.revision), repository.snapshot(&request.revision), &request.dest)

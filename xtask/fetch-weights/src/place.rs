@@ -30,7 +30,7 @@ impl Place {
     pub(crate) fn new(request: &Request, commit: &str) -> Result<Self> {
         Ok(match &request.dest {
             Some(folder) => Self::Folder(folder.clone()),
-            None => Self::Cache { repository: Cache::locate()?.repository(&request.model), commit: commit.to_owned() },
+            None => Self::Cache { repository: Cache::locate().repository(&request.model), commit: commit.to_owned() },
         })
     }
 

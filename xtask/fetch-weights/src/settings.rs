@@ -1,14 +1,8 @@
 //! The environment that Hugging Face's own programs obey, as far as it concerns the network.
 
-use std::env;
-use std::fs;
-use std::path::PathBuf;
-
 use anyhow::Result;
-use llada_hub::variable;
+use llada_hub::Environment;
 use xtask::failure::Failure;
-
-const HUB: &str = "https://huggingface.co";
 
 pub(crate) struct Settings {
     /// Where the hub is, without a slash at the end.
@@ -27,48 +21,33 @@ pub(crate) struct Token {
 
 impl Settings {
     pub(crate) fn from_environment() -> Result<Self> {
-        let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| HUB.to_owned());
-        let endpoint = endpoint.trim_end_matches('/').to_owned();
+        let environment = Environment::of_process();
+        let endpoint = &environment.endpoint;
         if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
             return Err(Failure::environment(
                 format!("HF_ENDPOINT={endpoint} is no address of a hub"),
-                format!("export HF_ENDPOINT={HUB}"),
+                "export HF_ENDPOINT=https://huggingface.co",
             )
             .into());
         }
-        let offline = is_true("HF_HUB_OFFLINE") || is_true("TRANSFORMERS_OFFLINE");
-        Ok(Self { endpoint, token: token()?, offline })
+        let token = if environment.is_anonymous { None } else { token(&environment)? };
+        Ok(Self { token, offline: environment.is_offline, endpoint: environment.endpoint })
     }
 }
 
-fn token() -> Result<Option<Token>> {
-    for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
-        if let Some(value) = variable(name) {
-            return Token::new(&value, name.to_owned()).map(Some);
-        }
+fn token(environment: &Environment) -> Result<Option<Token>> {
+    let unreadable = |error: std::io::Error| {
+        let path = environment.token_path.display();
+        Failure::environment(format!("cannot read the token in {path}: {error}"), "export HF_TOKEN=hf_...")
+    };
+    let Some((value, source)) = environment.token().map_err(unreadable)? else { return Ok(None) };
+    if value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Some(Token { value, source }));
     }
-    let file = env::var_os("HF_TOKEN_PATH").map(PathBuf::from).or_else(|| Some(llada_hub::home()?.join("token")));
-    match file.and_then(|file| Some((fs::read_to_string(&file).ok()?, file))) {
-        Some((value, file)) if !value.trim().is_empty() => Token::new(&value, file.display().to_string()).map(Some),
-        _ => Ok(None),
-    }
-}
-
-impl Token {
-    fn new(value: &str, source: String) -> Result<Self> {
-        let value = value.trim().to_owned();
-        if value.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Ok(Self { value, source });
-        }
-        // The value is not shown: it is a secret, even a damaged one.
-        Err(Failure::environment(
-            format!("the token in {source} has blanks or other characters that no token has"),
-            "export HF_TOKEN=hf_...   (from the hub's page settings/tokens)",
-        )
-        .into())
-    }
-}
-
-fn is_true(name: &str) -> bool {
-    variable(name).is_some_and(|value| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str()))
+    // The value is not shown: it is a secret, even a damaged one.
+    Err(Failure::environment(
+        format!("the token in {source} has blanks or other characters that no token has"),
+        "export HF_TOKEN=hf_...   (from the hub's page settings/tokens)",
+    )
+    .into())
 }

@@ -56,7 +56,7 @@ impl DtypeChoice {
             Self::Bf16 => Dtype::Bf16.into(),
             Self::Int8 => Precision::Int8,
             Self::Auto if config.is_quantized => Precision::Int8,
-            Self::Auto if config.parameters() * Dtype::F32.bytes() < small => Dtype::F32.into(),
+            Self::Auto if config.parameters().saturating_mul(Dtype::F32.bytes()) < small => Dtype::F32.into(),
             Self::Auto => Dtype::Bf16.into(),
         }
     }

@@ -1,8 +1,12 @@
 //! `llada inspect`: what a checkpoint holds, and whether it fits.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
-use llada_model::{Dtype, LladaConfig, Tokenizer, Weights};
+use llada_model::{ConfigReading, Dtype, Int8Kernel, LladaConfig, ModelError, Tokenizer, Weights};
 use serde::Serialize;
 
 /// Show a checkpoint's config, tensors, parameters, dtype and memory, without loading it
@@ -19,13 +23,20 @@ pub(crate) struct Args {
 
 #[derive(Serialize)]
 struct Inspection {
-    config: LladaConfig,
-    parameters: usize,
+    /// None if the architecture is another, or the shape cannot be told.
+    config: Option<LladaConfig>,
+    /// Keys of config.json that change nothing.
+    keys_without_effect: Vec<String>,
+    parameters: Option<usize>,
     /// Number of tensors by dtype.
     tensors: BTreeMap<String, usize>,
     file_bytes: u64,
-    f32_bytes: usize,
-    bf16_bytes: usize,
+    /// Files with weights in the folder that are not read, because others go before them.
+    unread_files: Vec<String>,
+    f32_bytes: Option<usize>,
+    bf16_bytes: Option<usize>,
+    /// The kernel that multiplies this model in eight bits here; none where int8 is dequantised.
+    int8_kernel: Option<String>,
     /// Memory that the system could give a new process now, where it tells.
     available_bytes: Option<u64>,
     tokenizer: bool,
@@ -36,57 +47,88 @@ struct Inspection {
 }
 
 impl Inspection {
-    fn new(folder: &std::path::Path) -> anyhow::Result<Self> {
-        let config = LladaConfig::load(folder)?;
-        let mut weights = Weights::open(folder)?;
-        let file_bytes = weights.file_bytes();
-        let mut tensors = BTreeMap::new();
-        for (_, dtype, _) in weights.list() {
-            *tensors.entry(format!("{dtype:?}")).or_default() += 1;
-        }
-        let mut problems: Vec<String> = weights.take_all(&config).iter().map(ToString::to_string).collect();
-        problems.extend(weights.finish().err().map(|error| error.to_string()));
-        let tokenizer = Tokenizer::load(folder, &config).unwrap_or_else(|error| {
-            problems.push(error.to_string());
-            None
-        });
-        let parameters = config.parameters();
-        Ok(Self {
+    fn new(folder: &Path) -> Self {
+        let ConfigReading { config, problems, without_effect, .. } = LladaConfig::inspect(folder);
+        let parameters = config.as_ref().map(LladaConfig::parameters);
+        let bytes = |dtype: Dtype| Some(parameters?.saturating_mul(dtype.bytes()));
+        let mut inspection = Self {
+            keys_without_effect: without_effect,
             parameters,
-            tensors,
-            file_bytes,
-            f32_bytes: parameters * Dtype::F32.bytes(),
-            bf16_bytes: parameters * Dtype::Bf16.bytes(),
+            tensors: BTreeMap::new(),
+            file_bytes: 0,
+            unread_files: Vec::new(),
+            f32_bytes: bytes(Dtype::F32),
+            bf16_bytes: bytes(Dtype::Bf16),
+            int8_kernel: Int8Kernel::best().map(|kernel| kernel.to_string()),
             available_bytes: available_bytes(),
-            chat_problem: tokenizer.as_ref().and_then(Tokenizer::chat_problem).map(str::to_owned),
-            tokenizer: tokenizer.is_some(),
-            problems,
+            tokenizer: false,
+            chat_problem: None,
+            problems: Vec::new(),
             config,
-        })
+        };
+        problems.into_iter().for_each(|problem| inspection.note(problem));
+        match Weights::open(folder) {
+            Ok(weights) => inspection.read_weights(weights),
+            Err(error) => inspection.note(error),
+        }
+        inspection.read_tokenizer(folder);
+        inspection
+    }
+
+    fn read_weights(&mut self, mut weights: Weights) {
+        self.file_bytes = weights.file_bytes();
+        for (_, dtype, _) in weights.list() {
+            *self.tensors.entry(format!("{dtype:?}")).or_default() += 1;
+        }
+        match weights.unread_files() {
+            Ok(files) => self.unread_files = files,
+            Err(error) => self.note(error),
+        }
+        let problems = self.config.as_ref().map(|config| weights.check(config)).unwrap_or_default();
+        problems.into_iter().for_each(|problem| self.note(problem));
+    }
+
+    fn read_tokenizer(&mut self, folder: &Path) {
+        let tokenizer = match &self.config {
+            Some(config) => Tokenizer::load(folder, config),
+            None => Tokenizer::open(folder),
+        };
+        match tokenizer {
+            Ok(tokenizer) => {
+                self.chat_problem = tokenizer.as_ref().and_then(Tokenizer::chat_problem).map(str::to_owned);
+                self.tokenizer = tokenizer.is_some();
+            }
+            Err(error) => self.note(error),
+        }
+    }
+
+    /// Notes a reason for which the checkpoint does not load; once, as two readers may meet the same.
+    fn note(&mut self, problem: ModelError) {
+        let problem = problem.to_string();
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     fn print(&self) {
-        let config = &self.config;
-        let line = |name: &str, value: String| println!("{name:<13} {value}");
-        line("layers", format!("{} of width {}", config.n_layers, config.d_model));
-        let heads =
-            format!("{} of width {}, {} for keys and values", config.n_heads, config.head_dim(), config.n_kv_heads);
-        line("heads", heads);
-        line("mlp", format!("{} hidden", config.mlp_hidden_size));
-        let head = if config.weight_tying { "head tied to it" } else { "head of its own" };
-        line("vocabulary", format!("{} ids in {} rows, {head}", config.vocab_size, config.embedding_size));
-        line("sequence", format!("at most {} tokens, rope theta {}", config.max_sequence_length, config.rope_theta));
-        line("special ids", format!("mask {}, end of text {}", config.mask_token_id, config.eos_token_id));
-        line("tokenizer", if self.tokenizer { "yes" } else { "none: works on ids alone" }.to_owned());
+        if let Some(config) = &self.config {
+            print_config(config);
+        }
+        print_list("no effect", &self.keys_without_effect);
+        line("tokenizer", if self.tokenizer { "yes" } else { "none: works on ids alone" });
         if self.tokenizer {
             let problem = self.chat_problem.as_deref().map_or("yes".to_owned(), |problem| format!("none: {problem}"));
             line("chats", problem.replace("\nhint: ", "; "));
         }
         let counts: Vec<String> = self.tensors.iter().map(|(dtype, count)| format!("{count} {dtype}")).collect();
-        line("tensors", counts.join(", "));
-        line("parameters", format!("{:.1} million", self.parameters as f64 / 1e6));
+        print_list("tensors", &counts);
+        if let Some(parameters) = self.parameters {
+            line("parameters", format!("{:.1} million", parameters as f64 / 1e6));
+        }
         line("files", megabytes(self.file_bytes));
-        for (dtype, bytes) in [(Dtype::F32, self.f32_bytes as u64), (Dtype::Bf16, self.bf16_bytes as u64)] {
+        print_list("not read", &self.unread_files);
+        for (dtype, bytes) in [(Dtype::F32, self.f32_bytes), (Dtype::Bf16, self.bf16_bytes)] {
+            let Some(bytes) = bytes.map(|bytes| bytes as u64) else { continue };
             let fits = match self.available_bytes {
                 Some(available) if bytes < available => format!(", fits in the {} free", megabytes(available)),
                 Some(available) => format!(", does not fit in the {} free", megabytes(available)),
@@ -94,12 +136,36 @@ impl Inspection {
             };
             line(&format!("as {dtype}"), format!("{}{fits}", megabytes(bytes)));
         }
+        line("int8 kernel", self.int8_kernel.as_deref().unwrap_or("none on this processor: weights are dequantised"));
+    }
+}
+
+fn print_config(config: &LladaConfig) {
+    line("layers", format!("{} of width {}", config.n_layers, config.d_model));
+    let heads = format!("{} of width {}, {} for keys and values", config.n_heads, config.head_dim(), config.n_kv_heads);
+    line("heads", heads);
+    line("mlp", format!("{} hidden", config.mlp_hidden_size));
+    let head = if config.weight_tying { "head tied to it" } else { "head of its own" };
+    line("vocabulary", format!("{} ids in {} rows, {head}", config.vocab_size, config.embedding_size));
+    line("sequence", format!("at most {} tokens, rope theta {}", config.max_sequence_length, config.rope_theta));
+    let ends: Vec<String> = config.other_eos_token_ids.iter().map(|id| format!(", {id}")).collect();
+    line("special ids", format!("mask {}, end of text {}{}", config.mask_token_id, config.eos_token_id, ends.concat()));
+}
+
+fn line(name: &str, value: impl std::fmt::Display) {
+    println!("{name:<13} {value}");
+}
+
+/// A line of its items, if there are any.
+fn print_list(name: &str, items: &[String]) {
+    if !items.is_empty() {
+        line(name, items.join(", "));
     }
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let folder = llada_hub::checkpoint(&args.folder)?;
-    let inspection = Inspection::new(&folder)?;
+    let inspection = Inspection::new(&folder);
     if args.json {
         println!("{}", serde_json::to_string(&inspection)?);
     } else {

@@ -5,9 +5,13 @@ mod batch;
 mod benchmarks;
 mod book;
 mod compare;
+mod damaged;
 mod generate;
 mod golden;
+mod inspect;
 mod kernels;
+#[path = "../../../llada-model/tests/it/mutation.rs"]
+mod mutation;
 mod quantize;
 mod reference;
 mod refusals;

@@ -96,21 +96,51 @@ fn a_model_of_the_cache_is_asked_for_by_its_name() {
 }
 
 #[test]
+fn what_is_neither_a_folder_nor_a_name_is_no_model() {
+    for command in ["generate", "score", "logits", "quantize", "batch", "compare"] {
+        let args: &[&str] = match command {
+            "generate" => &["--prompt-ids", "1"],
+            "score" => &["--prompt-ids", "1", "--answer-ids", "2"],
+            "logits" => &["--ids", "1", "--out", "out"],
+            "quantize" => &["--out", "out"],
+            "batch" => &["--input", "in", "--output", "out"],
+            _ => &["--tasks", "1"],
+        };
+        let output = crate::command().args([command, "--model", "nope"]).args(args).output().unwrap();
+        check(&output, 3, &["there is no model \"nope\"", "\nhint: a folder with config.json, one of llada-8b-base"]);
+    }
+    let output = command().args(["inspect", "nope"]).output().unwrap();
+    check(&output, 3, &["there is no model \"nope\"", "\nhint: a folder with config.json"]);
+}
+
+#[test]
+fn variables_of_the_cache_are_expanded() {
+    let home = tempdir().unwrap();
+    for value in ["~/hf", "$HOME/hf", "${HOME}/hf"] {
+        let mut command = command();
+        command.args(["inspect", "llada-1.5"]).env_remove("HF_HUB_CACHE").env_remove("HUGGINGFACE_HUB_CACHE");
+        let output = command.env("HOME", home.path()).env("HF_HOME", value).output().unwrap();
+        check(&output, 3, &[&format!("in the cache {}", home.path().join("hf/hub").display())]);
+    }
+}
+
+#[test]
 fn broken_checkpoints_fail() {
     let folder = copy();
-    let missing = generate(&folder.path().join("nowhere"));
-    check(&missing, 3, &["cannot read", "nowhere/config.json", "No such file"]);
+    let config = folder.path().join("config.json");
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(&config, &elsewhere).unwrap();
+    let missing = generate(folder.path());
+    check(&missing, 3, &["cannot read", "config.json", "No such file"]);
     assert_eq!(stderr(&missing).matches("No such file").count(), 1);
+    fs::rename(&elsewhere, &config).unwrap();
 
     let weights = folder.path().join("model.safetensors");
     let whole = fs::read(&weights).unwrap();
     fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
     check(&generate(folder.path()), 1, &["model.safetensors", "not a whole safetensors file", "hint: "]);
-    let inspect = command().arg("inspect").arg(folder.path()).output().unwrap();
-    check(&inspect, 1, &["not a whole safetensors file"]);
     fs::write(&weights, &whole).unwrap();
 
-    let config = folder.path().join("config.json");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("\"n_layers\": 4", "\"n_layers\": 5")).unwrap();
     check(&generate(folder.path()), 1, &["tensor model.transformer.blocks.4.", "is missing"]);

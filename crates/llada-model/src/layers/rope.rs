@@ -7,14 +7,23 @@ use crate::{
     torch::{gradient, shim},
 };
 
-/// Angles position x theta^(-2i / head_dim) for every position that the config allows.
+/// Angles position x theta^(-2i / head_dim) for as many positions as a row had so far.
+///
+/// The table grows with the rows, because nothing vouches for the length that a config claims.
 #[derive(Debug)]
 pub(crate) struct Rope {
-    /// (max_sequence_length, head_dim / 2) f32.
+    /// (head_dim / 2) f32.
+    frequencies: Tensor,
+    /// (length, head_dim / 2) f32.
     cos: Tensor,
     sin: Tensor,
+    length: usize,
+    longest: usize,
     full_precision: bool,
 }
+
+/// Positions that are worth no second table: those of LLaDA-8B.
+const AT_FIRST: usize = 4096;
 
 impl Rope {
     pub(crate) fn new(config: &LladaConfig, device: Device) -> Result<Self, ModelError> {
@@ -23,8 +32,19 @@ impl Rope {
         // In the reference's order of operations: a last-bit difference here is a visible angle at position 4000.
         let exponents = Tensor::f_arange(half, options)?.f_mul_scalar(2.0)?.f_div_scalar(config.head_dim() as f64)?;
         let frequencies = Tensor::f_full([1], config.rope_theta, options)?.f_pow(&exponents)?.f_reciprocal()?;
-        let angles = Tensor::f_arange(config.max_sequence_length as i64, options)?.f_outer(&frequencies)?;
-        Ok(Self { cos: angles.f_cos()?, sin: angles.f_sin()?, full_precision: config.rope_full_precision })
+        let longest = config.max_sequence_length;
+        let length = longest.min(AT_FIRST);
+        let (cos, sin) = tables(&frequencies, length)?;
+        Ok(Self { frequencies, cos, sin, length, longest, full_precision: config.rope_full_precision })
+    }
+
+    /// Makes room for rows of `length` tokens, which is at most the config's longest.
+    pub(crate) fn reach(&mut self, length: usize) -> Result<(), ModelError> {
+        if length > self.length {
+            self.length = length.next_power_of_two().min(self.longest);
+            (self.cos, self.sin) = tables(&self.frequencies, self.length)?;
+        }
+        Ok(())
     }
 
     /// Rotates each head of each token by its position. The input's memory is reused where that is possible.
@@ -50,4 +70,14 @@ impl Rope {
         let rotated = Tensor::f_stack(&[new_low, new_high], 2)?;
         Ok(rotated.f_to_kind(x.kind())?.f_view(x.size2()?)?)
     }
+}
+
+/// Cosines and sines of the angles of positions from 0 on.
+///
+/// # Shapes
+/// frequencies (pairs) -> twice (length, pairs).
+fn tables(frequencies: &Tensor, length: usize) -> Result<(Tensor, Tensor), ModelError> {
+    let positions = Tensor::f_arange(length as i64, (Kind::Float, frequencies.device()))?;
+    let angles = positions.f_outer(frequencies)?;
+    Ok((angles.f_cos()?, angles.f_sin()?))
 }

@@ -54,10 +54,11 @@ impl Tokenizer {
             return disagree(format!("its highest id is {highest}, vocab_size is {}", config.vocab_size));
         }
         let Self { mask_id, eos_id, .. } = tokenizer;
-        for (key, found, id) in
-            [("mask_token_id", mask_id, config.mask_token_id), ("eos_token_id", eos_id, config.eos_token_id)]
-        {
-            if let Some(found) = found.filter(|&found| found != id) {
+        for (key, found, id, others) in [
+            ("mask_token_id", mask_id, config.mask_token_id, &[][..]),
+            ("eos_token_id", eos_id, config.eos_token_id, &config.other_eos_token_ids),
+        ] {
+            if let Some(found) = found.filter(|&found| found != id && !others.contains(&found)) {
                 return disagree(format!("{} has id {found}, {key} is {id}", tokenizer.piece(found)));
             }
         }

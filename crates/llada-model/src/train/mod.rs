@@ -19,7 +19,7 @@ use self::{
     parameters::Layout,
 };
 use crate::{
-    Device, Dtype, LladaConfig, ModelError,
+    Device, Dtype, LladaConfig, ModelError, Weights,
     files::write_json,
     layers::{
         attention::Memory,
@@ -92,8 +92,10 @@ impl TrainableLlada {
     /// # Errors
     /// As for [`Llada::load`](crate::Llada::load).
     pub fn load(folder: &Path, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
-        let mut model = Self::zeroed(LladaConfig::load(folder)?, device, dtype)?;
-        model.weights.read(folder)?;
+        let config = LladaConfig::load(folder)?;
+        let weights = Weights::of(folder, &config)?;
+        let mut model = Self::zeroed(config, device, dtype)?;
+        model.weights.fill(weights)?;
         Ok(model)
     }
 
@@ -205,7 +207,7 @@ impl TrainableLlada {
         weights.write(folder, dtype)
     }
 
-    fn prepare(&self, batch: &TrainingBatch<'_>) -> Result<Option<Prepared>, ModelError> {
+    fn prepare(&mut self, batch: &TrainingBatch<'_>) -> Result<Option<Prepared>, ModelError> {
         let &TrainingBatch { ids, row_length, wanted, targets, weights } = batch;
         let refuse = |message: String| Err(ModelError::Batch { message });
         if row_length == 0 || !ids.len().is_multiple_of(row_length) {
@@ -230,6 +232,7 @@ impl TrainableLlada {
         if wanted.is_empty() {
             return Ok(None);
         }
+        self.rope.reach(row_length)?;
         let rounded = wanted.len().next_multiple_of(ROUND);
         let round = |values: Vec<i64>| {
             let last = values[values.len() - 1];

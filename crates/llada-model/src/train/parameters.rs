@@ -163,7 +163,11 @@ impl Parameters {
     /// # Errors
     /// A file is damaged; a tensor is missing, unexpected, misshaped or of a foreign dtype.
     pub fn read(&mut self, folder: &Path) -> Result<(), ModelError> {
-        let mut weights = Weights::open(folder)?;
+        self.fill(Weights::open(folder)?)
+    }
+
+    /// Reads all of `weights`, and no others may be in them.
+    pub(super) fn fill(&mut self, mut weights: Weights) -> Result<(), ModelError> {
         for (name, span) in &self.layout.spans {
             let stored = weights.take(name, &span.shape)?;
             no_grad(|| -> Result<(), ModelError> { Ok(self.view(span)?.f_copy_(&map(&stored)?)?) })?;

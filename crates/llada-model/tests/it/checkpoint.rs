@@ -1,34 +1,22 @@
 //! Folders that are not what they claim: each a clear error that names the culprit, never a panic.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use llada_core::predictor::{MaskPredictor, Row};
 use llada_model::{Device, Dtype, Int8Kernel, Llada, LladaConfig, ModelError, Precision, Weights, quantize};
 use safetensors::{SafeTensors, tensor::TensorView};
-use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{FIXTURES, fixture};
+use crate::{
+    FIXTURES, fixture,
+    variant::{self, edit_json, safetensors_with_header},
+};
 
 const SHARD: &str = "model-00002-of-00002.safetensors";
 
 /// A writable copy of the sharded fixture.
 fn copy() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for file in ["config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", SHARD] {
-        fs::copy(fixture("tiny-llada").join(file), folder.path().join(file)).unwrap();
-    }
-    folder
-}
-
-fn edit_json(path: PathBuf, edit: impl FnOnce(&mut Value)) {
-    let mut value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    edit(&mut value);
-    fs::write(path, value.to_string()).unwrap();
+    variant::copy("tiny-llada")
 }
 
 /// Rewrites the second shard with its tensors renamed or reshaped by `edit` (None drops one), index and all.
@@ -95,12 +83,7 @@ fn tensors_missing_extra_or_misshaped_are_named() {
 fn truncated_and_hostile_shards_are_refused() {
     let whole = fs::read(fixture("tiny-llada").join(SHARD)).unwrap();
     let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
-    let with_header = |header: &str| {
-        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(header.as_bytes());
-        bytes.extend([0; 64]);
-        bytes
-    };
+    let with_header = |header: &str| safetensors_with_header(header.as_bytes(), &[0; 64]);
     let huge = r#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,64]}}"#;
     let overlap = r#"{"a":{"dtype":"F32","shape":[16],"data_offsets":[0,64]},"b":{"dtype":"F32","shape":[8],"data_offsets":[0,32]}}"#;
     let outside = r#"{"a":{"dtype":"F32","shape":[1024],"data_offsets":[0,4096]}}"#;
@@ -151,51 +134,6 @@ fn foreign_dtypes_are_refused() {
 }
 
 #[test]
-fn config_keys_are_honoured_or_refused_by_name() {
-    for (key, value, message) in [
-        ("rope", json!(false), "rope: false is not supported"),
-        ("alibi", json!(true), "alibi: true"),
-        ("block_type", json!("sequential"), "block_type: \"sequential\""),
-        ("activation_type", json!("swiglu"), "activation_type"),
-        ("scale_logits", json!(true), "scale_logits"),
-        ("sliding_window", json!(128), "sliding_window: unknown key"),
-        ("d_model", json!(-5), "d_model: -5"),
-        ("d_model", json!(0), "d_model: 0 is not between"),
-        ("d_model", json!(usize::MAX), "d_model: "),
-        ("n_heads", json!(3), "n_heads: 3 does not divide d_model 64"),
-        ("n_kv_heads", json!(3), "n_kv_heads: 3 does not divide n_heads 4"),
-        ("embedding_size", json!(500), "embedding_size: 500 is less than vocab_size 512"),
-        ("mask_token_id", json!(512), "mask_token_id: 512 is not below vocab_size 512"),
-        ("mask_token_id", Value::Null, "mask_token_id: the key is missing"),
-        ("rope_theta", json!("big"), "rope_theta: \"big\""),
-        ("multi_query_attention", json!(true), "multi_query_attention: true contradicts n_kv_heads 4"),
-        ("n_layers", json!(1u64 << 40), "n_layers"),
-    ] {
-        let folder = copy();
-        edit_json(folder.path().join("config.json"), |config| config[key] = value);
-        check(folder.path(), &[message]);
-    }
-    let folder = copy();
-    fs::write(folder.path().join("config.json"), "{").unwrap();
-    check(folder.path(), &["config.json", "EOF"]);
-}
-
-#[test]
-fn defaults_fill_absent_keys() {
-    let folder = copy();
-    edit_json(folder.path().join("config.json"), |config| {
-        for key in ["n_kv_heads", "embedding_size", "rms_norm_eps", "rope_full_precision"] {
-            config.as_object_mut().unwrap().remove(key);
-        }
-    });
-    let expected = LladaConfig::load(&fixture("tiny-llada")).unwrap();
-    assert_eq!(LladaConfig::load(folder.path()).unwrap(), expected);
-    let weights = Weights::open(folder.path()).unwrap();
-    assert_eq!(weights.list().count(), llada_model::expected_tensors(&expected).len());
-    assert_eq!(expected.parameters(), 207_296);
-}
-
-#[test]
 fn a_quantised_checkpoint_computes_what_int8_does() {
     let folder = tempfile::tempdir().unwrap();
     for name in FIXTURES {
@@ -209,7 +147,7 @@ fn a_quantised_checkpoint_computes_what_int8_does() {
         assert_eq!(heard.last().map(|(done, all)| done == all), Some(true));
         let config = LladaConfig::load(&out).unwrap();
         assert!(config.is_quantized);
-        assert!(Weights::open(&out).unwrap().take_all(&config).is_empty());
+        assert!(Weights::open(&out).unwrap().check(&config).is_empty());
         let logits = |folder: &Path, precision| {
             let mut model = Llada::load(folder, Device::Cpu, precision).unwrap();
             let mut out = Vec::new();

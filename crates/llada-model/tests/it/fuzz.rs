@@ -1,96 +1,84 @@
-//! Files with bytes changed, cut, put in and doubled at random: an error or a result, soon, and never a panic.
-//!
-//! `PROPTEST_CASES` is how many of each kind are tried.
+//! Checkpoints with damaged files: an error or a model, in bounded time, never a panic.
 
-use std::{
-    cell::Cell,
-    fs,
-    time::{Duration, Instant},
+use std::{fs, path::Path};
+
+use llada_model::{Device, Dtype, Llada, LladaConfig, TrainableLlada, Weights};
+use tempfile::TempDir;
+
+use crate::{
+    fixture,
+    mutation::survives,
+    variant::{copy, safetensors_with_header},
 };
 
-use llada_model::{Message, Tokenizer};
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestRunner},
-};
+const SINGLE: &str = "tiny-llada-gqa-bf16";
+const SHARDED: &str = "tiny-llada";
 
-use crate::fixture;
-
-/// What one file may take, on a machine that has other things to do.
-const LONGEST: Duration = Duration::from_secs(20);
-
-/// A change of a file: where, as a share of its length; how many bytes there are replaced; by what, and by how many copies
-/// of themselves.
-type Edit = (f64, usize, Vec<u8>, usize);
-
-/// Bytes that mean something in JSON and in templates are as frequent as all others together.
-fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    let byte = prop_oneof![any::<u8>(), prop::sample::select(br#"{}[]"',:%#-+*/|()0e.\ntx"#.to_vec())];
-    let bytes = prop::collection::vec(byte, 0..3);
-    let length = prop_oneof![3 => 0..2_usize, 1 => 0..200_usize];
-    let edit = (0.0..1.0, length, bytes, 0..3_usize);
-    prop_oneof![3 => prop::collection::vec(edit.clone(), 1..2), 1 => prop::collection::vec(edit, 2..6)]
+/// Reads a checkpoint in every way there is; what fails has said why.
+fn read(folder: &Path) {
+    let reading = LladaConfig::inspect(folder);
+    assert!(reading.config.is_some() || !reading.problems.is_empty());
+    if let (Ok(mut weights), Some(config)) = (Weights::open(folder), &reading.config) {
+        config.parameters();
+        weights.check(config);
+        weights.unread_files().unwrap();
+    }
+    let loaded = Llada::load(folder, Device::Cpu, Dtype::F32);
+    assert!(loaded.is_err() || reading.problems.is_empty());
+    if let Err(error) = loaded {
+        assert!(!error.to_string().is_empty());
+        assert!(TrainableLlada::load(folder, Device::Cpu, Dtype::F32).is_err());
+    }
 }
 
-fn changed(original: &[u8], edits: &[Edit]) -> Vec<u8> {
-    let mut bytes = original.to_vec();
-    for (share, length, put_in, copies) in edits {
-        let start = (bytes.len() as f64 * share) as usize;
-        let end = bytes.len().min(start + length);
-        let piece = bytes[start..end].repeat(*copies);
-        bytes.splice(start..end, put_in.iter().copied().chain(piece));
-    }
-    bytes
-}
-
-/// Opens the fixture's folder with `file` changed, and does with it what commands do.
-#[allow(clippy::print_stdout, reason = "how many files were read is a result of the test")]
-fn fuzz(file: &'static str, original: Vec<u8>) {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(48);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let mut runner =
-        TestRunner::new_with_rng(config, proptest::test_runner::TestRng::deterministic_rng(Default::default()));
-    let folder = tempfile::tempdir().unwrap();
-    for name in ["tokenizer.json", "tokenizer_config.json"] {
-        fs::copy(fixture("tiny-llada").join(name), folder.path().join(name)).unwrap();
-    }
-    let (works, chats) = (Cell::new(0), Cell::new(0));
-    let result = runner.run(&edits(), |edits| {
-        fs::write(folder.path().join(file), changed(&original, &edits)).unwrap();
-        let start = Instant::now();
-        if let Ok(Some(tokenizer)) = Tokenizer::open(folder.path()) {
-            works.set(works.get() + 1);
-            let messages = [Message::new("user", "2 + 3 <|mdm_mask|>"), Message::new("assistant", "5")];
-            let _ = tokenizer.encode("a\u{20ac} <|eot_id|>").map(|ids| tokenizer.decode(&ids));
-            chats.set(chats.get() + u32::from(tokenizer.encode_turn(&messages).is_ok()));
-            let _ = tokenizer.with_masks_as_text().encode_chat(&messages);
-        }
-        prop_assert!(start.elapsed() < LONGEST, "{:?}", start.elapsed());
-        Ok(())
+/// Damages `file` of a copy of a fixture, `name`, in which `add` may make files first.
+fn check(few: u32, name: &str, file: &str, add: impl Fn(&Path)) {
+    let folder: TempDir = copy(name);
+    add(folder.path());
+    let whole = fs::read(folder.path().join(file)).unwrap();
+    survives(few, &whole, |bytes| {
+        fs::write(folder.path().join(file), bytes).unwrap();
+        read(folder.path());
     });
-    println!("{file}: {cases} tried, {} read, {} with a chat", works.get(), chats.get());
-    result.unwrap();
-}
-
-fn original(name: &str) -> Vec<u8> {
-    fs::read(fixture("tiny-llada").join(name)).unwrap()
 }
 
 #[test]
-fn tokenizers() {
-    fuzz("tokenizer.json", original("tokenizer.json"));
+fn a_damaged_config_is_an_error_or_a_config() {
+    check(48, SINGLE, "config.json", |_| {});
 }
 
 #[test]
-fn settings() {
-    fuzz("tokenizer_config.json", original("tokenizer_config.json"));
+fn a_damaged_index_is_an_error_or_an_index() {
+    check(32, SHARDED, "model.safetensors.index.json", |_| {});
 }
 
 #[test]
-fn templates() {
-    let template = "{%- set ns = namespace(n=0, s='%s: ') %}{% for m in messages[-9:] %}{% generation %}{{ ns.s % m.role }}\
-        {{ m | tojson(indent=2) }}{{ m.content.split('+') | map('trim') | join(', ') ~ 7 % 4 }}{% endgeneration %}\
-        {% if loop.index0 % 2 == 1 and m.role is string %}{{ m.content[1:] | upper }}{% endif %}{% endfor %}\
-        {% macro f(x, y=2) %}{{ x * y }}{% endmacro %}{{ f('-', 3) }}{# c #}{% raw %}{{ }}{% endraw %}{{ bos_token }}";
-    fuzz("chat_template.jinja", template.as_bytes().to_vec());
+fn a_damaged_adapter_config_is_an_adapter_all_the_same() {
+    let text = r#"{"peft_type": "LORA", "base_model_name_or_path": "GSAI-ML/LLaDA-8B-Base", "r": 8}"#;
+    check(16, SINGLE, "adapter_config.json", |folder| fs::write(folder.join("adapter_config.json"), text).unwrap());
+}
+
+#[test]
+fn a_damaged_header_is_an_error_or_weights() {
+    let folder = copy(SINGLE);
+    let path = folder.path().join("model.safetensors");
+    let whole = fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    // What is inside is met only if the length before it is right again.
+    survives(48, &whole[8..8 + length], |header| {
+        fs::write(&path, safetensors_with_header(header, &whole[8 + length..])).unwrap();
+        read(folder.path());
+    });
+}
+
+#[test]
+fn a_file_of_weights_that_is_damaged_anywhere_is_an_error_or_weights() {
+    let folder = copy(SINGLE);
+    let path = folder.path().join("model.safetensors");
+    // Its beginning, so that every edit meets the header and its length.
+    let whole = fs::read(fixture(SINGLE).join("model.safetensors")).unwrap();
+    survives(32, &whole[..whole.len().min(8192)], |bytes| {
+        fs::write(&path, [bytes, &whole[whole.len().min(8192)..]].concat()).unwrap();
+        read(folder.path());
+    });
 }

@@ -2,12 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 mod checkpoint;
+mod config;
+mod folder;
 mod folders;
 mod forward;
 mod fuzz;
+mod fuzz_text;
 mod loss;
+mod mutation;
 mod text;
 mod turns;
+mod variant;
 
 use std::path::PathBuf;
 

@@ -10,10 +10,10 @@ use std::{
 };
 
 use memmap2::Mmap;
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{TrainError, digest::sha256, objective::Rows};
+use crate::{TrainError, digest::sha256, mark, objective::Rows};
 
 /// What a dataset trains for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl Dataset {
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         let path = folder.join("dataset.json");
         let text = fs::read(&path).map_err(TrainError::read(&path))?;
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| TrainError::file(&path, e))?;
+        let manifest: Manifest = serde_json::from_slice(mark::skip(&text)).map_err(|e| TrainError::file(&path, e))?;
         let digest = sha256(&text);
         let mut dataset =
             Self { folder: folder.to_owned(), manifest, digest, shards: vec![], tokens: vec![], records: vec![] };
@@ -107,14 +107,15 @@ impl Dataset {
         }
         let shard = self.shards.len();
         let tensors = SafeTensors::deserialize(&map).map_err(|e| TrainError::file(&path, e))?;
-        let tokens = tensors.tensor("tokens").map_err(|e| TrainError::file(&path, e))?.data();
+        let tokens = integers(&tensors, "tokens").map_err(|message| TrainError::file(&path, message))?;
         let offset = tokens.as_ptr() as usize - map.as_ptr() as usize;
         self.tokens.push(offset..offset + tokens.len());
         if self.manifest.kind == Kind::Sft {
-            let lengths = tensors.tensor("records").map_err(|e| TrainError::file(&path, e))?;
+            let lengths = integers(&tensors, "records").map_err(|message| TrainError::file(&path, message))?;
             let mut start = 0;
-            for pair in words(lengths.data()).collect::<Vec<_>>().chunks_exact(2) {
-                let (prompt_length, length) = (pair[0] as usize, (pair[0] + pair[1]) as usize);
+            for pair in words(lengths).collect::<Vec<_>>().chunks_exact(2) {
+                let (prompt_length, answer_length) = (pair[0] as usize, pair[1] as usize);
+                let length = prompt_length + answer_length;
                 self.records.push(Record { shard, start, prompt_length, length });
                 start += length;
             }
@@ -197,6 +198,15 @@ impl Dataset {
     fn ids(&self, shard: usize, start: usize, length: usize) -> impl Iterator<Item = u32> {
         let tokens = &self.shards[shard][self.tokens[shard].clone()];
         words(&tokens[start * 4..(start + length) * 4])
+    }
+}
+
+/// The bytes of a tensor of u32.
+fn integers<'a>(tensors: &SafeTensors<'a>, name: &str) -> Result<&'a [u8], String> {
+    let tensor = tensors.tensor(name).map_err(|error| error.to_string())?;
+    match tensor.dtype() {
+        Dtype::U32 => Ok(tensor.data()),
+        other => Err(format!("tensor {name} is stored as {other:?}, not as U32")),
     }
 }
 

@@ -12,6 +12,8 @@ use llada_train::{
 };
 use tempfile::TempDir;
 
+use crate::mutation::survives;
+
 const TEXT: &str = "Forty-two is 42.\n\nThe cat sat on the mat; the cat sat on the hat.\n";
 
 /// A folder with a tokenizer in `tokenizer/`.
@@ -192,41 +194,20 @@ fn what_the_tokenizer_adds_by_itself_begins_a_document_once() {
     }
 }
 
-/// `PROPTEST_CASES` is how many files are tried.
 #[test]
 fn damaged_conversations_are_errors_or_records() {
-    use proptest::{
-        prelude::*,
-        test_runner::{Config, TestRng, TestRunner},
-    };
     let (folder, _) = workplace();
-    let original =
+    let whole =
         br#"{"messages": [{"role": "user", "content": "cat? <|mdm_mask|>"}, {"role": "assistant", "content": "hat"}]}
         {"messages": [{"role": "system", "content": "mat", "name": null}, {"content": "sat", "role": "assistant"}]}"#;
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(Default::default()));
-    let bytes = prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\",:0e.-".to_vec())], 0..3);
-    // Where, how many bytes are replaced, by what, and by how many copies of themselves.
-    let edits =
-        prop::collection::vec((0..original.len(), prop_oneof![0..3_usize, 0..99_usize], bytes, 0..3_usize), 1..6);
     let (input, out) = (folder.path().join("input"), folder.path().join("data"));
-    let result = runner.run(&edits, |edits| {
-        let mut bytes = original.to_vec();
-        for (start, length, put_in, copies) in edits {
-            let start = start.min(bytes.len());
-            let end = bytes.len().min(start + length);
-            let piece = bytes[start..end].repeat(copies);
-            bytes.splice(start..end, put_in.into_iter().chain(piece));
-        }
+    survives(64, whole, |bytes| {
         fs::write(&input, bytes).unwrap();
         if prepare(std::slice::from_ref(&input), options(Format::Chat), open(&folder), &out, |_| ()).is_ok() {
             fs::remove_dir_all(&out).unwrap();
         }
-        prop_assert!(!out.exists());
-        Ok(())
+        assert!(!out.exists());
     });
-    result.unwrap();
 }
 
 #[test]

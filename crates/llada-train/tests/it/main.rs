@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 mod data;
+mod fuzz;
 mod golden;
 mod gradients;
+#[path = "../../../llada-model/tests/it/mutation.rs"]
+mod mutation;
 mod run;
 
 use std::path::PathBuf;

@@ -21,7 +21,7 @@ use toml::Table;
 use crate::fixture;
 
 /// A folder with a small dataset of each kind.
-fn workplace() -> TempDir {
+pub(crate) fn workplace() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut pretrain = DatasetWriter::create(&folder.path().join("pretrain"), Kind::Pretrain, 500, 508).unwrap();
     let mut sft = DatasetWriter::create(&folder.path().join("sft"), Kind::Sft, 500, 508).unwrap();
@@ -36,7 +36,7 @@ fn workplace() -> TempDir {
     folder
 }
 
-fn config(folder: &Path, kind: Kind, out: &str, keys: &str) -> RunConfig {
+pub(crate) fn config(folder: &Path, kind: Kind, out: &str, keys: &str) -> RunConfig {
     let data = folder.join(if kind == Kind::Sft { "sft" } else { "pretrain" });
     let text = format!(
         r#"

@@ -158,3 +158,24 @@ fn the_variables_of_the_environment_say_where_the_cache_is() {
         assert!(sandbox.path(folder).join("models--GSAI-ML--LLaDA-8B-Instruct/refs/main").exists(), "{name}");
     }
 }
+
+#[test]
+fn what_stands_for_the_home_folder_is_replaced() {
+    for value in ["~/x", "$HOME/x", "${HOME}/x"] {
+        let sandbox = Sandbox::new();
+        assert_eq!(outcome(sandbox.fetch(&["llada-8b-instruct"]).env("HF_HOME", value)).code, Some(0));
+        let reference = sandbox.path("home/x/hub/models--GSAI-ML--LLaDA-8B-Instruct/refs/main");
+        assert!(reference.exists(), "{value}");
+    }
+}
+
+#[test]
+fn offline_is_what_the_first_variable_that_is_not_empty_says() {
+    for (first, second, offline) in [("", "1", true), ("0", "1", false), ("yes", "0", true), ("no", "", false)] {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.fetch(&["llada-8b-instruct"]);
+        command.env("HF_HUB_OFFLINE", first).env("TRANSFORMERS_OFFLINE", second);
+        let expected = if offline { Some(3) } else { Some(0) };
+        assert_eq!(outcome(&mut command).code, expected, "{first:?} {second:?}");
+    }
+}

@@ -57,6 +57,16 @@ fn a_wrong_token_is_named_by_its_source_and_never_shown() {
     let torn = outcome(sandbox.fetch(&ARGS).env("HF_TOKEN", "hf_\nX: y"));
     assert_fails(&torn, 3, "the token in HF_TOKEN has blanks", "HF_TOKEN");
     assert!(!torn.stderr.contains("X: y"));
+
+    fs::create_dir_all(sandbox.path("home")).unwrap();
+    fs::write(sandbox.path("home/mine"), "hf_wrong").unwrap();
+    let elsewhere = outcome(sandbox.fetch(&ARGS).env("HF_TOKEN_PATH", "$HOME/mine"));
+    let file = sandbox.path("home/mine").display().to_string();
+    assert_fails(&elsewhere, 3, &format!("does not know the token in {file}"), "HF_TOKEN");
+    let folder = outcome(sandbox.fetch(&ARGS).env("HF_TOKEN_PATH", "~"));
+    assert_fails(&folder, 3, "cannot read the token in", "export HF_TOKEN=hf_");
+    let anonymous = outcome(sandbox.fetch(&ARGS).env("HF_TOKEN", "hf_wrong").env("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1"));
+    assert_eq!(anonymous.code, Some(0), "{}", anonymous.stderr);
 }
 
 #[test]

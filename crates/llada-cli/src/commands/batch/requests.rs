@@ -119,12 +119,8 @@ fn take<T: for<'a> Deserialize<'a>>(keys: &mut Map<String, Value>, key: &str) ->
 mod tests {
     use std::fs;
 
-    use proptest::{
-        prelude::*,
-        test_runner::{Config, TestRng, TestRunner},
-    };
-
     use super::*;
+    use crate::mutation::survives;
 
     fn read_bytes(bytes: &[u8]) -> anyhow::Result<Vec<Line>> {
         let folder = tempfile::tempdir()?;
@@ -153,31 +149,11 @@ mod tests {
         }
     }
 
-    /// `PROPTEST_CASES` is how many files are tried.
     #[test]
     fn damaged_requests_are_errors_or_requests() {
-        let original = br#"{"id": 1, "prompt": "a<|mdm_mask|>", "gen_length": 32, "steps": 16, "temperature": 0.5, "seed": 3}
+        let whole = br#"{"id": 1, "prompt": "a<|mdm_mask|>", "gen_length": 32, "steps": 16, "temperature": 0.5, "seed": 3}
             {"id": "b", "messages": [{"role": "user", "content": "2 + 3"}], "eos": "defer", "algorithm": "fast"}
             {"id": 3, "prompt_ids": [1, 2, 3], "decoder": "threshold", "cache": "dual", "threshold": 0.9, "stop_at_eos": true}"#;
-        let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256);
-        let config = Config { cases, failure_persistence: None, ..Config::default() };
-        let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(Default::default()));
-        let bytes =
-            prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\",:0e.-".to_vec())], 0..3);
-        // Where, how many bytes are replaced, by what, and by how many copies of themselves.
-        let edits =
-            prop::collection::vec((0..original.len(), prop_oneof![0..3_usize, 0..99_usize], bytes, 0..3_usize), 1..6);
-        let result = runner.run(&edits, |edits| {
-            let mut bytes = original.to_vec();
-            for (start, length, put_in, copies) in edits {
-                let start = start.min(bytes.len());
-                let end = bytes.len().min(start + length);
-                let piece = bytes[start..end].repeat(copies);
-                bytes.splice(start..end, put_in.into_iter().chain(piece));
-            }
-            let _ = read_bytes(&bytes);
-            Ok(())
-        });
-        result.unwrap();
+        survives(256, whole, |bytes| drop(read_bytes(bytes)));
     }
 }

@@ -1,0 +1,79 @@
+//! Whether the weights in a folder are those of a model of a config, told before anything is made of them.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::{INDEX, SINGLE, Weights, inv_freq};
+use crate::{LladaConfig, ModelError, folder, names};
+
+impl Weights {
+    /// [`open`](Self::open), for a model of this config.
+    ///
+    /// # Errors
+    /// As there; or the first of [`check`](Self::check)'s.
+    pub(crate) fn of(folder: &Path, config: &LladaConfig) -> Result<Self, ModelError> {
+        let mut weights = Self::open(folder)?;
+        match weights.check(config).into_iter().next() {
+            None => Ok(weights),
+            Some(problem) => Err(problem),
+        }
+    }
+
+    /// Everything for which these weights are not those of a model of this config: tensors that are missing, misshaped,
+    /// of a foreign dtype or unexpected. Buffers that the config's rotation computes as well are let go.
+    pub fn check(&mut self, config: &LladaConfig) -> Vec<ModelError> {
+        // Every layer has tensors of its own. Before as many names are made as a hostile config claims.
+        if config.n_layers > self.tensors.len() {
+            let message = format!("{} layers cannot be in {} tensors", config.n_layers, self.tensors.len());
+            return vec![ModelError::config("n_layers", message)];
+        }
+        let mut problems = self.drop_inv_freq(config);
+        let mut expected = BTreeSet::new();
+        for (name, shape) in names::tensors(config) {
+            if config.is_quantized && shape.len() == 2 && self.is_in_eight_bits(&name) {
+                let scale = names::scale(&name);
+                problems.extend(
+                    self.find_of_shape(&scale, &[shape[0], 1]).and_then(|stored| stored.checked_float(&scale)).err(),
+                );
+                problems.extend(self.find_of_shape(&name, &shape).err());
+                expected.insert(scale);
+            } else {
+                problems.extend(self.find_of_shape(&name, &shape).and_then(|stored| stored.checked_float(&name)).err());
+            }
+            expected.insert(name);
+        }
+        let unexpected: Vec<&String> = self.tensors.keys().filter(|name| !expected.contains(*name)).collect();
+        problems.extend(self.unexpected(&unexpected));
+        problems
+    }
+
+    /// Lets go of the buffers `inv_freq`, which older checkpoints hold, and tells of those that are not what
+    /// `rope_theta` makes them.
+    fn drop_inv_freq(&mut self, config: &LladaConfig) -> Vec<ModelError> {
+        let names: Vec<String> = self.tensors.keys().filter(|name| inv_freq::is_name(name)).cloned().collect();
+        let mut problems = Vec::new();
+        for name in names {
+            let Some(stored) = self.find(&name) else { continue };
+            if !inv_freq::is_of(config, &stored) {
+                let message = format!("tensor {name} rotates otherwise than rope_theta {}", config.rope_theta);
+                problems.push(ModelError::file(&stored.shard.path, message));
+            }
+            self.tensors.remove(&name);
+        }
+        problems
+    }
+
+    /// Names of files with weights in the folder that were not read, because others go before them.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn unread_files(&self) -> Result<Vec<String>, ModelError> {
+        let names = folder::file_names(&self.folder).map_err(ModelError::io(&self.folder))?;
+        let is_read = |name: &String| self.shards.iter().any(|shard| shard.path.ends_with(name));
+        let index_is_read = self.shards.iter().any(|shard| !shard.path.ends_with(SINGLE));
+        let is_left = |name: &String| match name.as_str() {
+            INDEX => !index_is_read,
+            _ => folder::is_of_weights(name) && !is_read(name),
+        };
+        Ok(names.into_iter().filter(is_left).collect())
+    }
+}

@@ -1,0 +1,36 @@
+//! `rotary_emb.inv_freq`: the frequencies of the rotary embedding, a buffer that old versions of transformers stored.
+//! The config says the same; where the buffer says something else, the model rotates otherwise.
+
+use half::{bf16, f16};
+use safetensors::Dtype;
+
+use super::Stored;
+use crate::LladaConfig;
+
+/// Whether a tensor of this name is such a buffer.
+pub(super) fn is_name(name: &str) -> bool {
+    name.ends_with("rotary_emb.inv_freq")
+}
+
+/// Whether the buffer holds theta^(-2i / head_dim) for every pair i, as exactly as its dtype can.
+///
+/// # Shapes
+/// stored (head_dim / 2).
+pub(super) fn is_of(config: &LladaConfig, stored: &Stored) -> bool {
+    let (head_dim, bytes) = (config.head_dim(), stored.bytes());
+    // Relative, and for the smallest numbers of f16, which have few digits, absolute.
+    let (values, tolerance): (Vec<f64>, f64) = match stored.dtype {
+        Dtype::F32 => {
+            (bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()).collect(), 1e-5)
+        }
+        Dtype::BF16 => (bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).into()).collect(), 1.0 / 256.0),
+        Dtype::F16 => (bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).into()).collect(), 1.0 / 2048.0),
+        _ => return false,
+    };
+    let smallest = if stored.dtype == Dtype::F16 { f64::from(f16::MIN_POSITIVE_SUBNORMAL) } else { 0.0 };
+    values.len() == head_dim / 2
+        && values.iter().enumerate().all(|(pair, &value)| {
+            let expected = config.rope_theta.powf(-2.0 * pair as f64 / head_dim as f64);
+            (value - expected).abs() <= tolerance * expected + smallest
+        })
+}
