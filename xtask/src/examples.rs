@@ -14,11 +14,12 @@ use crate::workspace;
 const WITH_ARGUMENTS: [&str; 1] = ["step_speed"];
 
 pub(crate) fn run() -> Result<()> {
-    // After the tests of the whole workspace nothing is left to be built; the messages tell where the programs are.
-    let build = ["build", "--workspace", "--examples", "--message-format", "json-render-diagnostics"];
+    // The tests were built by this very command, and the examples with them: nothing is left to be built, as it would be
+    // for `cargo build --examples`, which selects other dependencies. The messages tell where the programs are.
+    let build = ["test", "--workspace", "--no-run", "--quiet", "--message-format", "json-render-diagnostics"];
     let output = process::capture(workspace::cargo(&build).stderr(Stdio::inherit()))?;
     if !output.status.success() {
-        return Err(Failure::failed("an example does not compile", "cargo build --workspace --examples").into());
+        return Err(Failure::failed("an example does not compile", "cargo test --workspace --no-run").into());
     }
     let mut count = 0;
     for message in Message::parse_stream(output.stdout.as_slice()) {

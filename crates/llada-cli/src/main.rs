@@ -9,6 +9,8 @@ mod interrupt;
 #[cfg(test)]
 #[path = "../../llada-model/tests/it/mutation.rs"]
 mod mutation;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod openmp;
 mod picture;
 mod report;
 mod results;

@@ -18,6 +18,7 @@ mod refusals;
 mod score;
 mod tasks;
 mod text;
+mod threads;
 mod training;
 
 use std::{

@@ -17,7 +17,8 @@ pub use int8::Int8Kernel;
 
 /// Sets the number of threads that one libtorch operation may use.
 ///
-/// libtorch's own default is the number of physical cores.
+/// libtorch's own default is the number of physical cores. How its threads wait for one another is settled by
+/// `GOMP_SPINCOUNT` and `OMP_WAIT_POLICY` in the environment that the program is started with.
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
