@@ -98,23 +98,6 @@ impl Default for SamplerConfig {
     }
 }
 
-/// The ids that some options treat apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpecialTokens {
-    /// End of the text.
-    pub eos: u32,
-    /// End of a turn of a conversation, if the tokenizer has one.
-    pub eot: Option<u32>,
-}
-
-impl SpecialTokens {
-    /// What stands before the first end of the text or of the turn in `ids`.
-    pub fn cut<'a>(&self, ids: &'a [u32]) -> &'a [u32] {
-        let end = ids.iter().position(|&id| id == self.eos || Some(id) == self.eot);
-        &ids[..end.unwrap_or(ids.len())]
-    }
-}
-
 impl SamplerConfig {
     /// Checks the options by themselves: ranges, and lengths that divide. `holes` is the number of masks in the prompt.
     ///

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use llada_core::{
-    predictor::{MaskPredictor, Row},
+    predictor::{CacheSlot, MaskPredictor, Row},
     trace::{Trace, TraceStep},
 };
 
@@ -15,8 +15,9 @@ use crate::{
     canvas::Canvas,
     decoder::Prediction,
     length::eos_confidence,
-    logits::{Logits, Source},
+    logits::{LogitsBuffers, LogitsReader, LogitsRow},
     predict::predict,
+    vocabulary::Vocabulary,
 };
 
 /// A prompt, masks in it or not, and how to sample its answer.
@@ -74,15 +75,16 @@ pub struct Progress<'a> {
 #[derive(Debug)]
 pub struct Engine<P> {
     pub(crate) predictor: P,
-    pub(crate) special: SpecialTokens,
-    pub(crate) logits: Logits,
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) buffers: LogitsBuffers,
     predictions: Vec<Prediction>,
 }
 
 impl<P: MaskPredictor> Engine<P> {
     /// An engine over `predictor`.
     pub fn new(predictor: P, special: SpecialTokens) -> Self {
-        Self { predictor, special, logits: Logits::default(), predictions: Vec::new() }
+        let vocabulary = Vocabulary::new(&predictor, special);
+        Self { predictor, vocabulary, buffers: LogitsBuffers::default(), predictions: Vec::new() }
     }
 
     /// The predictor.
@@ -112,19 +114,20 @@ impl<P: MaskPredictor> Engine<P> {
     ) -> Result<Vec<Generation>, InferError> {
         let mut canvases = requests.iter().map(|request| self.check(request)).collect::<Result<Vec<_>, _>>()?;
         while canvases.iter().any(|canvas| !canvas.finished) {
-            self.forward(&mut canvases)?;
+            let Self { predictor, vocabulary, buffers, predictions } = self;
+            let mut hidden = forward(predictor, &mut canvases)?;
             let mut row = 0;
             for (request, canvas) in canvases.iter_mut().enumerate().filter(|(_, canvas)| !canvas.finished) {
                 let unconditional = canvas.guided().then_some((row + 1, canvas.config.cfg_scale));
-                let source = Source { row, unconditional };
+                let mut reader =
+                    LogitsReader { hidden: &mut hidden, row: LogitsRow { row, unconditional }, buffers: &mut *buffers };
                 row += 1 + usize::from(canvas.guided());
-                let Self { predictor, special, logits, predictions } = self;
-                canvas.eos_confidence = match canvas.is_judged() {
-                    true => Some(eos_confidence(predictor, source, canvas, logits)?),
-                    false => None,
-                };
+                canvas.eos_confidence = None;
+                if canvas.is_judged() {
+                    canvas.eos_confidence = Some(eos_confidence(&mut reader, vocabulary, canvas)?);
+                }
                 if !canvas.lengthen() {
-                    predict(predictor, source, canvas, *special, logits, predictions)?;
+                    predict(&mut reader, vocabulary, canvas, predictions)?;
                     canvas.commit(predictions);
                 }
                 if canvas.config.stop_at_eos {
@@ -138,7 +141,9 @@ impl<P: MaskPredictor> Engine<P> {
                 }
             }
         }
-        self.predictor.forget();
+        for slot in 0..2 * canvases.len() {
+            self.predictor.release(CacheSlot(slot));
+        }
         let answer = |canvas: Canvas| {
             let (prompt, output, trace) = canvas.into_parts();
             Generation { prompt, output, nfe: trace.steps.iter().map(|step| step.nfe).sum(), trace }
@@ -155,31 +160,32 @@ impl<P: MaskPredictor> Engine<P> {
     }
 
     fn check(&self, request: &Request) -> Result<Canvas, InferError> {
-        let banned = self.predictor.banned();
-        let mask_id = self.predictor.mask_id();
-        let dead = |id: u32| id as usize >= self.predictor.logits_width() || banned.binary_search(&id).is_ok();
-        if let Some(position) = request.prompt.iter().position(|&id| id != mask_id && dead(id)) {
-            let limit = (0..self.predictor.logits_width() as u32).rev().find(|&id| id == mask_id || !dead(id));
-            let limit = limit.map_or(0, |last| last + 1);
-            return Err(InferError::UnknownId { id: request.prompt[position], position, limit });
+        let unknown = request.prompt.iter().position(|&id| !self.vocabulary.knows(id));
+        if let Some(position) = unknown {
+            return Err(InferError::UnknownId { id: request.prompt[position], position, limit: self.vocabulary.end() });
         }
-        Canvas::new(request, mask_id, self.special.eos, self.predictor.max_sequence_length())
+        let Vocabulary { mask_id, special, .. } = self.vocabulary;
+        Canvas::new(request, mask_id, special.eos, self.predictor.max_sequence_length())
     }
+}
 
-    /// One forward over every canvas that is not finished; a guided one is two rows.
-    fn forward(&mut self, canvases: &mut [Canvas]) -> Result<(), InferError> {
-        let mut rows = Vec::with_capacity(2 * canvases.len());
-        for (request, canvas) in canvases.iter_mut().enumerate().filter(|(_, canvas)| !canvas.finished) {
-            canvas.prepare();
-            let canvas: &Canvas = canvas;
-            // Guidance keeps its own keys and values.
-            let [with_prompt, without] = [2 * request, 2 * request + 1].map(|slot| canvas.reuse(slot));
-            let row = |ids, reuse| Row { ids, wanted: &canvas.wanted, shadowed: canvas.decoder.verifies(), reuse };
-            rows.push(row(&canvas.ids, with_prompt));
-            if canvas.guided() {
-                rows.push(row(&canvas.unconditional, without));
-            }
+/// One forward over every canvas that is not finished; a guided one is two rows.
+fn forward<'a, P: MaskPredictor>(predictor: &'a mut P, canvases: &mut [Canvas]) -> Result<P::Hidden<'a>, InferError> {
+    let mut rows = Vec::with_capacity(2 * canvases.len());
+    for (request, canvas) in canvases.iter_mut().enumerate().filter(|(_, canvas)| !canvas.finished) {
+        canvas.prepare();
+        let canvas: &Canvas = canvas;
+        // Guidance keeps its own keys and values.
+        let sequences = [Some(&canvas.ids), canvas.guided().then_some(&canvas.unconditional)];
+        for (slot, ids) in (2 * request..).zip(sequences.into_iter().flatten()) {
+            rows.push(Row {
+                ids,
+                wanted: &canvas.wanted,
+                shadowed: canvas.decoder.verifies(),
+                cache: canvas.is_cached().then_some(CacheSlot(slot)),
+                recompute: canvas.recompute(),
+            });
         }
-        self.predictor.forward(&rows).map_err(InferError::predict)
     }
+    predictor.forward(&rows).map_err(InferError::predict)
 }

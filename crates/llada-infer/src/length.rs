@@ -13,7 +13,7 @@
 use std::ops::Range;
 
 use llada_core::{
-    predictor::MaskPredictor,
+    predictor::Hidden,
     sampling::{argmax, softmax_at},
 };
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,8 @@ use crate::{
     InferError,
     canvas::Canvas,
     decoder::Prediction,
-    logits::{Logits, Source, chunks},
+    logits::{LogitsReader, chunks},
+    vocabulary::Vocabulary,
 };
 
 /// Positions that c is a mean over.
@@ -92,19 +93,17 @@ pub(crate) fn expands(eos_confidence: f64, predictions: &[Prediction], chosen: &
 ///
 /// # Errors
 /// The predictor fails.
-pub(crate) fn eos_confidence<P: MaskPredictor>(
-    predictor: &mut P,
-    source: Source,
+pub(crate) fn eos_confidence<H: Hidden>(
+    reader: &mut LogitsReader<'_, H>,
+    vocabulary: &Vocabulary,
     canvas: &Canvas,
-    logits: &mut Logits,
 ) -> Result<f64, InferError> {
     let Canvas { ids, wanted, eos, .. } = canvas;
     let visible = |range: Range<usize>| ids[range].iter().filter(|&id| id == eos).map(|_| 1.0);
     let mut confidences: Vec<f64> = Vec::new();
     let mut end = ids.len();
-    for range in chunks(wanted.len()).collect::<Vec<_>>().into_iter().rev() {
-        let width = predictor.logits_width();
-        let rows = logits.read(predictor, source, range.clone())?.chunks(width);
+    for range in chunks(wanted.len()).rev() {
+        let rows = reader.read(range.clone())?.chunks(vocabulary.padded_size);
         for (logits, &position) in rows.zip(&wanted[range]).rev() {
             confidences.extend(visible(position + 1..end));
             confidences.extend((argmax(logits) == *eos).then(|| f64::from(softmax_at(logits, *eos))));

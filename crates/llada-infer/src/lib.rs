@@ -34,12 +34,14 @@ mod length;
 mod logits;
 mod predict;
 mod score;
+mod vocabulary;
 
 pub use autoregressive::Continuation;
 pub use cache::CacheKind;
-pub use config::{SamplerConfig, SpecialTokens};
+pub use config::SamplerConfig;
 pub use decoder::DecoderKind;
 pub use engine::{Engine, Generation, Progress, Request};
 pub use error::InferError;
 pub use length::LengthKind;
 pub use score::{Estimator, Score, ScoreConfig, Scored};
+pub use vocabulary::SpecialTokens;

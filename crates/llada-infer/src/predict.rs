@@ -2,7 +2,7 @@
 
 use llada_core::{
     order::Remasking,
-    predictor::MaskPredictor,
+    predictor::Hidden,
     rng::{Domain, Noise},
     sampling::{gumbel_max, softmax_at},
 };
@@ -12,59 +12,58 @@ use crate::{
     InferError, SamplerConfig, SpecialTokens,
     canvas::Canvas,
     decoder::{Memory, Prediction},
-    logits::{Logits, Source, chunks},
+    logits::{LogitsReader, chunks},
+    vocabulary::Vocabulary,
 };
 
 /// Logits that are worth a second thread.
 const WORTH_SHARING: usize = 1 << 16;
 
-/// Predicts every wanted position of the block of `canvas`, whose logits come from `source`.
-pub(crate) fn predict<P: MaskPredictor>(
-    predictor: &mut P,
-    source: Source,
+/// Predicts every wanted position of the block of `canvas`.
+pub(crate) fn predict<H: Hidden>(
+    reader: &mut LogitsReader<'_, H>,
+    vocabulary: &Vocabulary,
     canvas: &mut Canvas,
-    special: SpecialTokens,
-    logits: &mut Logits,
     predictions: &mut Vec<Prediction>,
 ) -> Result<(), InferError> {
-    let logits_width = predictor.logits_width();
     predictions.clear();
     predictions.extend(canvas.predicted().iter().map(|&position| Prediction { position, ..Default::default() }));
     let step = canvas.step() as u32;
     let Canvas { config, decoder, memories, ids, .. } = canvas;
-    let (reads_entropy, mask_id) = (decoder.reads_entropy(), predictor.mask_id());
+    let reads_entropy = decoder.reads_entropy();
+    let &Vocabulary { padded_size, mask_id, special, .. } = vocabulary;
     let alone = memories.is_empty() && predictions.iter().all(|prediction| ids[prediction.position] == mask_id);
     if alone
         && !reads_entropy
-        && reads_picks(config)
-        && let Some(picks) = logits.picks(predictor, source, 0..predictions.len())?
+        && is_plain_argmax(config)
+        && let Some(top_tokens) = reader.top_tokens(0..predictions.len())?
     {
-        for (prediction, pick) in predictions.iter_mut().zip(picks) {
-            (prediction.token, prediction.confidence) = (pick.token, pick.probability);
+        for (prediction, top) in predictions.iter_mut().zip(top_tokens) {
+            (prediction.token, prediction.confidence) = (top.token, top.probability);
         }
         return finite(predictions);
     }
     let mut memories: Vec<_> = memories.values_mut().map(Some).collect();
     memories.resize_with(predictions.len(), || None);
     for range in chunks(predictions.len()) {
-        let logits = logits.read(predictor, source, range.clone())?;
-        let rule = Rule { config, reads_entropy, step, special, banned: predictor.banned() };
+        let logits = reader.read(range.clone())?;
+        let rule = Rule { config, reads_entropy, step, special, banned: &vocabulary.banned };
         let (chunk, memories) = (&mut predictions[range.clone()], &mut memories[range]);
         let apply = |((logits, prediction), memory): ((_, &mut Prediction), _)| match ids[prediction.position] {
             token if token == mask_id => rule.apply(logits, prediction, memory),
             token => rule.verify(logits, prediction, token),
         };
         if logits.len() < WORTH_SHARING {
-            logits.chunks_mut(logits_width).zip(chunk).zip(memories).for_each(apply);
+            logits.chunks_mut(padded_size).zip(chunk).zip(memories).for_each(apply);
         } else {
-            logits.par_chunks_mut(logits_width).zip(chunk).zip(memories).for_each(apply);
+            logits.par_chunks_mut(padded_size).zip(chunk).zip(memories).for_each(apply);
         }
     }
     finite(predictions)
 }
 
 /// Whether [`Rule`] would give the most probable token and its probability, whatever the logits.
-fn reads_picks(config: &SamplerConfig) -> bool {
+fn is_plain_argmax(config: &SamplerConfig) -> bool {
     let bans = config.logits_eos_inf || config.confidence_eos_eot_inf;
     config.temperature == 0.0 && config.remasking == Remasking::LowConfidence && !bans
 }

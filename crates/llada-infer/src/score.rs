@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use llada_core::{
     likelihood::{BATCH_SIZE, Estimate, MC_NUM, Perturbation, Plan},
-    predictor::{MaskPredictor, Row},
+    predictor::{Hidden, MaskPredictor, Row},
     rng::Noise,
     sampling::log_softmax_at,
 };
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Engine, InferError,
     error::check_from_zero,
-    logits::{Source, chunks},
+    logits::{LogitsReader, LogitsRow, chunks},
 };
 
 /// Which estimator of the likelihood bound to use.
@@ -196,24 +196,30 @@ impl<P: MaskPredictor> Engine<P> {
         let conditional = sequences.iter().map(|(ids, _, wanted)| Row::new(ids, wanted));
         let unconditional = sequences.iter().filter_map(|(_, ids, wanted)| Some(Row::new(ids.as_deref()?, wanted)));
         let rows: Vec<Row<'_>> = conditional.chain(unconditional).collect();
-        self.predictor.forward(&rows).map_err(InferError::predict)?;
+        let Self { predictor, vocabulary, buffers, .. } = self;
+        let mut hidden = predictor.forward(&rows).map_err(InferError::predict)?;
         let row = |(row, &(Scored { answer, .. }, perturbation)): (usize, &(Scored<'_>, &Perturbation))| {
             let unconditional = guided.then_some((samples.len() + row, cfg_scale));
             let targets: Vec<u32> = perturbation.masked.iter().map(|&i| answer[i]).collect();
-            self.log_p_row(Source { row, unconditional }, &targets)
+            let row = LogitsRow { row, unconditional };
+            let mut reader = LogitsReader { hidden: &mut hidden, row, buffers: &mut *buffers };
+            log_p_row(&mut reader, vocabulary.padded_size, &targets)
         };
         samples.iter().enumerate().map(row).collect()
     }
+}
 
-    /// The sum of log p of `targets`, the tokens at a row's wanted positions.
-    fn log_p_row(&mut self, source: Source, targets: &[u32]) -> Result<f64, InferError> {
-        let logits_width = self.predictor.logits_width();
-        let mut sum = 0.0;
-        for range in chunks(targets.len()) {
-            let logits = self.logits.read(&mut self.predictor, source, range.clone())?;
-            let rows = logits.chunks(logits_width).zip(&targets[range]);
-            sum += rows.map(|(logits, &target)| log_softmax_at(logits, target)).sum::<f64>();
-        }
-        Ok(sum)
+/// The sum of log p of `targets`, the tokens at a row's wanted positions.
+fn log_p_row<H: Hidden>(
+    reader: &mut LogitsReader<'_, H>,
+    padded_vocab_size: usize,
+    targets: &[u32],
+) -> Result<f64, InferError> {
+    let mut sum = 0.0;
+    for range in chunks(targets.len()) {
+        let logits = reader.read(range.clone())?;
+        let rows = logits.chunks(padded_vocab_size).zip(&targets[range]);
+        sum += rows.map(|(logits, &target)| log_softmax_at(logits, target)).sum::<f64>();
     }
+    Ok(sum)
 }

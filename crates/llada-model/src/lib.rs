@@ -30,7 +30,7 @@ mod weights;
 pub use chat::Message;
 pub use config::LladaConfig;
 pub use error::ModelError;
-pub use model::Llada;
+pub use model::{Llada, LladaHidden};
 pub use names::tensors as expected_tensors;
 pub use quantize::quantize;
 pub use tokenizer::Tokenizer;

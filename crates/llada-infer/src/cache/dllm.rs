@@ -6,7 +6,7 @@
 //! others it adds what it added then. It goes by steps, not by blocks: so it serves pure diffusion too, where the block is
 //! the whole answer.
 
-use llada_core::predictor::Reuse;
+use llada_core::predictor::Recompute;
 
 use super::{Cache, Moment};
 
@@ -24,24 +24,25 @@ impl Cache for Dllm {
         at.step.is_multiple_of(at.refresh_interval.unwrap_or(PROMPT_INTERVAL_STEPS))
     }
 
-    fn refresh(&self, slot: usize, at: &Moment) -> Reuse {
+    fn refresh(&self, at: &Moment) -> Recompute {
         // Shadows ask for all of the answer in every step: there is nothing to choose from.
-        match at.shadowed {
-            true => Reuse::Keep { slot },
-            false => Reuse::Moved { slot, start: 0, end: at.length, count: at.length },
+        if at.shadowed {
+            return Recompute::All;
         }
+        Recompute::LeastSimilar { within: 0..at.length, count: at.length }
     }
 
-    fn reuse(&self, slot: usize, at: &Moment) -> Reuse {
-        let (start, end) = (at.prompt_length.min(at.block.start), at.length);
+    fn reuse(&self, at: &Moment) -> Recompute {
+        let within = at.prompt_length.min(at.block.start)..at.length;
         if at.shadowed {
-            return Reuse::Span { slot, start, end };
+            return Recompute::Span(within);
         }
-        let answer = end - start;
-        let count = match at.step.is_multiple_of(self.gen_interval_steps) {
-            true => answer,
-            false => (answer as f32 * self.transfer_ratio).ceil() as usize,
+        let answer = within.len();
+        let count = if at.step.is_multiple_of(self.gen_interval_steps) {
+            answer
+        } else {
+            (answer as f32 * self.transfer_ratio).ceil() as usize
         };
-        Reuse::Moved { slot, start, end, count: count.clamp(1, answer) }
+        Recompute::LeastSimilar { within, count: count.clamp(1, answer) }
     }
 }

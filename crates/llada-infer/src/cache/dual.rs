@@ -1,6 +1,6 @@
 //! Dual cache (Fast-dLLM, arXiv 2505.22618, section 3.2): prefix and suffix are reused, the block alone is recomputed.
 
-use llada_core::predictor::Reuse;
+use llada_core::predictor::Recompute;
 
 use super::{Cache, Moment};
 
@@ -8,7 +8,7 @@ use super::{Cache, Moment};
 pub(super) struct Dual;
 
 impl Cache for Dual {
-    fn reuse(&self, slot: usize, at: &Moment) -> Reuse {
-        Reuse::Span { slot, start: at.block.start, end: at.block.end }
+    fn reuse(&self, at: &Moment) -> Recompute {
+        Recompute::Span(at.block.clone())
     }
 }

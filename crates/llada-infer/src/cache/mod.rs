@@ -11,7 +11,7 @@ mod vicinity;
 
 use std::ops::Range;
 
-use llada_core::predictor::Reuse;
+use llada_core::predictor::Recompute;
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
@@ -43,13 +43,13 @@ pub(crate) trait Cache: Send + Sync {
         at.block_step.is_multiple_of(at.refresh_interval.unwrap_or(usize::MAX))
     }
 
-    /// A step that computes everything, its keys and values under `slot`.
-    fn refresh(&self, slot: usize, _at: &Moment) -> Reuse {
-        Reuse::Keep { slot }
+    /// A step that computes everything.
+    fn refresh(&self, _at: &Moment) -> Recompute {
+        Recompute::All
     }
 
     /// A step between two of those.
-    fn reuse(&self, slot: usize, at: &Moment) -> Reuse;
+    fn reuse(&self, at: &Moment) -> Recompute;
 }
 
 /// The caches by name.

@@ -1,7 +1,7 @@
 //! Prefix cache (Fast-dLLM, arXiv 2505.22618, section 3.2): \[0, block start) is reused, the block and what follows it
 //! are recomputed.
 
-use llada_core::predictor::Reuse;
+use llada_core::predictor::Recompute;
 
 use super::{Cache, Moment};
 
@@ -9,7 +9,7 @@ use super::{Cache, Moment};
 pub(super) struct Prefix;
 
 impl Cache for Prefix {
-    fn reuse(&self, slot: usize, at: &Moment) -> Reuse {
-        Reuse::Span { slot, start: at.block.start, end: at.length }
+    fn reuse(&self, at: &Moment) -> Recompute {
+        Recompute::Span(at.block.start..at.length)
     }
 }

@@ -1,7 +1,7 @@
 //! Vicinity refresh (dInfer, arXiv 2510.08666): the block is recomputed with `radius` tokens on either side of it, which
 //! its new tokens change the most.
 
-use llada_core::predictor::Reuse;
+use llada_core::predictor::Recompute;
 
 use super::{Cache, Moment};
 
@@ -18,8 +18,7 @@ impl Default for Vicinity {
 }
 
 impl Cache for Vicinity {
-    fn reuse(&self, slot: usize, at: &Moment) -> Reuse {
-        let (start, end) = (at.block.start.saturating_sub(self.radius), at.length.min(at.block.end + self.radius));
-        Reuse::Span { slot, start, end }
+    fn reuse(&self, at: &Moment) -> Recompute {
+        Recompute::Span(at.block.start.saturating_sub(self.radius)..at.length.min(at.block.end + self.radius))
     }
 }

@@ -15,7 +15,7 @@ impl Canvas {
     /// over all of it.
     pub(crate) fn is_judged(&self) -> bool {
         let may_grow = self.config.length == LengthKind::Daedal && self.ids.len() < self.longest;
-        may_grow && self.reuse(0).is_whole(self.ids.len())
+        may_grow && self.recompute().is_whole(self.ids.len())
     }
 
     /// Appends masks instead of a step, if the answer is too short to begin with.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, mem::take, num::NonZeroUsize, ops::Range};
 use llada_core::{
     block::BlockPlan,
     guidance::unconditional_ids,
-    predictor::Reuse,
+    predictor::Recompute,
     trace::{Commit, Trace, TraceStep},
 };
 
@@ -167,9 +167,14 @@ impl Canvas {
         self.config.cfg_scale > 0.0
     }
 
-    /// What the current step recomputes, with its keys and values under `slot`.
-    pub(crate) fn reuse(&self, slot: usize) -> Reuse {
-        let Some(cache) = &self.cache else { return Reuse::Nothing };
+    /// Whether the request keeps keys and values from step to step.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.cache.is_some()
+    }
+
+    /// What the current step recomputes.
+    pub(crate) fn recompute(&self) -> Recompute {
+        let Some(cache) = &self.cache else { return Recompute::All };
         let at = Moment {
             prompt_length: self.trace.prompt_length,
             length: self.ids.len(),
@@ -179,10 +184,7 @@ impl Canvas {
             refresh_interval: self.config.refresh_interval,
             shadowed: self.decoder.verifies(),
         };
-        match self.has_grown || cache.is_refreshed(&at) {
-            true => cache.refresh(slot, &at),
-            false => cache.reuse(slot, &at),
-        }
+        if self.has_grown || cache.is_refreshed(&at) { cache.refresh(&at) } else { cache.reuse(&at) }
     }
 
     /// Collects what the current step needs from the model. A step that commits nothing needs nothing.

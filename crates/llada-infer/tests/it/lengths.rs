@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::ControlFlow, ops::Range};
 
 use llada_core::{
     CoreError,
-    predictor::{MaskPredictor, Reuse, Row},
+    predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row},
     tabular::TabularPredictor,
 };
 use llada_infer::{CacheKind, DecoderKind, Engine, Generation, LengthKind, SamplerConfig};
@@ -23,17 +23,20 @@ enum Sure {
 /// A model that knows nothing but where its answer ends. It refuses to reuse a row of another length.
 struct Scripted {
     rule: Rule,
-    kept: BTreeMap<usize, usize>,
-    rows: Vec<Vec<f32>>,
+    kept: BTreeMap<CacheSlot, usize>,
 }
+
+/// The logits of the wanted positions, by row.
+struct ScriptedHidden(Vec<Vec<f32>>);
 
 const WIDTH: usize = 20;
 const BLANK: u32 = WIDTH as u32 - 1;
 
 impl MaskPredictor for Scripted {
     type Error = CoreError;
+    type Hidden<'a> = ScriptedHidden;
 
-    fn logits_width(&self) -> usize {
+    fn padded_vocab_size(&self) -> usize {
         WIDTH
     }
 
@@ -49,45 +52,53 @@ impl MaskPredictor for Scripted {
         200
     }
 
-    fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), CoreError> {
-        self.rows.clear();
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<ScriptedHidden, CoreError> {
+        let mut rows = Vec::new();
         for row in batch {
             let length = row.ids.len();
-            match row.reuse {
-                Reuse::Nothing => (),
-                Reuse::Keep { slot } => drop(self.kept.insert(slot, length)),
-                Reuse::Moved { slot, .. } if row.reuse.is_whole(length) => drop(self.kept.insert(slot, length)),
-                Reuse::Span { slot, start, end } | Reuse::Moved { slot, start, end, .. } => {
-                    assert_eq!(self.kept[&slot], length);
-                    assert!(row.wanted.iter().all(|position| (start..end).contains(position)));
-                }
+            let computed = row.recompute.range(length);
+            assert!(row.wanted.iter().all(|position| computed.contains(position)));
+            if !row.recompute.is_whole(length) {
+                assert_eq!(self.kept[&row.cache.unwrap()], length);
             }
-            let logits = |&position: &usize| {
+            if let Some(slot) = row.cache {
+                self.kept.insert(slot, length);
+            }
+            let mut logits = Vec::new();
+            for &position in row.wanted {
                 let (id, p) = match (self.rule)(length, position) {
                     Sure::Token(p) => (0, p),
                     Sure::Eos(p) => (SPECIAL.eos, p),
                 };
                 let rest = ((1.0 - p) / (WIDTH - 1) as f32).ln();
-                (0..WIDTH as u32).map(move |other| if other == id { p.ln() } else { rest })
-            };
-            self.rows.push(row.wanted.iter().flat_map(logits).collect());
+                logits.extend((0..WIDTH as u32).map(|other| if other == id { p.ln() } else { rest }));
+            }
+            rows.push(logits);
         }
-        Ok(())
+        Ok(ScriptedHidden(rows))
     }
 
-    fn forget(&mut self) {
-        self.kept.clear();
+    fn release(&mut self, slot: CacheSlot) {
+        self.kept.remove(&slot);
     }
+
+    fn kept_bytes(&self, length: usize, _recompute: &Recompute) -> usize {
+        length
+    }
+}
+
+impl Hidden for ScriptedHidden {
+    type Error = CoreError;
 
     fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), CoreError> {
         out.clear();
-        out.extend_from_slice(&self.rows[row][range.start * WIDTH..range.end * WIDTH]);
+        out.extend_from_slice(&self.0[row][range.start * WIDTH..range.end * WIDTH]);
         Ok(())
     }
 }
 
 fn scripted(rule: Rule) -> Engine<Scripted> {
-    Engine::new(Scripted { rule, kept: BTreeMap::new(), rows: Vec::new() }, SPECIAL)
+    Engine::new(Scripted { rule, kept: BTreeMap::new() }, SPECIAL)
 }
 
 fn daedal() -> SamplerConfig {

@@ -7,8 +7,8 @@ mod invariances;
 mod lengths;
 mod options;
 mod oracles;
-mod picks;
 mod revocable;
+mod top_tokens;
 
 use llada_core::{rng::Noise, tabular::TabularPredictor};
 use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
