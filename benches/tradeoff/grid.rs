@@ -93,7 +93,7 @@ impl Canvas {
         let mut cells = Vec::new();
         for block_length in self.blocks() {
             for remasking in REMASKINGS {
-                let divides = |&steps: &usize| BlockPlan::new(steps, self.gen_length, block_length).is_ok();
+                let divides = |&steps: &usize| BlockPlan::even(steps, self.gen_length, block_length).is_ok();
                 cells.extend(powers().filter(divides).map(|steps| Cell {
                     remasking,
                     steps: Some(steps),

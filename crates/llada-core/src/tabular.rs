@@ -64,7 +64,7 @@ impl TabularPredictor {
         }
         let mass: f64 = joint.iter().sum();
         if mass == 0.0 {
-            return Err(CoreError::NoMass);
+            return Err(CoreError::ZeroMass);
         }
         joint.iter_mut().for_each(|weight| *weight /= mass);
         Ok(Self { tokens, mask_id: tokens as u32, length, joint, kept: BTreeMap::new() })

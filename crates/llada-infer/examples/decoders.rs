@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             seed,
             ..Default::default()
         };
-        let answer = engine.generate(&Request { prompt: prompt.clone(), config })?;
+        let answer = engine.generate(&Request::new(prompt.as_slice(), config))?;
         println!("{decoder}: {} forwards", answer.nfe);
         println!("         {}", letters(&answer.trace.canvas));
         for step in &answer.trace.steps {

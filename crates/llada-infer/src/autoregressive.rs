@@ -12,7 +12,7 @@ use llada_core::{
 use crate::{
     Engine, InferError,
     logits::{LogitsReader, LogitsRow},
-    predict::without,
+    prediction::without,
 };
 
 /// A continuation, and what it took.

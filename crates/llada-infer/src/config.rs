@@ -1,9 +1,14 @@
 //! The sampler's options, under the names and with the defaults of the reference's `generate.py`.
 
-use llada_core::{CoreError, block::BlockPlan, order::Remasking};
+use llada_core::{CoreError, Hint, block::BlockPlan, order::Remasking};
 use serde::{Deserialize, Serialize};
 
-use crate::{InferError, LengthKind, cache::CacheKind, decoder::DecoderKind, error::check_from_zero};
+use crate::{
+    InferError, LengthKind,
+    cache::CacheKind,
+    decoder::{Decoder, DecoderKind},
+    error::check_non_negative,
+};
 
 /// How to sample an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,20 +104,29 @@ impl Default for SamplerConfig {
 }
 
 impl SamplerConfig {
-    /// Checks the options by themselves: ranges, and lengths that divide. `holes` is the number of masks in the prompt.
+    /// Checks the options by themselves, for a prompt with so many masks.
     ///
     /// # Errors
-    /// Names the option, its value, and the nearest settings that would work.
-    pub fn validate(&self, holes: usize) -> Result<BlockPlan, InferError> {
-        check_from_zero("temperature", self.temperature)?;
-        check_from_zero("cfg_scale", self.cfg_scale)?;
-        check_from_zero("threshold", self.threshold.unwrap_or_default())?;
-        check_from_zero("threshold_back", self.threshold_back)?;
-        check_from_zero("factor", self.factor)?;
-        check_from_zero("gamma", self.gamma)?;
-        check_from_zero("alg_temp", self.alg_temp)?;
-        check_from_zero("eta", self.eta)?;
-        check_from_zero("transfer_ratio", self.transfer_ratio)?;
+    /// Names the option and its value; the hint tells the nearest settings that would work.
+    pub fn validate(&self, masked_in_prompt: usize) -> Result<BlockPlan, InferError> {
+        self.validate_with(masked_in_prompt, self.decoder.build(self).as_ref())
+    }
+
+    /// The same for the decoder that the request brings.
+    pub(crate) fn validate_with(
+        &self,
+        masked_in_prompt: usize,
+        decoder: &dyn Decoder,
+    ) -> Result<BlockPlan, InferError> {
+        check_non_negative("temperature", self.temperature)?;
+        check_non_negative("cfg_scale", self.cfg_scale)?;
+        check_non_negative("threshold", self.threshold.unwrap_or_default())?;
+        check_non_negative("threshold_back", self.threshold_back)?;
+        check_non_negative("factor", self.factor)?;
+        check_non_negative("gamma", self.gamma)?;
+        check_non_negative("alg_temp", self.alg_temp)?;
+        check_non_negative("eta", self.eta)?;
+        check_non_negative("transfer_ratio", self.transfer_ratio)?;
         let positive = [
             ("refresh_interval", self.refresh_interval.unwrap_or(1)),
             ("gen_interval_steps", self.gen_interval_steps),
@@ -122,9 +136,9 @@ impl SamplerConfig {
             return Err(CoreError::Zero { name }.into());
         }
         if self.length == LengthKind::Daedal {
-            self.check_daedal()?;
+            self.check_daedal(decoder)?;
         }
-        let plan = self.plan(holes)?;
+        let plan = self.plan(masked_in_prompt)?;
         match self.max_nfe {
             Some(max_nfe) if max_nfe < plan.blocks() => Err(InferError::Budget { max_nfe, blocks: plan.blocks() }),
             _ => Ok(plan),
@@ -132,29 +146,34 @@ impl SamplerConfig {
     }
 
     /// What needs a known length, or an end, does not go with DAEDAL.
-    fn check_daedal(&self) -> Result<(), InferError> {
-        let decoder = self.decoder.build(self);
+    fn check_daedal(&self, decoder: &dyn Decoder) -> Result<(), InferError> {
         if decoder.is_scheduled() || decoder.is_revocable() {
-            return Err(InferError::Daedal { with: format!("decoder {}", self.decoder), hint: "--decoder threshold" });
+            let with = format!("decoder {}", self.decoder);
+            return Err(InferError::Daedal { with, hint: Hint::set("decoder", ["threshold"]) });
         }
         if let Some(max_nfe) = self.max_nfe {
-            return Err(InferError::Daedal { with: format!("max_nfe {max_nfe}"), hint: "--length append" });
+            let with = format!("max_nfe {max_nfe}");
+            return Err(InferError::Daedal { with, hint: Hint::set("length", ["append"]) });
         }
-        match self.logits_eos_inf {
-            true => Err(InferError::Daedal { with: "logits_eos_inf".to_owned(), hint: "--length fixed" }),
-            false => Ok(()),
+        if self.logits_eos_inf {
+            let with = "logits_eos_inf".to_owned();
+            return Err(InferError::Daedal { with, hint: Hint::set("length", ["fixed"]) });
         }
+        Ok(())
     }
 
-    fn plan(&self, holes: usize) -> Result<BlockPlan, InferError> {
+    fn plan(&self, masked_in_prompt: usize) -> Result<BlockPlan, InferError> {
         if self.gen_length == 0 {
-            // The holes of the prompt are one block.
-            return match holes {
+            // The masks of the prompt are one block.
+            return match masked_in_prompt {
                 0 => Err(InferError::NothingToDo),
-                _ => Ok(BlockPlan::new(self.steps.unwrap_or(holes), holes, holes)?),
+                _ => Ok(BlockPlan::new(self.steps.unwrap_or(masked_in_prompt), masked_in_prompt, masked_in_prompt)?),
             };
         }
         let steps = self.steps.unwrap_or(self.gen_length);
-        Ok(BlockPlan::new(steps, self.gen_length, self.block_length.unwrap_or(self.gen_length))?)
+        let block_length = self.block_length.unwrap_or(self.gen_length);
+        // The reference knows blocks of one length and of equally many steps alone.
+        let plan = if self.reference_compat { BlockPlan::even } else { BlockPlan::new };
+        Ok(plan(steps, self.gen_length, block_length)?)
     }
 }

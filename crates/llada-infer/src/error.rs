@@ -1,9 +1,9 @@
 //! What can go wrong between a request and its answer.
 
-use llada_core::CoreError;
+use llada_core::{CoreError, Hint};
 use strum::VariantNames;
 
-/// The error of this crate.
+/// The error of this crate. What would help is apart from the message: [`hint`](Self::hint).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InferError {
@@ -11,10 +11,7 @@ pub enum InferError {
     #[error(transparent)]
     Setting(#[from] CoreError),
     /// Prompt and answer together exceed what the model was made for.
-    #[error(
-        "{prompt} prompt tokens and gen_length {gen_length} exceed max_sequence_length {max_sequence_length}; hint: {}",
-        longest(*.prompt, *.max_sequence_length)
-    )]
+    #[error("{prompt} prompt tokens and gen_length {gen_length} exceed max_sequence_length {max_sequence_length}")]
     TooLong {
         /// Tokens of the prompt.
         prompt: usize,
@@ -24,7 +21,7 @@ pub enum InferError {
         max_sequence_length: usize,
     },
     /// Nothing is masked and nothing is to be appended.
-    #[error("gen_length is 0 and the prompt holds no mask; hint: --gen-length 128")]
+    #[error("gen_length is 0 and the prompt holds no mask")]
     NothingToDo,
     /// A prompt holds an id that no token has.
     #[error("prompt id {id} at position {position} is no token of the model, whose ids are below {limit}")]
@@ -36,36 +33,34 @@ pub enum InferError {
         /// The first id from which on there are no tokens.
         limit: u32,
     },
-    /// A name that no cache or decoder has.
-    #[error("unknown {what} {name:?}; hint: {known}")]
+    /// A name that no method of this kind has.
+    #[error("unknown {what} {name:?}")]
     Unknown {
-        /// What was looked for.
+        /// What was looked for: `decoder`, `cache` or `length`.
         what: &'static str,
         /// The name.
         name: String,
         /// The names there are.
-        known: String,
+        known: &'static [&'static str],
     },
     /// Fewer forwards than blocks.
-    #[error(
-        "max_nfe {max_nfe} is less than the {blocks} blocks, each of which needs a forward; hint: --max-nfe {blocks}, or a larger --block-length"
-    )]
+    #[error("max_nfe {max_nfe} is less than the {blocks} blocks, each of which needs a forward")]
     Budget {
         /// Forwards that were allowed.
         max_nfe: usize,
         /// Forwards that are needed at least.
         blocks: usize,
     },
-    /// Something does not go with an answer that grows in its midst.
-    #[error("length daedal does not go with {with}; hint: {hint}")]
+    /// An option that is incompatible with DAEDAL.
+    #[error("length daedal does not go with {with}")]
     Daedal {
         /// The option and its value.
         with: String,
         /// What goes with it, or instead of it.
-        hint: &'static str,
+        hint: Hint,
     },
     /// The model gave logits that are no numbers.
-    #[error("the model's logits at position {position} are not finite; hint: check its weights with llada inspect")]
+    #[error("the model's logits at position {position} are not finite")]
     NotFinite {
         /// Position in the sequence.
         position: usize,
@@ -79,9 +74,26 @@ pub enum InferError {
 }
 
 impl InferError {
+    /// What would help.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Setting(error) => error.hint(),
+            Self::TooLong { prompt, max_sequence_length, .. } => Some(match max_sequence_length.checked_sub(*prompt) {
+                Some(room @ 1..) => Hint::set_with("gen_length", room, " is the most that fits"),
+                _ => Hint::Advice("shorten the prompt".to_owned()),
+            }),
+            Self::NothingToDo => Some(Hint::set("gen_length", [128])),
+            Self::Unknown { known, .. } => Some(Hint::one_of(known)),
+            Self::Budget { blocks, .. } => Some(Hint::set_with("max_nfe", blocks, ", or longer blocks")),
+            Self::Daedal { hint, .. } => Some(hint.clone()),
+            Self::NotFinite { .. } => Some(Hint::Advice("check the model's weights".to_owned())),
+            Self::UnknownId { .. } | Self::Interrupted | Self::Predict(_) => None,
+        }
+    }
+
     /// No `K` has this name.
     pub(crate) fn unknown<K: VariantNames>(what: &'static str, name: &str) -> Self {
-        Self::Unknown { what, name: name.to_owned(), known: K::VARIANTS.join(", ") }
+        Self::Unknown { what, name: name.to_owned(), known: K::VARIANTS }
     }
 
     pub(crate) fn predict(error: impl std::error::Error + Send + Sync + 'static) -> Self {
@@ -90,16 +102,9 @@ impl InferError {
 }
 
 /// Refuses a setting that is negative, infinite or no number.
-pub(crate) fn check_from_zero(name: &'static str, found: impl Into<f64>) -> Result<(), InferError> {
+pub(crate) fn check_non_negative(name: &'static str, found: impl Into<f64>) -> Result<(), InferError> {
     match found.into() {
         found if found.is_finite() && found >= 0.0 => Ok(()),
-        found => Err(CoreError::Outside { name, found, lowest: 0.0, highest: f64::INFINITY }.into()),
-    }
-}
-
-fn longest(prompt: usize, max_sequence_length: usize) -> String {
-    match max_sequence_length.checked_sub(prompt) {
-        Some(room @ 1..) => format!("--gen-length {room} is the most that fits"),
-        _ => "shorten the prompt".to_owned(),
+        found => Err(CoreError::OutOfRange { name, found, lowest: 0.0, highest: f64::INFINITY }.into()),
     }
 }

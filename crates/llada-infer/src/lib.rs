@@ -12,7 +12,7 @@
 //! let predictor = TabularPredictor::new(2, 2, vec![0.1, 0.2, 0.1, 0.6])?;
 //! let mut engine = Engine::new(predictor, SpecialTokens { eos: 0, eot: None });
 //! let config = SamplerConfig { gen_length: 2, ..Default::default() };
-//! let answer = engine.generate(&Request { prompt: vec![], config })?;
+//! let answer = engine.generate(&Request::new([], config))?;
 //! assert_eq!(answer.output, [1, 1]);
 //! assert_eq!(answer.nfe, 2);
 //! # Ok::<(), llada_infer::InferError>(())
@@ -22,9 +22,9 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod active;
 mod autoregressive;
 mod cache;
-mod canvas;
 mod config;
 mod decoder;
 mod divergence;
@@ -32,16 +32,20 @@ mod engine;
 mod error;
 mod length;
 mod logits;
-mod predict;
+mod prediction;
+mod request;
 mod score;
+mod step;
 mod vocabulary;
 
 pub use autoregressive::Continuation;
-pub use cache::CacheKind;
+pub use cache::{Cache, CacheKind};
 pub use config::SamplerConfig;
-pub use decoder::DecoderKind;
-pub use engine::{Engine, Generation, Progress, Request};
+pub use decoder::{Decoder, DecoderKind, PositionState, Prediction, most_confident};
+pub use engine::{Engine, Event, Job, JobId, Progress, StepCost};
 pub use error::InferError;
 pub use length::LengthKind;
-pub use score::{Estimator, Score, ScoreConfig, Scored};
+pub use request::{Generation, Request};
+pub use score::{Estimator, Score, ScoreConfig, ScoreRequest};
+pub use step::{Growth, StepContext};
 pub use vocabulary::SpecialTokens;

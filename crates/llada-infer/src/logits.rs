@@ -40,12 +40,9 @@ pub(crate) struct LogitsBuffers {
 }
 
 impl<H: Hidden> LogitsReader<'_, H> {
-    /// The top tokens of `range` of the row's wanted positions, unless it is guided or the predictor leaves them to its
+    /// The top tokens of `range` of the row's wanted positions, without guidance, unless the predictor leaves them to its
     /// reader.
     pub(crate) fn top_tokens(&mut self, range: Range<usize>) -> Result<Option<Vec<TopToken>>, InferError> {
-        if self.row.unconditional.is_some() {
-            return Ok(None);
-        }
         self.hidden.top_tokens(self.row.row, range).map_err(InferError::predict)
     }
 

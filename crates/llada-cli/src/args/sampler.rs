@@ -4,6 +4,8 @@ use llada_core::order::Remasking;
 use llada_infer::{CacheKind, DecoderKind, LengthKind, SamplerConfig};
 use serde::Deserialize;
 
+use super::named;
+
 /// Published samplers by name: which decoder and cache they are, and their authors' ways of counting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -68,7 +70,7 @@ pub(crate) struct SamplerArgs {
     /// Which of a step's predictions become tokens: schedule, dream, remdm, remdm_rescale, remdm_conf, remdm_loop,
     /// threshold, factor, entropy_bounded, local_leap, hierarchical, klass, credit or wino. The first six take the steps
     /// they are given, the others as many as they need
-    #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule)]
+    #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule, value_parser = named::<DecoderKind>)]
     decoder: DecoderKind,
 
     /// Confidence that suffices, for threshold, local_leap, hierarchical, klass, credit and wino [default: 0.9, wino 0.6]
@@ -97,7 +99,7 @@ pub(crate) struct SamplerArgs {
     eta: f32,
 
     /// What a step recomputes: none (everything), prefix, dual, vicinity or dllm. The others are approximate and faster
-    #[arg(long, value_name = "NAME", default_value_t = CacheKind::None)]
+    #[arg(long, value_name = "NAME", default_value_t = CacheKind::None, value_parser = named::<CacheKind>)]
     cache: CacheKind,
 
     /// Steps from one full forward of a block to the next, with a cache [default: one full forward a block; with
@@ -117,7 +119,7 @@ pub(crate) struct SamplerArgs {
     #[arg(long, value_name = "N")]
     max_nfe: Option<usize>,
 
-    /// Denoising steps over the whole answer, a multiple of the number of blocks [default: one a token]
+    /// Denoising steps over the whole answer, one a block at least [default: one a token]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
 
@@ -128,7 +130,7 @@ pub(crate) struct SamplerArgs {
     /// How long the answer becomes: fixed (--gen-length), append (blocks until one has an end-of-text) or daedal (as
     /// many masks as the model asks for, before and while they are filled; needs a decoder that takes as many steps as it
     /// needs and takes nothing back, such as threshold)
-    #[arg(long, value_name = "NAME", default_value_t = LengthKind::Fixed)]
+    #[arg(long, value_name = "NAME", default_value_t = LengthKind::Fixed, value_parser = named::<LengthKind>)]
     length: LengthKind,
 
     /// Masks that --length daedal begins with
@@ -148,7 +150,7 @@ pub(crate) struct SamplerArgs {
     cfg_scale: f32,
 
     /// Which predictions to keep at each step: low_confidence, random, margin or entropy
-    #[arg(long, value_name = "MEASURE", default_value_t = Remasking::LowConfidence)]
+    #[arg(long, value_name = "MEASURE", default_value_t = Remasking::LowConfidence, value_parser = named::<Remasking>)]
     remasking: Remasking,
 
     /// What is done about end-of-text [default: allow]

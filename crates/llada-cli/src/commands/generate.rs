@@ -92,7 +92,7 @@ impl PromptArgs {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config();
     let mut session = Session::open(&args.model)?;
-    let request = Request { prompt: args.prompt.encode(&session)?, config };
+    let request = Request::new(args.prompt.encode(&session)?, config);
     session.engine.validate(&request)?;
     let tokenizer = session.tokenizer.as_ref();
     let mut watch = args.watch.then(|| Watch::new(tokenizer, session.mask_id, &request));

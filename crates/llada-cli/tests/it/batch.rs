@@ -156,7 +156,7 @@ fn every_bad_line_is_refused_before_the_first_is_answered() {
         (r#"{"id": 1, "prompt_ids": [1], "steps": "many"}"#, "invalid type"),
         (r#"{"id": 1, "prompt_ids": [1], "algorithm": "magic"}"#, "unknown variant `magic`"),
         (
-            r#"{"id": 1, "prompt_ids": [1], "gen_length": 64, "block_length": 24}"#,
+            r#"{"id": 1, "prompt_ids": [1], "gen_length": 64, "block_length": 24, "reference_compat": true}"#,
             "--block-length 16 or --block-length 32",
         ),
         (r#"{"id": 1, "prompt_ids": [1], "gen_length": 300}"#, "exceed max_sequence_length 256"),

@@ -8,33 +8,36 @@
 
 use llada_core::predictor::Recompute;
 
-use super::{Cache, Moment};
+use super::Cache;
+use crate::StepContext;
 
 /// K_p of the paper's settings for LLaDA.
-const PROMPT_INTERVAL_STEPS: usize = 100;
+pub(super) const PROMPT_INTERVAL_STEPS: usize = 100;
 
 /// dLLM-Cache.
+#[derive(Debug)]
 pub(super) struct Dllm {
+    pub(super) refresh_interval: usize,
     pub(super) gen_interval_steps: usize,
     pub(super) transfer_ratio: f32,
 }
 
 impl Cache for Dllm {
-    fn is_refreshed(&self, at: &Moment) -> bool {
-        at.step.is_multiple_of(at.refresh_interval.unwrap_or(PROMPT_INTERVAL_STEPS))
+    fn is_refreshed(&self, at: &StepContext) -> bool {
+        at.step.is_multiple_of(self.refresh_interval)
     }
 
-    fn refresh(&self, at: &Moment) -> Recompute {
+    fn refresh(&self, at: &StepContext) -> Recompute {
         // Shadows ask for all of the answer in every step: there is nothing to choose from.
-        if at.shadowed {
+        if at.has_shadows {
             return Recompute::All;
         }
         Recompute::LeastSimilar { within: 0..at.length, count: at.length }
     }
 
-    fn reuse(&self, at: &Moment) -> Recompute {
+    fn recompute(&self, at: &StepContext) -> Recompute {
         let within = at.prompt_length.min(at.block.start)..at.length;
-        if at.shadowed {
+        if at.has_shadows {
             return Recompute::Span(within);
         }
         let answer = within.len();

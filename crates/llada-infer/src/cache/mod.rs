@@ -9,47 +9,26 @@ mod dual;
 mod prefix;
 mod vicinity;
 
-use std::ops::Range;
+use std::{fmt, sync::Arc};
 
 use llada_core::predictor::Recompute;
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
-use crate::{InferError, SamplerConfig};
+use crate::{InferError, SamplerConfig, StepContext};
 
-/// How far a generation is.
-#[derive(Clone, Debug)]
-pub(crate) struct Moment {
-    /// Tokens of the prompt.
-    pub(crate) prompt_length: usize,
-    /// Tokens of prompt and answer.
-    pub(crate) length: usize,
-    /// The positions of the block that is being decoded.
-    pub(crate) block: Range<usize>,
-    /// The number of the step in its block.
-    pub(crate) block_step: usize,
-    /// The number of the step in the answer.
-    pub(crate) step: usize,
-    /// Steps from one full forward to the next, if there is to be more than one a block.
-    pub(crate) refresh_interval: Option<usize>,
-    /// Whether the step asks shadows too.
-    pub(crate) shadowed: bool,
-}
-
-/// Chooses what is recomputed in a step.
-pub(crate) trait Cache: Send + Sync {
-    /// Whether the step computes everything.
-    fn is_refreshed(&self, at: &Moment) -> bool {
-        at.block_step.is_multiple_of(at.refresh_interval.unwrap_or(usize::MAX))
-    }
+/// Chooses what a step recomputes.
+pub trait Cache: fmt::Debug + Send + Sync {
+    /// Whether the step computes everything. So does the first step, and any after the sequence has grown.
+    fn is_refreshed(&self, at: &StepContext) -> bool;
 
     /// A step that computes everything.
-    fn refresh(&self, _at: &Moment) -> Recompute {
+    fn refresh(&self, _at: &StepContext) -> Recompute {
         Recompute::All
     }
 
-    /// A step between two of those.
-    fn reuse(&self, at: &Moment) -> Recompute;
+    /// A step between two of those. The positions of the block lie within.
+    fn recompute(&self, at: &StepContext) -> Recompute;
 }
 
 /// The caches by name.
@@ -89,18 +68,24 @@ impl CacheKind {
     /// Every cache.
     pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 
-    pub(crate) fn build(self, config: &SamplerConfig) -> Option<Box<dyn Cache>> {
+    pub(crate) fn build(self, config: &SamplerConfig) -> Option<Arc<dyn Cache>> {
         match self {
             Self::None => None,
-            Self::Prefix => Some(Box::new(prefix::Prefix)),
-            Self::Dual => Some(Box::new(dual::Dual)),
-            Self::Vicinity => Some(Box::new(vicinity::Vicinity::default())),
-            Self::Dllm => Some(Box::new(dllm::Dllm {
+            Self::Prefix => Some(Arc::new(prefix::Prefix { refresh_interval: config.refresh_interval })),
+            Self::Dual => Some(Arc::new(dual::Dual { refresh_interval: config.refresh_interval })),
+            Self::Vicinity => Some(Arc::new(vicinity::Vicinity { refresh_interval: config.refresh_interval })),
+            Self::Dllm => Some(Arc::new(dllm::Dllm {
+                refresh_interval: config.refresh_interval.unwrap_or(dllm::PROMPT_INTERVAL_STEPS),
                 gen_interval_steps: config.gen_interval_steps,
                 transfer_ratio: config.transfer_ratio,
             })),
         }
     }
+}
+
+/// Whether a block that starts with a full forward has another in this step.
+fn is_block_refreshed(at: &StepContext, refresh_interval: Option<usize>) -> bool {
+    at.block_step.is_multiple_of(refresh_interval.unwrap_or(usize::MAX))
 }
 
 fn unknown(name: &str) -> InferError {

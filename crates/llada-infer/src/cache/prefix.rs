@@ -3,13 +3,22 @@
 
 use llada_core::predictor::Recompute;
 
-use super::{Cache, Moment};
+use super::{Cache, is_block_refreshed};
+use crate::StepContext;
 
 /// The prefix cache.
-pub(super) struct Prefix;
+#[derive(Debug)]
+pub(super) struct Prefix {
+    /// Steps from one full forward of a block to the next; only its first if absent.
+    pub(super) refresh_interval: Option<usize>,
+}
 
 impl Cache for Prefix {
-    fn reuse(&self, at: &Moment) -> Recompute {
+    fn is_refreshed(&self, at: &StepContext) -> bool {
+        is_block_refreshed(at, self.refresh_interval)
+    }
+
+    fn recompute(&self, at: &StepContext) -> Recompute {
         Recompute::Span(at.block.start..at.length)
     }
 }

@@ -1,24 +1,27 @@
-//! Vicinity refresh (dInfer, arXiv 2510.08666): the block is recomputed with `radius` tokens on either side of it, which
-//! its new tokens change the most.
+//! Vicinity refresh (dInfer, arXiv 2510.08666): the block is recomputed with 16 tokens on either side of it, which its
+//! new tokens change the most.
 
 use llada_core::predictor::Recompute;
 
-use super::{Cache, Moment};
+use super::{Cache, is_block_refreshed};
+use crate::StepContext;
+
+/// Tokens recomputed on each side of the block.
+const RADIUS: usize = 16;
 
 /// The vicinity cache.
+#[derive(Debug)]
 pub(super) struct Vicinity {
-    /// Tokens recomputed on each side of the block.
-    radius: usize,
-}
-
-impl Default for Vicinity {
-    fn default() -> Self {
-        Self { radius: 16 }
-    }
+    /// Steps from one full forward of a block to the next; only its first if absent.
+    pub(super) refresh_interval: Option<usize>,
 }
 
 impl Cache for Vicinity {
-    fn reuse(&self, at: &Moment) -> Recompute {
-        Recompute::Span(at.block.start.saturating_sub(self.radius)..at.length.min(at.block.end + self.radius))
+    fn is_refreshed(&self, at: &StepContext) -> bool {
+        is_block_refreshed(at, self.refresh_interval)
+    }
+
+    fn recompute(&self, at: &StepContext) -> Recompute {
+        Recompute::Span(at.block.start.saturating_sub(RADIUS)..at.length.min(at.block.end + RADIUS))
     }
 }

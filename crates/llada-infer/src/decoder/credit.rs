@@ -4,7 +4,8 @@
 
 use llada_core::sampling::{argmax, softmax_at};
 
-use super::{Decoder, Memory, Prediction, Step, threshold::Threshold};
+use super::{Decoder, PositionState, Prediction, threshold::Threshold};
+use crate::StepContext;
 
 /// β: what a step leaves of earlier credit.
 const DECAY: f32 = 0.8;
@@ -14,17 +15,18 @@ const EXPONENT: f32 = 0.2;
 const WEIGHT: f32 = 0.7;
 
 /// Parallel decoding above a confidence that grows with persistence.
+#[derive(Debug)]
 pub(super) struct Credit {
     /// What is committed of the raised confidences.
     pub(super) threshold: Threshold,
 }
 
 impl Decoder for Credit {
-    fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
-        self.threshold.choose(step, predictions, chosen);
+    fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+        self.threshold.choose(at, predictions, chosen);
     }
 
-    fn memory(&self) -> Option<Box<dyn Memory>> {
+    fn position_state(&self) -> Option<Box<dyn PositionState>> {
         Some(Box::new(Account::default()))
     }
 }
@@ -33,8 +35,8 @@ impl Decoder for Credit {
 #[derive(Default)]
 struct Account(Vec<(u32, f32)>);
 
-impl Memory for Account {
-    fn observe(&mut self, logits: &mut [f32], _prediction: &mut Prediction) {
+impl PositionState for Account {
+    fn process(&mut self, logits: &mut [f32], _prediction: &mut Prediction) {
         let top = argmax(logits);
         let earned = softmax_at(logits, top).powf(EXPONENT);
         self.0.iter_mut().for_each(|(_, credit)| *credit *= DECAY);

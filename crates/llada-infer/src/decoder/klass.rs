@@ -3,11 +3,12 @@
 //! as the schedule says, the surest first. Defaults τ = 0.9, n = 2, ε = 0.01.
 //!
 //! A distribution settles in the third step of a block at the earliest. The published code's entropy order, which
-//! commits the least sure first, is not repeated. Memory: a row of logits a masked position of the block.
+//! commits the least sure first, is not repeated. PositionState: a row of logits a masked position of the block.
 
 use llada_core::sampling::{argmax, log_softmax_at};
 
-use super::{Decoder, Memory, Prediction, Step, surest};
+use super::{Decoder, PositionState, Prediction, most_confident};
+use crate::StepContext;
 
 /// n: divergences that have to be small, one after the other.
 const HISTORY: usize = 2;
@@ -15,21 +16,22 @@ const HISTORY: usize = 2;
 const KL_THRESHOLD: f64 = 0.01;
 
 /// Parallel decoding of what has settled.
+#[derive(Debug)]
 pub(super) struct Klass {
     /// τ.
     pub(super) threshold: f32,
 }
 
 impl Decoder for Klass {
-    fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+    fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let ready = |prediction: &Prediction| prediction.settled && prediction.confidence > self.threshold;
         chosen.extend((0..predictions.len()).filter(|&index| ready(&predictions[index])));
         if chosen.is_empty() {
-            surest(predictions, step.quota.max(1), chosen);
+            most_confident(predictions, at.scheduled_commits.max(1), chosen);
         }
     }
 
-    fn memory(&self) -> Option<Box<dyn Memory>> {
+    fn position_state(&self) -> Option<Box<dyn PositionState>> {
         Some(Box::new(Settling::default()))
     }
 }
@@ -43,8 +45,8 @@ struct Settling {
     calm: usize,
 }
 
-impl Memory for Settling {
-    fn observe(&mut self, logits: &mut [f32], prediction: &mut Prediction) {
+impl PositionState for Settling {
+    fn process(&mut self, logits: &mut [f32], prediction: &mut Prediction) {
         let top = argmax(logits);
         let log_sum = logits[top as usize] - log_softmax_at(logits, top) as f32;
         if self.log_p.is_empty() {

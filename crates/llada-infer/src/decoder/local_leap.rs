@@ -1,9 +1,11 @@
 //! LocalLeap (arXiv 2510.07081): positions with confidence ≥ 0.9 are anchors; those within 4 positions of an anchor are
 //! committed at ≥ 0.75 already. The surest in any case.
 
-use super::{Decoder, Prediction, Step, surest};
+use super::{Decoder, Prediction, most_confident};
+use crate::StepContext;
 
 /// Parallel decoding around anchors.
+#[derive(Debug)]
 pub(super) struct LocalLeap {
     /// Confidence of an anchor.
     pub(super) anchor: f32,
@@ -20,7 +22,7 @@ impl Default for LocalLeap {
 }
 
 impl Decoder for LocalLeap {
-    fn choose(&self, _step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+    fn choose(&self, _at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let anchors: Vec<usize> = predictions
             .iter()
             .filter(|prediction| prediction.confidence >= self.anchor)
@@ -32,7 +34,7 @@ impl Decoder for LocalLeap {
         };
         chosen.extend((0..predictions.len()).filter(|&index| leaps(&predictions[index])));
         if chosen.is_empty() {
-            surest(predictions, 1, chosen);
+            most_confident(predictions, 1, chosen);
         }
     }
 }

@@ -8,9 +8,11 @@
 
 use llada_core::{order::top_k, trace::Commit};
 
-use super::{Decoder, Prediction, Step, surest};
+use super::{Decoder, Prediction, most_confident};
+use crate::StepContext;
 
 /// Drafting and verifying.
+#[derive(Debug)]
 pub(super) struct Wino {
     /// τ₁.
     pub(super) threshold: f32,
@@ -19,13 +21,13 @@ pub(super) struct Wino {
 }
 
 impl Decoder for Wino {
-    fn choose(&self, _step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+    fn choose(&self, _at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let sure = predictions.iter().filter(|prediction| prediction.confidence > self.threshold).count();
         let most = (predictions.len() * 7 / 10).clamp(5, 20);
-        surest(predictions, sure.clamp(1, most), chosen);
+        most_confident(predictions, sure.clamp(1, most), chosen);
     }
 
-    fn revoke(&self, step: Step, drafted: usize, decoded: &[Commit], revoked: &mut Vec<usize>) {
+    fn revoke(&self, at: &StepContext, drafted: usize, decoded: &[Commit], revoked: &mut Vec<usize>) {
         if drafted < 2 {
             return;
         }
@@ -34,7 +36,7 @@ impl Decoder for Wino {
             false => f32::NEG_INFINITY,
         };
         let doubts: Vec<f32> = decoded.iter().map(doubt).collect();
-        top_k(&doubts, step.committed.saturating_sub(1), revoked);
+        top_k(&doubts, at.previous_commits.saturating_sub(1), revoked);
         revoked.iter_mut().for_each(|index| *index = decoded[*index].position);
     }
 
@@ -42,7 +44,7 @@ impl Decoder for Wino {
         true
     }
 
-    fn verifies(&self) -> bool {
+    fn needs_shadows(&self) -> bool {
         true
     }
 }

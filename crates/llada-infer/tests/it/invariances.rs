@@ -36,7 +36,7 @@ fn any_request() -> impl Strategy<Value = Request> {
                 seed,
                 ..Default::default()
             };
-            Request { prompt, config }
+            Request::new(prompt, config)
         },
     )
 }

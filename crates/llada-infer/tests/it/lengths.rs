@@ -201,18 +201,20 @@ fn append_stops_after_the_block_with_the_end() {
 
 #[test]
 fn what_needs_a_known_length_does_not_go_with_daedal() {
-    for (config, message) in [
-        (SamplerConfig { decoder: DecoderKind::Schedule, ..daedal() }, "decoder schedule; hint: --decoder threshold"),
-        (SamplerConfig { decoder: DecoderKind::Wino, ..daedal() }, "decoder wino; hint: --decoder threshold"),
-        (SamplerConfig { max_nfe: Some(9), ..daedal() }, "max_nfe 9; hint: --length append"),
-        (SamplerConfig { logits_eos_inf: true, ..daedal() }, "logits_eos_inf; hint: --length fixed"),
-        (SamplerConfig { initial_gen_length: 0, ..daedal() }, "initial_gen_length is 0"),
+    for (config, message, hint) in [
+        (SamplerConfig { decoder: DecoderKind::Schedule, ..daedal() }, "decoder schedule", "decoder threshold"),
+        (SamplerConfig { decoder: DecoderKind::Wino, ..daedal() }, "decoder wino", "decoder threshold"),
+        (SamplerConfig { max_nfe: Some(9), ..daedal() }, "max_nfe 9", "length append"),
+        (SamplerConfig { logits_eos_inf: true, ..daedal() }, "logits_eos_inf", "length fixed"),
+        (SamplerConfig { initial_gen_length: 0, ..daedal() }, "initial_gen_length is 0", "it has to be at least 1"),
     ] {
-        let error = scripted(|_, _| Sure::Eos(0.9)).validate(&request(&[], config)).unwrap_err().to_string();
-        assert!(error.contains(message), "{error:?} lacks {message:?}");
+        let error = scripted(|_, _| Sure::Eos(0.9)).validate(&request(&[], config)).unwrap_err();
+        assert!(error.to_string().contains(message), "{error} lacks {message:?}");
+        assert_eq!(error.hint().unwrap().to_string(), hint);
     }
-    let error = "long".parse::<LengthKind>().unwrap_err().to_string();
-    assert_eq!(error, "unknown length \"long\"; hint: fixed, append, daedal");
+    let error = "long".parse::<LengthKind>().unwrap_err();
+    assert_eq!(error.to_string(), "unknown length \"long\"");
+    assert_eq!(error.hint().unwrap().to_string(), "fixed, append or daedal");
 }
 
 /// A random answer on the small table, of at most six tokens.

@@ -3,6 +3,8 @@
 
 mod autoregressive;
 mod decoders;
+mod engine;
+mod faults;
 mod invariances;
 mod lengths;
 mod options;
@@ -30,5 +32,5 @@ fn engine(length: usize, seed: u64) -> Engine<TabularPredictor> {
 }
 
 fn request(prompt: &[u32], config: SamplerConfig) -> Request {
-    Request { prompt: prompt.to_vec(), config }
+    Request::new(prompt, config)
 }

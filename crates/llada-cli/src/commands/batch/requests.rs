@@ -82,7 +82,7 @@ impl Line {
                 Prompt::Ids(ids) => ids.clone(),
                 Prompt::Messages(messages) => session.encode_chat(messages)?,
             };
-            let request = Request { prompt, config: self.config.clone() };
+            let request = Request::new(prompt, self.config.clone());
             session.engine.validate(&request)?;
             anyhow::Ok(request)
         };

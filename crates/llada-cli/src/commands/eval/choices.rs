@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use llada_eval::{Answer, Choice, Kind, Question, Sampling, Task};
-use llada_infer::{ScoreConfig, Scored};
+use llada_infer::{ScoreConfig, ScoreRequest};
 use serde::Serialize;
 
 use super::{args::ChoiceArgs, job, job::Progress, report::Report};
@@ -53,12 +53,11 @@ fn score<'a>(
         let (prompt, answer) = session.encode_pair(&option.context, &option.continuation)?;
         match answer.is_empty() {
             true => Err(usage(format!("option {:?} has no tokens", option.continuation))),
-            false => Ok((prompt, answer)),
+            false => Ok(ScoreRequest::new(prompt, answer)),
         }
     };
-    let pairs = choice.options.iter().map(encode).collect::<anyhow::Result<Vec<_>>>()?;
-    let scored: Vec<_> = pairs.iter().map(|(prompt, answer)| Scored { prompt, answer }).collect();
-    let scores = session.engine.score_options(&scored, config, |_, _| interrupt::check())?;
+    let requests = choice.options.iter().map(encode).collect::<anyhow::Result<Vec<_>>>()?;
+    let scores = session.engine.score_options(&requests, config, |_, _| interrupt::check())?;
     let nfe = scores.iter().map(|score| score.nfe).max().unwrap_or_default();
     let options = choice.options.iter().zip(scores).map(|(option, score)| ScoredOption {
         context: &option.context,
