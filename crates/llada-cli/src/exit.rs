@@ -24,7 +24,7 @@ impl std::fmt::Display for Usage {
     }
 }
 
-impl std::error::Error for Usage {}
+impl Error for Usage {}
 
 /// The work was asked to end, and did after saving what there was.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl std::fmt::Display for Interrupted {
     }
 }
 
-impl std::error::Error for Interrupted {}
+impl Error for Interrupted {}
 
 /// A [`Usage`] error with this message.
 pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
@@ -93,7 +93,7 @@ fn code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(kind).unwrap_or(FAILED)
 }
 
-fn kind(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
     if cause.is::<Usage>() {
         return Some(USAGE);
     }

@@ -43,6 +43,32 @@ pub enum InferError {
         /// The names there are.
         known: &'static [&'static str],
     },
+    /// An option that the chosen method does not have.
+    #[error("{kind} {method} has no option {option}")]
+    NotAnOption {
+        /// What the method is: `decoder`, `cache` or `length`.
+        kind: &'static str,
+        /// The method's name.
+        method: String,
+        /// The option.
+        option: String,
+        /// The methods that have it.
+        methods: Vec<String>,
+    },
+    /// An option that there is not.
+    #[error("unknown field `{option}`")]
+    UnknownOption {
+        /// The option.
+        option: String,
+    },
+    /// An option whose value is of another type.
+    #[error("{option}: {source}")]
+    Option {
+        /// The option.
+        option: String,
+        /// What is wrong with its value.
+        source: serde_json::Error,
+    },
     /// Fewer forwards than blocks.
     #[error("max_nfe {max_nfe} is less than the {blocks} blocks, each of which needs a forward")]
     Budget {
@@ -84,10 +110,15 @@ impl InferError {
             }),
             Self::NothingToDo => Some(Hint::set("gen_length", [128])),
             Self::Unknown { known, .. } => Some(Hint::one_of(known)),
+            Self::NotAnOption { kind, methods, .. } => Some(Hint::set(kind, methods)),
             Self::Budget { blocks, .. } => Some(Hint::set_with("max_nfe", blocks, ", or longer blocks")),
             Self::Daedal { hint, .. } => Some(hint.clone()),
             Self::NotFinite { .. } => Some(Hint::Advice("check the model's weights".to_owned())),
-            Self::UnknownId { .. } | Self::Interrupted | Self::Predict(_) => None,
+            Self::UnknownId { .. }
+            | Self::UnknownOption { .. }
+            | Self::Option { .. }
+            | Self::Interrupted
+            | Self::Predict(_) => None,
         }
     }
 
@@ -107,4 +138,9 @@ pub(crate) fn check_non_negative(name: &'static str, found: impl Into<f64>) -> R
         found if found.is_finite() && found >= 0.0 => Ok(()),
         found => Err(CoreError::OutOfRange { name, found, lowest: 0.0, highest: f64::INFINITY }.into()),
     }
+}
+
+/// Refuses a count that is zero.
+pub(crate) fn check_positive(name: &'static str, found: usize) -> Result<(), InferError> {
+    if found == 0 { Err(CoreError::Zero { name }.into()) } else { Ok(()) }
 }

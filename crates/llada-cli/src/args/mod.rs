@@ -4,7 +4,7 @@ mod model;
 mod sampler;
 
 pub(crate) use model::ModelArgs;
-pub(crate) use sampler::{Algorithm, Eos, SamplerArgs};
+pub(crate) use sampler::{SamplerArgs, read_options};
 
 use std::str::FromStr;
 

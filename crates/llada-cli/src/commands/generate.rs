@@ -90,7 +90,7 @@ impl PromptArgs {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let config = args.sampler.config();
+    let config = args.sampler.config()?;
     let mut session = Session::open(&args.model)?;
     let request = Request::new(args.prompt.encode(&session)?, config);
     session.engine.validate(&request)?;

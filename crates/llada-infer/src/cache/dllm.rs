@@ -7,22 +7,40 @@
 //! the whole answer.
 
 use llada_core::predictor::Recompute;
+use serde::{Deserialize, Serialize};
 
 use super::Cache;
-use crate::StepContext;
-
-/// K_p of the paper's settings for LLaDA.
-pub(super) const PROMPT_INTERVAL_STEPS: usize = 100;
+use crate::{
+    InferError, StepContext,
+    error::{check_non_negative, check_positive},
+};
 
 /// dLLM-Cache.
-#[derive(Debug)]
-pub(super) struct Dllm {
-    pub(super) refresh_interval: usize,
-    pub(super) gen_interval_steps: usize,
-    pub(super) transfer_ratio: f32,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dllm {
+    /// K_p, steps from one forward over everything to the next.
+    pub refresh_interval: usize,
+    /// K_r, steps from one forward over all of the answer to the next.
+    pub gen_interval_steps: usize,
+    /// ρ, the share of the answer's tokens that is recomputed in between.
+    pub transfer_ratio: f32,
+}
+
+/// The paper's settings for LLaDA.
+impl Default for Dllm {
+    fn default() -> Self {
+        Self { refresh_interval: 100, gen_interval_steps: 7, transfer_ratio: 0.25 }
+    }
 }
 
 impl Cache for Dllm {
+    fn validate(&self) -> Result<(), InferError> {
+        check_positive("refresh_interval", self.refresh_interval)?;
+        check_positive("gen_interval_steps", self.gen_interval_steps)?;
+        check_non_negative("transfer_ratio", self.transfer_ratio)
+    }
+
     fn is_refreshed(&self, at: &StepContext) -> bool {
         at.step.is_multiple_of(self.refresh_interval)
     }

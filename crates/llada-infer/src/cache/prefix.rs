@@ -2,18 +2,24 @@
 //! are recomputed.
 
 use llada_core::predictor::Recompute;
+use serde::{Deserialize, Serialize};
 
 use super::{Cache, is_block_refreshed};
-use crate::StepContext;
+use crate::{InferError, StepContext, error::check_positive};
 
 /// The prefix cache.
-#[derive(Debug)]
-pub(super) struct Prefix {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prefix {
     /// Steps from one full forward of a block to the next; only its first if absent.
-    pub(super) refresh_interval: Option<usize>,
+    pub refresh_interval: Option<usize>,
 }
 
 impl Cache for Prefix {
+    fn validate(&self) -> Result<(), InferError> {
+        check_positive("refresh_interval", self.refresh_interval.unwrap_or(1))
+    }
+
     fn is_refreshed(&self, at: &StepContext) -> bool {
         is_block_refreshed(at, self.refresh_interval)
     }

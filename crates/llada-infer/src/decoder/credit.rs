@@ -4,8 +4,10 @@
 
 use llada_core::sampling::{argmax, softmax_at};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Decoder, PositionState, Prediction, threshold::Threshold};
-use crate::StepContext;
+use crate::{InferError, StepContext, error::check_non_negative};
 
 /// β: what a step leaves of earlier credit.
 const DECAY: f32 = 0.8;
@@ -15,15 +17,26 @@ const EXPONENT: f32 = 0.2;
 const WEIGHT: f32 = 0.7;
 
 /// Parallel decoding above a confidence that grows with persistence.
-#[derive(Debug)]
-pub(super) struct Credit {
-    /// What is committed of the raised confidences.
-    pub(super) threshold: Threshold,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Credit {
+    /// τ, the raised confidence that suffices.
+    pub threshold: f32,
+}
+
+impl Default for Credit {
+    fn default() -> Self {
+        Self { threshold: 0.9 }
+    }
 }
 
 impl Decoder for Credit {
+    fn validate(&self) -> Result<(), InferError> {
+        check_non_negative("threshold", self.threshold)
+    }
+
     fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
-        self.threshold.choose(at, predictions, chosen);
+        Threshold { threshold: self.threshold }.choose(at, predictions, chosen);
     }
 
     fn position_state(&self) -> Option<Box<dyn PositionState>> {

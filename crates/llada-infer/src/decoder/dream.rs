@@ -8,20 +8,33 @@ use std::num::NonZeroUsize;
 
 use llada_core::order::top_k;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Decoder, Prediction, most_confident};
-use crate::StepContext;
+use crate::{InferError, StepContext, error::check_non_negative};
 
 /// The time of the last step.
 const EPS: f64 = 1e-3;
 
 /// A schedule in time, in an order left to chance.
-#[derive(Debug)]
-pub(super) struct Dream {
-    /// a; 0 takes the surest.
-    pub(super) alg_temp: f32,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dream {
+    /// a, the temperature of the order in which tokens are committed; 0 takes the surest.
+    pub alg_temp: f32,
+}
+
+impl Default for Dream {
+    fn default() -> Self {
+        Self { alg_temp: 0.0 }
+    }
 }
 
 impl Decoder for Dream {
+    fn validate(&self) -> Result<(), InferError> {
+        check_non_negative("alg_temp", self.alg_temp)
+    }
+
     fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         if self.alg_temp == 0.0 {
             return most_confident(predictions, at.scheduled_commits, chosen);

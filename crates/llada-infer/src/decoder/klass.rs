@@ -7,8 +7,10 @@
 
 use llada_core::sampling::{argmax, log_softmax_at};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Decoder, PositionState, Prediction, most_confident};
-use crate::StepContext;
+use crate::{InferError, StepContext, error::check_non_negative};
 
 /// n: divergences that have to be small, one after the other.
 const HISTORY: usize = 2;
@@ -16,13 +18,24 @@ const HISTORY: usize = 2;
 const KL_THRESHOLD: f64 = 0.01;
 
 /// Parallel decoding of what has settled.
-#[derive(Debug)]
-pub(super) struct Klass {
-    /// τ.
-    pub(super) threshold: f32,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Klass {
+    /// τ, the confidence that suffices of what has settled.
+    pub threshold: f32,
+}
+
+impl Default for Klass {
+    fn default() -> Self {
+        Self { threshold: 0.9 }
+    }
 }
 
 impl Decoder for Klass {
+    fn validate(&self) -> Result<(), InferError> {
+        check_non_negative("threshold", self.threshold)
+    }
+
     fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let ready = |prediction: &Prediction| prediction.settled && prediction.confidence > self.threshold;
         chosen.extend((0..predictions.len()).filter(|&index| ready(&predictions[index])));

@@ -1,6 +1,7 @@
 //! Which of a step's predictions become tokens. One file a method; each without a schedule of its own
 //! commits at least the surest prediction.
 
+mod config;
 mod credit;
 mod dream;
 mod entropy_bounded;
@@ -13,14 +14,22 @@ mod schedule;
 mod threshold;
 mod wino;
 
-use std::{fmt, num::NonZeroUsize, sync::Arc};
+use std::{fmt, num::NonZeroUsize};
 
 use llada_core::{order::top_k, trace::Commit, transfer::num_transfer_tokens};
-use serde::{Deserialize, Serialize};
-use strum::VariantArray;
 
-use crate::{InferError, SamplerConfig, StepContext};
-use remdm::Strategy;
+use crate::{InferError, StepContext};
+pub use config::{DecoderConfig, DecoderKind};
+pub use credit::Credit;
+pub use dream::Dream;
+pub use entropy_bounded::EntropyBounded;
+pub use factor::Factor;
+pub use hierarchical::Hierarchical;
+pub use klass::Klass;
+pub use local_leap::LocalLeap;
+pub use remdm::RemdmOptions;
+pub use threshold::Threshold;
+pub use wino::Wino;
 
 /// What the model predicts for one masked position.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -52,6 +61,14 @@ pub trait Decoder: fmt::Debug + Send + Sync {
     /// the decoder is revocable. Its confidences are those of the commits or, if the decoder needs shadows, the tokens'
     /// probabilities by their shadows in this step.
     fn revoke(&self, _at: &StepContext, _drafted: usize, _decoded: &[Commit], _revoked: &mut Vec<usize>) {}
+
+    /// Checks its own options.
+    ///
+    /// # Errors
+    /// One of them is out of its range.
+    fn validate(&self) -> Result<(), InferError> {
+        Ok(())
+    }
 
     /// The number of a block's `masked` positions that each of its steps commits.
     fn schedule(&self, masked: usize, steps: NonZeroUsize) -> Vec<usize> {
@@ -88,91 +105,6 @@ pub trait Decoder: fmt::Debug + Send + Sync {
 pub trait PositionState: Send {
     /// Takes in the position's guided logits, before a token is picked from them, and may change them or the prediction.
     fn process(&mut self, logits: &mut [f32], prediction: &mut Prediction);
-}
-
-/// The decoders by name.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::VariantNames,
-    VariantArray,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", parse_err_ty = InferError, parse_err_fn = unknown)]
-#[non_exhaustive]
-pub enum DecoderKind {
-    /// LLaDA: a number of tokens a step that is settled in advance.
-    #[default]
-    Schedule,
-    /// Fast-dLLM: all that are surer than a threshold.
-    Threshold,
-    /// Fast-dLLM: as many as are jointly sure enough.
-    Factor,
-    /// EB-sampler: as many as have a bounded joint entropy.
-    EntropyBounded,
-    /// LocalLeap: all that are sure, and their neighbours that are nearly so.
-    LocalLeap,
-    /// dInfer: the surest of every run of masks, and all that are sure.
-    Hierarchical,
-    /// Dream: a number of tokens a step that is settled in advance, drawn by their confidences.
-    Dream,
-    /// KLASS: all that are sure and whose distribution has settled.
-    Klass,
-    /// CreditDecoding: all that are sure, where a token that has long been the most probable is surer.
-    Credit,
-    /// ReMDM, capped: each by chance, and each token of the block may become a mask again.
-    Remdm,
-    /// ReMDM, rescaled: as capped, with a share of the largest probability that is possible.
-    RemdmRescale,
-    /// ReMDM by confidence: the less sure a token was, the sooner it becomes a mask again.
-    RemdmConf,
-    /// ReMDM in a loop: most of a block first, then over and over again, then the rest.
-    RemdmLoop,
-    /// WINO: all that are fairly sure; those that the others do not bear out become masks again.
-    Wino,
-}
-
-impl DecoderKind {
-    /// Every decoder.
-    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
-
-    pub(crate) fn build(self, config: &SamplerConfig) -> Arc<dyn Decoder> {
-        let threshold = config.threshold.unwrap_or(0.9);
-        let eta = f64::from(config.eta);
-        let remdm = |strategy| Arc::new(remdm::Remdm { strategy });
-        match self {
-            Self::Schedule => Arc::new(schedule::Schedule),
-            Self::Threshold => Arc::new(threshold::Threshold { threshold }),
-            Self::Factor => Arc::new(factor::Factor { factor: config.factor }),
-            Self::EntropyBounded => Arc::new(entropy_bounded::EntropyBounded { gamma: config.gamma }),
-            Self::LocalLeap => Arc::new(local_leap::LocalLeap { anchor: threshold, ..Default::default() }),
-            Self::Hierarchical => Arc::new(hierarchical::Hierarchical { high: threshold, ..Default::default() }),
-            Self::Dream => Arc::new(dream::Dream { alg_temp: config.alg_temp }),
-            Self::Klass => Arc::new(klass::Klass { threshold }),
-            Self::Credit => Arc::new(credit::Credit { threshold: threshold::Threshold { threshold } }),
-            Self::Remdm => remdm(Strategy::Cap { eta }),
-            Self::RemdmRescale => remdm(Strategy::Rescale { eta }),
-            Self::RemdmConf => remdm(Strategy::Conf),
-            Self::RemdmLoop => remdm(Strategy::Loop { eta, window: Default::default() }),
-            Self::Wino => Arc::new(wino::Wino {
-                threshold: config.threshold.unwrap_or(0.6),
-                threshold_back: config.threshold_back,
-            }),
-        }
-    }
-}
-
-fn unknown(name: &str) -> InferError {
-    InferError::unknown::<DecoderKind>("decoder", name)
 }
 
 /// Writes the indices of the `count` most confident predictions into `chosen`, ascending; ties go to the lowest position.

@@ -12,28 +12,62 @@
 use std::num::NonZeroUsize;
 
 use llada_core::trace::Commit;
+use serde::{Deserialize, Serialize};
 
 use super::{Decoder, Prediction};
-use crate::StepContext;
+use crate::{InferError, StepContext, error::check_non_negative};
+
+/// The option that all of them have but *conf*.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RemdmOptions {
+    /// η: the probability that a step masks a token again, where that is possible; of *rescale*, the share of what is
+    /// possible.
+    pub eta: f32,
+}
+
+impl Default for RemdmOptions {
+    fn default() -> Self {
+        Self { eta: 0.02 }
+    }
+}
 
 /// Ancestral sampling that takes back.
 #[derive(Debug)]
 pub(super) struct Remdm {
-    /// Where σ comes from.
-    pub(super) strategy: Strategy,
+    strategy: Strategy,
 }
 
+/// Where σ comes from.
 #[derive(Debug)]
-pub(super) enum Strategy {
+enum Strategy {
     Cap { eta: f64 },
     Rescale { eta: f64 },
     Conf,
     Loop { eta: f64, window: Window },
 }
 
+impl Remdm {
+    pub(super) fn cap(RemdmOptions { eta }: RemdmOptions) -> Self {
+        Self { strategy: Strategy::Cap { eta: eta.into() } }
+    }
+
+    pub(super) fn rescale(RemdmOptions { eta }: RemdmOptions) -> Self {
+        Self { strategy: Strategy::Rescale { eta: eta.into() } }
+    }
+
+    pub(super) fn conf() -> Self {
+        Self { strategy: Strategy::Conf }
+    }
+
+    pub(super) fn in_a_loop(RemdmOptions { eta }: RemdmOptions) -> Self {
+        Self { strategy: Strategy::Loop { eta: eta.into(), window: Window::default() } }
+    }
+}
+
 /// The times between which *loop* remasks.
 #[derive(Debug)]
-pub(super) struct Window {
+struct Window {
     t_on: f64,
     t_off: f64,
     /// α in between.
@@ -94,6 +128,15 @@ impl Remdm {
 }
 
 impl Decoder for Remdm {
+    fn validate(&self) -> Result<(), InferError> {
+        match self.strategy {
+            Strategy::Cap { eta } | Strategy::Rescale { eta } | Strategy::Loop { eta, .. } => {
+                check_non_negative("eta", eta)
+            }
+            Strategy::Conf => Ok(()),
+        }
+    }
+
     fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let [alpha_t, alpha_s] = self.visible(at);
         let reveal = (alpha_s - (1.0 - self.sigma(at)) * alpha_t) / (1.0 - alpha_t);

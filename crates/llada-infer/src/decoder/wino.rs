@@ -8,19 +8,33 @@
 
 use llada_core::{order::top_k, trace::Commit};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Decoder, Prediction, most_confident};
-use crate::StepContext;
+use crate::{InferError, StepContext, error::check_non_negative};
 
 /// Drafting and verifying.
-#[derive(Debug)]
-pub(super) struct Wino {
-    /// τ₁.
-    pub(super) threshold: f32,
-    /// τ₂.
-    pub(super) threshold_back: f32,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wino {
+    /// τ₁, the confidence that suffices for a draft.
+    pub threshold: f32,
+    /// τ₂, the probability below which a token becomes a mask again.
+    pub threshold_back: f32,
+}
+
+impl Default for Wino {
+    fn default() -> Self {
+        Self { threshold: 0.6, threshold_back: 0.9 }
+    }
 }
 
 impl Decoder for Wino {
+    fn validate(&self) -> Result<(), InferError> {
+        check_non_negative("threshold", self.threshold)?;
+        check_non_negative("threshold_back", self.threshold_back)
+    }
+
     fn choose(&self, _at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let sure = predictions.iter().filter(|prediction| prediction.confidence > self.threshold).count();
         let most = (predictions.len() * 7 / 10).clamp(5, 20);

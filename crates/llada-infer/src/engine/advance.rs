@@ -77,10 +77,10 @@ impl<P: MaskPredictor> Engine<P> {
             }
         }
         let Some(error) = failure else { return };
-        match ids {
+        match *ids {
             // A slot may have been lost in the failure, and what was kept there has to be computed anew.
-            &[id] if self.refresh(id) => self.forward(ids, observe),
-            &[id] => self.fail(id, error, observe),
+            [id] if self.refresh(id) => self.forward(ids, observe),
+            [id] => self.fail(id, error, observe),
             _ => {
                 let (first, second) = ids.split_at(ids.len() / 2);
                 self.forward(first, observe);

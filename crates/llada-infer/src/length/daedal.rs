@@ -5,8 +5,10 @@
 //! the canvas in between; that is not repeated. A visible end-of-text counts as certain. Between two full forwards of a
 //! cache the length stays as it is.
 
+use serde::{Deserialize, Serialize};
+
 use super::{FinishedStep, LengthPolicy};
-use crate::step::{Growth, StepContext};
+use crate::{Growth, InferError, StepContext, error::check_positive};
 
 /// The c that ends the first stage.
 const EOS_CONFIDENCE: f64 = 0.5;
@@ -18,12 +20,24 @@ const LOW_CONFIDENCE: f32 = 0.1;
 const EXPANSION_FACTOR: usize = 8;
 
 /// As many masks as the model asks for.
-pub(super) struct Daedal {
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Daedal {
     /// Masks that the answer begins with.
-    pub(super) initial_gen_length: usize,
+    pub initial_gen_length: usize,
+}
+
+impl Default for Daedal {
+    fn default() -> Self {
+        Self { initial_gen_length: 64 }
+    }
 }
 
 impl LengthPolicy for Daedal {
+    fn validate(&self) -> Result<(), InferError> {
+        check_positive("initial_gen_length", self.initial_gen_length)
+    }
+
     fn initial_length(&self, gen_length: usize, _block_length: usize) -> usize {
         self.initial_gen_length.min(gen_length)
     }

@@ -1,21 +1,22 @@
 //! How long an answer becomes: as long as `gen_length` says, or at most so long. One file a policy.
 
 mod append;
+mod config;
 mod daedal;
 mod end;
 
-use serde::{Deserialize, Serialize};
-use strum::VariantArray;
-
-use crate::{
-    InferError, Prediction, SamplerConfig,
-    step::{Growth, StepContext},
-};
-
+use crate::{Growth, InferError, Prediction, StepContext};
+pub use config::{LengthConfig, LengthKind};
+pub use daedal::Daedal;
 pub(crate) use end::eos_confidence;
 
 /// Decides whether an answer grows. A request whose forwards were limited while it ran grows no more and is not asked.
 pub(crate) trait LengthPolicy: Send + Sync {
+    /// Checks its own options.
+    fn validate(&self) -> Result<(), InferError> {
+        Ok(())
+    }
+
     /// The masks that the answer begins with.
     fn initial_length(&self, gen_length: usize, _block_length: usize) -> usize {
         gen_length
@@ -56,49 +57,3 @@ pub(crate) struct FinishedStep<'a> {
 struct Fixed;
 
 impl LengthPolicy for Fixed {}
-
-/// The policies by name.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::VariantNames,
-    VariantArray,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", parse_err_ty = InferError, parse_err_fn = unknown)]
-#[non_exhaustive]
-pub enum LengthKind {
-    /// `gen_length` tokens.
-    #[default]
-    Fixed,
-    /// Blocks until one has an end-of-text token, `gen_length` tokens at most.
-    Append,
-    /// DAEDAL: as many masks as the model asks for, `gen_length` at most.
-    Daedal,
-}
-
-impl LengthKind {
-    /// Every policy.
-    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
-
-    pub(crate) fn build(self, config: &SamplerConfig) -> Box<dyn LengthPolicy> {
-        match self {
-            Self::Fixed => Box::new(Fixed),
-            Self::Append => Box::new(append::Append),
-            Self::Daedal => Box::new(daedal::Daedal { initial_gen_length: config.initial_gen_length }),
-        }
-    }
-}
-
-fn unknown(name: &str) -> InferError {
-    InferError::unknown::<LengthKind>("length", name)
-}

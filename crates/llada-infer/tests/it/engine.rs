@@ -7,12 +7,12 @@ use std::{
 
 use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute};
 use llada_infer::{
-    CacheKind, DecoderKind, Engine, Event, Generation, InferError, Job, JobId, LengthKind, Request, SamplerConfig,
-    Score, ScoreConfig, ScoreRequest,
+    CacheConfig, CacheKind, DecoderKind, Engine, Event, Generation, InferError, Job, JobId, LengthConfig, LengthKind,
+    Request, SamplerConfig, Score, ScoreConfig, ScoreRequest, length::Daedal,
 };
 use proptest::prelude::*;
 
-use crate::{MASK, engine, request};
+use crate::{MASK, engine, lively, refreshed, request};
 
 pub(crate) const LENGTH: usize = 7;
 
@@ -25,22 +25,21 @@ pub(crate) fn any_config() -> impl Strategy<Value = SamplerConfig> {
     (decoder, cache, length, guidance, 1..=3_usize, 0..9_u64).prop_map(
         |(decoder, cache, length, cfg_scale, block_length, seed)| {
             let config = SamplerConfig {
-                decoder,
-                cache,
-                length,
+                decoder: lively(decoder),
+                cache: refreshed(cache, 3),
+                length: match length {
+                    LengthKind::Daedal => LengthConfig::Daedal(Daedal { initial_gen_length: 2 }),
+                    length => length.into(),
+                },
                 cfg_scale,
                 seed,
                 gen_length: 5,
                 block_length: Some(block_length),
-                initial_gen_length: 2,
                 temperature: 0.7,
-                alg_temp: 0.1,
-                eta: 0.5,
-                refresh_interval: Some(3),
                 ..Default::default()
             };
             // DAEDAL goes with some of the decoders.
-            if config.validate(0).is_ok() { config } else { SamplerConfig { length: LengthKind::Append, ..config } }
+            if config.validate(0).is_ok() { config } else { SamplerConfig { length: LengthConfig::Append, ..config } }
         },
     )
 }
@@ -98,7 +97,7 @@ impl Ends {
 /// The number of slots that the jobs of an engine may use: one each with a cache, two with guidance too.
 fn slots_of(running: &BTreeMap<JobId, SamplerConfig>) -> usize {
     let slots = |config: &SamplerConfig| match config.cache {
-        CacheKind::None => 0,
+        CacheConfig::None => 0,
         _ => 1 + usize::from(config.cfg_scale > 0.0),
     };
     running.values().map(slots).sum()
@@ -176,8 +175,8 @@ proptest! {
         let mut engine = engine(LENGTH, table);
         let id = engine.submit(request(&[1], config.clone())).unwrap();
         let first = match config.length {
-            LengthKind::Fixed => 5,
-            LengthKind::Append => config.block_length.unwrap(),
+            LengthConfig::Fixed => 5,
+            LengthConfig::Append => config.block_length.unwrap(),
             _ => 2,
         };
         let mut canvas = [vec![1], vec![MASK; first]].concat();
@@ -215,7 +214,8 @@ proptest! {
 
 /// Five tokens after `prompt`, two a step, with the dual cache.
 pub(crate) fn fixed(prompt: &[u32]) -> Request {
-    let config = SamplerConfig { gen_length: 5, block_length: Some(2), cache: CacheKind::Dual, ..Default::default() };
+    let config =
+        SamplerConfig { gen_length: 5, block_length: Some(2), cache: CacheKind::Dual.into(), ..Default::default() };
     request(prompt, config)
 }
 

@@ -1,9 +1,12 @@
 //! Each option of the sampler does what it says, and impossible ones are refused with what would work.
 
 use llada_core::tabular::TabularPredictor;
-use llada_infer::{Engine, SamplerConfig, SpecialTokens};
+use llada_infer::{
+    CacheKind, DecoderConfig, Engine, SamplerConfig, SpecialTokens,
+    decoder::{Dream, RemdmOptions, Wino},
+};
 
-use crate::{MASK, SPECIAL, TOKENS, engine, request};
+use crate::{MASK, SPECIAL, TOKENS, engine, refreshed, request};
 
 /// A joint distribution of independent positions: position i is token j with probability `table[i][j]`.
 fn independent(table: &[[f64; TOKENS]]) -> Engine<TabularPredictor> {
@@ -140,9 +143,39 @@ fn impossible_settings_are_refused_with_what_works() {
         (config(1), vec![1, 5], "prompt id 5 at position 1 is no token of the model, whose ids are below 5", ""),
         (SamplerConfig { temperature: -1.0, ..config(4) }, vec![], "temperature -1", ""),
         (SamplerConfig { temperature: f64::NAN, ..config(4) }, vec![], "temperature NaN", ""),
-        (SamplerConfig { alg_temp: -0.5, ..config(4) }, vec![], "alg_temp -0.5", ""),
-        (SamplerConfig { threshold_back: -0.1, ..config(4) }, vec![], "threshold_back -0.1", ""),
-        (SamplerConfig { eta: f32::NAN, ..config(4) }, vec![], "eta NaN", ""),
+        (
+            SamplerConfig { decoder: DecoderConfig::Dream(Dream { alg_temp: -0.5 }), ..config(4) },
+            vec![],
+            "alg_temp -0.5",
+            "",
+        ),
+        (
+            SamplerConfig {
+                decoder: DecoderConfig::Wino(Wino { threshold_back: -0.1, ..Default::default() }),
+                ..config(4)
+            },
+            vec![],
+            "threshold_back -0.1",
+            "",
+        ),
+        (
+            SamplerConfig { decoder: DecoderConfig::Remdm(RemdmOptions { eta: f32::NAN }), ..config(4) },
+            vec![],
+            "eta NaN",
+            "",
+        ),
+        (
+            SamplerConfig { cache: refreshed(CacheKind::Dual, 0), ..config(4) },
+            vec![],
+            "refresh_interval is 0",
+            "at least 1",
+        ),
+        (
+            SamplerConfig { cache: refreshed(CacheKind::Dllm, 0), ..config(4) },
+            vec![],
+            "refresh_interval is 0",
+            "at least 1",
+        ),
         (SamplerConfig { cfg_scale: f32::INFINITY, ..config(4) }, vec![], "cfg_scale inf", ""),
     ] {
         let error = engine(6, 0).generate(&request(&prompt, config)).unwrap_err();

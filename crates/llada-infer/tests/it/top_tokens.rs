@@ -107,9 +107,9 @@ fn logits_stay_where_they_are() {
     assert!(reads(|config| config.cfg_scale = 1.0) > 0);
     assert!(reads(|config| config.logits_eos_inf = true) > 0);
     assert!(reads(|config| config.confidence_eos_eot_inf = true) > 0);
-    assert!(reads(|config| config.decoder = DecoderKind::EntropyBounded) > 0);
-    assert!(reads(|config| config.decoder = DecoderKind::Klass) > 0);
-    assert!(reads(|config| config.decoder = DecoderKind::Wino) > 0);
+    assert!(reads(|config| config.decoder = DecoderKind::EntropyBounded.into()) > 0);
+    assert!(reads(|config| config.decoder = DecoderKind::Klass.into()) > 0);
+    assert!(reads(|config| config.decoder = DecoderKind::Wino.into()) > 0);
 }
 
 proptest! {

@@ -3,17 +3,12 @@
 use std::{collections::HashSet, fs, path::Path};
 
 use anyhow::Context;
-use llada_infer::{Request, SamplerConfig};
+use llada_infer::{InferError, Request, SamplerConfig};
 use llada_model::Message;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{
-    args::{Algorithm, Eos},
-    exit::usage,
-    results::digest,
-    session::Session,
-};
+use crate::{args::read_options, exit::usage, results::digest, session::Session};
 
 /// One request as it was written.
 pub(super) struct Line {
@@ -66,11 +61,7 @@ impl Line {
         let (Some(prompt), None) = (prompts.next(), prompts.next()) else {
             return Err("a request has exactly one of prompt, prompt_ids and messages".to_owned());
         };
-        let algorithm: Algorithm = take(&mut keys, "algorithm")?.unwrap_or_default();
-        let eos: Eos = take(&mut keys, "eos")?.unwrap_or_default();
-        let mut config = SamplerConfig::deserialize(Value::Object(keys)).map_err(|e| e.to_string())?;
-        algorithm.apply(&mut config);
-        eos.apply(&mut config);
+        let config = read_options(keys).map_err(|error| message(&error))?;
         Ok(Self { id, prompt, config, text: text.to_owned(), number })
     }
 
@@ -83,7 +74,7 @@ impl Line {
                 Prompt::Messages(messages) => session.encode_chat(messages)?,
             };
             let request = Request::new(prompt, self.config.clone());
-            session.engine.validate(&request)?;
+            session.engine.validate(&request).map_err(|error| usage(message(&error)))?;
             anyhow::Ok(request)
         };
         encode().with_context(|| format!("line {} (id {})", self.number, self.id))
@@ -93,6 +84,18 @@ impl Line {
     pub(super) fn digest(&self, settings: &str) -> String {
         digest(settings, &self.text)
     }
+}
+
+/// What is wrong with a request, and what would help, with options as keys.
+fn message(error: &InferError) -> String {
+    let hint = error.hint().map(|hint| hint.render(key));
+    format!("{error}{}", hint.map_or_else(String::new, |hint| format!("; hint: {hint}")))
+}
+
+/// An option as a request has it.
+fn key(option: &str, value: &str) -> String {
+    let is_number = value.parse::<f64>().is_ok();
+    if is_number { format!("{option:?}: {value}") } else { format!("{option:?}: {value:?}") }
 }
 
 fn take<T: for<'a> Deserialize<'a>>(keys: &mut Map<String, Value>, key: &str) -> Result<Option<T>, String> {

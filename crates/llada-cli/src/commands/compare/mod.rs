@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::ArgGroup;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::rng::Noise;
-use llada_infer::{CacheKind, DecoderKind, SamplerConfig};
+use llada_infer::{CacheConfig, DecoderConfig, SamplerConfig};
 use llada_model::Message;
 use llada_tasks::{ALL, Example, Split, mixture};
 use serde::Deserialize;
@@ -69,17 +69,12 @@ struct Question {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let compared = args.sampler.config();
-    let vanilla = SamplerConfig {
-        decoder: DecoderKind::Schedule,
-        cache: CacheKind::None,
-        refresh_interval: None,
-        max_nfe: None,
-        ..compared.clone()
-    };
+    let compared = args.sampler.config()?;
+    let vanilla =
+        SamplerConfig { decoder: DecoderConfig::Schedule, cache: CacheConfig::None, max_nfe: None, ..compared.clone() };
     let mut session = Session::open(&args.model)?;
     let questions = questions(&args, &session)?;
-    let cached = compared.cache != CacheKind::None;
+    let cached = compared.cache != CacheConfig::None;
     let passes = if cached { 3 } else { 2 };
     // Hidden where standard error is no terminal.
     let bar = ProgressBar::new(passes * questions.len() as u64)

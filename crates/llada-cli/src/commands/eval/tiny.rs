@@ -79,7 +79,7 @@ impl Args {
             gen_length: GEN_LENGTH,
             block_length: self.block_length,
             remasking: self.remasking,
-            decoder: self.decoder,
+            decoder: self.decoder.into(),
             seed: self.seed,
             ..SamplerConfig::default()
         }
