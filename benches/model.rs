@@ -4,7 +4,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput};
 use llada_benches::checkpoint::Checkpoint;
 use llada_core::{
-    predictor::{MaskPredictor, Reuse, Row},
+    predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row},
     rng::Noise,
 };
 use llada_model::{Device, Dtype, Llada, ModelError, Precision};
@@ -51,7 +51,7 @@ fn forward(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<(
         model.forward(&rows)?;
         group.throughput(Throughput::Elements((batch * length) as u64));
         group.bench_function(BenchmarkId::new("rows x tokens", format!("{batch} x {length}")), |b| {
-            b.iter(|| model.forward(&rows));
+            b.iter(|| model.forward(&rows).map(drop));
         });
     }
     group.finish();
@@ -69,7 +69,7 @@ fn wanted(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<()
         let rows = [Row::new(&ids, &wanted)];
         model.forward(&rows)?;
         group.bench_function(which, |b| {
-            b.iter(|| model.forward(&rows).and_then(|()| model.logits(0, 0..wanted.len(), &mut out)));
+            b.iter(|| model.forward(&rows)?.logits(0, 0..wanted.len(), &mut out));
         });
     }
     group.finish();
@@ -82,13 +82,13 @@ fn cached(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<()
     let (ids, wanted) = (ids(model, length), last_block(length));
     let mut group = criterion.benchmark_group(format!("block/{name}"));
     group.throughput(Throughput::Elements(BLOCK as u64));
-    let span = Reuse::Span { slot: 0, start: length - BLOCK, end: length };
-    for (which, reuse) in [("full forward", Reuse::Keep { slot: 0 }), ("dual cache", span)] {
-        let rows = [Row { reuse, ..Row::new(&ids, &wanted) }];
+    let span = Recompute::Span(length - BLOCK..length);
+    for (which, recompute) in [("full forward", Recompute::All), ("dual cache", span)] {
+        let rows = [Row { cache: Some(CacheSlot(0)), recompute, ..Row::new(&ids, &wanted) }];
         model.forward(&rows)?;
-        group.bench_function(which, |b| b.iter(|| model.forward(&rows)));
+        group.bench_function(which, |b| b.iter(|| model.forward(&rows).map(drop)));
     }
     group.finish();
-    model.forget();
+    model.release(CacheSlot(0));
     Ok(())
 }

@@ -60,7 +60,7 @@ impl Case {
             steps: Some(self.steps),
             gen_length: self.gen_length,
             block_length: Some(self.block_length),
-            cache: self.cache,
+            cache: self.cache.into(),
             ..Default::default()
         }
     }

@@ -119,7 +119,7 @@ impl Contender {
     pub(crate) fn run(&mut self, case: &Case) -> anyhow::Result<Option<f64>> {
         match self {
             Self::Ours(engine, _) => {
-                let request = Request { prompt: case.prompt_ids(), config: case.config() };
+                let request = Request::new(case.prompt_ids(), case.config());
                 // As the peers do: the first run compiles kernels.
                 engine.generate(&request)?;
                 let start = Instant::now();

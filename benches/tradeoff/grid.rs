@@ -52,7 +52,7 @@ impl Cell {
     /// The sampler's options.
     pub(crate) fn config(self, seed: u64) -> SamplerConfig {
         let Self { decoder, cache, remasking, gen_length, block_length, steps } = self;
-        let block_length = Some(block_length);
+        let (decoder, cache, block_length) = (decoder.into(), cache.into(), Some(block_length));
         SamplerConfig { decoder, cache, remasking, gen_length, block_length, steps, seed, ..Default::default() }
     }
 }
@@ -93,7 +93,7 @@ impl Canvas {
         let mut cells = Vec::new();
         for block_length in self.blocks() {
             for remasking in REMASKINGS {
-                let divides = |&steps: &usize| BlockPlan::new(steps, self.gen_length, block_length).is_ok();
+                let divides = |&steps: &usize| BlockPlan::even(steps, self.gen_length, block_length).is_ok();
                 cells.extend(powers().filter(divides).map(|steps| Cell {
                     remasking,
                     steps: Some(steps),

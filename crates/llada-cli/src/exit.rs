@@ -1,7 +1,8 @@
 //! How a failure ends: its message, a hint, and the exit code of its kind.
 
-use std::{io, process::ExitCode};
+use std::{error::Error, io, process::ExitCode};
 
+use llada_core::{CoreError, Hint};
 use llada_eval::EvalError;
 use llada_hub::HubError;
 use llada_infer::InferError;
@@ -23,7 +24,7 @@ impl std::fmt::Display for Usage {
     }
 }
 
-impl std::error::Error for Usage {}
+impl Error for Usage {}
 
 /// The work was asked to end, and did after saving what there was.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl std::fmt::Display for Interrupted {
     }
 }
 
-impl std::error::Error for Interrupted {}
+impl Error for Interrupted {}
 
 /// A [`Usage`] error with this message.
 pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
@@ -60,7 +61,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The causes in a line, without those that the cause before has told already, and the hint on a line of its own.
+/// The causes in a line, without those that the cause before has told already, and the hint on a line of its own, with
+/// options as flags.
 fn message(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -69,14 +71,36 @@ fn message(error: &anyhow::Error) -> String {
             message.extend([colon, &cause]);
         }
     }
+    if let Some(hint) = error.chain().find_map(hint) {
+        message.extend(["\nhint: ", &hint.render(flag)]);
+    }
     message.replace("; hint: ", "\nhint: ")
+}
+
+/// An option as it is typed.
+pub(crate) fn flag(option: &str, value: &str) -> String {
+    format!("--{} {value}", option.replace('_', "-"))
+}
+
+/// What a library's error says would help.
+fn hint(cause: &(dyn Error + 'static)) -> Option<Hint> {
+    if let Some(error) = cause.downcast_ref::<InferError>() {
+        return match error {
+            InferError::NotFinite { .. } => Some(Hint::Advice("check its weights with llada inspect".to_owned())),
+            _ => error.hint(),
+        };
+    }
+    if let Some(TrainError::Core(error)) = cause.downcast_ref::<TrainError>() {
+        return error.hint();
+    }
+    cause.downcast_ref::<CoreError>().and_then(CoreError::hint)
 }
 
 fn code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(kind).unwrap_or(FAILED)
 }
 
-fn kind(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
     if cause.is::<Usage>() {
         return Some(USAGE);
     }

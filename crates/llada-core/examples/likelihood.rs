@@ -9,7 +9,7 @@ use std::error::Error;
 
 use llada_core::{
     likelihood::{BATCH_SIZE, Plan},
-    predictor::{MaskPredictor, Row},
+    predictor::{Hidden, MaskPredictor, Row},
     rng::Noise,
     sampling::log_softmax_at,
     tabular::TabularPredictor,
@@ -43,9 +43,8 @@ fn log_p<P: MaskPredictor>(model: &mut P, text: &[u32], masked: &[usize]) -> Res
     for &position in masked {
         ids[position] = model.mask_id();
     }
-    model.forward(&[Row::new(&ids, masked)])?;
     let mut logits = Vec::new();
-    model.logits(0, 0..masked.len(), &mut logits)?;
-    let rows = logits.chunks(model.logits_width()).zip(masked);
+    model.forward(&[Row::new(&ids, masked)])?.logits(0, 0..masked.len(), &mut logits)?;
+    let rows = logits.chunks(model.padded_vocab_size()).zip(masked);
     Ok(rows.map(|(row, &position)| log_softmax_at(row, text[position])).sum())
 }

@@ -1,43 +1,52 @@
 //! The one error of this crate.
 
+use strum::VariantNames;
+
+use crate::{hint::Hint, order::Remasking};
+
 /// What can be wrong with the numbers handed to this crate.
 ///
-/// Messages name the offending value; where a setting is wrong they end in a `hint:` that says what
+/// Messages name the offending value; where a setting is wrong, [`hint`](CoreError::hint) says what
 /// would work.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CoreError {
     /// A count that has to be positive is zero.
-    #[error("{name} is 0; hint: it has to be at least 1")]
+    #[error("{name} is 0")]
     Zero {
         /// The setting, as the paper and the configuration spell it.
         name: &'static str,
     },
 
     /// The answer cannot be cut into whole blocks.
-    #[error("block_length {block_length} does not divide gen_length {gen_length}; hint: {hint}")]
+    #[error("block_length {block_length} does not divide gen_length {gen_length}")]
     BlockLength {
         /// The refused block length, in tokens.
         block_length: usize,
         /// The length of the answer, in tokens.
         gen_length: usize,
-        /// The nearest block lengths that do divide it.
-        hint: String,
     },
 
     /// The steps cannot be shared out evenly among the blocks.
-    #[error("steps {steps} is not a multiple of the number of blocks, {blocks}; hint: {hint}")]
+    #[error("steps {steps} is not a multiple of the number of blocks, {blocks}")]
     Steps {
         /// The refused number of steps.
         steps: usize,
         /// The number of blocks, `gen_length / block_length`.
         blocks: usize,
-        /// The nearest numbers of steps that are multiples of it.
-        hint: String,
+    },
+
+    /// There are fewer steps than blocks.
+    #[error("steps {steps} is less than the {blocks} blocks, each of which takes a step")]
+    TooFewSteps {
+        /// The refused number of steps.
+        steps: usize,
+        /// The number of blocks.
+        blocks: usize,
     },
 
     /// A name that no [`Remasking`](crate::order::Remasking) has.
-    #[error("unknown remasking {0:?}; hint: low_confidence, random, margin or entropy")]
+    #[error("unknown remasking {0:?}")]
     Remasking(String),
 
     /// Two inputs that describe the same things differ in length.
@@ -75,7 +84,7 @@ pub enum CoreError {
 
     /// A real number is outside of the interval it has to lie in.
     #[error("{name} {found} is outside of [{lowest}, {highest}]")]
-    Outside {
+    OutOfRange {
         /// What is outside.
         name: &'static str,
         /// Its value.
@@ -88,10 +97,30 @@ pub enum CoreError {
 
     /// A joint distribution of zero mass.
     #[error("the joint distribution sums to 0")]
-    NoMass,
+    ZeroMass,
 }
 
 impl CoreError {
+    /// What would help.
+    pub fn hint(&self) -> Option<Hint> {
+        match *self {
+            Self::Zero { .. } => Some(Hint::Advice("it has to be at least 1".to_owned())),
+            Self::BlockLength { block_length, gen_length } => {
+                let divides = |length: &usize| gen_length.is_multiple_of(*length);
+                let shorter = (1..block_length.min(gen_length + 1)).rev().find(divides);
+                let longer = (block_length..=gen_length).find(divides);
+                Some(Hint::set("block_length", shorter.into_iter().chain(longer)))
+            }
+            Self::Steps { steps, blocks } => {
+                let fewer = Some(steps / blocks * blocks).filter(|&steps| steps > 0);
+                Some(Hint::set("steps", fewer.into_iter().chain(steps.checked_next_multiple_of(blocks))))
+            }
+            Self::TooFewSteps { blocks, .. } => Some(Hint::set("steps", [blocks])),
+            Self::Remasking(_) => Some(Hint::one_of(Remasking::VARIANTS)),
+            _ => None,
+        }
+    }
+
     /// Refuses an input whose length is not the expected one.
     pub(crate) fn check_length(name: &'static str, found: usize, expected: usize) -> Result<(), Self> {
         if found == expected { Ok(()) } else { Err(Self::Length { name, found, expected }) }
@@ -109,6 +138,10 @@ impl CoreError {
 
     /// Refuses a number outside of `[lowest, highest]`, and NaN.
     pub(crate) fn check_within(name: &'static str, found: f64, lowest: f64, highest: f64) -> Result<(), Self> {
-        if (lowest..=highest).contains(&found) { Ok(()) } else { Err(Self::Outside { name, found, lowest, highest }) }
+        if (lowest..=highest).contains(&found) {
+            Ok(())
+        } else {
+            Err(Self::OutOfRange { name, found, lowest, highest })
+        }
     }
 }

@@ -18,6 +18,7 @@ pub mod block;
 mod error;
 pub mod forward;
 pub mod guidance;
+mod hint;
 pub mod interval;
 mod lanes;
 pub mod likelihood;
@@ -32,6 +33,7 @@ pub mod trace;
 pub mod transfer;
 
 pub use error::CoreError;
+pub use hint::Hint;
 
 /// The example of the README, as a test.
 #[cfg(doctest)]

@@ -24,7 +24,18 @@ use std::cmp::Ordering;
 /// How sure a prediction is held to be, $p = \mathrm{softmax}(\text{logits})$ being its
 /// distribution. Larger is surer.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::EnumString,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_ty = CoreError, parse_err_fn = unknown)]
@@ -113,10 +124,8 @@ mod tests {
             assert_eq!(serde_json::to_value(remasking).unwrap(), remasking.to_string());
         }
         let error = "low-confidence".parse::<Remasking>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown remasking \"low-confidence\"; hint: low_confidence, random, margin or entropy"
-        );
+        assert_eq!(error.to_string(), "unknown remasking \"low-confidence\"");
+        assert_eq!(error.hint().unwrap().to_string(), "low_confidence, random, margin or entropy");
     }
 
     #[test]

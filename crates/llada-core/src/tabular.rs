@@ -6,22 +6,21 @@
 //! tokens are unmasked.
 //!
 //! ```
-//! use llada_core::predictor::{MaskPredictor, Row};
+//! use llada_core::predictor::{Hidden, MaskPredictor, Row};
 //! use llada_core::tabular::TabularPredictor;
 //!
 //! // Two tokens, two positions: 00, 01, 10, 11.
 //! let mut predictor = TabularPredictor::new(2, 2, vec![0.4, 0.1, 0.0, 0.5])?;
 //! let mask = predictor.mask_id();
-//! predictor.forward(&[Row::new(&[mask, 1], &[0])])?;
 //! let mut logits = Vec::new();
-//! predictor.logits(0, 0..1, &mut logits)?;
+//! predictor.forward(&[Row::new(&[mask, 1], &[0])])?.logits(0, 0..1, &mut logits)?;
 //! assert!((logits[1].exp() - 0.5 / 0.6).abs() < 1e-6);
 //! assert_eq!(logits[mask as usize], f32::NEG_INFINITY);
 //! # Ok::<(), llada_core::CoreError>(())
 //! ```
 
 use crate::CoreError;
-use crate::predictor::{MaskPredictor, Reuse, Row};
+use crate::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -36,8 +35,14 @@ pub struct TabularPredictor {
     length: usize,
     joint: Vec<f64>,
     /// The ids of each slot as its positions last saw them.
-    kept: BTreeMap<usize, Vec<u32>>,
-    /// Logits of the wanted positions of each row of the last forward.
+    kept: BTreeMap<CacheSlot, Vec<u32>>,
+}
+
+/// The logits of a [`TabularPredictor`]'s forward: a table needs no head.
+#[derive(Clone, Debug)]
+pub struct TabularHidden {
+    padded_vocab_size: usize,
+    /// By row; each (wanted, padded_vocab_size).
     rows: Vec<Vec<f32>>,
 }
 
@@ -59,10 +64,10 @@ impl TabularPredictor {
         }
         let mass: f64 = joint.iter().sum();
         if mass == 0.0 {
-            return Err(CoreError::NoMass);
+            return Err(CoreError::ZeroMass);
         }
         joint.iter_mut().for_each(|weight| *weight /= mass);
-        Ok(Self { tokens, mask_id: tokens as u32, length, joint, kept: BTreeMap::new(), rows: Vec::new() })
+        Ok(Self { tokens, mask_id: tokens as u32, length, joint, kept: BTreeMap::new() })
     }
 
     /// The probability of the visible tokens of `ids`: masks, and the positions after the end of
@@ -88,44 +93,47 @@ impl TabularPredictor {
         sequence / self.tokens.pow((self.length - 1 - position) as u32) % self.tokens
     }
 
+    /// The slots that keep a row, ascending.
+    pub fn slots(&self) -> impl Iterator<Item = CacheSlot> {
+        self.kept.keys().copied()
+    }
+
     /// The ids that the row's predictions see: reused positions show what they were when they were last computed.
-    fn seen(&mut self, row: &Row<'_>) -> Result<Vec<u32>, CoreError> {
+    fn seen(&self, row: &Row<'_>) -> Result<Vec<u32>, CoreError> {
         let length = row.ids.len();
-        let Some(slot) = row.reuse.slot() else { return Ok(row.ids.to_vec()) };
-        if row.reuse.is_whole(length) {
-            self.kept.insert(slot, row.ids.to_vec());
+        if row.recompute.is_whole(length) {
             return Ok(row.ids.to_vec());
         }
-        let Range { start, end } = row.reuse.computed(length);
-        CoreError::check_at_most("start of span", start, end)?;
-        CoreError::check_at_most("end of span", end, length)?;
-        let kept = self.kept.entry(slot).or_default();
-        CoreError::check_length("kept row", kept.len(), length)?;
-        let mut positions = Vec::from_iter(start..end);
-        if let Reuse::Moved { count, .. } = row.reuse {
-            // What has not changed moves the least.
-            positions.sort_by_key(|&position| kept[position] == row.ids[position]);
+        let range = row.recompute.range(length);
+        CoreError::check_at_most("start of span", range.start, range.end)?;
+        CoreError::check_at_most("end of span", range.end, length)?;
+        let mut seen = row.cache.and_then(|slot| self.kept.get(&slot)).cloned().unwrap_or_default();
+        CoreError::check_length("kept row", seen.len(), length)?;
+        let mut positions = Vec::from_iter(range);
+        if let Recompute::LeastSimilar { count, .. } = row.recompute {
+            // What has changed is the least similar.
+            positions.sort_by_key(|&position| seen[position] == row.ids[position]);
             positions.truncate(count);
         }
         for position in positions {
-            kept[position] = row.ids[position];
+            seen[position] = row.ids[position];
         }
-        Ok(kept.clone())
+        Ok(seen)
     }
 
-    fn row_logits(&mut self, row: &Row<'_>) -> Result<Vec<f32>, CoreError> {
+    /// The logits of a row's wanted positions, whose predictions see the ids `seen`.
+    fn row_logits(&self, row: &Row<'_>, seen: &[u32]) -> Result<Vec<f32>, CoreError> {
         CoreError::check_at_most("row length", row.ids.len(), self.length)?;
         for &id in row.ids {
-            CoreError::check_index("token id", id as usize, self.logits_width())?;
+            CoreError::check_index("token id", id as usize, self.padded_vocab_size())?;
         }
-        let ids = &self.seen(row)?;
         for &position in row.wanted {
-            CoreError::check_index("wanted position", position, ids.len())?;
+            CoreError::check_index("wanted position", position, seen.len())?;
         }
-        let mut marginals = vec![0.0; row.wanted.len() * self.logits_width()];
+        let mut marginals = vec![0.0; row.wanted.len() * self.padded_vocab_size()];
         let mut add = |ids: &[u32], wanted: Range<usize>| {
             for (sequence, p) in self.completions(ids) {
-                let rows = marginals.chunks_mut(self.logits_width()).zip(row.wanted);
+                let rows = marginals.chunks_mut(self.padded_vocab_size()).zip(row.wanted);
                 for (marginal, &position) in rows.take(wanted.end).skip(wanted.start) {
                     marginal[self.token(sequence, position)] += p;
                 }
@@ -133,14 +141,14 @@ impl TabularPredictor {
         };
         if row.shadowed {
             for (index, &position) in row.wanted.iter().enumerate() {
-                let mut ids = ids.clone();
+                let mut ids = seen.to_vec();
                 ids[position] = self.mask_id;
                 add(&ids, index..index + 1);
             }
         } else {
-            add(ids, 0..row.wanted.len());
+            add(seen, 0..row.wanted.len());
         }
-        for marginal in marginals.chunks_mut(self.logits_width()) {
+        for marginal in marginals.chunks_mut(self.padded_vocab_size()) {
             let mut mass: f64 = marginal.iter().sum();
             // Tokens committed in parallel may contradict each other. What follows from the
             // impossible is arbitrary, but without a finite logit it would not be a prediction.
@@ -156,8 +164,9 @@ impl TabularPredictor {
 
 impl MaskPredictor for TabularPredictor {
     type Error = CoreError;
+    type Hidden<'a> = TabularHidden;
 
-    fn logits_width(&self) -> usize {
+    fn padded_vocab_size(&self) -> usize {
         self.tokens + 1
     }
 
@@ -175,22 +184,37 @@ impl MaskPredictor for TabularPredictor {
 
     /// A row shorter than the table is a prefix. A position that is visible predicts itself, unless
     /// it has a shadow; all tokens are equally probable if the visible ones cannot occur together.
-    fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), CoreError> {
-        self.rows = batch.iter().map(|row| self.row_logits(row)).collect::<Result<_, _>>()?;
-        Ok(())
+    /// If a row is refused, every slot keeps what it kept.
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<TabularHidden, CoreError> {
+        let (mut rows, mut kept) = (Vec::with_capacity(batch.len()), Vec::new());
+        for row in batch {
+            let seen = self.seen(row)?;
+            rows.push(self.row_logits(row, &seen)?);
+            kept.extend(row.cache.map(|slot| (slot, seen)));
+        }
+        self.kept.extend(kept);
+        Ok(TabularHidden { padded_vocab_size: self.padded_vocab_size(), rows })
     }
 
-    fn forget(&mut self) {
-        self.kept.clear();
+    fn release(&mut self, slot: CacheSlot) {
+        self.kept.remove(&slot);
     }
+
+    fn kept_bytes(&self, length: usize, _recompute: &Recompute) -> usize {
+        length * size_of::<u32>()
+    }
+}
+
+impl Hidden for TabularHidden {
+    type Error = CoreError;
 
     fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), CoreError> {
         CoreError::check_index("row", row, self.rows.len())?;
-        let logits = &self.rows[row];
+        let (logits, width) = (&self.rows[row], self.padded_vocab_size);
         CoreError::check_at_most("start of range", range.start, range.end)?;
-        CoreError::check_at_most("end of range", range.end, logits.len() / self.logits_width())?;
+        CoreError::check_at_most("end of range", range.end, logits.len() / width)?;
         out.clear();
-        out.extend_from_slice(&logits[range.start * self.logits_width()..range.end * self.logits_width()]);
+        out.extend_from_slice(&logits[range.start * width..range.end * width]);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@
 use std::{env, error::Error};
 
 use llada_core::{predictor::MaskPredictor, tabular::TabularPredictor};
-use llada_infer::{DecoderKind, Engine, Request, SamplerConfig, SpecialTokens};
+use llada_infer::{DecoderConfig, Engine, Request, SamplerConfig, SpecialTokens, decoder::Threshold};
 
 const LETTERS: [char; 4] = ['a', 'b', 'c', '_'];
 const LENGTH: usize = 8;
@@ -27,16 +27,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prompt = vec![0, predictor.mask_id(), predictor.mask_id()];
     // A token that the predictor does not have: no text of its ends early.
     let mut engine = Engine::new(predictor, SpecialTokens { eos: u32::MAX, eot: None });
-    for decoder in [DecoderKind::Schedule, DecoderKind::Threshold] {
-        let config = SamplerConfig {
-            gen_length: LENGTH - prompt.len(),
-            decoder,
-            threshold: Some(0.7),
-            temperature,
-            seed,
-            ..Default::default()
-        };
-        let answer = engine.generate(&Request { prompt: prompt.clone(), config })?;
+    for decoder in [DecoderConfig::Schedule, DecoderConfig::Threshold(Threshold { threshold: 0.7 })] {
+        let config =
+            SamplerConfig { gen_length: LENGTH - prompt.len(), decoder, temperature, seed, ..Default::default() };
+        let answer = engine.generate(&Request::new(prompt.as_slice(), config))?;
         println!("{decoder}: {} forwards", answer.nfe);
         println!("         {}", letters(&answer.trace.canvas));
         for step in &answer.trace.steps {

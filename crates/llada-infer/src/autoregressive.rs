@@ -9,7 +9,11 @@ use llada_core::{
     sampling::argmax,
 };
 
-use crate::{Engine, InferError, logits::Source, predict::without};
+use crate::{
+    Engine, InferError,
+    logits::{LogitsReader, LogitsRow},
+    prediction::without,
+};
 
 /// A continuation, and what it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,16 +47,18 @@ impl<P: MaskPredictor> Engine<P> {
             let last: Vec<[usize; 1]> = going.iter().map(|&text| [texts[text].len() - 1]).collect();
             let rows: Vec<Row<'_>> =
                 going.iter().zip(&last).map(|(&text, last)| Row::new(&texts[text], last)).collect();
-            self.predictor.forward(&rows).map_err(InferError::predict)?;
+            let mut hidden = self.predictor.forward(&rows).map_err(InferError::predict)?;
             for (row, &text) in going.iter().enumerate() {
-                let logits = self.logits.read(&mut self.predictor, Source { row, unconditional: None }, 0..1)?;
+                let row = LogitsRow { row, unconditional: None };
+                let mut reader = LogitsReader { hidden: &mut hidden, row, buffers: &mut self.buffers };
+                let logits = reader.read(0..1)?;
                 if logits.iter().any(|logit| logit.is_nan()) {
                     return Err(InferError::NotFinite { position: texts[text].len() });
                 }
-                let token = without(logits, self.predictor.banned(), argmax);
+                let token = without(logits, &self.vocabulary.banned, argmax);
                 texts[text].push(token);
             }
-            let special = self.special;
+            let special = self.vocabulary.special;
             going.retain(|&text| texts[text].last().is_some_and(|&id| id != special.eos && Some(id) != special.eot));
             if observe().is_break() {
                 return Err(InferError::Interrupted);

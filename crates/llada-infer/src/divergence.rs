@@ -3,9 +3,9 @@
 //! The measure is the Kullback-Leibler divergence $\sum_x p(x) \ln \frac{p(x)}{q(x)}$, in nats, from the distribution
 //! $q$ that a token was committed by to the one, $p$, that a forward over the same canvas without any cache predicts.
 
-use std::{cell::RefCell, ops::ControlFlow, ops::Range};
+use std::{cell::RefCell, ops::ControlFlow};
 
-use llada_core::predictor::{MaskPredictor, Reuse, Row};
+use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row};
 
 use crate::{Engine, Generation, InferError, Progress, Request, logits::chunks};
 
@@ -22,48 +22,54 @@ impl<P: MaskPredictor> Engine<P> {
         request: &Request,
         mut observe: impl FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<(Generation, f64), InferError> {
-        let of_step = RefCell::new(Vec::new());
+        let step_divergences = RefCell::new(Vec::new());
         let (mut total, mut count) = (0.0, 0_usize);
-        let predictor = Watched { inner: &mut self.predictor, of_step: &of_step };
-        let mut answers =
-            Engine::new(predictor, self.special).generate_batch(std::slice::from_ref(request), |progress| {
-                let of_step = of_step.borrow();
+        let predictor = DivergenceProbe { inner: &mut self.predictor, step_divergences: &step_divergences };
+        let mut answers = Engine::new(predictor, self.vocabulary.special).generate_batch(
+            std::slice::from_ref(request),
+            |progress| {
+                let step_divergences = step_divergences.borrow();
                 for commit in &progress.step.commits {
-                    if let Ok(index) = of_step.binary_search_by_key(&commit.position, |&(position, _)| position) {
-                        total += of_step[index].1;
+                    if let Ok(index) =
+                        step_divergences.binary_search_by_key(&commit.position, |&(position, _)| position)
+                    {
+                        total += step_divergences[index].1;
                     }
                     count += 1;
                 }
                 observe(progress)
-            })?;
+            },
+        )?;
         Ok((answers.remove(0), total / count.max(1) as f64))
     }
 }
 
 /// A predictor that also knows what it would have predicted without a cache.
-struct Watched<'a, P> {
+struct DivergenceProbe<'a, P> {
     inner: &'a mut P,
     /// The wanted positions of the last forward, ascending, and their divergences; empty if it reused nothing.
-    of_step: &'a RefCell<Vec<(usize, f64)>>,
+    step_divergences: &'a RefCell<Vec<(usize, f64)>>,
 }
 
-impl<P: MaskPredictor> Watched<'_, P> {
-    /// The logits of all of row 0's wanted positions.
-    fn read(&mut self, wanted: usize) -> Result<Vec<f32>, P::Error> {
-        let (mut all, mut chunk) = (Vec::new(), Vec::new());
-        for range in chunks(wanted) {
-            self.inner.logits(0, range, &mut chunk)?;
-            all.extend_from_slice(&chunk);
-        }
-        Ok(all)
+/// The logits of the wanted positions of row 0.
+fn read<H: Hidden>(hidden: &mut H, wanted: usize) -> Result<Vec<f32>, H::Error> {
+    let (mut all, mut chunk) = (Vec::new(), Vec::new());
+    for range in chunks(wanted) {
+        hidden.logits(0, range, &mut chunk)?;
+        all.extend_from_slice(&chunk);
     }
+    Ok(all)
 }
 
-impl<P: MaskPredictor> MaskPredictor for Watched<'_, P> {
+impl<P: MaskPredictor> MaskPredictor for DivergenceProbe<'_, P> {
     type Error = P::Error;
+    type Hidden<'h>
+        = P::Hidden<'h>
+    where
+        Self: 'h;
 
-    fn logits_width(&self) -> usize {
-        self.inner.logits_width()
+    fn padded_vocab_size(&self) -> usize {
+        self.inner.padded_vocab_size()
     }
 
     fn mask_id(&self) -> u32 {
@@ -78,28 +84,29 @@ impl<P: MaskPredictor> MaskPredictor for Watched<'_, P> {
         self.inner.max_sequence_length()
     }
 
-    fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), P::Error> {
-        self.of_step.borrow_mut().clear();
-        let Some(&row) = batch.first().filter(|row| !row.reuse.is_whole(row.ids.len())) else {
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<P::Hidden<'_>, P::Error> {
+        self.step_divergences.borrow_mut().clear();
+        let Some(row) = batch.first().filter(|row| !row.recompute.is_whole(row.ids.len())) else {
             return self.inner.forward(batch);
         };
-        self.inner.forward(&[Row { reuse: Reuse::Nothing, ..row }])?;
-        let exact = self.read(row.wanted.len())?;
-        self.inner.forward(batch)?;
-        let reused = self.read(row.wanted.len())?;
-        let width = self.inner.logits_width();
-        let pairs = exact.chunks(width).zip(reused.chunks(width));
-        let of_step = row.wanted.iter().zip(pairs).map(|(&position, (p, q))| (position, kullback_leibler(p, q)));
-        self.of_step.borrow_mut().extend(of_step);
-        Ok(())
+        let uncached = Row { cache: None, recompute: Recompute::All, ..row.clone() };
+        let exact = read(&mut self.inner.forward(&[uncached])?, row.wanted.len())?;
+        let width = self.inner.padded_vocab_size();
+        let mut hidden = self.inner.forward(batch)?;
+        let reused = read(&mut hidden, row.wanted.len())?;
+        let mut step_divergences = self.step_divergences.borrow_mut();
+        for ((&position, p), q) in row.wanted.iter().zip(exact.chunks(width)).zip(reused.chunks(width)) {
+            step_divergences.push((position, kullback_leibler(p, q)));
+        }
+        Ok(hidden)
     }
 
-    fn forget(&mut self) {
-        self.inner.forget();
+    fn release(&mut self, slot: CacheSlot) {
+        self.inner.release(slot);
     }
 
-    fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), P::Error> {
-        self.inner.logits(row, range, out)
+    fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize {
+        self.inner.kept_bytes(length, recompute)
     }
 }
 

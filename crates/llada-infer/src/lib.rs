@@ -12,7 +12,7 @@
 //! let predictor = TabularPredictor::new(2, 2, vec![0.1, 0.2, 0.1, 0.6])?;
 //! let mut engine = Engine::new(predictor, SpecialTokens { eos: 0, eot: None });
 //! let config = SamplerConfig { gen_length: 2, ..Default::default() };
-//! let answer = engine.generate(&Request { prompt: vec![], config })?;
+//! let answer = engine.generate(&Request::new([], config))?;
 //! assert_eq!(answer.output, [1, 1]);
 //! assert_eq!(answer.nfe, 2);
 //! # Ok::<(), llada_infer::InferError>(())
@@ -22,24 +22,31 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod active;
 mod autoregressive;
-mod cache;
-mod canvas;
+pub mod cache;
 mod config;
-mod decoder;
+pub mod decoder;
 mod divergence;
 mod engine;
 mod error;
-mod length;
+pub mod length;
 mod logits;
-mod predict;
+mod options;
+mod prediction;
+mod request;
 mod score;
+mod step;
+mod vocabulary;
 
 pub use autoregressive::Continuation;
-pub use cache::CacheKind;
-pub use config::{SamplerConfig, SpecialTokens};
-pub use decoder::DecoderKind;
-pub use engine::{Engine, Generation, Progress, Request};
+pub use cache::{Cache, CacheConfig, CacheKind};
+pub use config::SamplerConfig;
+pub use decoder::{Decoder, DecoderConfig, DecoderKind, PositionState, Prediction};
+pub use engine::{Engine, Event, Job, JobId, Progress, StepCost};
 pub use error::InferError;
-pub use length::LengthKind;
-pub use score::{Estimator, Score, ScoreConfig, Scored};
+pub use length::{LengthConfig, LengthKind};
+pub use request::{Generation, Request};
+pub use score::{Estimator, Score, ScoreConfig, ScoreRequest};
+pub use step::{Growth, StepContext};
+pub use vocabulary::SpecialTokens;

@@ -10,7 +10,7 @@
 use std::{env, error::Error, path::PathBuf};
 
 use llada_core::{
-    predictor::{MaskPredictor, Row},
+    predictor::{Hidden, MaskPredictor, Row},
     sampling::softmax_at,
 };
 use llada_model::{Device, Dtype, Llada, Tokenizer};
@@ -26,12 +26,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tokenizer = Tokenizer::load(&folder, model.config())?.ok_or("no tokenizer.json; hint: name another folder")?;
     let ids = tokenizer.encode(&text)?;
     let masks: Vec<usize> = (0..ids.len()).filter(|&position| ids[position] == model.mask_id()).collect();
-    model.forward(&[Row::new(&ids, &masks)])?;
     let mut logits = Vec::new();
-    model.logits(0, 0..masks.len(), &mut logits)?;
+    model.forward(&[Row::new(&ids, &masks)])?.logits(0, 0..masks.len(), &mut logits)?;
 
     println!("{text}");
-    for (row, position) in logits.chunks(model.logits_width()).zip(&masks) {
+    for (row, position) in logits.chunks(model.padded_vocab_size()).zip(&masks) {
         let mut candidates: Vec<u32> = (0..tokenizer.vocab_size() as u32).collect();
         candidates.sort_by(|&a, &b| row[b as usize].total_cmp(&row[a as usize]));
         println!("token {position}:");

@@ -32,7 +32,7 @@ mod weights;
 pub use chat::Message;
 pub use config::{ConfigReading, LladaConfig};
 pub use error::ModelError;
-pub use model::Llada;
+pub use model::{Llada, LladaHidden};
 pub use names::tensors as expected_tensors;
 pub use quantize::quantize;
 pub use tokenizer::{Tokenizer, Turn};

@@ -2,24 +2,24 @@
 
 use std::{collections::BTreeMap, fmt, ops::Range, path::Path};
 
-use llada_core::predictor::{MaskPredictor, Pick, Reuse, Row};
+use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row, TopToken};
 use tch::Tensor;
 
 use crate::{
     Device, LladaConfig, ModelError, Precision,
     layers::{
-        attention::Memory,
+        attention::CacheView,
         block::{Block, Source},
-        kept::Kept,
+        feature_cache::{FeatureCache, Part},
+        kv_cache::KvCache,
         linear::{Input, Linear},
-        moved::{KeptRow, Part},
         norm::RmsNorm,
         packing::{Packing, round_up, rounded},
         rope::Rope,
     },
     load::Loader,
     names,
-    torch::{pick, shim::Epilogue, tensor},
+    torch::{shim::Epilogue, tensor, top_token},
     weights::Stored,
 };
 
@@ -31,15 +31,14 @@ const PICKED_TOGETHER: usize = 256;
 /// One thread owns a model: it can be sent to another thread, not shared between two.
 ///
 /// ```no_run
-/// use llada_core::predictor::{MaskPredictor, Row};
+/// use llada_core::predictor::{Hidden, MaskPredictor, Row};
 /// use llada_model::{Device, Dtype, Llada};
 ///
 /// let mut model = Llada::load("LLaDA-8B-Instruct".as_ref(), Device::Cpu, Dtype::Bf16)?;
 /// let mask = model.mask_id();
-/// model.forward(&[Row::new(&[126080, mask, mask], &[1, 2])])?;
 /// let mut logits = Vec::new();
-/// model.logits(0, 0..2, &mut logits)?;
-/// assert_eq!(logits.len(), 2 * model.logits_width());
+/// model.forward(&[Row::new(&[126080, mask, mask], &[1, 2])])?.logits(0, 0..2, &mut logits)?;
+/// assert_eq!(logits.len(), 2 * model.padded_vocab_size());
 /// # Ok::<(), llada_model::ModelError>(())
 /// ```
 pub struct Llada {
@@ -53,17 +52,24 @@ pub struct Llada {
     head: Linear,
     banned: Vec<u32>,
     /// Keys and values by slot.
-    kept: BTreeMap<usize, Kept>,
-    /// Of rows of which only what has moved is computed, by slot.
-    kept_rows: BTreeMap<usize, KeptRow>,
-    /// By row of the last batch, if it had wanted positions.
-    hidden: Vec<Option<Hidden>>,
+    kv_caches: BTreeMap<CacheSlot, KvCache>,
+    /// dLLM-Cache state by slot.
+    feature_caches: BTreeMap<CacheSlot, FeatureCache>,
     /// Dropped after the tensors that point into it.
     _mapped: Vec<Stored>,
 }
 
+/// What [`Llada`]'s forward returns: the last hidden states of the wanted positions, for its head.
+#[derive(Debug)]
+pub struct LladaHidden<'a> {
+    model: &'a Llada,
+    /// By row of the batch; none where nothing was wanted.
+    rows: Vec<Option<HiddenRow>>,
+}
+
 /// The normed last hidden states of a row's wanted positions.
-struct Hidden {
+#[derive(Debug)]
+struct HiddenRow {
     /// (wanted or more, d).
     states: Tensor,
     wanted: usize,
@@ -100,9 +106,8 @@ impl Llada {
             ln_f,
             head,
             banned,
-            kept: BTreeMap::new(),
-            kept_rows: BTreeMap::new(),
-            hidden: Vec::new(),
+            kv_caches: BTreeMap::new(),
+            feature_caches: BTreeMap::new(),
             _mapped,
         })
     }
@@ -126,133 +131,155 @@ impl Llada {
 
     fn check(&self, batch: &[Row<'_>]) -> Result<(), ModelError> {
         let max_sequence_length = self.config.max_sequence_length;
-        for (row, Row { ids, wanted, shadowed, reuse }) in batch.iter().enumerate() {
-            let refuse = |message: String| Err(ModelError::Row { row, message });
+        for (index, row) in batch.iter().enumerate() {
+            let refuse = |message: String| Err(ModelError::Row { row: index, message });
+            let (ids, length) = (row.ids, row.ids.len());
             if ids.is_empty() {
                 return refuse("it has no tokens".to_owned());
             }
-            if ids.len() > max_sequence_length {
-                return Err(ModelError::TooLong { length: ids.len(), max_sequence_length });
+            if length > max_sequence_length {
+                return Err(ModelError::TooLong { length, max_sequence_length });
             }
             if let Some(position) = ids.iter().position(|&id| id as usize >= self.config.vocab_size) {
                 let (id, vocab_size) = (ids[position], self.config.vocab_size);
                 return Err(ModelError::TokenOutOfRange { id, position, vocab_size });
             }
-            if *reuse != Reuse::Nothing && self.config.is_causal {
+            if row.cache.is_some() && self.config.is_causal {
                 return refuse("a causal model keeps no keys and values".to_owned());
             }
-            if *shadowed && self.config.is_causal {
+            if row.shadowed && self.config.is_causal {
                 return refuse("a causal model has no shadows".to_owned());
             }
-            let computed = reuse.computed(ids.len());
-            let moved = matches!(reuse, Reuse::Moved { .. });
-            if let Some(slot) = reuse.slot().filter(|_| !reuse.is_whole(ids.len())) {
-                let kept = match moved {
-                    true => self.kept_rows.get(&slot).map(|kept| kept.length),
-                    false => self.kept.get(&slot).map(|kept| kept.length),
+            if row.shadowed && matches!(row.recompute, Recompute::LeastSimilar { .. }) {
+                return refuse("the least similar positions are not chosen among shadows".to_owned());
+            }
+            let computed = row.recompute.range(length);
+            if !row.recompute.is_whole(length) {
+                let Some(slot) = row.cache else {
+                    return refuse(format!("only {computed:?} is computed, and no slot has the rest"));
                 };
-                if computed.end > ids.len() || kept != Some(ids.len()) {
-                    let (length, end) = (ids.len(), computed.end);
-                    return refuse(format!("slot {slot} keeps nothing of {length} tokens up to {end}"));
+                if computed.end > length || self.kept_length(slot, &row.recompute) != Some(length) {
+                    return refuse(format!("{slot} keeps nothing of {length} tokens up to {}", computed.end));
                 }
             }
-            if moved && *shadowed {
-                return refuse("what has moved is not chosen among shadows".to_owned());
-            }
-            if let Some(position) = wanted.iter().find(|position| !computed.contains(position)) {
+            if let Some(position) = row.wanted.iter().find(|position| !computed.contains(position)) {
                 return refuse(format!("logits of position {position} are wanted, {computed:?} is computed"));
             }
         }
         Ok(())
     }
 
+    /// The length of the row that a slot keeps for a forward of this kind.
+    fn kept_length(&self, slot: CacheSlot, recompute: &Recompute) -> Option<usize> {
+        match recompute {
+            Recompute::LeastSimilar { .. } => self.feature_caches.get(&slot).map(|cache| cache.length),
+            Recompute::All | Recompute::Span(_) => self.kv_caches.get(&slot).map(|cache| cache.length),
+        }
+    }
+
     /// Runs `rows`, each with at least one wanted position, as one packed batch.
-    fn forward_packed<'a>(&mut self, rows: &[Row<'a>]) -> Result<Vec<Tensor>, ModelError> {
+    fn forward_packed(&mut self, rows: &[&Row<'_>]) -> Result<Vec<Tensor>, ModelError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let computed = |row: &Row<'a>| row.reuse.computed(row.ids.len());
-        let shadows = |row: &Row<'a>| if row.shadowed { row.wanted } else { &[] };
-        let mask_id = self.config.mask_token_id;
-        let masks = |row: &Row<'a>| std::iter::repeat_n(&mask_id, shadows(row).len());
-        let ids = rows.iter().flat_map(|row| row.ids[computed(row)].iter().chain(masks(row)));
-        let ids: Vec<i64> = ids.map(|&id| i64::from(id)).collect();
-        let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device)?;
-        let packing = Packing::new(rows.iter().map(|row| (computed(row), shadows(row))), self.device)?;
-        let mut kept: Vec<Option<Kept>> = rows.iter().map(|row| self.take_kept(row)).collect();
-        let mut x = self.embedding.f_index_select(0, &ids)?;
-        let Some((last, others)) = self.blocks.split_last() else { return Ok(Vec::new()) };
-        for (layer, block) in others.iter().enumerate() {
-            x = block.forward(&x, &packing, &self.rope, Memory { rows: &mut kept, layer })?;
+        let mut caches: Vec<Option<KvCache>> = rows.iter().map(|row| self.take_kv_cache(row)).collect();
+        let states = self.run_packed(rows, &mut caches);
+        // They are put back after a failure too: to write a span's keys and values twice is to write them once, so that
+        // the forward can be repeated.
+        for (row, cache) in rows.iter().zip(caches) {
+            if let (Some(slot), Some(cache)) = (row.cache, cache)
+                && cache.is_filled(self.blocks.len())
+            {
+                self.kv_caches.insert(slot, cache);
+            }
         }
-        let asked = |row: &Row<'a>| {
-            let Range { start, end } = computed(row);
-            let token = |(shadow, &position): (usize, &usize)| match row.shadowed && row.ids[position] != mask_id {
-                true => end - start + shadow,
-                false => position - start,
-            };
-            row.wanted.iter().enumerate().map(token).collect()
-        };
-        let wanted = packing.select(&rows.iter().map(asked).collect::<Vec<_>>(), self.device)?;
-        let memory = Memory { rows: &mut kept, layer: others.len() };
-        let x = self.ln_f.forward(&last.forward_wanted(&x, &packing, &wanted, &self.rope, memory)?)?;
-        let slots = rows.iter().map(|row| row.reuse.slot());
-        self.kept.extend(slots.zip(kept).filter_map(|(slot, kept)| slot.zip(kept)));
+        states
+    }
+
+    fn run_packed(&self, rows: &[&Row<'_>], caches: &mut [Option<KvCache>]) -> Result<Vec<Tensor>, ModelError> {
+        let Some((last, others)) = self.blocks.split_last() else { return Ok(Vec::new()) };
+        let mask_id = self.config.mask_token_id;
+        // (tokens): those of each row that are computed, then its shadows.
+        let mut ids: Vec<i64> = Vec::new();
+        // By row, where in it its wanted positions are.
+        let mut wanted = Vec::with_capacity(rows.len());
+        for row in rows {
+            let computed = row.recompute.range(row.ids.len());
+            ids.extend(row.ids[computed.clone()].iter().map(|&id| i64::from(id)));
+            ids.extend(shadows(row).iter().map(|_| i64::from(mask_id)));
+            let mut tokens = Vec::with_capacity(row.wanted.len());
+            for (shadow, &position) in row.wanted.iter().enumerate() {
+                let by_shadow = row.shadowed && row.ids[position] != mask_id;
+                tokens.push(if by_shadow { computed.len() + shadow } else { position - computed.start });
+            }
+            wanted.push(tokens);
+        }
+        let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device)?;
+        let spans = rows.iter().map(|row| (row.recompute.range(row.ids.len()), shadows(row)));
+        let packing = Packing::new(spans, self.device)?;
+        let mut x = self.embedding.f_index_select(0, &ids)?;
+        for (layer, block) in others.iter().enumerate() {
+            x = block.forward(&x, &packing, &self.rope, CacheView { rows: &mut *caches, layer })?;
+        }
+        let wanted = packing.select(&wanted, self.device)?;
+        let view = CacheView { rows: caches, layer: others.len() };
+        let x = self.ln_f.forward(&last.forward_wanted(&x, &packing, &wanted, &self.rope, view)?)?;
         wanted.packing.spans.iter().map(|span| span.of(&x)).collect()
     }
 
-    /// Runs a row of which, layer by layer, only what has moved is computed.
-    fn forward_moved(&mut self, row: &Row<'_>, slot: usize, count: usize) -> Result<Tensor, ModelError> {
-        let Range { start, end } = row.reuse.computed(row.ids.len());
+    /// Runs a row with dLLM-Cache: all of it, leaving its state under the slot, or only the positions that the slot's
+    /// state resembles the least.
+    fn forward_partial(&mut self, row: &Row<'_>, count: usize) -> Result<Tensor, ModelError> {
+        let Range { start, end } = row.recompute.range(row.ids.len());
         let on_device = |values: Vec<i64>| Tensor::f_from_slice(&values)?.f_to_device(self.device);
         let ids = on_device(row.ids[start..end].iter().map(|&id| i64::from(id)).collect())?;
         let positions = on_device((start..end).map(|position| position as i64).collect())?;
         let mut x = self.embedding.f_index_select(0, &ids)?;
-        if row.reuse.is_whole(row.ids.len()) {
-            let mut kept = KeptRow { length: row.ids.len(), layers: Vec::with_capacity(self.blocks.len()) };
-            for block in &self.blocks {
-                let (out, layer) = block.forward_kept(&x, &positions, &self.rope)?;
-                x = out;
-                kept.layers.push(layer);
+        // Out of the map while it is written to: state that is half of this forward and half of another is worth
+        // nothing, and after a failure it is gone.
+        let old = row.cache.and_then(|slot| self.feature_caches.remove(&slot));
+        let cache = match old {
+            Some(cache) if !row.recompute.is_whole(row.ids.len()) => {
+                let part = Part { positions, start: start as i64, count: count as i64 };
+                for (block, layer) in self.blocks.iter().zip(&cache.layers) {
+                    x = block.forward_partial(&x, &part, &self.rope, layer)?;
+                }
+                cache
             }
-            self.kept_rows.insert(slot, kept);
-        } else {
-            let part = Part { positions, start: start as i64, count: count as i64 };
-            let layers = self.kept_rows.get(&slot).into_iter().flat_map(|kept| &kept.layers);
-            for (block, kept) in self.blocks.iter().zip(layers) {
-                x = block.forward_moved(&x, &part, &self.rope, kept)?;
+            _ => {
+                let mut layers = Vec::with_capacity(self.blocks.len());
+                for block in &self.blocks {
+                    let (out, layer) = block.forward_recording(&x, &positions, &self.rope)?;
+                    x = out;
+                    layers.push(layer);
+                }
+                FeatureCache { length: row.ids.len(), layers }
             }
+        };
+        if let Some(slot) = row.cache {
+            self.feature_caches.insert(slot, cache);
         }
         let wanted = round_up(row.wanted).map(|position| (position - start) as i64).collect();
         self.ln_f.forward(&x.f_index_select(0, &on_device(wanted)?)?)
     }
 
-    /// # Shapes
-    /// (range.len(), logits_width), in the dtype of computation; `range` is not empty.
-    fn logits_on_device(&self, row: usize, range: Range<usize>) -> Result<Tensor, ModelError> {
-        let kept = self.hidden.get(row).and_then(Option::as_ref);
-        let hidden = kept.filter(|hidden| hidden.wanted >= range.end).ok_or_else(|| ModelError::Row {
-            row,
-            message: format!("logits of wanted positions {range:?} were not part of the last forward"),
-        })?;
-        let (start, kept) = (range.start as i64, hidden.states.size()[0]);
-        let states = hidden.states.f_narrow(0, start, (rounded(range.len()) as i64).min(kept - start))?;
-        let logits = self.head.forward(&Input::new(&states), Epilogue::None)?;
-        Ok(logits.f_narrow(0, 0, range.len() as i64)?)
+    /// The row's KV cache, to be written to: one of this length, or an empty one.
+    fn take_kv_cache(&mut self, row: &Row<'_>) -> Option<KvCache> {
+        let kept = self.kv_caches.remove(&row.cache?).filter(|cache| cache.length == row.ids.len());
+        Some(kept.unwrap_or_else(|| KvCache::new(row.ids.len())))
     }
+}
 
-    /// What the row keeps, to be written to: of this length, or nothing yet.
-    fn take_kept(&mut self, row: &Row<'_>) -> Option<Kept> {
-        let slot = row.reuse.slot()?;
-        let kept = self.kept.remove(&slot).filter(|kept| kept.length == row.ids.len());
-        Some(kept.unwrap_or_else(|| Kept::new(row.ids.len())))
-    }
+/// The positions of a row that have shadows.
+fn shadows<'a>(row: &Row<'a>) -> &'a [usize] {
+    if row.shadowed { row.wanted } else { &[] }
 }
 
 impl MaskPredictor for Llada {
     type Error = ModelError;
+    type Hidden<'a> = LladaHidden<'a>;
 
-    fn logits_width(&self) -> usize {
+    fn padded_vocab_size(&self) -> usize {
         self.config.embedding_size
     }
 
@@ -268,37 +295,68 @@ impl MaskPredictor for Llada {
         self.config.max_sequence_length
     }
 
-    /// A row without wanted positions costs nothing.
-    fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), ModelError> {
+    /// A row without wanted positions is not computed, and its slot stays as it is.
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<LladaHidden<'_>, ModelError> {
         self.check(batch)?;
         self.rope.reach(batch.iter().map(|row| row.ids.len()).max().unwrap_or(0))?;
-        let asked: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
+        let computed: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
         // A processor is busy with one row; and alone a row's matrix products round alike whatever the batch, which
         // makes its tokens independent of the company it keeps. A GPU needs them together.
-        let together = if self.device == tch::Device::Cpu { 1 } else { asked.len().max(1) };
-        self.hidden.clear();
-        self.hidden.resize_with(batch.len(), || None);
-        for group in asked.chunks(together) {
+        let together = if self.device == tch::Device::Cpu { 1 } else { computed.len().max(1) };
+        let mut rows: Vec<Option<HiddenRow>> = Vec::with_capacity(batch.len());
+        rows.resize_with(batch.len(), || None);
+        for group in computed.chunks(together) {
             let (mut done, mut packed) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
             for &row in group {
-                match batch[row].reuse {
-                    Reuse::Moved { slot, count, .. } => done.push((row, self.forward_moved(&batch[row], slot, count)?)),
-                    _ => packed.push(row),
+                match batch[row].recompute {
+                    Recompute::LeastSimilar { count, .. } => {
+                        done.push((row, self.forward_partial(&batch[row], count)?));
+                    }
+                    Recompute::All | Recompute::Span(_) => packed.push(row),
                 }
             }
-            let rows: Vec<Row<'_>> = packed.iter().map(|&row| batch[row]).collect();
-            done.extend(packed.into_iter().zip(self.forward_packed(&rows)?));
+            let of_packed: Vec<&Row<'_>> = packed.iter().map(|&row| &batch[row]).collect();
+            done.extend(packed.into_iter().zip(self.forward_packed(&of_packed)?));
             for (row, states) in done {
-                self.hidden[row] = Some(Hidden { states, wanted: batch[row].wanted.len() });
+                rows[row] = Some(HiddenRow { states, wanted: batch[row].wanted.len() });
             }
         }
-        Ok(())
+        Ok(LladaHidden { model: self, rows })
     }
 
-    fn forget(&mut self) {
-        self.kept.clear();
-        self.kept_rows.clear();
+    fn release(&mut self, slot: CacheSlot) {
+        self.kv_caches.remove(&slot);
+        self.feature_caches.remove(&slot);
     }
+
+    fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize {
+        let keys_and_values = 2 * self.config.n_kv_heads * self.config.head_dim();
+        let outputs = match recompute {
+            Recompute::LeastSimilar { .. } => 2 * self.config.d_model,
+            Recompute::All | Recompute::Span(_) => 0,
+        };
+        length * self.blocks.len() * (keys_and_values + outputs) * self.embedding.kind().elt_size_in_bytes()
+    }
+}
+
+impl LladaHidden<'_> {
+    /// # Shapes
+    /// (range.len(), padded_vocab_size), in the dtype of computation; `range` is not empty.
+    fn logits_on_device(&self, row: usize, range: Range<usize>) -> Result<Tensor, ModelError> {
+        let hidden = self.rows.get(row).and_then(Option::as_ref);
+        let hidden = hidden.filter(|hidden| hidden.wanted >= range.end).ok_or_else(|| ModelError::Row {
+            row,
+            message: format!("logits of wanted positions {range:?} are not part of this forward"),
+        })?;
+        let (start, states) = (range.start as i64, hidden.states.size()[0]);
+        let states = hidden.states.f_narrow(0, start, (rounded(range.len()) as i64).min(states - start))?;
+        let logits = self.model.head.forward(&Input::new(&states), Epilogue::None)?;
+        Ok(logits.f_narrow(0, 0, range.len() as i64)?)
+    }
+}
+
+impl Hidden for LladaHidden<'_> {
+    type Error = ModelError;
 
     fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), ModelError> {
         out.clear();
@@ -308,21 +366,22 @@ impl MaskPredictor for Llada {
         tensor::append(&self.logits_on_device(row, range)?, out)
     }
 
-    fn picks(&mut self, row: usize, range: Range<usize>, out: &mut Vec<Pick>) -> Result<bool, ModelError> {
-        if self.device == tch::Device::Cpu {
-            return Ok(false);
+    fn top_tokens(&mut self, row: usize, range: Range<usize>) -> Result<Option<Vec<TopToken>>, ModelError> {
+        if self.model.device == tch::Device::Cpu {
+            return Ok(None);
         }
-        out.clear();
         if range.is_empty() {
-            return Ok(true);
+            return Ok(Some(Vec::new()));
         }
-        let banned: Vec<i64> = self.banned.iter().map(|&id| i64::from(id)).collect();
-        let banned = Tensor::f_from_slice(&banned)?.f_to_device(self.device)?;
-        let pieces = range.clone().step_by(PICKED_TOGETHER).map(|start| start..range.end.min(start + PICKED_TOGETHER));
-        let found = pieces.map(|piece| pick::find(&self.logits_on_device(row, piece)?, &banned));
+        let banned: Vec<i64> = self.model.banned.iter().map(|&id| i64::from(id)).collect();
+        let banned = Tensor::f_from_slice(&banned)?.f_to_device(self.model.device)?;
+        let mut found = Vec::new();
+        for start in range.clone().step_by(PICKED_TOGETHER) {
+            let piece = start..range.end.min(start + PICKED_TOGETHER);
+            found.push(top_token::find(&self.logits_on_device(row, piece)?, &banned)?);
+        }
         // One copy from the device, however many pieces.
-        pick::read(&Tensor::f_cat(&found.collect::<Result<Vec<_>, _>>()?, 0)?, out)?;
-        Ok(true)
+        Ok(Some(top_token::read(&Tensor::f_cat(&found, 0)?)?))
     }
 }
 

@@ -4,9 +4,12 @@ mod model;
 mod sampler;
 
 pub(crate) use model::ModelArgs;
-pub(crate) use sampler::{Algorithm, Eos, SamplerArgs};
+pub(crate) use sampler::{SamplerArgs, read_options};
+
+use std::str::FromStr;
 
 use clap::{Parser, Subcommand};
+use llada_infer::InferError;
 
 use llada_train::data::Kind;
 
@@ -69,11 +72,23 @@ impl Command {
     }
 }
 
+/// Parses a name. What would help becomes part of the message, for clap shows nothing else.
+pub(crate) fn named<T>(text: &str) -> Result<T, String>
+where
+    T: FromStr<Err: Into<InferError>>,
+{
+    text.parse().map_err(|error: T::Err| {
+        let error: InferError = error.into();
+        let hint = error.hint().map_or_else(String::new, |hint| format!("; hint: {hint}"));
+        format!("{error}{hint}")
+    })
+}
+
 /// Token ids as they are typed: `1,2,3`, or nothing.
 #[derive(Clone)]
 pub(crate) struct Ids(pub(crate) Vec<u32>);
 
-impl std::str::FromStr for Ids {
+impl FromStr for Ids {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

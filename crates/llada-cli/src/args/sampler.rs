@@ -1,14 +1,23 @@
 //! The sampler's options as flags. `llada batch` reads the same names, with underscores, from each request.
 
+use clap::{ArgMatches, Command, FromArgMatches, error::ErrorKind, parser::ValueSource};
 use llada_core::order::Remasking;
-use llada_infer::{CacheKind, DecoderKind, LengthKind, SamplerConfig};
-use serde::Deserialize;
+use llada_infer::{
+    CacheKind, DecoderKind, InferError, LengthKind, SamplerConfig,
+    cache::Dllm,
+    decoder::{Dream, EntropyBounded, Factor, RemdmOptions, Wino},
+    length::Daedal,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::named;
 
 /// Published samplers by name: which decoder and cache they are, and their authors' ways of counting.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
-pub(crate) enum Algorithm {
+enum Algorithm {
     /// The official sampler, or whatever --decoder and --cache say
     #[default]
     Vanilla,
@@ -21,26 +30,28 @@ pub(crate) enum Algorithm {
 }
 
 impl Algorithm {
-    /// Sets what the name stands for.
-    pub(crate) fn apply(self, config: &mut SamplerConfig) {
-        config.cache = match self {
+    /// Puts what the name stands for into `options`.
+    fn apply(self, options: &mut Map<String, Value>) {
+        let cache = match self {
             Self::Vanilla => return,
             Self::Fast => CacheKind::None,
             Self::FastPrefixCache => CacheKind::Prefix,
             Self::FastDualCache => CacheKind::Dual,
         };
-        config.decoder = match config.threshold {
-            Some(_) => DecoderKind::Threshold,
-            None => DecoderKind::Schedule,
-        };
-        config.reference_compat = true;
+        let has_threshold = options.get("threshold").is_some_and(|threshold| !threshold.is_null());
+        let decoder = if has_threshold { DecoderKind::Threshold } else { DecoderKind::Schedule };
+        // An argument of the published sampler that this way of running it does not use.
+        options.remove("factor");
+        options.insert("cache".to_owned(), cache.to_string().into());
+        options.insert("decoder".to_owned(), decoder.to_string().into());
+        options.insert("reference_compat".to_owned(), true.into());
     }
 }
 
 /// What is done about end-of-text, by name. Allow leaves it to the two flags, which can also be combined.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Eos {
+enum Eos {
     /// It is a token like any other
     #[default]
     Allow,
@@ -51,16 +62,42 @@ pub(crate) enum Eos {
 }
 
 impl Eos {
-    /// Sets what the name stands for.
-    pub(crate) fn apply(self, config: &mut SamplerConfig) {
-        config.logits_eos_inf |= self == Self::Ban;
-        config.confidence_eos_eot_inf |= self == Self::Defer;
+    /// Puts what the name stands for into `options`.
+    fn apply(self, options: &mut Map<String, Value>) {
+        let option = match self {
+            Self::Allow => return,
+            Self::Ban => "logits_eos_inf",
+            Self::Defer => "confidence_eos_eot_inf",
+        };
+        options.insert(option.to_owned(), true.into());
     }
 }
 
-#[derive(clap::Args)]
+/// The config of options under their names, `algorithm` and `eos` among them, which stand for others.
+///
+/// # Errors
+/// As of [`SamplerConfig::from_options`].
+pub(crate) fn read_options(mut options: Map<String, Value>) -> Result<SamplerConfig, InferError> {
+    let algorithm: Algorithm = take(&mut options, "algorithm")?;
+    let eos: Eos = take(&mut options, "eos")?;
+    algorithm.apply(&mut options);
+    eos.apply(&mut options);
+    SamplerConfig::from_options(options)
+}
+
+fn take<T: Default + DeserializeOwned>(options: &mut Map<String, Value>, option: &str) -> Result<T, InferError> {
+    match options.remove(option).filter(|value| !value.is_null()) {
+        Some(value) => {
+            serde_json::from_value(value).map_err(|source| InferError::Option { option: option.to_owned(), source })
+        }
+        None => Ok(T::default()),
+    }
+}
+
+/// The flags, by the names of the options.
+#[derive(clap::Args, Serialize)]
 #[command(next_help_heading = "Sampling")]
-pub(crate) struct SamplerArgs {
+struct Flags {
     /// A published sampler by name
     #[arg(long, value_enum, default_value = "vanilla")]
     algorithm: Algorithm,
@@ -68,7 +105,7 @@ pub(crate) struct SamplerArgs {
     /// Which of a step's predictions become tokens: schedule, dream, remdm, remdm_rescale, remdm_conf, remdm_loop,
     /// threshold, factor, entropy_bounded, local_leap, hierarchical, klass, credit or wino. The first six take the steps
     /// they are given, the others as many as they need
-    #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule)]
+    #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule, value_parser = named::<DecoderKind>)]
     decoder: DecoderKind,
 
     /// Confidence that suffices, for threshold, local_leap, hierarchical, klass, credit and wino [default: 0.9, wino 0.6]
@@ -76,28 +113,28 @@ pub(crate) struct SamplerArgs {
     threshold: Option<f32>,
 
     /// Probability below which the wino decoder masks a token again
-    #[arg(long, value_name = "F", default_value_t = 0.9)]
+    #[arg(long, value_name = "F", default_value_t = Wino::default().threshold_back)]
     threshold_back: f32,
 
     /// Bound of the factor decoder: (n + 1)(1 - confidence) stays below it
-    #[arg(long, value_name = "F", default_value_t = 1.0)]
+    #[arg(long, value_name = "F", default_value_t = Factor::default().factor)]
     factor: f32,
 
     /// Bound of the entropy_bounded decoder, in nats
-    #[arg(long, value_name = "F", default_value_t = 0.1)]
+    #[arg(long, value_name = "F", default_value_t = EntropyBounded::default().gamma)]
     gamma: f32,
 
     /// Temperature of the order in which the dream decoder commits; 0 takes the surest
-    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    #[arg(long, value_name = "F", default_value_t = Dream::default().alg_temp)]
     alg_temp: f32,
 
     /// Probability that remdm and remdm_loop mask a token again in a step, where that is possible; for remdm_rescale,
     /// the share of what is possible
-    #[arg(long, value_name = "F", default_value_t = 0.02)]
+    #[arg(long, value_name = "F", default_value_t = RemdmOptions::default().eta)]
     eta: f32,
 
     /// What a step recomputes: none (everything), prefix, dual, vicinity or dllm. The others are approximate and faster
-    #[arg(long, value_name = "NAME", default_value_t = CacheKind::None)]
+    #[arg(long, value_name = "NAME", default_value_t = CacheKind::None, value_parser = named::<CacheKind>)]
     cache: CacheKind,
 
     /// Steps from one full forward of a block to the next, with a cache [default: one full forward a block; with
@@ -106,18 +143,18 @@ pub(crate) struct SamplerArgs {
     refresh_interval: Option<usize>,
 
     /// Steps from one forward over all of the answer to the next, with --cache dllm
-    #[arg(long, value_name = "N", default_value_t = SamplerConfig::default().gen_interval_steps)]
+    #[arg(long, value_name = "N", default_value_t = Dllm::default().gen_interval_steps)]
     gen_interval_steps: usize,
 
     /// The share of the answer's tokens that --cache dllm recomputes in between: those that have moved the most
-    #[arg(long, value_name = "F", default_value_t = SamplerConfig::default().transfer_ratio)]
+    #[arg(long, value_name = "F", default_value_t = Dllm::default().transfer_ratio)]
     transfer_ratio: f32,
 
     /// Forwards that the answer may take at most
     #[arg(long, value_name = "N")]
     max_nfe: Option<usize>,
 
-    /// Denoising steps over the whole answer, a multiple of the number of blocks [default: one a token]
+    /// Denoising steps over the whole answer, one a block at least [default: one a token]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
 
@@ -128,11 +165,11 @@ pub(crate) struct SamplerArgs {
     /// How long the answer becomes: fixed (--gen-length), append (blocks until one has an end-of-text) or daedal (as
     /// many masks as the model asks for, before and while they are filled; needs a decoder that takes as many steps as it
     /// needs and takes nothing back, such as threshold)
-    #[arg(long, value_name = "NAME", default_value_t = LengthKind::Fixed)]
+    #[arg(long, value_name = "NAME", default_value_t = LengthKind::Fixed, value_parser = named::<LengthKind>)]
     length: LengthKind,
 
     /// Masks that --length daedal begins with
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = Daedal::default().initial_gen_length)]
     initial_gen_length: usize,
 
     /// Tokens of a block: blocks are decoded from left to right, each by diffusion [default: the whole answer]
@@ -148,7 +185,7 @@ pub(crate) struct SamplerArgs {
     cfg_scale: f32,
 
     /// Which predictions to keep at each step: low_confidence, random, margin or entropy
-    #[arg(long, value_name = "MEASURE", default_value_t = Remasking::LowConfidence)]
+    #[arg(long, value_name = "MEASURE", default_value_t = Remasking::LowConfidence, value_parser = named::<Remasking>)]
     remasking: Remasking,
 
     /// What is done about end-of-text [default: allow]
@@ -165,7 +202,7 @@ pub(crate) struct SamplerArgs {
 
     /// Repeat the reference's deviations from its own intent: above temperature 0, --confidence-eos-eot-inf acts on
     /// end-of-turn alone; masks in the prompt are not counted, so some may remain; a cached block that its first
-    /// forward fills takes a second
+    /// forward fills takes a second; blocks that are not equally long are refused
     #[arg(long)]
     reference_compat: bool,
 
@@ -179,44 +216,55 @@ pub(crate) struct SamplerArgs {
     seed: u64,
 }
 
-impl SamplerArgs {
-    pub(crate) fn config(&self) -> SamplerConfig {
-        self.config_over(&SamplerConfig::default())
+/// The options that were typed, under their names, as a line of `llada batch` has them.
+pub(crate) struct SamplerArgs {
+    typed: Map<String, Value>,
+}
+
+impl clap::Args for SamplerArgs {
+    fn augment_args(command: Command) -> Command {
+        <Flags as clap::Args>::augment_args(command)
     }
 
-    /// The same, with the length of the answer and of its blocks, and what is done about its end, from `preset` where
-    /// they were not typed.
-    pub(crate) fn config_over(&self, preset: &SamplerConfig) -> SamplerConfig {
-        let keeps_end = self.eos.is_none();
-        let mut config = SamplerConfig {
-            decoder: self.decoder,
-            threshold: self.threshold,
-            threshold_back: self.threshold_back,
-            factor: self.factor,
-            gamma: self.gamma,
-            alg_temp: self.alg_temp,
-            eta: self.eta,
-            cache: self.cache,
-            refresh_interval: self.refresh_interval,
-            gen_interval_steps: self.gen_interval_steps,
-            transfer_ratio: self.transfer_ratio,
-            max_nfe: self.max_nfe,
-            steps: self.steps,
-            gen_length: self.gen_length.unwrap_or(preset.gen_length),
-            length: self.length,
-            initial_gen_length: self.initial_gen_length,
-            block_length: self.block_length.or(preset.block_length),
-            temperature: self.temperature,
-            cfg_scale: self.cfg_scale,
-            remasking: self.remasking,
-            logits_eos_inf: self.logits_eos_inf || keeps_end && preset.logits_eos_inf,
-            confidence_eos_eot_inf: self.confidence_eos_eot_inf || keeps_end && preset.confidence_eos_eot_inf,
-            reference_compat: self.reference_compat,
-            stop_at_eos: self.stop_at_eos,
-            seed: self.seed,
+    fn augment_args_for_update(command: Command) -> Command {
+        <Flags as clap::Args>::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for SamplerArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let refuse = |message: String| clap::Error::raw(ErrorKind::InvalidValue, message);
+        let flags = serde_json::to_value(Flags::from_arg_matches(matches)?);
+        let mut typed = match flags.map_err(|error| refuse(error.to_string()))? {
+            Value::Object(flags) => flags,
+            _ => Map::new(),
         };
-        self.algorithm.apply(&mut config);
-        self.eos.unwrap_or_default().apply(&mut config);
-        config
+        // Defaults are shown in the help, and are the library's: a method is not asked for options that nobody typed.
+        typed.retain(|option, _| matches.value_source(option) == Some(ValueSource::CommandLine));
+        if let Some((option, _)) = typed.iter().find(|(_, value)| value.is_null()) {
+            return Err(refuse(format!("--{} is not a finite number\n", option.replace('_', "-"))));
+        }
+        Ok(Self { typed })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.typed.extend(Self::from_arg_matches(matches)?.typed);
+        Ok(())
+    }
+}
+
+impl SamplerArgs {
+    pub(crate) fn config(&self) -> Result<SamplerConfig, InferError> {
+        self.config_over(Map::new())
+    }
+
+    /// The same, with options of `preset` where they were not typed.
+    pub(crate) fn config_over(&self, preset: Map<String, Value>) -> Result<SamplerConfig, InferError> {
+        let mut options = preset;
+        if self.typed.contains_key("eos") {
+            options.retain(|option, _| option != "logits_eos_inf" && option != "confidence_eos_eot_inf");
+        }
+        options.extend(self.typed.clone());
+        read_options(options)
     }
 }

@@ -90,9 +90,9 @@ impl PromptArgs {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let config = args.sampler.config();
+    let config = args.sampler.config()?;
     let mut session = Session::open(&args.model)?;
-    let request = Request { prompt: args.prompt.encode(&session)?, config };
+    let request = Request::new(args.prompt.encode(&session)?, config);
     session.engine.validate(&request)?;
     session.warn_about(&request.config);
     let tokenizer = session.tokenizer.as_ref();

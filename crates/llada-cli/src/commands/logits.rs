@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use llada_core::predictor::{MaskPredictor, Row};
+use llada_core::predictor::{Hidden, MaskPredictor, Row};
 use safetensors::{Dtype, tensor::TensorView};
 
 use crate::{
@@ -34,11 +34,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let Ids(ids) = args.ids;
     let mut model = open_model(&args.model, &args.model.folder()?)?;
     let wanted: Vec<usize> = (0..ids.len()).collect();
-    model.forward(&[Row::new(&ids, &wanted)])?;
     let mut logits = Vec::new();
-    model.logits(0, 0..ids.len(), &mut logits)?;
+    model.forward(&[Row::new(&ids, &wanted)])?.logits(0, 0..ids.len(), &mut logits)?;
     let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
-    let shape = vec![ids.len(), model.logits_width()];
+    let shape = vec![ids.len(), model.padded_vocab_size()];
     let view = TensorView::new(Dtype::F32, shape, &bytes).context("logits")?;
     write_whole(&args.out, |file| {
         let bytes = safetensors::serialize([("logits", view)], None)?;

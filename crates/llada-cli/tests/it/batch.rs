@@ -86,8 +86,9 @@ fn a_row_alone_and_in_a_ragged_batch_of_eight_are_the_same() {
         let prompt: Vec<usize> = (0..3 * id).map(|i| (7 * i + id) % 480).collect();
         let (steps, remasking) = [(4, "low_confidence"), (8, "random"), (16, "entropy")][id % 3];
         let (decoder, cache) = [("schedule", "dual"), ("threshold", "prefix"), ("factor", "dllm")][id / 3];
+        let threshold = if decoder == "threshold" { object!(0.2) } else { Value::Null };
         object!({"id": id, "prompt_ids": prompt, "gen_length": 16, "steps": steps, "temperature": 0.8,
-                 "decoder": decoder, "cache": cache, "block_length": 8, "threshold": 0.2,
+                 "decoder": decoder, "cache": cache, "block_length": 8, "threshold": threshold,
                  "cfg_scale": (id % 2) as f64, "remasking": remasking, "seed": 7})
     };
     let requests: Vec<Value> = (0..8).map(request).collect();
@@ -112,6 +113,9 @@ fn drafts_and_growing_answers_are_the_same_in_a_batch() {
         let mut request = object!({"id": id, "prompt_ids": prompt, "gen_length": 12, "block_length": 4, "cache": cache,
                                    "cfg_scale": (id / 4) as f64});
         request.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        if cache != "dllm" {
+            request.as_object_mut().unwrap().remove("transfer_ratio");
+        }
         request
     };
     let run = |name: &str, options: Value, size: &str| -> Vec<Value> {
@@ -157,11 +161,20 @@ fn every_bad_line_is_refused_before_the_first_is_answered() {
         (r#"{"id": 1, "prompt_ids": [1], "steps": "many"}"#, "invalid type"),
         (r#"{"id": 1, "prompt_ids": [1], "algorithm": "magic"}"#, "unknown variant `magic`"),
         (
-            r#"{"id": 1, "prompt_ids": [1], "gen_length": 64, "block_length": 24}"#,
-            "--block-length 16 or --block-length 32",
+            r#"{"id": 1, "prompt_ids": [1], "gen_length": 64, "block_length": 24, "reference_compat": true}"#,
+            r#"hint: "block_length": 16 or "block_length": 32"#,
         ),
-        (r#"{"id": 1, "prompt_ids": [1], "gen_length": 300}"#, "\nhint: \"gen_length\": 255 is the most that fits"),
+        (
+            r#"{"id": 1, "prompt_ids": [1], "gen_length": 300}"#,
+            "exceed max_sequence_length 256\nhint: \"gen_length\": 255 is the most that fits",
+        ),
         (r#"{"id": 1, "prompt_ids": [1], "gen_length": 0}"#, "\nhint: \"gen_length\": 128"),
+        (
+            r#"{"id": 1, "prompt_ids": [1], "decoder": "threshold", "gamma": 0.1}"#,
+            "decoder threshold has no option gamma\nhint: \"decoder\": \"entropy_bounded\"",
+        ),
+        (r#"{"id": 1, "prompt_ids": [1], "refresh_interval": 4}"#, "cache none has no option refresh_interval"),
+        (r#"{"id": 1, "prompt_ids": [1], "algorithm": "fast", "gamma": 0.1}"#, "decoder schedule has no option gamma"),
         (r#"{"id": 1, "messages": [{"role": "user"}]}"#, "content"),
     ] {
         let job = Job::new(&format!("{good}\n\n{bad}\n"));
@@ -170,6 +183,18 @@ fn every_bad_line_is_refused_before_the_first_is_answered() {
         assert!(stderr(&refused).contains(message), "{bad}: {}", stderr(&refused));
         assert!(!job.output().exists(), "{bad} left an output file");
     }
+}
+
+/// A preset takes every argument of the sampler that it names, and nobody is refused an option that has no effect.
+#[test]
+fn options_without_effect_are_taken() {
+    let requests = [
+        object!({"id": 0, "prompt_ids": [1], "gen_length": 4, "algorithm": "fast", "threshold": 0.9, "factor": 1.0}),
+        object!({"id": 1, "prompt_ids": [1], "gen_length": 4, "algorithm": "fast_dual_cache", "factor": 1.0}),
+        object!({"id": 2, "prompt_ids": [1], "gen_length": 4, "decoder": "threshold", "steps": 2, "remasking": "random",
+                 "temperature": 0, "cfg_scale": 0, "threshold": null, "gamma": null}),
+    ];
+    assert_eq!(batch("tiny-llada", &requests, &[]).len(), 3);
 }
 
 #[test]

@@ -19,8 +19,23 @@ fn check(output: &Output, code: i32, parts: &[&str]) {
 #[test]
 fn impossible_settings_are_usage_errors() {
     for (args, parts) in [
-        (&["--block-length", "24"][..], &["block_length 24", "\nhint: --block-length 16 or --block-length 32"][..]),
-        (&["--block-length", "16", "--steps", "10"], &["steps 10", "\nhint: --steps 8 or --steps 12"]),
+        (
+            &["--reference-compat", "--block-length", "24"][..],
+            &["block_length 24", "\nhint: --block-length 16 or --block-length 32"][..],
+        ),
+        (
+            &["--reference-compat", "--block-length", "16", "--steps", "10"],
+            &["steps 10", "\nhint: --steps 8 or --steps 12"],
+        ),
+        (&["--block-length", "16", "--steps", "3"], &["steps 3 is less than the 4 blocks", "\nhint: --steps 4"]),
+        (&["--max-nfe", "2", "--block-length", "16"], &["max_nfe 2", "\nhint: --max-nfe 4, or longer blocks"]),
+        (&["--length", "daedal"], &["decoder schedule", "\nhint: --decoder threshold"]),
+        (&["--gamma", "5", "--decoder", "threshold"], &["no option gamma", "\nhint: --decoder entropy_bounded"]),
+        (&["--transfer-ratio", "0.5"], &["cache none has no option transfer_ratio", "\nhint: --cache dllm"]),
+        (&["--initial-gen-length", "9"], &["length fixed has no option", "\nhint: --length daedal"]),
+        (&["--temperature", "nan"], &["--temperature is not a finite number"]),
+        (&["--length", "long"], &["unknown length", "fixed, append or daedal"]),
+        (&["--decoder", "luck"], &["unknown decoder", "schedule, threshold, "]),
         (&["--gen-length", "1000"], &["max_sequence_length 256", "\nhint: --gen-length 253 is the most"]),
         (&["--gen-length", "0"], &["gen_length is 0"]),
         (&["--temperature", "-1"], &["temperature -1"]),

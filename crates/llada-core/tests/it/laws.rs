@@ -54,12 +54,15 @@ proptest! {
 
     #[test]
     fn block_plans_are_accepted_or_hint(steps in 0..70_usize, gen_length in 0..70_usize, block_length in 0..80_usize) {
-        match BlockPlan::new(steps, gen_length, block_length) {
-            Ok(plan) => {
-                prop_assert_eq!(plan.gen_length(), gen_length);
-                prop_assert_eq!(plan.blocks() * plan.steps_per_block().get(), steps);
+        for plan in [BlockPlan::new, BlockPlan::even] {
+            match plan(steps, gen_length, block_length) {
+                Ok(plan) => {
+                    prop_assert_eq!(plan.gen_length(), gen_length);
+                    let shares = (0..plan.blocks()).map(|block| plan.steps(block).get());
+                    prop_assert_eq!(shares.sum::<usize>(), steps);
+                }
+                Err(error) => prop_assert!(error.hint().is_some()),
             }
-            Err(error) => prop_assert!(error.to_string().contains("hint: ")),
         }
     }
 

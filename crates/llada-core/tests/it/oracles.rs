@@ -2,7 +2,7 @@
 
 use llada_core::guidance::guide;
 use llada_core::likelihood::{Estimate, Plan};
-use llada_core::predictor::{MaskPredictor, Row};
+use llada_core::predictor::{Hidden, MaskPredictor, Row};
 use llada_core::rng::Noise;
 use llada_core::sampling::gumbel_max;
 use llada_core::tabular::TabularPredictor;
@@ -22,10 +22,9 @@ fn predictor() -> TabularPredictor {
 fn log_p_masked(predictor: &mut TabularPredictor, masked: &[usize]) -> f64 {
     let mut ids = ANSWER;
     masked.iter().for_each(|&position| ids[position] = predictor.mask_id());
-    predictor.forward(&[Row::new(&ids, masked)]).unwrap();
     let mut logits = Vec::new();
-    predictor.logits(0, 0..masked.len(), &mut logits).unwrap();
-    let rows = logits.chunks(predictor.logits_width()).zip(masked);
+    predictor.forward(&[Row::new(&ids, masked)]).unwrap().logits(0, 0..masked.len(), &mut logits).unwrap();
+    let rows = logits.chunks(predictor.padded_vocab_size()).zip(masked);
     rows.map(|(row, &position)| f64::from(row[ANSWER[position] as usize])).sum()
 }
 
@@ -81,9 +80,10 @@ fn one_sample_is_exact_for_one_token() {
     let mut predictor = TabularPredictor::new(2, 1, vec![1.0, 3.0]).unwrap();
     let plan = Plan::form_b(1, 1, 16, Noise::new(0), 0).unwrap();
     let mask = predictor.mask_id();
-    predictor.forward(&[Row::new(&[mask], &plan.perturbations()[0].masked)]).unwrap();
     let mut logits = Vec::new();
-    predictor.logits(0, 0..1, &mut logits).unwrap();
+    let ids = [mask];
+    let row = Row::new(&ids, &plan.perturbations()[0].masked);
+    predictor.forward(&[row]).unwrap().logits(0, 0..1, &mut logits).unwrap();
     let estimate = plan.estimate(&[logits[1].into()]).unwrap();
     assert!((estimate.log_likelihood - 0.75_f64.ln()).abs() < 1e-6);
 }
@@ -98,8 +98,7 @@ fn sequential_sampling_draws_from_the_joint() {
     for sample in 0..samples {
         let mut ids = [predictor.mask_id(); LENGTH];
         for position in [2, 0, 3, 1] {
-            predictor.forward(&[Row::new(&ids, &[position])]).unwrap();
-            predictor.logits(0, 0..1, &mut logits).unwrap();
+            predictor.forward(&[Row::new(&ids, &[position])]).unwrap().logits(0, 0..1, &mut logits).unwrap();
             let noise = Noise::new(8).stream(sample, 0, position as u32);
             ids[position] = gumbel_max(&logits, 1.0, &noise);
         }
@@ -122,9 +121,9 @@ fn sequential_sampling_draws_from_the_joint() {
 fn contradictions_and_misuse_are_no_panics() {
     let mut predictor = TabularPredictor::new(2, 2, vec![0.5, 0.0, 0.0, 0.5]).unwrap();
     let mask = predictor.mask_id();
-    predictor.forward(&[Row::new(&[0, 1], &[1])]).unwrap();
+    let mut hidden = predictor.forward(&[Row::new(&[0, 1], &[1])]).unwrap();
     let mut logits = Vec::new();
-    predictor.logits(0, 0..1, &mut logits).unwrap();
+    hidden.logits(0, 0..1, &mut logits).unwrap();
     assert_eq!(logits, [0.5_f32.ln(), 0.5_f32.ln(), f32::NEG_INFINITY]);
     assert_eq!(predictor.probability(&[0, 1]), 0.0);
     assert_eq!(predictor.probability(&[0, mask]), 0.5);
@@ -137,8 +136,8 @@ fn contradictions_and_misuse_are_no_panics() {
     ] {
         assert_eq!(predictor.forward(&[Row::new(ids, wanted)]).unwrap_err().to_string(), message);
     }
-    assert!(predictor.logits(1, 0..1, &mut logits).is_err());
-    assert!(predictor.logits(0, 0..2, &mut logits).is_err());
+    assert!(hidden.logits(1, 0..1, &mut logits).is_err());
+    assert!(hidden.logits(0, 0..2, &mut logits).is_err());
     for joint in [vec![1.0], vec![0.0; 4], vec![-1.0, 1.0, 1.0, 1.0], vec![f64::NAN; 4]] {
         assert!(TabularPredictor::new(2, 2, joint).is_err());
     }

@@ -6,42 +6,64 @@
 //! others it adds what it added then. It goes by steps, not by blocks: so it serves pure diffusion too, where the block is
 //! the whole answer.
 
-use llada_core::predictor::Reuse;
+use llada_core::predictor::Recompute;
+use serde::{Deserialize, Serialize};
 
-use super::{Cache, Moment};
-
-/// K_p of the paper's settings for LLaDA.
-const PROMPT_INTERVAL_STEPS: usize = 100;
+use super::Cache;
+use crate::{
+    InferError, StepContext,
+    error::{check_non_negative, check_positive},
+};
 
 /// dLLM-Cache.
-pub(super) struct Dllm {
-    pub(super) gen_interval_steps: usize,
-    pub(super) transfer_ratio: f32,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dllm {
+    /// K_p, steps from one forward over everything to the next.
+    pub refresh_interval: usize,
+    /// K_r, steps from one forward over all of the answer to the next.
+    pub gen_interval_steps: usize,
+    /// ρ, the share of the answer's tokens that is recomputed in between.
+    pub transfer_ratio: f32,
+}
+
+/// The paper's settings for LLaDA.
+impl Default for Dllm {
+    fn default() -> Self {
+        Self { refresh_interval: 100, gen_interval_steps: 7, transfer_ratio: 0.25 }
+    }
 }
 
 impl Cache for Dllm {
-    fn is_refreshed(&self, at: &Moment) -> bool {
-        at.step.is_multiple_of(at.refresh_interval.unwrap_or(PROMPT_INTERVAL_STEPS))
+    fn validate(&self) -> Result<(), InferError> {
+        check_positive("refresh_interval", self.refresh_interval)?;
+        check_positive("gen_interval_steps", self.gen_interval_steps)?;
+        check_non_negative("transfer_ratio", self.transfer_ratio)
     }
 
-    fn refresh(&self, slot: usize, at: &Moment) -> Reuse {
+    fn is_refreshed(&self, at: &StepContext) -> bool {
+        at.step.is_multiple_of(self.refresh_interval)
+    }
+
+    fn refresh(&self, at: &StepContext) -> Recompute {
         // Shadows ask for all of the answer in every step: there is nothing to choose from.
-        match at.shadowed {
-            true => Reuse::Keep { slot },
-            false => Reuse::Moved { slot, start: 0, end: at.length, count: at.length },
+        if at.has_shadows {
+            return Recompute::All;
         }
+        Recompute::LeastSimilar { within: 0..at.length, count: at.length }
     }
 
-    fn reuse(&self, slot: usize, at: &Moment) -> Reuse {
-        let (start, end) = (at.prompt_length.min(at.block.start), at.length);
-        if at.shadowed {
-            return Reuse::Span { slot, start, end };
+    fn recompute(&self, at: &StepContext) -> Recompute {
+        let within = at.prompt_length.min(at.block.start)..at.length;
+        if at.has_shadows {
+            return Recompute::Span(within);
         }
-        let answer = end - start;
-        let count = match at.step.is_multiple_of(self.gen_interval_steps) {
-            true => answer,
-            false => (answer as f32 * self.transfer_ratio).ceil() as usize,
+        let answer = within.len();
+        let count = if at.step.is_multiple_of(self.gen_interval_steps) {
+            answer
+        } else {
+            (answer as f32 * self.transfer_ratio).ceil() as usize
         };
-        Reuse::Moved { slot, start, end, count: count.clamp(1, answer) }
+        Recompute::LeastSimilar { within, count: count.clamp(1, answer) }
     }
 }

@@ -4,105 +4,46 @@
 //! which stretch around the block is computed anew. (dLLM-Cache goes by the steps of the answer instead.) All of them are
 //! approximate for a bidirectional model; with a refresh interval of 1 all of them are exact.
 
+mod config;
 mod dllm;
 mod dual;
 mod prefix;
 mod vicinity;
 
-use std::ops::Range;
+use std::fmt;
 
-use llada_core::predictor::Reuse;
-use serde::{Deserialize, Serialize};
-use strum::VariantArray;
+use llada_core::predictor::Recompute;
 
-use crate::{InferError, SamplerConfig};
+use crate::{InferError, StepContext};
+pub use config::{CacheConfig, CacheKind};
+pub use dllm::Dllm;
+pub use dual::Dual;
+pub use prefix::Prefix;
+pub use vicinity::Vicinity;
 
-/// How far a generation is.
-#[derive(Clone, Debug)]
-pub(crate) struct Moment {
-    /// Tokens of the prompt.
-    pub(crate) prompt_length: usize,
-    /// Tokens of prompt and answer.
-    pub(crate) length: usize,
-    /// The positions of the block that is being decoded.
-    pub(crate) block: Range<usize>,
-    /// The number of the step in its block.
-    pub(crate) block_step: usize,
-    /// The number of the step in the answer.
-    pub(crate) step: usize,
-    /// Steps from one full forward to the next, if there is to be more than one a block.
-    pub(crate) refresh_interval: Option<usize>,
-    /// Whether the step asks shadows too.
-    pub(crate) shadowed: bool,
-}
+/// Chooses what a step recomputes.
+pub trait Cache: fmt::Debug + Send + Sync {
+    /// Whether the step computes everything. So does the first step, and any after the sequence has grown.
+    fn is_refreshed(&self, at: &StepContext) -> bool;
 
-/// Chooses what is recomputed in a step.
-pub(crate) trait Cache: Send + Sync {
-    /// Whether the step computes everything.
-    fn is_refreshed(&self, at: &Moment) -> bool {
-        at.block_step.is_multiple_of(at.refresh_interval.unwrap_or(usize::MAX))
+    /// Checks its own options.
+    ///
+    /// # Errors
+    /// One of them is out of its range.
+    fn validate(&self) -> Result<(), InferError> {
+        Ok(())
     }
 
-    /// A step that computes everything, its keys and values under `slot`.
-    fn refresh(&self, slot: usize, _at: &Moment) -> Reuse {
-        Reuse::Keep { slot }
+    /// A step that computes everything.
+    fn refresh(&self, _at: &StepContext) -> Recompute {
+        Recompute::All
     }
 
-    /// A step between two of those.
-    fn reuse(&self, slot: usize, at: &Moment) -> Reuse;
+    /// A step between two of those. The positions of the block lie within.
+    fn recompute(&self, at: &StepContext) -> Recompute;
 }
 
-/// The caches by name.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::VariantNames,
-    VariantArray,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", parse_err_ty = InferError, parse_err_fn = unknown)]
-#[non_exhaustive]
-pub enum CacheKind {
-    /// Every step recomputes everything.
-    #[default]
-    None,
-    /// Fast-dLLM's prefix cache: what lies before the block is reused.
-    Prefix,
-    /// Fast-dLLM's dual cache: what lies on either side of the block is reused.
-    Dual,
-    /// dInfer's vicinity refresh: as dual, but the block's neighbours are recomputed too.
-    Vicinity,
-    /// dLLM-Cache: of the answer, what has moved the most is recomputed.
-    Dllm,
-}
-
-impl CacheKind {
-    /// Every cache.
-    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
-
-    pub(crate) fn build(self, config: &SamplerConfig) -> Option<Box<dyn Cache>> {
-        match self {
-            Self::None => None,
-            Self::Prefix => Some(Box::new(prefix::Prefix)),
-            Self::Dual => Some(Box::new(dual::Dual)),
-            Self::Vicinity => Some(Box::new(vicinity::Vicinity::default())),
-            Self::Dllm => Some(Box::new(dllm::Dllm {
-                gen_interval_steps: config.gen_interval_steps,
-                transfer_ratio: config.transfer_ratio,
-            })),
-        }
-    }
-}
-
-fn unknown(name: &str) -> InferError {
-    InferError::unknown::<CacheKind>("cache", name)
+/// Whether a block that starts with a full forward has another in this step.
+fn is_block_refreshed(at: &StepContext, refresh_interval: Option<usize>) -> bool {
+    at.block_step.is_multiple_of(refresh_interval.unwrap_or(usize::MAX))
 }

@@ -1,15 +1,30 @@
 //! Prefix cache (Fast-dLLM, arXiv 2505.22618, section 3.2): \[0, block start) is reused, the block and what follows it
 //! are recomputed.
 
-use llada_core::predictor::Reuse;
+use llada_core::predictor::Recompute;
+use serde::{Deserialize, Serialize};
 
-use super::{Cache, Moment};
+use super::{Cache, is_block_refreshed};
+use crate::{InferError, StepContext, error::check_positive};
 
 /// The prefix cache.
-pub(super) struct Prefix;
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prefix {
+    /// Steps from one full forward of a block to the next; only its first if absent.
+    pub refresh_interval: Option<usize>,
+}
 
 impl Cache for Prefix {
-    fn reuse(&self, slot: usize, at: &Moment) -> Reuse {
-        Reuse::Span { slot, start: at.block.start, end: at.length }
+    fn validate(&self) -> Result<(), InferError> {
+        check_positive("refresh_interval", self.refresh_interval.unwrap_or(1))
+    }
+
+    fn is_refreshed(&self, at: &StepContext) -> bool {
+        is_block_refreshed(at, self.refresh_interval)
+    }
+
+    fn recompute(&self, at: &StepContext) -> Recompute {
+        Recompute::Span(at.block.start..at.length)
     }
 }

@@ -4,7 +4,10 @@
 
 use llada_core::sampling::{argmax, softmax_at};
 
-use super::{Decoder, Memory, Prediction, Step, threshold::Threshold};
+use serde::{Deserialize, Serialize};
+
+use super::{Decoder, PositionState, Prediction, threshold::Threshold};
+use crate::{InferError, StepContext, error::check_non_negative};
 
 /// β: what a step leaves of earlier credit.
 const DECAY: f32 = 0.8;
@@ -14,17 +17,29 @@ const EXPONENT: f32 = 0.2;
 const WEIGHT: f32 = 0.7;
 
 /// Parallel decoding above a confidence that grows with persistence.
-pub(super) struct Credit {
-    /// What is committed of the raised confidences.
-    pub(super) threshold: Threshold,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Credit {
+    /// τ, the raised confidence that suffices.
+    pub threshold: f32,
+}
+
+impl Default for Credit {
+    fn default() -> Self {
+        Self { threshold: 0.9 }
+    }
 }
 
 impl Decoder for Credit {
-    fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
-        self.threshold.choose(step, predictions, chosen);
+    fn validate(&self) -> Result<(), InferError> {
+        check_non_negative("threshold", self.threshold)
     }
 
-    fn memory(&self) -> Option<Box<dyn Memory>> {
+    fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+        Threshold { threshold: self.threshold }.choose(at, predictions, chosen);
+    }
+
+    fn position_state(&self) -> Option<Box<dyn PositionState>> {
         Some(Box::new(Account::default()))
     }
 }
@@ -33,8 +48,8 @@ impl Decoder for Credit {
 #[derive(Default)]
 struct Account(Vec<(u32, f32)>);
 
-impl Memory for Account {
-    fn observe(&mut self, logits: &mut [f32], _prediction: &mut Prediction) {
+impl PositionState for Account {
+    fn process(&mut self, logits: &mut [f32], _prediction: &mut Prediction) {
         let top = argmax(logits);
         let earned = softmax_at(logits, top).powf(EXPONENT);
         self.0.iter_mut().for_each(|(_, credit)| *credit *= DECAY);

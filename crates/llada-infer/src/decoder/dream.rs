@@ -8,29 +8,44 @@ use std::num::NonZeroUsize;
 
 use llada_core::order::top_k;
 
-use super::{Decoder, Prediction, Step, surest};
+use serde::{Deserialize, Serialize};
+
+use super::{Decoder, Prediction, most_confident};
+use crate::{InferError, StepContext, error::check_non_negative};
 
 /// The time of the last step.
 const EPS: f64 = 1e-3;
 
 /// A schedule in time, in an order left to chance.
-pub(super) struct Dream {
-    /// a; 0 takes the surest.
-    pub(super) alg_temp: f32,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dream {
+    /// a, the temperature of the order in which tokens are committed; 0 takes the surest.
+    pub alg_temp: f32,
+}
+
+impl Default for Dream {
+    fn default() -> Self {
+        Self { alg_temp: 0.0 }
+    }
 }
 
 impl Decoder for Dream {
-    fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+    fn validate(&self) -> Result<(), InferError> {
+        check_non_negative("alg_temp", self.alg_temp)
+    }
+
+    fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         if self.alg_temp == 0.0 {
-            return surest(predictions, step.quota, chosen);
+            return most_confident(predictions, at.scheduled_commits, chosen);
         }
         // The largest of confidence / a + Gumbel noise are the draw without replacement.
         let perturbed = |prediction: &Prediction| {
-            let gumbel = -(-step.uniform(prediction.position).ln()).ln();
+            let gumbel = -(-at.uniform(prediction.position).ln()).ln();
             (f64::from(prediction.confidence) / f64::from(self.alg_temp) + gumbel) as f32
         };
         let perturbed: Vec<f32> = predictions.iter().map(perturbed).collect();
-        top_k(&perturbed, step.quota, chosen);
+        top_k(&perturbed, at.scheduled_commits, chosen);
     }
 
     fn schedule(&self, masked: usize, steps: NonZeroUsize) -> Vec<usize> {

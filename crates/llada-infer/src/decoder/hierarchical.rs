@@ -1,37 +1,47 @@
 //! Hierarchical decoding (dInfer, arXiv 2510.08666): if nothing is surer than 0.4, the surest alone; otherwise the surest
 //! of every contiguous run of masks that is surer than that, so that runs are split, and all that are surer than 0.9.
 
-use super::{Decoder, Prediction, Step, surest};
+use serde::{Deserialize, Serialize};
+
+use super::{Decoder, Prediction, most_confident};
+use crate::{InferError, StepContext, error::check_non_negative};
+
+/// Confidence that suffices for the surest of a run.
+const LOW: f32 = 0.4;
 
 /// Parallel decoding that splits runs of masks.
-pub(super) struct Hierarchical {
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hierarchical {
     /// Confidence that always suffices.
-    pub(super) high: f32,
-    /// Confidence that suffices for the surest of a run.
-    pub(super) low: f32,
+    pub threshold: f32,
 }
 
 impl Default for Hierarchical {
     fn default() -> Self {
-        Self { high: 0.9, low: 0.4 }
+        Self { threshold: 0.9 }
     }
 }
 
 impl Decoder for Hierarchical {
-    fn choose(&self, _step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+    fn validate(&self) -> Result<(), InferError> {
+        check_non_negative("threshold", self.threshold)
+    }
+
+    fn choose(&self, _at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let mut first = 0;
         let mut best = Vec::new();
         for run in predictions.chunk_by(|a, b| a.position + 1 == b.position) {
-            surest(run, 1, &mut best);
+            most_confident(run, 1, &mut best);
             for (offset, prediction) in run.iter().enumerate() {
-                if prediction.confidence > self.high || best.contains(&offset) && prediction.confidence > self.low {
+                if prediction.confidence > self.threshold || best.contains(&offset) && prediction.confidence > LOW {
                     chosen.push(first + offset);
                 }
             }
             first += run.len();
         }
         if chosen.is_empty() {
-            surest(predictions, 1, chosen);
+            most_confident(predictions, 1, chosen);
         }
     }
 }

@@ -3,11 +3,14 @@
 //! as the schedule says, the surest first. Defaults τ = 0.9, n = 2, ε = 0.01.
 //!
 //! A distribution settles in the third step of a block at the earliest. The published code's entropy order, which
-//! commits the least sure first, is not repeated. Memory: a row of logits a masked position of the block.
+//! commits the least sure first, is not repeated. PositionState: a row of logits a masked position of the block.
 
 use llada_core::sampling::{argmax, log_softmax_at};
 
-use super::{Decoder, Memory, Prediction, Step, surest};
+use serde::{Deserialize, Serialize};
+
+use super::{Decoder, PositionState, Prediction, most_confident};
+use crate::{InferError, StepContext, error::check_non_negative};
 
 /// n: divergences that have to be small, one after the other.
 const HISTORY: usize = 2;
@@ -15,21 +18,33 @@ const HISTORY: usize = 2;
 const KL_THRESHOLD: f64 = 0.01;
 
 /// Parallel decoding of what has settled.
-pub(super) struct Klass {
-    /// τ.
-    pub(super) threshold: f32,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Klass {
+    /// τ, the confidence that suffices of what has settled.
+    pub threshold: f32,
+}
+
+impl Default for Klass {
+    fn default() -> Self {
+        Self { threshold: 0.9 }
+    }
 }
 
 impl Decoder for Klass {
-    fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+    fn validate(&self) -> Result<(), InferError> {
+        check_non_negative("threshold", self.threshold)
+    }
+
+    fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let ready = |prediction: &Prediction| prediction.settled && prediction.confidence > self.threshold;
         chosen.extend((0..predictions.len()).filter(|&index| ready(&predictions[index])));
         if chosen.is_empty() {
-            surest(predictions, step.quota.max(1), chosen);
+            most_confident(predictions, at.scheduled_commits.max(1), chosen);
         }
     }
 
-    fn memory(&self) -> Option<Box<dyn Memory>> {
+    fn position_state(&self) -> Option<Box<dyn PositionState>> {
         Some(Box::new(Settling::default()))
     }
 }
@@ -43,8 +58,8 @@ struct Settling {
     calm: usize,
 }
 
-impl Memory for Settling {
-    fn observe(&mut self, logits: &mut [f32], prediction: &mut Prediction) {
+impl PositionState for Settling {
+    fn process(&mut self, logits: &mut [f32], prediction: &mut Prediction) {
         let top = argmax(logits);
         let log_sum = logits[top as usize] - log_softmax_at(logits, top) as f32;
         if self.log_p.is_empty() {

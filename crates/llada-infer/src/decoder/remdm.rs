@@ -12,24 +12,62 @@
 use std::num::NonZeroUsize;
 
 use llada_core::trace::Commit;
+use serde::{Deserialize, Serialize};
 
-use super::{Decoder, Prediction, Step};
+use super::{Decoder, Prediction};
+use crate::{InferError, StepContext, error::check_non_negative};
 
-/// Ancestral sampling that takes back.
-pub(super) struct Remdm {
-    /// Where σ comes from.
-    pub(super) strategy: Strategy,
+/// The option that all of them have but *conf*.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RemdmOptions {
+    /// η: the probability that a step masks a token again, where that is possible; of *rescale*, the share of what is
+    /// possible.
+    pub eta: f32,
 }
 
-pub(super) enum Strategy {
+impl Default for RemdmOptions {
+    fn default() -> Self {
+        Self { eta: 0.02 }
+    }
+}
+
+/// Ancestral sampling that takes back.
+#[derive(Debug)]
+pub(super) struct Remdm {
+    strategy: Strategy,
+}
+
+/// Where σ comes from.
+#[derive(Debug)]
+enum Strategy {
     Cap { eta: f64 },
     Rescale { eta: f64 },
     Conf,
     Loop { eta: f64, window: Window },
 }
 
+impl Remdm {
+    pub(super) fn cap(RemdmOptions { eta }: RemdmOptions) -> Self {
+        Self { strategy: Strategy::Cap { eta: eta.into() } }
+    }
+
+    pub(super) fn rescale(RemdmOptions { eta }: RemdmOptions) -> Self {
+        Self { strategy: Strategy::Rescale { eta: eta.into() } }
+    }
+
+    pub(super) fn conf() -> Self {
+        Self { strategy: Strategy::Conf }
+    }
+
+    pub(super) fn in_a_loop(RemdmOptions { eta }: RemdmOptions) -> Self {
+        Self { strategy: Strategy::Loop { eta: eta.into(), window: Window::default() } }
+    }
+}
+
 /// The times between which *loop* remasks.
-pub(super) struct Window {
+#[derive(Debug)]
+struct Window {
     t_on: f64,
     t_off: f64,
     /// α in between.
@@ -59,51 +97,60 @@ impl Window {
 }
 
 /// t and s.
-fn times(step: Step) -> [f64; 2] {
-    [step.index, step.index + 1].map(|steps| 1.0 - steps as f64 / step.steps as f64)
+fn times(at: &StepContext) -> [f64; 2] {
+    [at.block_step, at.block_step + 1].map(|steps| 1.0 - steps as f64 / at.block_steps as f64)
 }
 
 impl Remdm {
     /// α_t and α_s.
-    fn visible(&self, step: Step) -> [f64; 2] {
-        times(step).map(|t| match &self.strategy {
+    fn visible(&self, at: &StepContext) -> [f64; 2] {
+        times(at).map(|t| match &self.strategy {
             Strategy::Loop { window, .. } => window.alpha(t),
             _ => 1.0 - t,
         })
     }
 
-    fn sigma_max(&self, step: Step) -> f64 {
-        let [alpha_t, alpha_s] = self.visible(step);
+    fn sigma_max(&self, at: &StepContext) -> f64 {
+        let [alpha_t, alpha_s] = self.visible(at);
         // Infinite, or no number, where nothing is visible yet: 1 either way.
         ((1.0 - alpha_s) / alpha_t).min(1.0)
     }
 
     /// σ, the same for every token but in *conf*.
-    fn sigma(&self, step: Step) -> f64 {
+    fn sigma(&self, at: &StepContext) -> f64 {
         match &self.strategy {
-            Strategy::Cap { eta } => self.sigma_max(step).min(*eta),
-            Strategy::Rescale { eta } => self.sigma_max(step) * eta.min(1.0),
-            Strategy::Loop { eta, window } if window.is_open(times(step)[0]) => self.sigma_max(step).min(*eta),
+            Strategy::Cap { eta } => self.sigma_max(at).min(*eta),
+            Strategy::Rescale { eta } => self.sigma_max(at) * eta.min(1.0),
+            Strategy::Loop { eta, window } if window.is_open(times(at)[0]) => self.sigma_max(at).min(*eta),
             Strategy::Conf | Strategy::Loop { .. } => 0.0,
         }
     }
 }
 
 impl Decoder for Remdm {
-    fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
-        let [alpha_t, alpha_s] = self.visible(step);
-        let reveal = (alpha_s - (1.0 - self.sigma(step)) * alpha_t) / (1.0 - alpha_t);
-        let is_revealed = |&index: &usize| step.uniform(predictions[index].position) < reveal;
+    fn validate(&self) -> Result<(), InferError> {
+        match self.strategy {
+            Strategy::Cap { eta } | Strategy::Rescale { eta } | Strategy::Loop { eta, .. } => {
+                check_non_negative("eta", eta)
+            }
+            Strategy::Conf => Ok(()),
+        }
+    }
+
+    fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+        let [alpha_t, alpha_s] = self.visible(at);
+        let reveal = (alpha_s - (1.0 - self.sigma(at)) * alpha_t) / (1.0 - alpha_t);
+        let is_revealed = |&index: &usize| at.uniform(predictions[index].position) < reveal;
         chosen.extend((0..predictions.len()).filter(is_revealed));
     }
 
-    fn revoke(&self, step: Step, _drafted: usize, decoded: &[Commit], revoked: &mut Vec<usize>) {
+    fn revoke(&self, at: &StepContext, _drafted: usize, decoded: &[Commit], revoked: &mut Vec<usize>) {
         let sum: f64 = decoded.iter().map(doubt).sum();
         let sigma = |commit: &Commit| match self.strategy {
-            Strategy::Conf => self.sigma_max(step) * doubt(commit) / sum,
-            _ => self.sigma(step),
+            Strategy::Conf => self.sigma_max(at) * doubt(commit) / sum,
+            _ => self.sigma(at),
         };
-        let is_revoked = |commit: &&Commit| step.uniform(commit.position) < sigma(commit);
+        let is_revoked = |commit: &&Commit| at.uniform(commit.position) < sigma(commit);
         revoked.extend(decoded.iter().filter(is_revoked).map(|commit| commit.position));
     }
 
@@ -139,11 +186,11 @@ mod tests {
         let predictions: Vec<_> = (0..100).map(|position| Prediction { position, ..Default::default() }).collect();
         let decoded: Vec<_> = (100..200).map(|position| Commit { position, token: 0, confidence: 0.1 }).collect();
         for index in 0..10 {
-            let step = Step { number: index, index, steps: 10, quota: 0, committed: 0, seed: 3 };
+            let at = StepContext { step: index, block_step: index, block_steps: 10, seed: 3, ..Default::default() };
             let of = |decoder: &Remdm| {
                 let (mut chosen, mut revoked) = (Vec::new(), Vec::new());
-                decoder.choose(step, &predictions, &mut chosen);
-                decoder.revoke(step, chosen.len(), &decoded, &mut revoked);
+                decoder.choose(&at, &predictions, &mut chosen);
+                decoder.revoke(&at, chosen.len(), &decoded, &mut revoked);
                 (chosen, revoked)
             };
             assert_eq!(of(&empty), of(&plain));

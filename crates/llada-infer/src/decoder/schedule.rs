@@ -2,14 +2,16 @@
 //!
 //! Of n masks, step i of S commits T\[i\] = ⌊n/S⌋ + 1\[i < n mod S\], the surest first; nothing is ever masked again.
 
-use super::{Decoder, Prediction, Step, surest};
+use super::{Decoder, Prediction, most_confident};
+use crate::StepContext;
 
 /// The fixed schedule.
+#[derive(Debug)]
 pub(super) struct Schedule;
 
 impl Decoder for Schedule {
-    fn choose(&self, step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
-        surest(predictions, step.quota, chosen);
+    fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+        most_confident(predictions, at.scheduled_commits, chosen);
     }
 
     fn is_scheduled(&self) -> bool {

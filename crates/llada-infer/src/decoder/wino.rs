@@ -8,24 +8,40 @@
 
 use llada_core::{order::top_k, trace::Commit};
 
-use super::{Decoder, Prediction, Step, surest};
+use serde::{Deserialize, Serialize};
+
+use super::{Decoder, Prediction, most_confident};
+use crate::{InferError, StepContext, error::check_non_negative};
 
 /// Drafting and verifying.
-pub(super) struct Wino {
-    /// τ₁.
-    pub(super) threshold: f32,
-    /// τ₂.
-    pub(super) threshold_back: f32,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wino {
+    /// τ₁, the confidence that suffices for a draft.
+    pub threshold: f32,
+    /// τ₂, the probability below which a token becomes a mask again.
+    pub threshold_back: f32,
+}
+
+impl Default for Wino {
+    fn default() -> Self {
+        Self { threshold: 0.6, threshold_back: 0.9 }
+    }
 }
 
 impl Decoder for Wino {
-    fn choose(&self, _step: Step, predictions: &[Prediction], chosen: &mut Vec<usize>) {
-        let sure = predictions.iter().filter(|prediction| prediction.confidence > self.threshold).count();
-        let most = (predictions.len() * 7 / 10).clamp(5, 20);
-        surest(predictions, sure.clamp(1, most), chosen);
+    fn validate(&self) -> Result<(), InferError> {
+        check_non_negative("threshold", self.threshold)?;
+        check_non_negative("threshold_back", self.threshold_back)
     }
 
-    fn revoke(&self, step: Step, drafted: usize, decoded: &[Commit], revoked: &mut Vec<usize>) {
+    fn choose(&self, _at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+        let sure = predictions.iter().filter(|prediction| prediction.confidence > self.threshold).count();
+        let most = (predictions.len() * 7 / 10).clamp(5, 20);
+        most_confident(predictions, sure.clamp(1, most), chosen);
+    }
+
+    fn revoke(&self, at: &StepContext, drafted: usize, decoded: &[Commit], revoked: &mut Vec<usize>) {
         if drafted < 2 {
             return;
         }
@@ -34,7 +50,7 @@ impl Decoder for Wino {
             false => f32::NEG_INFINITY,
         };
         let doubts: Vec<f32> = decoded.iter().map(doubt).collect();
-        top_k(&doubts, step.committed.saturating_sub(1), revoked);
+        top_k(&doubts, at.previous_commits.saturating_sub(1), revoked);
         revoked.iter_mut().for_each(|index| *index = decoded[*index].position);
     }
 
@@ -42,7 +58,7 @@ impl Decoder for Wino {
         true
     }
 
-    fn verifies(&self) -> bool {
+    fn needs_shadows(&self) -> bool {
         true
     }
 }

@@ -2,22 +2,24 @@
 
 use std::{convert::Infallible, ops::ControlFlow, ops::Range};
 
-use llada_core::predictor::{MaskPredictor, Row};
+use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row};
 use llada_infer::{Engine, InferError, SpecialTokens};
 
 const EOS: u32 = 5;
 const EOT: u32 = 8;
 const MASK: u32 = 9;
 
-/// Whose next token is the last one plus one; where that is the mask, plus two would be next.
-struct Counting {
-    last: Vec<u32>,
-}
+/// Its next token is the last one plus one; where that is the mask, plus two would be next.
+struct Counting;
+
+/// The last token of each row.
+struct Last(Vec<u32>);
 
 impl MaskPredictor for Counting {
     type Error = Infallible;
+    type Hidden<'a> = Last;
 
-    fn logits_width(&self) -> usize {
+    fn padded_vocab_size(&self) -> usize {
         13
     }
 
@@ -33,23 +35,30 @@ impl MaskPredictor for Counting {
         16
     }
 
-    fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), Infallible> {
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<Last, Infallible> {
         assert!(batch.iter().all(|row| row.wanted == [row.ids.len() - 1]));
-        self.last = batch.iter().map(|row| row.ids[row.wanted[0]]).collect();
-        Ok(())
+        Ok(Last(batch.iter().map(|row| row.ids[row.wanted[0]]).collect()))
     }
 
-    fn forget(&mut self) {}
+    fn release(&mut self, _slot: CacheSlot) {}
+
+    fn kept_bytes(&self, _length: usize, _recompute: &Recompute) -> usize {
+        0
+    }
+}
+
+impl Hidden for Last {
+    type Error = Infallible;
 
     fn logits(&mut self, row: usize, _range: Range<usize>, out: &mut Vec<f32>) -> Result<(), Infallible> {
-        let next = self.last[row] + 1;
+        let next = self.0[row] + 1;
         *out = (0..13).map(|id| if id < next { f32::NEG_INFINITY } else { -(id as f32) }).collect();
         Ok(())
     }
 }
 
 fn engine() -> Engine<Counting> {
-    Engine::new(Counting { last: vec![] }, SpecialTokens { eos: EOS, eot: Some(EOT) })
+    Engine::new(Counting, SpecialTokens { eos: EOS, eot: Some(EOT) })
 }
 
 #[test]

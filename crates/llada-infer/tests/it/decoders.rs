@@ -3,10 +3,13 @@
 use std::ops::ControlFlow;
 
 use llada_core::{predictor::MaskPredictor, tabular::TabularPredictor};
-use llada_infer::{CacheKind, DecoderKind, Engine, Generation, SamplerConfig};
+use llada_infer::{
+    CacheKind, DecoderConfig, DecoderKind, Engine, Generation, SamplerConfig,
+    decoder::{Dream, EntropyBounded, Factor, Klass, Threshold},
+};
 use proptest::prelude::*;
 
-use crate::{TOKENS, engine, request};
+use crate::{TOKENS, engine, lively, refreshed, request};
 
 pub(crate) const LENGTH: usize = 7;
 
@@ -16,13 +19,11 @@ pub(crate) fn generate(engine: &mut Engine<TabularPredictor>, config: &SamplerCo
 
 pub(crate) fn config(decoder: DecoderKind, cache: CacheKind) -> SamplerConfig {
     SamplerConfig {
-        decoder,
-        cache,
+        decoder: lively(decoder),
+        cache: cache.into(),
         gen_length: 6,
         block_length: Some(3),
         temperature: 0.7,
-        alg_temp: 0.1,
-        eta: 0.5,
         ..Default::default()
     }
 }
@@ -40,18 +41,30 @@ pub(crate) fn independent(sure: &[f64]) -> Engine<TabularPredictor> {
 /// The positions that each step commits of an answer alone.
 pub(crate) fn steps(
     engine: &mut Engine<TabularPredictor>,
-    decoder: DecoderKind,
+    decoder: impl Into<DecoderConfig>,
     change: impl FnOnce(&mut SamplerConfig),
 ) -> Vec<Vec<usize>> {
     let gen_length = engine.predictor().max_sequence_length();
-    let mut config = SamplerConfig { decoder, gen_length, ..Default::default() };
+    let mut config = SamplerConfig { decoder: decoder.into(), gen_length, ..Default::default() };
     change(&mut config);
     let trace = engine.generate(&request(&[], config)).unwrap().trace;
     trace.steps.iter().map(|step| step.commits.iter().map(|commit| commit.position).collect()).collect()
 }
 
-pub(crate) fn first_step(sure: &[f64], decoder: DecoderKind, change: impl FnOnce(&mut SamplerConfig)) -> Vec<usize> {
+pub(crate) fn first_step(
+    sure: &[f64],
+    decoder: impl Into<DecoderConfig>,
+    change: impl FnOnce(&mut SamplerConfig),
+) -> Vec<usize> {
     steps(&mut independent(sure), decoder, change).swap_remove(0)
+}
+
+pub(crate) fn threshold(threshold: f32) -> DecoderConfig {
+    DecoderConfig::Threshold(Threshold { threshold })
+}
+
+fn entropy_bounded(gamma: f32) -> DecoderConfig {
+    DecoderConfig::EntropyBounded(EntropyBounded { gamma })
 }
 
 #[test]
@@ -60,11 +73,11 @@ fn decoders_commit_what_their_papers_say() {
     let plain = |decoder| first_step(&sure, decoder, |_| ());
     assert_eq!(plain(DecoderKind::Schedule), [3]);
     assert_eq!(plain(DecoderKind::Threshold), [0, 3]);
-    assert_eq!(first_step(&sure, DecoderKind::Threshold, |config| config.threshold = Some(0.7)), [0, 2, 3, 5]);
-    assert_eq!(first_step(&sure, DecoderKind::Threshold, |config| config.threshold = Some(0.99)), [3]);
+    assert_eq!(first_step(&sure, threshold(0.7), |_| ()), [0, 2, 3, 5]);
+    assert_eq!(first_step(&sure, threshold(0.99), |_| ()), [3]);
     // 3 · 0.05 = 0.15, 4 · 0.2 = 0.8, 5 · 0.24 = 1.2.
     assert_eq!(plain(DecoderKind::Factor), [0, 2, 3]);
-    assert_eq!(first_step(&sure, DecoderKind::Factor, |config| config.factor = 0.2), [0, 3]);
+    assert_eq!(first_step(&sure, DecoderConfig::Factor(Factor { factor: 0.2 }), |_| ()), [0, 3]);
     // Anchors at 0 and 3: 2 and 5 are near enough and sure enough, 4 and 1 are near but not sure.
     assert_eq!(plain(DecoderKind::LocalLeap), [0, 2, 3, 5]);
     // One run of masks: its surest, and all above 0.9.
@@ -73,8 +86,8 @@ fn decoders_commit_what_their_papers_say() {
     // Entropies 0.17 and 0.25 nats: together they ignore at most 0.17.
     let sure = [0.97, 0.95, 0.5];
     assert_eq!(first_step(&sure, DecoderKind::EntropyBounded, |_| ()), [0]);
-    assert_eq!(first_step(&sure, DecoderKind::EntropyBounded, |config| config.gamma = 0.2), [0, 1]);
-    assert_eq!(first_step(&sure, DecoderKind::EntropyBounded, |config| config.gamma = 9.0), [0, 1, 2]);
+    assert_eq!(first_step(&sure, entropy_bounded(0.2), |_| ()), [0, 1]);
+    assert_eq!(first_step(&sure, entropy_bounded(9.0), |_| ()), [0, 1, 2]);
 }
 
 /// Runs of masks are split where the prompt and earlier steps left them.
@@ -101,9 +114,8 @@ fn dream_commits_by_its_times() {
 #[test]
 fn dream_draws_its_order() {
     let first = |alg_temp, seed| {
-        let change =
-            |config: &mut SamplerConfig| (config.alg_temp, config.seed, config.steps) = (alg_temp, seed, Some(2));
-        first_step(&[0.5, 0.9, 0.7], DecoderKind::Dream, change)
+        let change = |config: &mut SamplerConfig| (config.seed, config.steps) = (seed, Some(2));
+        first_step(&[0.5, 0.9, 0.7], DecoderConfig::Dream(Dream { alg_temp }), change)
     };
     assert_eq!(first(0.0, 0), [1]);
     let samples = 4000;
@@ -123,8 +135,11 @@ fn klass_waits_for_what_moves() {
         steps(&mut independent(&sure), DecoderKind::Klass, |_| ()),
         [vec![2], vec![0], vec![3, 4], vec![5], vec![1]]
     );
-    let lower = |config: &mut SamplerConfig| (config.threshold, config.steps) = (Some(0.55), Some(3));
-    assert_eq!(steps(&mut independent(&sure), DecoderKind::Klass, lower), [vec![0, 2], vec![3, 4], vec![5], vec![1]]);
+    let lower = DecoderConfig::Klass(Klass { threshold: 0.55 });
+    assert_eq!(
+        steps(&mut independent(&sure), lower, |config| config.steps = Some(3)),
+        [vec![0, 2], vec![3, 4], vec![5], vec![1]]
+    );
     // The last three follow the second, at 0.95: its commit moves them above the threshold, after a step in which they
     // had not moved.
     let joint = (0..TOKENS.pow(5)).map(|index| {
@@ -157,7 +172,7 @@ fn credit_grows_with_persistence() {
         _ => 0.0,
     });
     let mut turning = Engine::new(TabularPredictor::new(TOKENS, 2, joint.collect()).unwrap(), crate::SPECIAL);
-    let config = SamplerConfig { decoder: DecoderKind::Credit, gen_length: 2, ..Default::default() };
+    let config = SamplerConfig { decoder: DecoderKind::Credit.into(), gen_length: 2, ..Default::default() };
     let answer = turning.generate(&request(&[], config)).unwrap();
     assert_eq!(answer.output, [0, 0]);
     let odds = 1.5 * ((1.0 + 0.6_f32.powf(0.2)) / (1.0 + 0.8 * 0.58_f32.powf(0.2))).powf(0.7);
@@ -169,11 +184,14 @@ fn credit_grows_with_persistence() {
 fn the_limits_of_parallel_decoding_are_a_token_a_step() {
     let mut engine = engine(LENGTH, 1);
     let plain = generate(&mut engine, &config(DecoderKind::Schedule, CacheKind::None));
-    let never = SamplerConfig { threshold: Some(1.5), ..config(DecoderKind::Threshold, CacheKind::None) };
+    let never = SamplerConfig { decoder: threshold(1.5), ..config(DecoderKind::Threshold, CacheKind::None) };
     assert_eq!(generate(&mut engine, &never), plain);
-    let nothing = SamplerConfig { factor: 0.0, ..config(DecoderKind::Factor, CacheKind::None) };
+    let nothing = SamplerConfig {
+        decoder: DecoderConfig::Factor(Factor { factor: 0.0 }),
+        ..config(DecoderKind::Factor, CacheKind::None)
+    };
     assert_eq!(generate(&mut engine, &nothing), plain);
-    let all = SamplerConfig { threshold: Some(0.0), ..config(DecoderKind::Threshold, CacheKind::None) };
+    let all = SamplerConfig { decoder: threshold(0.0), ..config(DecoderKind::Threshold, CacheKind::None) };
     assert_eq!(generate(&mut engine, &all).nfe, 2);
 }
 
@@ -181,7 +199,7 @@ fn the_limits_of_parallel_decoding_are_a_token_a_step() {
 fn budgets_hold_and_large_ones_change_nothing() {
     for &decoder in DecoderKind::ALL {
         let mut engine = engine(LENGTH, 2);
-        let free = SamplerConfig { threshold: Some(0.99), ..config(decoder, CacheKind::None) };
+        let free = config(decoder, CacheKind::None);
         let unlimited = generate(&mut engine, &free);
         let within =
             |max_nfe, engine: &mut _| generate(engine, &SamplerConfig { max_nfe: Some(max_nfe), ..free.clone() });
@@ -201,7 +219,8 @@ fn budgets_hold_and_large_ones_change_nothing() {
 #[test]
 fn the_reference_counts_a_second_forward() {
     let fill = |cache, reference_compat| {
-        let config = SamplerConfig { threshold: Some(0.0), reference_compat, ..config(DecoderKind::Threshold, cache) };
+        let config =
+            SamplerConfig { decoder: threshold(0.0), reference_compat, ..config(DecoderKind::Threshold, cache) };
         generate(&mut engine(LENGTH, 3), &config).nfe
     };
     assert_eq!([fill(CacheKind::None, true), fill(CacheKind::Dual, false), fill(CacheKind::Dual, true)], [2, 2, 4]);
@@ -217,8 +236,9 @@ proptest! {
     ) {
         let mut engine = engine(LENGTH, 4);
         let requests: Vec<_> = pairs.iter().map(|&(decoder, cache, interval, seed)| {
-            let config = config(DecoderKind::ALL[decoder], CacheKind::ALL[cache]);
-            request(&[1], SamplerConfig { refresh_interval: Some(interval), cfg_scale, seed, ..config })
+            let cache = CacheKind::ALL[cache];
+            let config = config(DecoderKind::ALL[decoder], cache);
+            request(&[1], SamplerConfig { cache: refreshed(cache, interval), cfg_scale, seed, ..config })
         }).collect();
         let together = engine.generate_batch(&requests, |_| ControlFlow::Continue(())).unwrap();
         for (request, together) in requests.iter().zip(together) {
@@ -272,7 +292,7 @@ proptest! {
         seed in 0..50_u64,
     ) {
         let mut engine = engine(LENGTH, seed);
-        let refreshed = SamplerConfig { refresh_interval: Some(1), ..config(decoder, cache) };
+        let refreshed = SamplerConfig { cache: refreshed(cache, 1), ..config(decoder, cache) };
         prop_assert_eq!(generate(&mut engine, &refreshed), generate(&mut engine, &config(decoder, CacheKind::None)));
     }
 }

@@ -6,7 +6,7 @@ use llada_core::order::Remasking;
 use llada_infer::{CacheKind, Request, SamplerConfig};
 use proptest::prelude::*;
 
-use crate::{MASK, TOKENS, engine, request};
+use crate::{MASK, TOKENS, engine, refreshed, request};
 
 const LENGTH: usize = 6;
 
@@ -36,7 +36,7 @@ fn any_request() -> impl Strategy<Value = Request> {
                 seed,
                 ..Default::default()
             };
-            Request { prompt, config }
+            Request::new(prompt, config)
         },
     )
 }
@@ -107,9 +107,8 @@ fn a_callback_can_stop() {
 
 #[test]
 fn without_a_cache_nothing_diverges() {
-    for (cache, refresh_interval) in [(CacheKind::None, None), (CacheKind::Dual, Some(1)), (CacheKind::Dual, None)] {
-        let config =
-            SamplerConfig { gen_length: 6, block_length: Some(3), cache, refresh_interval, ..Default::default() };
+    for cache in [CacheKind::None.into(), refreshed(CacheKind::Dual, 1), CacheKind::Dual.into()] {
+        let config = SamplerConfig { gen_length: 6, block_length: Some(3), cache, ..Default::default() };
         let request = request(&[], config);
         let (answer, divergence) = engine(6, 3).divergence(&request, |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(answer, engine(6, 3).generate(&request).unwrap());

@@ -4,13 +4,15 @@ use std::{collections::BTreeMap, ops::ControlFlow, ops::Range};
 
 use llada_core::{
     CoreError,
-    predictor::{MaskPredictor, Reuse, Row},
+    predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row},
     tabular::TabularPredictor,
 };
-use llada_infer::{CacheKind, DecoderKind, Engine, Generation, LengthKind, SamplerConfig};
+use llada_infer::{
+    CacheConfig, CacheKind, DecoderKind, Engine, Generation, LengthConfig, LengthKind, SamplerConfig, length::Daedal,
+};
 use proptest::prelude::*;
 
-use crate::{MASK, SPECIAL, engine, request};
+use crate::{MASK, SPECIAL, engine, lively, refreshed, request};
 
 /// How sure a model of 20 tokens is of token 0 or of the end of the text, by the length of the row and a position.
 type Rule = fn(length: usize, position: usize) -> Sure;
@@ -23,17 +25,20 @@ enum Sure {
 /// A model that knows nothing but where its answer ends. It refuses to reuse a row of another length.
 struct Scripted {
     rule: Rule,
-    kept: BTreeMap<usize, usize>,
-    rows: Vec<Vec<f32>>,
+    kept: BTreeMap<CacheSlot, usize>,
 }
+
+/// The logits of the wanted positions, by row.
+struct ScriptedHidden(Vec<Vec<f32>>);
 
 const WIDTH: usize = 20;
 const BLANK: u32 = WIDTH as u32 - 1;
 
 impl MaskPredictor for Scripted {
     type Error = CoreError;
+    type Hidden<'a> = ScriptedHidden;
 
-    fn logits_width(&self) -> usize {
+    fn padded_vocab_size(&self) -> usize {
         WIDTH
     }
 
@@ -49,51 +54,64 @@ impl MaskPredictor for Scripted {
         200
     }
 
-    fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), CoreError> {
-        self.rows.clear();
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<ScriptedHidden, CoreError> {
+        let mut rows = Vec::new();
         for row in batch {
             let length = row.ids.len();
-            match row.reuse {
-                Reuse::Nothing => (),
-                Reuse::Keep { slot } => drop(self.kept.insert(slot, length)),
-                Reuse::Moved { slot, .. } if row.reuse.is_whole(length) => drop(self.kept.insert(slot, length)),
-                Reuse::Span { slot, start, end } | Reuse::Moved { slot, start, end, .. } => {
-                    assert_eq!(self.kept[&slot], length);
-                    assert!(row.wanted.iter().all(|position| (start..end).contains(position)));
-                }
+            let computed = row.recompute.range(length);
+            assert!(row.wanted.iter().all(|position| computed.contains(position)));
+            if !row.recompute.is_whole(length) {
+                assert_eq!(self.kept[&row.cache.unwrap()], length);
             }
-            let logits = |&position: &usize| {
+            if let Some(slot) = row.cache {
+                self.kept.insert(slot, length);
+            }
+            let mut logits = Vec::new();
+            for &position in row.wanted {
                 let (id, p) = match (self.rule)(length, position) {
                     Sure::Token(p) => (0, p),
                     Sure::Eos(p) => (SPECIAL.eos, p),
                 };
                 let rest = ((1.0 - p) / (WIDTH - 1) as f32).ln();
-                (0..WIDTH as u32).map(move |other| if other == id { p.ln() } else { rest })
-            };
-            self.rows.push(row.wanted.iter().flat_map(logits).collect());
+                logits.extend((0..WIDTH as u32).map(|other| if other == id { p.ln() } else { rest }));
+            }
+            rows.push(logits);
         }
-        Ok(())
+        Ok(ScriptedHidden(rows))
     }
 
-    fn forget(&mut self) {
-        self.kept.clear();
+    fn release(&mut self, slot: CacheSlot) {
+        self.kept.remove(&slot);
     }
+
+    fn kept_bytes(&self, length: usize, _recompute: &Recompute) -> usize {
+        length
+    }
+}
+
+impl Hidden for ScriptedHidden {
+    type Error = CoreError;
 
     fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), CoreError> {
         out.clear();
-        out.extend_from_slice(&self.rows[row][range.start * WIDTH..range.end * WIDTH]);
+        out.extend_from_slice(&self.0[row][range.start * WIDTH..range.end * WIDTH]);
         Ok(())
     }
 }
 
 fn scripted(rule: Rule) -> Engine<Scripted> {
-    Engine::new(Scripted { rule, kept: BTreeMap::new(), rows: Vec::new() }, SPECIAL)
+    Engine::new(Scripted { rule, kept: BTreeMap::new() }, SPECIAL)
+}
+
+/// DAEDAL that begins with so many masks.
+fn from(initial_gen_length: usize) -> LengthConfig {
+    LengthConfig::Daedal(Daedal { initial_gen_length })
 }
 
 fn daedal() -> SamplerConfig {
     SamplerConfig {
-        length: LengthKind::Daedal,
-        decoder: DecoderKind::Threshold,
+        length: LengthKind::Daedal.into(),
+        decoder: DecoderKind::Threshold.into(),
         gen_length: 192,
         block_length: Some(32),
         ..Default::default()
@@ -128,7 +146,7 @@ fn daedal_appends_until_an_end_is_in_sight() {
     assert_eq!(answer.output, [vec![0; 100], vec![3; 20]].concat());
     assert_eq!(answer.nfe, 11);
     // From 120 masks on nothing is to be appended, and 19 are enough if they are sure enough: 19 · 0.9 / 32 = 0.53.
-    let start = SamplerConfig { initial_gen_length: 119, ..daedal() };
+    let start = SamplerConfig { length: from(119), ..daedal() };
     let rule: Rule = |_, position| if position < 102 { Sure::Token(0.95) } else { Sure::Eos(0.9) };
     assert_eq!(crate::lengths::lengths(&mut scripted(rule), &[1, 1], &start).0.output.len(), 119);
     // Never longer than what is asked for, whatever the model thinks.
@@ -146,7 +164,7 @@ fn daedal_expands_what_is_unsure() {
         _ => Sure::Eos(0.99),
     };
     for &cache in CacheKind::ALL {
-        let (answer, lengths) = lengths(&mut scripted(rule), &[], &SamplerConfig { cache, ..daedal() });
+        let (answer, lengths) = lengths(&mut scripted(rule), &[], &SamplerConfig { cache: cache.into(), ..daedal() });
         // The block is full after six expansions; the others take a forward each.
         assert_eq!(lengths, [71, 78, 85, 92, 99, 106, 106, 106, 106, 106], "{cache}");
         assert_eq!(answer.output, [vec![0; 86], vec![3; 20]].concat());
@@ -192,7 +210,7 @@ fn append_stops_after_the_block_with_the_end() {
     });
     let mut engine = Engine::new(TabularPredictor::new(4, 6, joint.collect()).unwrap(), SPECIAL);
     let append =
-        SamplerConfig { length: LengthKind::Append, gen_length: 6, block_length: Some(2), ..Default::default() };
+        SamplerConfig { length: LengthKind::Append.into(), gen_length: 6, block_length: Some(2), ..Default::default() };
     let (answer, lengths) = lengths(&mut engine, &[], &append);
     assert_eq!((answer.output, answer.nfe), (vec![0, 0, 3, 0], 4));
     assert_eq!(lengths, [2, 4, 4, 4]);
@@ -206,33 +224,37 @@ fn append_stops_after_the_block_with_the_end() {
 
 #[test]
 fn what_needs_a_known_length_does_not_go_with_daedal() {
-    for (config, message) in [
-        (SamplerConfig { decoder: DecoderKind::Schedule, ..daedal() }, "decoder schedule; hint: --decoder threshold"),
-        (SamplerConfig { decoder: DecoderKind::Wino, ..daedal() }, "decoder wino; hint: --decoder threshold"),
-        (SamplerConfig { max_nfe: Some(9), ..daedal() }, "max_nfe 9; hint: --length append"),
-        (SamplerConfig { logits_eos_inf: true, ..daedal() }, "logits_eos_inf; hint: --length fixed"),
-        (SamplerConfig { initial_gen_length: 0, ..daedal() }, "initial_gen_length is 0"),
+    for (config, message, hint) in [
+        (SamplerConfig { decoder: DecoderKind::Schedule.into(), ..daedal() }, "decoder schedule", "decoder threshold"),
+        (SamplerConfig { decoder: DecoderKind::Wino.into(), ..daedal() }, "decoder wino", "decoder threshold"),
+        (SamplerConfig { max_nfe: Some(9), ..daedal() }, "max_nfe 9", "length append"),
+        (SamplerConfig { logits_eos_inf: true, ..daedal() }, "logits_eos_inf", "length fixed"),
+        (SamplerConfig { length: from(0), ..daedal() }, "initial_gen_length is 0", "it has to be at least 1"),
     ] {
-        let error = scripted(|_, _| Sure::Eos(0.9)).validate(&request(&[], config)).unwrap_err().to_string();
-        assert!(error.contains(message), "{error:?} lacks {message:?}");
+        let error = scripted(|_, _| Sure::Eos(0.9)).validate(&request(&[], config)).unwrap_err();
+        assert!(error.to_string().contains(message), "{error} lacks {message:?}");
+        assert_eq!(error.hint().unwrap().to_string(), hint);
     }
-    let error = "long".parse::<LengthKind>().unwrap_err().to_string();
-    assert_eq!(error, "unknown length \"long\"; hint: fixed, append, daedal");
+    let error = "long".parse::<LengthKind>().unwrap_err();
+    assert_eq!(error.to_string(), "unknown length \"long\"");
+    assert_eq!(error.hint().unwrap().to_string(), "fixed, append or daedal");
 }
 
 /// A random answer on the small table, of at most six tokens.
-fn small(length: LengthKind, decoder: DecoderKind, cache: CacheKind, seed: u64) -> SamplerConfig {
+fn small(length: LengthConfig, decoder: DecoderKind, cache: CacheConfig, seed: u64) -> SamplerConfig {
+    let decoder = lively(decoder);
     let config =
         SamplerConfig { length, decoder, cache, seed, gen_length: 6, block_length: Some(2), ..Default::default() };
-    SamplerConfig { initial_gen_length: 1, temperature: 0.8, eta: 0.5, alg_temp: 0.1, ..config }
+    SamplerConfig { temperature: 0.8, ..config }
 }
 
 fn any_small() -> impl Strategy<Value = SamplerConfig> {
     let decoder = prop::sample::select(DecoderKind::ALL.to_vec());
     let cache = prop::sample::select(CacheKind::ALL.to_vec());
     (any::<bool>(), decoder, cache, 0..50_u64).prop_map(|(grows, decoder, cache, seed)| {
-        let daedal = small(LengthKind::Daedal, decoder, cache, seed);
-        if grows && daedal.validate(0).is_ok() { daedal } else { small(LengthKind::Append, decoder, cache, seed) }
+        let daedal = small(from(1), decoder, cache.into(), seed);
+        let append = small(LengthConfig::Append, decoder, cache.into(), seed);
+        if grows && daedal.validate(0).is_ok() { daedal } else { append }
     })
 }
 
@@ -253,13 +275,14 @@ proptest! {
     #[test]
     fn a_growing_answer_is_whole(config in any_small(), table in 0..9_u64) {
         let mut engine = engine(7, table);
-        let refreshed = SamplerConfig { refresh_interval: Some(1), ..config.clone() };
-        let plain = SamplerConfig { cache: CacheKind::None, ..config.clone() };
+        let cache = refreshed(CacheKind::from(&config.cache), 1);
+        let refreshed = SamplerConfig { cache, ..config.clone() };
+        let plain = SamplerConfig { cache: CacheConfig::None, ..config.clone() };
         let (answer, lengths) = lengths(&mut engine, &[1], &plain);
         prop_assert_eq!(&engine.generate(&request(&[1], refreshed)).unwrap(), &answer);
         prop_assert!(lengths.is_sorted() && lengths.last() == Some(&(1 + answer.output.len())));
         prop_assert!(!answer.output.contains(&MASK));
-        if config.length == LengthKind::Append {
+        if config.length == LengthConfig::Append {
             let ended = answer.output.len() == 6 || answer.output[answer.output.len() - 2..].contains(&SPECIAL.eos);
             prop_assert!(ended && !answer.output[..answer.output.len() - 2].contains(&SPECIAL.eos));
             let bounded = SamplerConfig { max_nfe: Some(4), ..config };
@@ -272,13 +295,13 @@ proptest! {
     fn an_answer_without_room_is_fixed(decoder in prop::sample::select(DecoderKind::ALL.to_vec()), seed in 0..50_u64) {
         let mut engine = engine(7, seed);
         let mut run = |length| {
-            let config = small(length, decoder, CacheKind::None, seed);
-            let whole = SamplerConfig { block_length: None, initial_gen_length: 6, ..config };
+            let config = small(length, decoder, CacheConfig::None, seed);
+            let whole = SamplerConfig { block_length: None, ..config };
             whole.validate(0).is_ok().then(|| engine.generate(&request(&[1], whole)).unwrap())
         };
-        let fixed = run(LengthKind::Fixed);
-        prop_assert_eq!(&run(LengthKind::Append), &fixed);
-        if let Some(daedal) = run(LengthKind::Daedal) {
+        let fixed = run(LengthConfig::Fixed);
+        prop_assert_eq!(&run(LengthConfig::Append), &fixed);
+        if let Some(daedal) = run(from(6)) {
             prop_assert_eq!(Some(daedal), fixed);
         }
     }

@@ -2,16 +2,23 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 mod autoregressive;
+mod custom;
 mod decoders;
+mod engine;
+mod faults;
 mod invariances;
 mod lengths;
 mod options;
 mod oracles;
-mod picks;
 mod revocable;
+mod top_tokens;
 
 use llada_core::{rng::Noise, tabular::TabularPredictor};
-use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
+use llada_infer::{
+    CacheConfig, CacheKind, DecoderConfig, DecoderKind, Engine, Request, SamplerConfig, SpecialTokens,
+    cache::{Dllm, Dual, Prefix, Vicinity},
+    decoder::{Dream, RemdmOptions},
+};
 
 /// Tokens of the tabular vocabulary; its last is the end of the text, the one before ends a turn.
 const TOKENS: usize = 4;
@@ -30,5 +37,29 @@ fn engine(length: usize, seed: u64) -> Engine<TabularPredictor> {
 }
 
 fn request(prompt: &[u32], config: SamplerConfig) -> Request {
-    Request { prompt: prompt.to_vec(), config }
+    Request::new(prompt, config)
+}
+
+/// The decoder with options under which chance has much to say.
+fn lively(decoder: DecoderKind) -> DecoderConfig {
+    let often = RemdmOptions { eta: 0.5 };
+    match decoder {
+        DecoderKind::Dream => DecoderConfig::Dream(Dream { alg_temp: 0.1 }),
+        DecoderKind::Remdm => DecoderConfig::Remdm(often),
+        DecoderKind::RemdmRescale => DecoderConfig::RemdmRescale(often),
+        DecoderKind::RemdmLoop => DecoderConfig::RemdmLoop(often),
+        decoder => decoder.into(),
+    }
+}
+
+/// The cache with a full forward every so many steps.
+fn refreshed(cache: CacheKind, interval: usize) -> CacheConfig {
+    let refresh_interval = Some(interval);
+    match cache {
+        CacheKind::Prefix => CacheConfig::Prefix(Prefix { refresh_interval }),
+        CacheKind::Dual => CacheConfig::Dual(Dual { refresh_interval }),
+        CacheKind::Vicinity => CacheConfig::Vicinity(Vicinity { refresh_interval }),
+        CacheKind::Dllm => CacheConfig::Dllm(Dllm { refresh_interval: interval, ..Default::default() }),
+        cache => cache.into(),
+    }
 }

@@ -1,9 +1,12 @@
 //! Each option of the sampler does what it says, and impossible ones are refused with what would work.
 
 use llada_core::tabular::TabularPredictor;
-use llada_infer::{Engine, SamplerConfig, SpecialTokens};
+use llada_infer::{
+    CacheKind, DecoderConfig, Engine, SamplerConfig, SpecialTokens,
+    decoder::{Dream, RemdmOptions, Wino},
+};
 
-use crate::{MASK, SPECIAL, TOKENS, engine, request};
+use crate::{MASK, SPECIAL, TOKENS, engine, refreshed, request};
 
 /// A joint distribution of independent positions: position i is token j with probability `table[i][j]`.
 fn independent(table: &[[f64; TOKENS]]) -> Engine<TabularPredictor> {
@@ -64,8 +67,10 @@ fn eos_alone_is_deferred_without_an_end_of_turn() {
     assert_eq!(order(&mut engine, deferred.clone()), [1, 0]);
     // The reference would defer the end of a turn alone: nothing.
     let warm = SamplerConfig { temperature: 0.5, reference_compat: true, ..deferred };
-    let error = engine.generate(&request(&[], warm.clone())).unwrap_err().to_string();
-    assert!(error.contains("no such token is known; hint: --temperature 0"), "{error}");
+    let error = engine.generate(&request(&[], warm.clone())).unwrap_err();
+    assert!(error.to_string().ends_with("no such token is known"), "{error}");
+    let hint = error.hint().unwrap().to_string();
+    assert!(hint.starts_with("temperature 0, or neither reference_compat"), "{hint}");
     assert!(engine.validate(&request(&[], SamplerConfig { temperature: 0.0, ..warm.clone() })).is_ok());
     assert!(engine.validate(&request(&[], SamplerConfig { reference_compat: false, ..warm })).is_ok());
 }
@@ -120,23 +125,87 @@ fn more_steps_than_tokens_commit_nothing_but_count() {
 
 #[test]
 fn impossible_settings_are_refused_with_what_works() {
-    for (config, prompt, message) in [
-        (SamplerConfig { block_length: Some(4), ..config(6) }, vec![], "--block-length 3 or --block-length 6"),
-        (SamplerConfig { block_length: Some(3), steps: Some(3), ..config(6) }, vec![], "--steps 2 or --steps 4"),
-        (SamplerConfig { steps: Some(0), ..config(6) }, vec![], "steps is 0"),
-        (config(0), vec![1], "gen_length is 0"),
-        (config(4), vec![1; 3], "--gen-length 3 is the most that fits"),
-        (config(1), vec![1; 6], "shorten the prompt"),
-        (config(1), vec![1, 5], "prompt id 5 at position 1 is no token of the model, whose ids are below 5"),
-        (SamplerConfig { temperature: -1.0, ..config(4) }, vec![], "temperature -1"),
-        (SamplerConfig { temperature: f64::NAN, ..config(4) }, vec![], "temperature NaN"),
-        (SamplerConfig { alg_temp: -0.5, ..config(4) }, vec![], "alg_temp -0.5"),
-        (SamplerConfig { threshold_back: -0.1, ..config(4) }, vec![], "threshold_back -0.1"),
-        (SamplerConfig { eta: f32::NAN, ..config(4) }, vec![], "eta NaN"),
-        (SamplerConfig { cfg_scale: f32::INFINITY, ..config(4) }, vec![], "cfg_scale inf"),
+    let compat = |config| SamplerConfig { reference_compat: true, ..config };
+    for (config, prompt, message, hint) in [
+        (
+            compat(SamplerConfig { block_length: Some(4), ..config(6) }),
+            vec![],
+            "block_length 4",
+            "block_length 3 or block_length 6",
+        ),
+        (
+            compat(SamplerConfig { block_length: Some(3), steps: Some(3), ..config(6) }),
+            vec![],
+            "steps 3",
+            "steps 2 or steps 4",
+        ),
+        (
+            SamplerConfig { block_length: Some(2), steps: Some(2), ..config(6) },
+            vec![],
+            "less than the 3 blocks",
+            "steps 3",
+        ),
+        (SamplerConfig { steps: Some(0), ..config(6) }, vec![], "steps is 0", "at least 1"),
+        (config(0), vec![1], "gen_length is 0", "gen_length 128"),
+        (config(4), vec![1; 3], "max_sequence_length 6", "gen_length 3 is the most that fits"),
+        (config(1), vec![1; 6], "max_sequence_length 6", "shorten the prompt"),
+        (config(1), vec![1, 5], "prompt id 5 at position 1 is no token of the model, whose ids are below 5", ""),
+        (SamplerConfig { temperature: -1.0, ..config(4) }, vec![], "temperature -1", ""),
+        (SamplerConfig { temperature: f64::NAN, ..config(4) }, vec![], "temperature NaN", ""),
+        (
+            SamplerConfig { decoder: DecoderConfig::Dream(Dream { alg_temp: -0.5 }), ..config(4) },
+            vec![],
+            "alg_temp -0.5",
+            "",
+        ),
+        (
+            SamplerConfig {
+                decoder: DecoderConfig::Wino(Wino { threshold_back: -0.1, ..Default::default() }),
+                ..config(4)
+            },
+            vec![],
+            "threshold_back -0.1",
+            "",
+        ),
+        (
+            SamplerConfig { decoder: DecoderConfig::Remdm(RemdmOptions { eta: f32::NAN }), ..config(4) },
+            vec![],
+            "eta NaN",
+            "",
+        ),
+        (
+            SamplerConfig { cache: refreshed(CacheKind::Dual, 0), ..config(4) },
+            vec![],
+            "refresh_interval is 0",
+            "at least 1",
+        ),
+        (
+            SamplerConfig { cache: refreshed(CacheKind::Dllm, 0), ..config(4) },
+            vec![],
+            "refresh_interval is 0",
+            "at least 1",
+        ),
+        (SamplerConfig { cfg_scale: f32::INFINITY, ..config(4) }, vec![], "cfg_scale inf", ""),
     ] {
-        let error = engine(6, 0).generate(&request(&prompt, config)).unwrap_err().to_string();
-        assert!(error.contains(message), "{error:?} lacks {message:?}");
+        let error = engine(6, 0).generate(&request(&prompt, config)).unwrap_err();
+        assert!(error.to_string().contains(message), "{error} lacks {message:?}");
+        let found = error.hint().map_or_else(String::new, |found| found.to_string());
+        assert!(found.contains(hint) && found.is_empty() == hint.is_empty(), "{found:?} lacks {hint:?}");
+    }
+}
+
+/// Blocks that do not divide the answer: the last is shorter, and steps go to blocks by their length.
+#[test]
+fn the_last_block_may_be_shorter() {
+    let config = SamplerConfig { block_length: Some(4), ..config(6) };
+    let answer = engine(6, 2).generate(&request(&[], config.clone())).unwrap();
+    let blocks: Vec<usize> = answer.trace.steps.iter().map(|step| step.block).collect();
+    assert_eq!((answer.output.len(), blocks), (6, vec![0, 0, 0, 0, 1, 1]));
+    assert!(!answer.output.contains(&MASK));
+    for steps in 2..9 {
+        let answer =
+            engine(6, 2).generate(&request(&[], SamplerConfig { steps: Some(steps), ..config.clone() })).unwrap();
+        assert_eq!((answer.nfe, answer.output.contains(&MASK)), (steps, false));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Oracles (c) and (j) of masked diffusion: the right joint distribution at a token a step, and no guidance at scale 0.
 
 use llada_core::tabular::TabularPredictor;
-use llada_infer::{Engine, Estimator, InferError, SamplerConfig, ScoreConfig, Scored};
+use llada_infer::{Engine, Estimator, InferError, SamplerConfig, ScoreConfig, ScoreRequest};
 
 use crate::{MASK, SPECIAL, TOKENS, engine, request};
 use std::ops::ControlFlow;
@@ -124,7 +124,7 @@ fn standard_errors_cover_the_truth() {
 fn options_are_scored_as_alone() {
     let options: [(&[u32], &[u32]); 4] =
         [(&[0, 3], &[1, 2, 1]), (&[0, 3], &[2, 2, 1]), (&[0, 3], &[1]), (&[1], &[0, 0])];
-    let options = options.map(|(prompt, answer)| Scored { prompt, answer });
+    let options = options.map(|(prompt, answer)| ScoreRequest::new(prompt, answer));
     for cfg_scale in [0.0, 0.7] {
         let config = ScoreConfig { mc_num: 40, seed: 6, cfg_scale, ..Default::default() };
         let mut seen = Vec::new();
@@ -134,13 +134,13 @@ fn options_are_scored_as_alone() {
         });
         let go_on = |_, _| ControlFlow::Continue(());
         let alone =
-            options.map(|Scored { prompt, answer }| engine(5, 3).score(prompt, answer, &config, go_on).unwrap());
+            options.clone().map(|option| engine(5, 3).score(&option.prompt, &option.answer, &config, go_on).unwrap());
         assert_eq!(scores.unwrap(), alone);
         assert_eq!(seen, [(49, 121), (97, 121), (121, 121)]);
     }
     let stopped = engine(5, 3).score_options(&options, &ScoreConfig::default(), |_, _| ControlFlow::Break(()));
     assert!(matches!(stopped, Err(InferError::Interrupted)));
-    let long = [options[0], Scored { prompt: &[0; 4], answer: &[1, 1] }];
+    let long = [options[0].clone(), ScoreRequest::new([0; 4], [1, 1])];
     let error =
         engine(5, 3).score_options(&long, &ScoreConfig::default(), |_, _| ControlFlow::Continue(())).unwrap_err();
     assert!(error.to_string().contains("4 prompt tokens and 2 answer tokens"), "{error}");

@@ -1,21 +1,28 @@
 //! Decoders that take tokens back: which, how often, and what is left of them where they take none back.
 
 use llada_core::{tabular::TabularPredictor, trace::TraceStep};
-use llada_infer::{CacheKind, DecoderKind, Engine, SamplerConfig};
+use llada_infer::{
+    CacheKind, DecoderConfig, DecoderKind, Engine, SamplerConfig,
+    decoder::{RemdmOptions, Wino},
+};
 
 use crate::{
     TOKENS,
-    decoders::{LENGTH, config, first_step, generate, independent, steps},
+    decoders::{LENGTH, config, first_step, generate, independent, steps, threshold},
     engine, request,
 };
 
+fn wino(threshold: f32, threshold_back: f32) -> DecoderConfig {
+    DecoderConfig::Wino(Wino { threshold, threshold_back })
+}
+
 /// The share of the tokens that is visible after each step of a remdm decoder, and that which the step takes back.
-fn visible_and_revoked(decoder: DecoderKind, steps: usize, eta: f32) -> Vec<[f64; 2]> {
+fn visible_and_revoked(decoder: DecoderConfig, steps: usize) -> Vec<[f64; 2]> {
     let samples = 4000;
     let mut engine = independent(&[0.9, 0.6, 0.3, 0.5]);
     let mut shares = vec![[0.0; 2]; steps];
     for seed in 0..samples {
-        let config = SamplerConfig { gen_length: 4, steps: Some(steps), eta, seed, ..Default::default() };
+        let config = SamplerConfig { gen_length: 4, steps: Some(steps), seed, ..Default::default() };
         let config = SamplerConfig { decoder, temperature: 1.0, ..config };
         let trace = engine.generate(&request(&[], config)).unwrap().trace;
         for (step, [visible, revoked]) in shares.iter_mut().enumerate() {
@@ -35,13 +42,14 @@ fn near(found: f64, p: f64) {
 /// Oracle (d): whatever is taken back, the share α of the tokens is visible after every step.
 #[test]
 fn remdm_keeps_the_marginal() {
-    for decoder in [DecoderKind::Remdm, DecoderKind::RemdmRescale] {
-        for (step, [visible, revoked]) in visible_and_revoked(decoder, 5, 0.4).into_iter().enumerate() {
+    let options = RemdmOptions { eta: 0.4 };
+    for decoder in [DecoderConfig::Remdm(options), DecoderConfig::RemdmRescale(options)] {
+        for (step, [visible, revoked]) in visible_and_revoked(decoder, 5).into_iter().enumerate() {
             let [alpha_t, alpha_s] = [step, step + 1].map(|step| step as f64 / 5.0);
             near(visible, alpha_s);
             // At most what is visible, and what may be masked in the end, can be taken back: η at most, or η of it.
             let most = alpha_t.min(1.0 - alpha_s);
-            near(revoked, if decoder == DecoderKind::Remdm { most.min(0.4 * alpha_t) } else { 0.4 * most });
+            near(revoked, if decoder == DecoderConfig::Remdm(options) { most.min(0.4 * alpha_t) } else { 0.4 * most });
         }
     }
 }
@@ -49,7 +57,8 @@ fn remdm_keeps_the_marginal() {
 /// Of ten steps the first four lead to 0.8, the next to 0.9, and the last to 1; in between tokens are taken back.
 #[test]
 fn remdm_loops_between_its_times() {
-    for (step, [visible, revoked]) in visible_and_revoked(DecoderKind::RemdmLoop, 10, 0.05).into_iter().enumerate() {
+    let decoder = DecoderConfig::RemdmLoop(RemdmOptions { eta: 0.05 });
+    for (step, [visible, revoked]) in visible_and_revoked(decoder, 10).into_iter().enumerate() {
         near(visible, [0.2, 0.4, 0.6, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 1.0][step]);
         near(revoked, if (5..9).contains(&step) { 0.05 * 0.9 } else { 0.0 });
     }
@@ -63,7 +72,7 @@ fn remdm_conf_takes_back_what_was_less_sure() {
     let mut engine = independent(&sure);
     for seed in 0..4000 {
         let config = SamplerConfig { gen_length: 2, steps: Some(6), seed, ..Default::default() };
-        let config = SamplerConfig { decoder: DecoderKind::RemdmConf, ..config };
+        let config = SamplerConfig { decoder: DecoderConfig::RemdmConf, ..config };
         let trace = engine.generate(&request(&[], config)).unwrap().trace;
         for step in 1..6 {
             let before = trace.canvas_at(step - 1);
@@ -111,7 +120,7 @@ fn wino_takes_back_what_the_rest_does_not_bear_out() {
     });
     let mut engine = Engine::new(TabularPredictor::new(TOKENS, 4, joint.collect()).unwrap(), crate::SPECIAL);
     let mut run = |threshold_back| {
-        let config = SamplerConfig { decoder: DecoderKind::Wino, threshold_back, gen_length: 4, ..Default::default() };
+        let config = SamplerConfig { decoder: wino(0.6, threshold_back), gen_length: 4, ..Default::default() };
         let trace = engine.generate(&request(&[], config)).unwrap().trace;
         let step = |step: TraceStep| (step.commits.iter().map(|commit| commit.position).collect(), step.revoked);
         trace.steps.into_iter().map(step).collect::<Vec<(Vec<_>, Vec<_>)>>()
@@ -126,10 +135,10 @@ fn wino_takes_back_what_the_rest_does_not_bear_out() {
 fn wino_at_its_limits_is_another_decoder() {
     for (seed, cache) in (0..20).zip(CacheKind::ALL.iter().copied().cycle()) {
         let mut engine = engine(LENGTH, seed);
-        let base = SamplerConfig { threshold: Some(0.6), seed, ..config(DecoderKind::Threshold, cache) };
-        let wino = SamplerConfig { decoder: DecoderKind::Wino, threshold_back: 0.0, ..base.clone() };
-        assert_eq!(generate(&mut engine, &wino), generate(&mut engine, &base));
-        let narrow = SamplerConfig { threshold: Some(1.0), ..config(DecoderKind::Wino, cache) };
+        let base = SamplerConfig { decoder: threshold(0.6), seed, ..config(DecoderKind::Threshold, cache) };
+        let bold = SamplerConfig { decoder: wino(0.6, 0.0), ..base.clone() };
+        assert_eq!(generate(&mut engine, &bold), generate(&mut engine, &base));
+        let narrow = SamplerConfig { decoder: wino(1.0, 0.9), ..config(DecoderKind::Wino, cache) };
         assert_eq!(generate(&mut engine, &narrow), generate(&mut engine, &config(DecoderKind::Schedule, cache)));
     }
 }

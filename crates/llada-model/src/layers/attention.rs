@@ -4,9 +4,9 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    kept::Kept,
+    kv_cache::KvCache,
     linear::{Input, Linear},
-    packing::{Packing, Span},
+    packing::Packing,
     rope::Rope,
 };
 use crate::{ModelError, torch::shim::Epilogue};
@@ -26,14 +26,15 @@ pub(crate) struct Attention {
     pub(crate) is_causal: bool,
 }
 
-/// The keys and values that each row of a packing keeps, if it keeps any, and the layer that is at work.
-pub(crate) struct Memory<'a> {
-    pub(crate) rows: &'a mut [Option<Kept>],
+/// The KV caches of a packing's rows, as the attention of one layer sees them.
+pub(crate) struct CacheView<'a> {
+    /// By row; none where the row keeps nothing.
+    pub(crate) rows: &'a mut [Option<KvCache>],
     pub(crate) layer: usize,
 }
 
-impl Memory<'_> {
-    /// No row keeps anything.
+impl CacheView<'_> {
+    /// The view of a packing whose rows keep nothing.
     pub(crate) fn none() -> Self {
         Self { rows: &mut [], layer: 0 }
     }
@@ -56,38 +57,54 @@ impl Attention {
         queries: Tokens<'_>,
         keys: Tokens<'_>,
         rope: &Rope,
-        memory: Memory<'_>,
+        caches: CacheView<'_>,
         residual: &Tensor,
     ) -> Result<Tensor, ModelError> {
         let q = rope.rotate(self.q_proj.forward(queries.hidden, Epilogue::None)?, &queries.packing.positions)?;
         let k = rope.rotate(self.k_proj.forward(keys.hidden, Epilogue::None)?, &keys.packing.positions)?;
         let v = self.v_proj.forward(keys.hidden, Epilogue::None)?;
-        let positions = [queries.packing, keys.packing].map(|packing| &packing.positions);
-        let even = queries.packing.is_even() && keys.packing.is_even();
-        let mixed = if even && memory.rows.iter().all(Option::is_none) {
+        let is_even = queries.packing.is_even() && keys.packing.is_even();
+        let mixed = if is_even && caches.rows.iter().all(Option::is_none) {
+            // Rows of one length that keep nothing are one call.
+            let positions = [&queries.packing.positions, &keys.packing.positions];
             self.attend([&q, &k, &v], positions, None, keys.packing.spans.len() as i64)?
         } else {
-            let kept = memory.rows.iter_mut().map(Option::as_mut).chain(std::iter::repeat_with(|| None));
-            let spans = queries.packing.spans.iter().zip(&keys.packing.spans).zip(kept);
-            let row = |((asking, asked), kept): ((&Span, &Span), Option<&mut Kept>)| {
-                let fresh = [asked.of(&k)?, asked.of(&v)?];
-                let [k, v] = match kept {
-                    Some(kept) => kept.update(memory.layer, asked, fresh)?,
-                    None => fresh,
-                };
-                let positions = [asking.of(positions[0])?, asked.of(positions[1])?];
-                let mask = match &queries.packing.unseen {
-                    Some(unseen) if asked.shadows > 0 => Some(sight(&asking.of(unseen)?, k.size()[0], asked.shadows)?),
-                    _ => None,
-                };
-                self.attend([&asking.of(&q)?, &k, &v], [&positions[0], &positions[1]], mask, 1)
-            };
-            match spans.map(row).collect::<Result<Vec<_>, ModelError>>()?.as_slice() {
-                [row] => row.shallow_clone(),
-                rows => Tensor::f_cat(rows, 0)?,
-            }
+            self.attend_by_row([&q, &k, &v], queries.packing, keys.packing, caches)?
         };
         self.attn_out.forward(&Input::new(&mixed), Epilogue::Add(residual))
+    }
+
+    /// Attention row by row, over what each row computes and what its KV cache holds.
+    ///
+    /// # Shapes
+    /// q (q, d), k and v (k, kv) -> (q, d).
+    fn attend_by_row(
+        &self,
+        [q, k, v]: [&Tensor; 3],
+        queries: &Packing,
+        keys: &Packing,
+        caches: CacheView<'_>,
+    ) -> Result<Tensor, ModelError> {
+        let mut rows = Vec::with_capacity(keys.spans.len());
+        for (row, (query_span, key_span)) in queries.spans.iter().zip(&keys.spans).enumerate() {
+            let computed = [key_span.of(k)?, key_span.of(v)?];
+            let [k, v] = match caches.rows.get_mut(row) {
+                Some(Some(cache)) => cache.update(caches.layer, key_span, computed)?,
+                _ => computed,
+            };
+            let positions = [query_span.of(&queries.positions)?, key_span.of(&keys.positions)?];
+            let mask = match &queries.shadow_of {
+                Some(shadow_of) if key_span.shadows > 0 => {
+                    Some(shadow_mask(&query_span.of(shadow_of)?, k.size()[0], key_span.shadows)?)
+                }
+                _ => None,
+            };
+            rows.push(self.attend([&query_span.of(q)?, &k, &v], [&positions[0], &positions[1]], mask, 1)?);
+        }
+        match rows.as_slice() {
+            [row] => Ok(row.shallow_clone()),
+            rows => Ok(Tensor::f_cat(rows, 0)?),
+        }
     }
 
     /// Attention within `rows` rows that are equally long, where `mask` allows it.
@@ -109,8 +126,8 @@ impl Attention {
         // libtorch's own causal mask is for queries that are all of the row's tokens.
         let whole = q.size2()?.0 == k.size2()?.0;
         let mask = if self.is_causal && !whole {
-            let [asking, asked] = positions;
-            Some(asking.f_view([rows, 1, -1, 1])?.f_ge_tensor(&asked.f_view([rows, 1, 1, -1])?)?)
+            let [queries_at, keys_at] = positions;
+            Some(queries_at.f_view([rows, 1, -1, 1])?.f_ge_tensor(&keys_at.f_view([rows, 1, 1, -1])?)?)
         } else {
             mask
         };
@@ -130,12 +147,12 @@ impl Attention {
 /// everything but the token in whose place it stands.
 ///
 /// # Shapes
-/// unseen (queries) -> (1, 1, queries, keys) bool.
-fn sight(unseen: &Tensor, keys: i64, shadows: i64) -> Result<Tensor, ModelError> {
-    let keys_at = Tensor::f_arange(keys, (Kind::Int64, unseen.device()))?.f_view([1, 1, 1, keys])?;
-    let unseen = unseen.f_view([1, 1, -1, 1])?;
-    let is_shadow = unseen.f_ge(0)?;
-    Ok(keys_at.f_ne_tensor(&unseen)?.f_logical_and(&is_shadow.f_logical_or(&keys_at.f_lt(keys - shadows)?)?)?)
+/// shadow_of (queries) -> (1, 1, queries, keys) bool.
+fn shadow_mask(shadow_of: &Tensor, keys: i64, shadows: i64) -> Result<Tensor, ModelError> {
+    let keys_at = Tensor::f_arange(keys, (Kind::Int64, shadow_of.device()))?.f_view([1, 1, 1, keys])?;
+    let shadow_of = shadow_of.f_view([1, 1, -1, 1])?;
+    let is_shadow = shadow_of.f_ge(0)?;
+    Ok(keys_at.f_ne_tensor(&shadow_of)?.f_logical_and(&is_shadow.f_logical_or(&keys_at.f_lt(keys - shadows)?)?)?)
 }
 
 /// Attention of all tokens of equally long rows, with the scores in memory.

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::{
-    attention::{Attention, Memory, Tokens},
+    attention::{Attention, CacheView, Tokens},
     linear::{Input, Linear},
     mlp::Mlp,
     norm::RmsNorm,
@@ -67,16 +67,16 @@ impl Block {
         x: &Tensor,
         packing: &Packing,
         rope: &Rope,
-        memory: Memory<'_>,
+        caches: CacheView<'_>,
     ) -> Result<Tensor, ModelError> {
-        let x = self.attend(x, packing, rope, memory)?;
+        let x = self.attend(x, packing, rope, caches)?;
         self.mlp.forward(&self.ff_norm.forward(&x)?, Epilogue::Add(&x))
     }
 
-    fn attend(&self, x: &Tensor, packing: &Packing, rope: &Rope, memory: Memory<'_>) -> Result<Tensor, ModelError> {
+    fn attend(&self, x: &Tensor, packing: &Packing, rope: &Rope, caches: CacheView<'_>) -> Result<Tensor, ModelError> {
         let hidden = self.attn_norm.forward(x)?;
         let tokens = Tokens { hidden: &Input::new(&hidden), packing };
-        self.attention.forward(tokens, tokens, rope, memory, x)
+        self.attention.forward(tokens, tokens, rope, caches, x)
     }
 
     /// The last block in training: attention for all tokens in one call, everything after it for `wanted` alone.
@@ -90,7 +90,7 @@ impl Block {
         wanted: &Tensor,
         rope: &Rope,
     ) -> Result<Tensor, ModelError> {
-        let x = self.attend(x, packing, rope, Memory::none())?.f_index_select(0, wanted)?;
+        let x = self.attend(x, packing, rope, CacheView::none())?.f_index_select(0, wanted)?;
         self.mlp.forward(&self.ff_norm.forward(&x)?, Epilogue::Add(&x))
     }
 
@@ -104,13 +104,13 @@ impl Block {
         packing: &Packing,
         wanted: &Wanted,
         rope: &Rope,
-        memory: Memory<'_>,
+        caches: CacheView<'_>,
     ) -> Result<Tensor, ModelError> {
         let hidden = self.attn_norm.forward(x)?;
         let asking = hidden.f_index_select(0, &wanted.tokens)?;
         let queries = Tokens { hidden: &Input::new(&asking), packing: &wanted.packing };
         let keys = Tokens { hidden: &Input::new(&hidden), packing };
-        let x = self.attention.forward(queries, keys, rope, memory, &x.f_index_select(0, &wanted.tokens)?)?;
+        let x = self.attention.forward(queries, keys, rope, caches, &x.f_index_select(0, &wanted.tokens)?)?;
         self.mlp.forward(&self.ff_norm.forward(&x)?, Epilogue::Add(&x))
     }
 }

@@ -3,10 +3,10 @@
 
 pub(crate) mod attention;
 pub(crate) mod block;
-pub(crate) mod kept;
+pub(crate) mod feature_cache;
+pub(crate) mod kv_cache;
 pub(crate) mod linear;
 pub(crate) mod mlp;
-pub(crate) mod moved;
 pub(crate) mod norm;
 pub(crate) mod packing;
 pub(crate) mod rope;

@@ -29,7 +29,7 @@ pub(crate) struct Packing {
     pub(crate) positions: Tensor,
     /// (tokens) i64, if there are shadows: the position in whose place a shadow stands and which it does not see; −1 for
     /// a token, which sees no shadow.
-    pub(crate) unseen: Option<Tensor>,
+    pub(crate) shadow_of: Option<Tensor>,
     pub(crate) spans: Vec<Span>,
 }
 
@@ -70,19 +70,19 @@ impl Packing {
         let on_device = |values: Vec<i64>| Tensor::f_from_slice(&values)?.f_to_device(device);
         let shadowed = rows.clone().any(|(_, shadows)| !shadows.is_empty());
         let positions = rows.clone().flat_map(|(computed, shadows)| computed.chain(shadows.iter().copied()));
-        let unseen = rows.clone().flat_map(|(computed, shadows)| {
+        let shadow_of = rows.clone().flat_map(|(computed, shadows)| {
             computed.map(|_| -1).chain(shadows.iter().map(|&position| position as i64))
         });
         Ok(Self {
             positions: on_device(positions.map(|position| position as i64).collect())?,
-            unseen: if shadowed { Some(on_device(unseen.collect())?) } else { None },
+            shadow_of: if shadowed { Some(on_device(shadow_of.collect())?) } else { None },
             spans: spans(rows),
         })
     }
 
     /// Whether all rows are equally long and every token sees all of its row.
     pub(crate) fn is_even(&self) -> bool {
-        self.unseen.is_none() && self.spans.windows(2).all(|pair| pair[0].length == pair[1].length)
+        self.shadow_of.is_none() && self.spans.windows(2).all(|pair| pair[0].length == pair[1].length)
     }
 
     /// The tokens, or shadows, that are `wanted` of each row's, at least one a row; rounded up.
@@ -93,9 +93,9 @@ impl Packing {
         }
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(device)?;
         let positions = self.positions.f_index_select(0, &tokens)?;
-        let unseen = self.unseen.as_ref().map(|unseen| unseen.f_index_select(0, &tokens)).transpose()?;
+        let shadow_of = self.shadow_of.as_ref().map(|shadow_of| shadow_of.f_index_select(0, &tokens)).transpose()?;
         let spans = spans(wanted.iter().map(|wanted| (0..rounded(wanted.len()), [].as_slice())));
-        Ok(Wanted { tokens, packing: Self { positions, unseen, spans } })
+        Ok(Wanted { tokens, packing: Self { positions, shadow_of, spans } })
     }
 }
 

@@ -7,9 +7,9 @@ pub(crate) mod device;
 pub(crate) mod dtype;
 pub(crate) mod gradient;
 pub(crate) mod int8;
-pub(crate) mod pick;
 pub(crate) mod shim;
 pub(crate) mod tensor;
+pub(crate) mod top_token;
 
 pub use device::Device;
 pub use dtype::{Dtype, Precision};

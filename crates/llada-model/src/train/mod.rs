@@ -22,7 +22,7 @@ use crate::{
     Device, Dtype, LladaConfig, ModelError, Weights,
     files::write_json,
     layers::{
-        attention::Memory,
+        attention::CacheView,
         block::{Block, Source},
         linear::Linear,
         norm::RmsNorm,
@@ -265,7 +265,7 @@ impl TrainableLlada {
         for layer in layers {
             let block = Block::new(&mut &*self, layer)?;
             x = match layer + 1 == self.config.n_layers {
-                false => block.forward(&x, &batch.packing, &self.rope, Memory::none())?,
+                false => block.forward(&x, &batch.packing, &self.rope, CacheView::none())?,
                 true => {
                     let wanted = block.forward_select(&x, &batch.packing, &batch.wanted, &self.rope)?;
                     (&mut &*self).norm(names::ROOT, "ln_f")?.forward(&wanted)?

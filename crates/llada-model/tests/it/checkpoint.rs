@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use llada_core::predictor::{MaskPredictor, Row};
+use llada_core::predictor::{Hidden, MaskPredictor, Row};
 use llada_model::{Device, Dtype, Int8Kernel, Llada, LladaConfig, ModelError, Precision, Weights, quantize};
 use safetensors::{SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
@@ -151,8 +151,7 @@ fn a_quantised_checkpoint_computes_what_int8_does() {
         let logits = |folder: &Path, precision| {
             let mut model = Llada::load(folder, Device::Cpu, precision).unwrap();
             let mut out = Vec::new();
-            model.forward(&[Row::new(&[7, 1, 9, 3], &[0, 3])]).unwrap();
-            model.logits(0, 0..2, &mut out).unwrap();
+            model.forward(&[Row::new(&[7, 1, 9, 3], &[0, 3])]).unwrap().logits(0, 0..2, &mut out).unwrap();
             out
         };
         let stored = logits(&out, Precision::Int8);

@@ -1,6 +1,6 @@
 //! Logits: equal to the reference's, and independent of what else is in the batch or wanted.
 
-use llada_core::predictor::{MaskPredictor, Reuse, Row};
+use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row};
 use llada_model::{Device, Dtype, Llada, ModelError};
 use safetensors::SafeTensors;
 
@@ -12,17 +12,21 @@ fn load(name: &str, dtype: Dtype) -> Llada {
 
 /// The logits of all `wanted` positions of every row.
 fn logits(model: &mut Llada, rows: &[Row<'_>]) -> Vec<Vec<f32>> {
-    model.forward(rows).unwrap();
-    let mut out = Vec::new();
-    let row = |(row, Row { wanted, .. }): (usize, &Row<'_>)| {
-        model.logits(row, 0..wanted.len(), &mut out).unwrap();
-        out.clone()
-    };
-    rows.iter().enumerate().map(row).collect()
+    let mut hidden = model.forward(rows).unwrap();
+    let mut all = Vec::new();
+    for (row, Row { wanted, .. }) in rows.iter().enumerate() {
+        let mut out = Vec::new();
+        hidden.logits(row, 0..wanted.len(), &mut out).unwrap();
+        all.push(out);
+    }
+    all
 }
 
-fn reusing<'a>(ids: &'a [u32], wanted: &'a [usize], reuse: Reuse) -> Row<'a> {
-    Row { reuse, ..Row::new(ids, wanted) }
+const SLOT: CacheSlot = CacheSlot(5);
+
+/// A row that keeps its keys and values.
+fn cached<'a>(ids: &'a [u32], wanted: &'a [usize], recompute: Recompute) -> Row<'a> {
+    Row { cache: Some(SLOT), recompute, ..Row::new(ids, wanted) }
 }
 
 fn everywhere(ids: &[u32]) -> Vec<usize> {
@@ -86,7 +90,7 @@ fn ragged_rows_are_independent() {
         let rows: Vec<Row<'_>> = inputs.iter().zip(&wanted).map(|(ids, wanted)| Row::new(ids, wanted)).collect();
         let together = logits(&mut model, &rows);
         for (row, together) in rows.iter().zip(together) {
-            assert_eq!(logits(&mut model, &[*row])[0], together);
+            assert_eq!(logits(&mut model, std::slice::from_ref(row))[0], together);
         }
     }
 }
@@ -98,17 +102,18 @@ fn wanted_rows_are_rows_of_the_whole() {
         let mut model = load(name, Dtype::F32);
         let ids: Vec<u32> = (0..40).map(|i| i * 11 % 500).collect();
         let wanted = [0, 3, 17, 39];
-        let (all, every) = (everywhere(&ids), model.logits_width());
+        let (all, every) = (everywhere(&ids), model.padded_vocab_size());
         let whole = logits(&mut model, &[Row::new(&ids, &all)]).remove(0);
         let some = logits(&mut model, &[Row::new(&ids, &wanted)]).remove(0);
         for (row, position) in some.chunks(every).zip(wanted) {
             assert!(largest_difference(row, &whole[position * every..][..every]) < 1e-4);
         }
         let mut chunk = Vec::new();
-        model.logits(0, 1..3, &mut chunk).unwrap();
+        let mut hidden = model.forward(&[Row::new(&ids, &wanted)]).unwrap();
+        hidden.logits(0, 1..3, &mut chunk).unwrap();
         assert!(largest_difference(&chunk, &some[every..3 * every]) < 1e-4);
-        assert!(model.logits(0, 3..5, &mut chunk).is_err());
-        assert!(model.logits(1, 0..1, &mut chunk).is_err());
+        assert!(hidden.logits(0, 3..5, &mut chunk).is_err());
+        assert!(hidden.logits(1, 0..1, &mut chunk).is_err());
     }
 }
 
@@ -116,7 +121,7 @@ fn wanted_rows_are_rows_of_the_whole() {
 fn the_mask_and_dead_rows_are_banned() {
     let model = load("tiny-llada-gqa-bf16", Dtype::F32);
     assert_eq!(model.banned(), [763, 764, 765, 766, 767]);
-    assert_eq!(model.logits_width(), 768);
+    assert_eq!(model.padded_vocab_size(), 768);
 }
 
 #[test]
@@ -137,50 +142,82 @@ fn kept_keys_and_values_are_reused() {
         let (old, new): (Vec<u32>, Vec<u32>) =
             ((0..40).map(|i| i * 7 % 500).collect(), (0..40).map(|i| i * 3).collect());
         let wanted: Vec<usize> = (10..20).collect();
-        let mut run = |ids: &[u32], reuse| logits(&mut model, &[reusing(ids, &wanted, reuse)]).remove(0);
-        let span = |start, end| Reuse::Span { slot: 5, start, end };
-        let fresh = run(&new, Reuse::Nothing);
-        assert_eq!(run(&new, Reuse::Keep { slot: 5 }), fresh);
-        run(&old, Reuse::Keep { slot: 5 });
-        let stale = run(&new, span(10, 20));
+        let fresh = logits(&mut model, &[Row::new(&new, &wanted)]).remove(0);
+        let mut run = |ids: &[u32], recompute| logits(&mut model, &[cached(ids, &wanted, recompute)]).remove(0);
+        assert_eq!(run(&new, Recompute::All), fresh);
+        run(&old, Recompute::All);
+        let stale = run(&new, Recompute::Span(10..20));
         assert!(largest_difference(&stale, &fresh) > 1e-3, "{name}: the other positions were recomputed");
-        assert!(largest_difference(&run(&new, span(0, 40)), &fresh) < 1e-4);
-        assert!(largest_difference(&run(&new, span(10, 20)), &fresh) < 1e-4);
-        let mut refused = |ids: &[u32], reuse| model.forward(&[reusing(ids, &wanted, reuse)]).unwrap_err();
-        assert!(refused(&new[..30], span(10, 20)).to_string().contains("slot 5 keeps nothing of 30 tokens"));
-        assert!(refused(&new, span(12, 20)).to_string().contains("position 10"));
-        model.forget();
-        assert!(model.forward(&[reusing(&new, &wanted, span(10, 20))]).is_err());
+        assert!(largest_difference(&run(&new, Recompute::Span(0..40)), &fresh) < 1e-4);
+        assert!(largest_difference(&run(&new, Recompute::Span(10..20)), &fresh) < 1e-4);
+        let mut refused = |row: Row<'_>| model.forward(&[row]).unwrap_err().to_string();
+        let short = refused(cached(&new[..30], &wanted, Recompute::Span(10..20)));
+        assert!(short.contains("slot 5 keeps nothing of 30 tokens"), "{short}");
+        assert!(refused(cached(&new, &wanted, Recompute::Span(12..20))).contains("position 10"));
+        let without = Row { recompute: Recompute::Span(10..20), ..Row::new(&new, &wanted) };
+        assert!(refused(without).contains("no slot has the rest"));
+        model.release(SLOT);
+        assert!(model.forward(&[cached(&new, &wanted, Recompute::Span(10..20))]).is_err());
     }
 }
 
-/// All of a span's tokens moved is the span; none moved is what was; and a few are nearer to all than none is.
+/// One row that is refused refuses the batch, and changes nothing of what the others keep.
 #[test]
-fn what_has_moved_is_recomputed() {
+fn a_refused_batch_can_be_repeated() {
+    let mut model = load("tiny-llada", Dtype::F32);
+    let (ids, wanted): (Vec<u32>, Vec<usize>) = ((0..40).collect(), (10..20).collect());
+    let span = || cached(&ids, &wanted, Recompute::Span(10..20));
+    for first in [cached(&ids, &wanted, Recompute::All), span()] {
+        let before = logits(&mut model, std::slice::from_ref(&first));
+        assert!(model.forward(&[first, Row::new(&[1, 512], &[0])]).is_err());
+        let after = logits(&mut model, &[span()]);
+        assert!(largest_difference(&before[0], &after[0]) < 1e-4);
+    }
+}
+
+/// What is kept is two rows of keys and values a layer, and of dLLM-Cache two rows of outputs too.
+#[test]
+fn kept_bytes_are_those_of_the_tensors() {
+    for (dtype, bytes) in [(Dtype::F32, 4), (Dtype::Bf16, 2)] {
+        let model = load("tiny-llada-gqa-bf16", dtype);
+        let config = model.config();
+        let keys_and_values = 2 * config.n_kv_heads * config.d_model / config.n_heads;
+        let kept = |recompute| model.kept_bytes(10, &recompute);
+        assert_eq!(kept(Recompute::All), 10 * config.n_layers * bytes * keys_and_values);
+        assert_eq!(kept(Recompute::Span(3..4)), kept(Recompute::All));
+        let with_outputs = kept(Recompute::LeastSimilar { within: 0..10, count: 10 });
+        assert_eq!(with_outputs, 10 * config.n_layers * bytes * (keys_and_values + 2 * config.d_model));
+    }
+}
+
+/// The least similar: all of a span is the span; none changed is what was; and a few are nearer to all than none is.
+#[test]
+fn the_least_similar_are_recomputed() {
     for name in FIXTURES {
         let mut model = load(name, Dtype::F32);
         let old: Vec<u32> = (0..40).map(|i| i * 7 % 500).collect();
         let mut new = old.clone();
         new[13] = 401;
         let wanted: Vec<usize> = (10..20).collect();
-        let mut run = |ids: &[u32], reuse| logits(&mut model, &[reusing(ids, &wanted, reuse)]).remove(0);
-        let moved = |start, end, count| Reuse::Moved { slot: 5, start, end, count };
-        run(&old, Reuse::Keep { slot: 5 });
-        let span = run(&new, Reuse::Span { slot: 5, start: 10, end: 20 });
+        let fresh = logits(&mut model, &[Row::new(&old, &wanted)]).remove(0);
+        let mut run = |ids: &[u32], recompute| logits(&mut model, &[cached(ids, &wanted, recompute)]).remove(0);
+        let least_similar = |within, count| Recompute::LeastSimilar { within, count };
+        run(&old, Recompute::All);
+        let span = run(&new, Recompute::Span(10..20));
 
-        let before = run(&old, moved(0, 40, 40));
-        assert!(largest_difference(&before, &run(&old, Reuse::Nothing)) < 1e-4);
-        assert!(largest_difference(&before, &run(&old, moved(10, 20, 2))) < 1e-4);
-        let few = run(&new, moved(10, 20, 4));
-        assert!(largest_difference(&span, &run(&new, moved(10, 20, 10))) < 1e-4);
+        let before = run(&old, least_similar(0..40, 40));
+        assert!(largest_difference(&before, &fresh) < 1e-4);
+        assert!(largest_difference(&before, &run(&old, least_similar(10..20, 2))) < 1e-4);
+        let few = run(&new, least_similar(10..20, 4));
+        assert!(largest_difference(&span, &run(&new, least_similar(10..20, 10))) < 1e-4);
         let (by_few, by_none) = (largest_difference(&few, &span), largest_difference(&before, &span));
         assert!(0.0 < by_few && by_few < 0.7 * by_none, "{name}: {by_few} of {by_none}");
 
-        model.forget();
-        model.forward(&[reusing(&old, &wanted, Reuse::Keep { slot: 5 })]).unwrap();
-        let error = model.forward(&[reusing(&new, &wanted, moved(10, 20, 4))]).unwrap_err();
+        model.release(SLOT);
+        model.forward(&[cached(&old, &wanted, Recompute::All)]).unwrap();
+        let error = model.forward(&[cached(&new, &wanted, least_similar(10..20, 4))]).unwrap_err();
         assert!(error.to_string().contains("slot 5 keeps nothing of 40 tokens"), "{error}");
-        let shadowed = Row { shadowed: true, ..reusing(&new, &wanted, moved(0, 40, 40)) };
+        let shadowed = Row { shadowed: true, ..cached(&new, &wanted, least_similar(0..40, 40)) };
         assert!(model.forward(&[shadowed]).unwrap_err().to_string().contains("shadows"));
     }
 }
@@ -219,31 +256,29 @@ fn a_shadow_is_a_mask_in_the_place_of_its_token() {
 fn shadows_stand_in_for_their_tokens() {
     for name in FIXTURES {
         let mut model = load(name, Dtype::F32);
-        let (mask, every) = (model.mask_id(), model.logits_width());
-        let shadowed = |ids, wanted, reuse| Row { shadowed: true, ..reusing(ids, wanted, reuse) };
+        let (mask, every) = (model.mask_id(), model.padded_vocab_size());
+        let shadowed = |ids, wanted| Row { shadowed: true, ..Row::new(ids, wanted) };
         // The shadow of the only token sees itself alone.
-        let lone = logits(&mut model, &[shadowed(&[7], &[0], Reuse::Nothing)]).remove(0);
+        let lone = logits(&mut model, &[shadowed(&[7], &[0])]).remove(0);
         assert!(largest_difference(&lone, &logits(&mut model, &[Row::new(&[mask], &[0])])[0]) < 1e-4, "{name}");
         let ids: Vec<u32> = (0..40).map(|i| if i % 3 == 0 { mask } else { i * 7 % 500 }).collect();
         let wanted: Vec<usize> = (10..20).collect();
         let plain = logits(&mut model, &[Row::new(&ids, &wanted)]).remove(0);
-        let with = logits(&mut model, &[shadowed(&ids, &wanted, Reuse::Nothing)]).remove(0);
+        let with = logits(&mut model, &[shadowed(&ids, &wanted)]).remove(0);
         for (i, &position) in wanted.iter().enumerate() {
             let [plain, with] = [&plain, &with].map(|rows| &rows[i * every..(i + 1) * every]);
             assert_eq!(largest_difference(plain, with) < 1e-4, ids[position] == mask, "{name} {position}");
         }
         let short = [&ids[..20], &[mask; 3]].concat();
-        let batch = [Row::new(&short, &wanted), shadowed(&ids, &wanted, Reuse::Nothing)];
+        let batch = [Row::new(&short, &wanted), shadowed(&ids, &wanted)];
         assert_eq!(logits(&mut model, &batch)[1], with, "{name}");
-        let slot = 3;
-        for reuse in
-            [Reuse::Keep { slot }, Reuse::Span { slot, start: 10, end: 20 }, Reuse::Span { slot, start: 0, end: 40 }]
-        {
-            let kept = logits(&mut model, &[shadowed(&ids, &wanted, reuse)]).remove(0);
-            assert!(largest_difference(&kept, &with) < 1e-4, "{name} {reuse:?}");
+        for recompute in [Recompute::All, Recompute::Span(10..20), Recompute::Span(0..40)] {
+            let row = Row { shadowed: true, ..cached(&ids, &wanted, recompute) };
+            let found = logits(&mut model, std::slice::from_ref(&row)).remove(0);
+            assert!(largest_difference(&found, &with) < 1e-4, "{name} {:?}", row.recompute);
         }
         // What is kept are the tokens' keys and values.
-        let after = reusing(&ids, &wanted, Reuse::Span { slot, start: 10, end: 20 });
+        let after = cached(&ids, &wanted, Recompute::Span(10..20));
         assert!(largest_difference(&logits(&mut model, &[after])[0], &plain) < 1e-4, "{name}");
     }
 }

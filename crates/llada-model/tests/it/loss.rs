@@ -3,7 +3,7 @@
 use llada_core::{
     forward::{forward_process, restore_prompts},
     objective::{loss, pretraining_weights, sft_weights},
-    predictor::{MaskPredictor, Row},
+    predictor::{Hidden, MaskPredictor, Row},
     sampling::log_softmax_at,
 };
 use llada_model::{Device, Dtype, Llada};
@@ -22,9 +22,9 @@ fn cross_entropy(model: &mut Llada, ids: &[u32], noisy: &[u32], masked: &[bool],
     let mut logits = Vec::new();
     for start in (0..ids.len()).step_by(length) {
         let wanted: Vec<usize> = (0..length).filter(|i| masked[start + i]).collect();
-        model.forward(&[Row::new(&noisy[start..start + length], &wanted)]).unwrap();
-        model.logits(0, 0..wanted.len(), &mut logits).unwrap();
-        for (logits, position) in logits.chunks(model.logits_width()).zip(&wanted) {
+        let row = Row::new(&noisy[start..start + length], &wanted);
+        model.forward(&[row]).unwrap().logits(0, 0..wanted.len(), &mut logits).unwrap();
+        for (logits, position) in logits.chunks(model.padded_vocab_size()).zip(&wanted) {
             out[start + position] = -log_softmax_at(logits, ids[start + position]) as f32;
         }
     }

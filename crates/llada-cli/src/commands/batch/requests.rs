@@ -8,13 +8,7 @@ use llada_model::Message;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{
-    args::{Algorithm, Eos},
-    exit::{hinted, usage},
-    file::read_text,
-    results::digest,
-    session::Session,
-};
+use crate::{args::read_options, exit::usage, file::read_text, results::digest, session::Session};
 
 /// One request as it was written.
 pub(super) struct Line {
@@ -67,11 +61,7 @@ impl Line {
         let (Some(prompt), None) = (prompts.next(), prompts.next()) else {
             return Err("a request has exactly one of prompt, prompt_ids and messages".to_owned());
         };
-        let algorithm: Algorithm = take(&mut keys, "algorithm")?.unwrap_or_default();
-        let eos: Eos = take(&mut keys, "eos")?.unwrap_or_default();
-        let mut config = SamplerConfig::deserialize(Value::Object(keys)).map_err(|e| e.to_string())?;
-        algorithm.apply(&mut config);
-        eos.apply(&mut config);
+        let config = read_options(keys).map_err(|error| message(&error))?;
         Ok(Self { id, prompt, config, text: text.to_owned(), number })
     }
 
@@ -83,8 +73,8 @@ impl Line {
                 Prompt::Ids(ids) => ids.clone(),
                 Prompt::Messages(messages) => session.encode_chat(messages)?,
             };
-            let request = Request { prompt, config: self.config.clone() };
-            session.engine.validate(&request).map_err(refused)?;
+            let request = Request::new(prompt, self.config.clone());
+            session.engine.validate(&request).map_err(|error| usage(message(&error)))?;
             anyhow::Ok(request)
         };
         encode().with_context(|| format!("line {} (id {})", self.number, self.id))
@@ -96,19 +86,16 @@ impl Line {
     }
 }
 
-/// A request has keys, no flags.
-fn refused(error: InferError) -> anyhow::Error {
-    match error {
-        InferError::TooLong { prompt, max_sequence_length, .. } => match max_sequence_length.saturating_sub(prompt) {
-            0 => hinted(&error, "shorten the prompt"),
-            room => hinted(&error, &format!("\"gen_length\": {room} is the most that fits")),
-        },
-        InferError::NothingToDo => hinted(&error, "\"gen_length\": 128"),
-        InferError::Budget { blocks, .. } => {
-            hinted(&error, &format!("\"max_nfe\": {blocks}, or a larger \"block_length\""))
-        }
-        other => other.into(),
-    }
+/// What is wrong with a request, and what would help, with options as keys.
+fn message(error: &InferError) -> String {
+    let hint = error.hint().map(|hint| hint.render(key));
+    format!("{error}{}", hint.map_or_else(String::new, |hint| format!("; hint: {hint}")))
+}
+
+/// An option as a request has it.
+fn key(option: &str, value: &str) -> String {
+    let is_number = value.parse::<f64>().is_ok();
+    if is_number { format!("{option:?}: {value}") } else { format!("{option:?}: {value:?}") }
 }
 
 fn take<T: for<'a> Deserialize<'a>>(keys: &mut Map<String, Value>, key: &str) -> Result<Option<T>, String> {

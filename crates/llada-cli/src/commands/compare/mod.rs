@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::ArgGroup;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::rng::Noise;
-use llada_infer::{CacheKind, DecoderKind, Request, SamplerConfig};
+use llada_infer::{CacheConfig, DecoderConfig, Request, SamplerConfig};
 use llada_model::Message;
 use llada_tasks::{ALL, Example, Split, Task, mixture};
 use serde::{Deserialize, de::IgnoredAny};
@@ -76,19 +76,14 @@ struct Question {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let compared = args.sampler.config();
-    let vanilla = SamplerConfig {
-        decoder: DecoderKind::Schedule,
-        cache: CacheKind::None,
-        refresh_interval: None,
-        max_nfe: None,
-        ..compared.clone()
-    };
+    let compared = args.sampler.config()?;
+    let vanilla =
+        SamplerConfig { decoder: DecoderConfig::Schedule, cache: CacheConfig::None, max_nfe: None, ..compared.clone() };
     let mut session = Session::open(&args.model)?;
     session.warn_about(&compared);
     let asked = |prompt: Vec<u32>, place: String| {
         for config in [&vanilla, &compared] {
-            let request = Request { prompt: prompt.clone(), config: config.clone() };
+            let request = Request::new(prompt.as_slice(), config.clone());
             session.engine.validate(&request).with_context(|| place.clone())?;
         }
         Ok(prompt)
@@ -97,7 +92,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     if let Some(path) = &args.picture {
         check_writable(path)?;
     }
-    let cached = compared.cache != CacheKind::None;
+    let cached = compared.cache != CacheConfig::None;
     let passes = if cached { 3 } else { 2 };
     // Hidden where standard error is no terminal.
     let bar = ProgressBar::new(passes * questions.len() as u64)

@@ -26,7 +26,7 @@ struct Said<'a> {
 }
 
 pub(super) fn run(task: &'static Task, args: &AnswerArgs) -> anyhow::Result<()> {
-    let config = args.config(task);
+    let config = args.config(task)?;
     let questions = job::questions(task, &args.job, config.seed)?;
     let asked: Vec<&Generation> = questions.iter().filter_map(|(_, question)| generation(question)).collect();
     if args.job.out.is_none() && asked.iter().any(|asked| asked.task_id.is_some()) {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use llada_core::likelihood::MC_NUM;
 use llada_eval::{Figures, Preset, Sampling, Task, published};
-use llada_infer::{SamplerConfig, ScoreConfig};
+use llada_infer::{InferError, SamplerConfig, ScoreConfig};
+use serde_json::Map;
 
 use crate::args::{ModelArgs, SamplerArgs};
 
@@ -125,19 +126,18 @@ pub(crate) struct AnswerArgs {
 }
 
 impl AnswerArgs {
-    pub(super) fn config(&self, task: &Task) -> SamplerConfig {
+    pub(super) fn config(&self, task: &Task) -> Result<SamplerConfig, InferError> {
         let preset = self.job.published(task).first().map(|figures| figures.sampling);
         let Some(Sampling::Words { gen_length, block_length, logits_eos_inf, confidence_eos_eot_inf }) = preset else {
             return self.sampler.config();
         };
-        let block_length = (block_length < gen_length).then_some(block_length);
-        let preset = SamplerConfig {
-            gen_length,
-            block_length,
-            logits_eos_inf,
-            confidence_eos_eot_inf,
-            ..SamplerConfig::default()
-        };
-        self.sampler.config_over(&preset)
+        let mut options = Map::new();
+        options.insert("gen_length".to_owned(), gen_length.into());
+        if block_length < gen_length {
+            options.insert("block_length".to_owned(), block_length.into());
+        }
+        options.insert("logits_eos_inf".to_owned(), logits_eos_inf.into());
+        options.insert("confidence_eos_eot_inf".to_owned(), confidence_eos_eot_inf.into());
+        self.sampler.config_over(options)
     }
 }

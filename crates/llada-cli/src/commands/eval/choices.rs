@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use llada_eval::{Answer, Choice, Kind, Question, Sampling, Task};
-use llada_infer::{Score, ScoreConfig, Scored};
+use llada_infer::{Score, ScoreConfig, ScoreRequest};
 use serde::Serialize;
 
 use super::{args::ChoiceArgs, job, job::Progress, report::Report};
@@ -34,15 +34,14 @@ pub(super) fn run(task: &'static Task, args: &ChoiceArgs) -> anyhow::Result<()> 
         Question::Generation(_) => Ok(Vec::new()),
     };
     let encoded = questions.iter().map(encode).collect::<anyhow::Result<Vec<Vec<_>>>>()?;
-    let validate = |index: usize| session.engine.validate_options(&scored(&encoded[index]), &config);
+    let validate = |index: usize| session.engine.validate_options(&encoded[index], &config);
     job::check(&questions, args.job.num_fewshot(task), validate)?;
     let mut progress = Progress::open(&session, &args.job, &config, &questions)?;
     for (index, (place, question)) in questions.iter().enumerate().skip(progress.finished()) {
         if let (Question::Choice(choice), Kind::Choice { metrics, .. }) = (question, task.kind) {
             // Questions of one seed would share their noise.
             let config = ScoreConfig { seed: config.seed.wrapping_add(index as u64), ..config.clone() };
-            let options = scored(&encoded[index]);
-            let scores = session.engine.score_options(&options, &config, |_, _| interrupt::check());
+            let scores = session.engine.score_options(&encoded[index], &config, |_, _| interrupt::check());
             let scores = scores.with_context(|| place.clone())?;
             let log_likelihoods: Vec<f64> = scores.iter().map(|score| score.estimate.log_likelihood).collect();
             let marks = choice.score(metrics, &log_likelihoods)?;
@@ -55,19 +54,12 @@ pub(super) fn run(task: &'static Task, args: &ChoiceArgs) -> anyhow::Result<()> 
     Report::new(task, &args.job, progress, &config, sampling).print(args.job.json)
 }
 
-/// Context and continuation in ids.
-type Encoded = (Vec<u32>, Vec<u32>);
-
-fn encode(session: &Session, option: &Answer) -> anyhow::Result<Encoded> {
+fn encode(session: &Session, option: &Answer) -> anyhow::Result<ScoreRequest> {
     let (prompt, answer) = session.encode_pair(&option.context, &option.continuation)?;
     match answer.is_empty() {
         true => Err(usage(format!("option {:?} has no tokens", option.continuation))),
-        false => Ok((prompt, answer)),
+        false => Ok(ScoreRequest::new(prompt, answer)),
     }
-}
-
-fn scored(options: &[Encoded]) -> Vec<Scored<'_>> {
-    options.iter().map(|(prompt, answer)| Scored { prompt, answer }).collect()
 }
 
 fn said<'a>(choice: &'a Choice, scores: &[Score]) -> Vec<ScoredOption<'a>> {

@@ -9,7 +9,12 @@ use llada_model::Message;
 use llada_tasks::{ALL, Evaluation, Example, GEN_LENGTH, Split, mixture};
 use serde::Serialize;
 
-use crate::{args::ModelArgs, exit::hinted, interrupt, session::Session};
+use crate::{
+    args::{ModelArgs, named},
+    exit::hinted,
+    interrupt,
+    session::Session,
+};
 
 /// Prompts that go through the model together.
 const BATCH: usize = 16;
@@ -28,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 
-    /// Denoising steps over an answer, a multiple of the number of blocks [default: one a token]
+    /// Denoising steps over an answer, one a block at least [default: one a token]
     #[arg(long, value_name = "N", help_heading = "Sampling")]
     steps: Option<usize>,
 
@@ -37,11 +42,23 @@ pub(crate) struct Args {
     block_length: Option<usize>,
 
     /// Which predictions to keep at each step: low_confidence, random, margin or entropy
-    #[arg(long, value_name = "MEASURE", default_value_t = Remasking::LowConfidence, help_heading = "Sampling")]
+    #[arg(
+        long,
+        value_name = "MEASURE",
+        default_value_t = Remasking::LowConfidence,
+        value_parser = named::<Remasking>,
+        help_heading = "Sampling"
+    )]
     remasking: Remasking,
 
     /// Which of a step's predictions become tokens: any decoder of `llada generate`
-    #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule, help_heading = "Sampling")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value_t = DecoderKind::Schedule,
+        value_parser = named::<DecoderKind>,
+        help_heading = "Sampling"
+    )]
     decoder: DecoderKind,
 
     /// Seed of the examples, and of the noise that random remasking draws
@@ -63,7 +80,7 @@ impl Args {
             gen_length: GEN_LENGTH,
             block_length: self.block_length,
             remasking: self.remasking,
-            decoder: self.decoder,
+            decoder: self.decoder.into(),
             seed: self.seed,
             ..SamplerConfig::default()
         }

@@ -1,29 +1,37 @@
-//! A predictor that gives picks is asked for logits only where picks are not enough.
+//! A predictor that gives top tokens is asked for logits only where they are not enough.
 
-use std::ops::Range;
+use std::{cell::Cell, ops::Range, rc::Rc};
 
 use llada_core::{
     CoreError,
-    predictor::{MaskPredictor, Pick, Row},
+    predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row, TopToken},
     sampling::{argmax, softmax_at},
-    tabular::TabularPredictor,
+    tabular::{TabularHidden, TabularPredictor},
 };
 use llada_infer::{CacheKind, DecoderKind, Engine, SamplerConfig};
 use proptest::prelude::*;
 
 use crate::{SPECIAL, decoders, engine, predictor, request};
 
-/// A predictor as on another device, which counts what is read of it.
+/// A predictor as on another device, which counts how often its logits are read.
 struct Distant {
     inner: TabularPredictor,
-    logits: usize,
+    logits: Rc<Cell<usize>>,
+}
+
+struct DistantHidden {
+    inner: TabularHidden,
+    padded_vocab_size: usize,
+    banned: Vec<u32>,
+    logits: Rc<Cell<usize>>,
 }
 
 impl MaskPredictor for Distant {
     type Error = CoreError;
+    type Hidden<'a> = DistantHidden;
 
-    fn logits_width(&self) -> usize {
-        self.inner.logits_width()
+    fn padded_vocab_size(&self) -> usize {
+        self.inner.padded_vocab_size()
     }
 
     fn mask_id(&self) -> u32 {
@@ -38,37 +46,50 @@ impl MaskPredictor for Distant {
         self.inner.max_sequence_length()
     }
 
-    fn forward(&mut self, batch: &[Row<'_>]) -> Result<(), CoreError> {
-        self.inner.forward(batch)
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<DistantHidden, CoreError> {
+        Ok(DistantHidden {
+            inner: self.inner.forward(batch)?,
+            padded_vocab_size: self.inner.padded_vocab_size(),
+            banned: self.inner.banned().to_vec(),
+            logits: self.logits.clone(),
+        })
     }
 
-    fn forget(&mut self) {
-        self.inner.forget();
+    fn release(&mut self, slot: CacheSlot) {
+        self.inner.release(slot);
     }
+
+    fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize {
+        self.inner.kept_bytes(length, recompute)
+    }
+}
+
+impl Hidden for DistantHidden {
+    type Error = CoreError;
 
     fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), CoreError> {
-        self.logits += 1;
+        self.logits.set(self.logits.get() + 1);
         self.inner.logits(row, range, out)
     }
 
-    fn picks(&mut self, row: usize, range: Range<usize>, out: &mut Vec<Pick>) -> Result<bool, CoreError> {
+    fn top_tokens(&mut self, row: usize, range: Range<usize>) -> Result<Option<Vec<TopToken>>, CoreError> {
         let mut logits = Vec::new();
         self.inner.logits(row, range, &mut logits)?;
-        out.clear();
-        for logits in logits.chunks_mut(self.inner.logits_width()) {
+        let mut found = Vec::new();
+        for logits in logits.chunks_mut(self.padded_vocab_size) {
             let all = logits.to_vec();
-            for &id in self.inner.banned() {
+            for &id in &self.banned {
                 logits[id as usize] = f32::NEG_INFINITY;
             }
             let token = argmax(logits);
-            out.push(Pick { token, probability: softmax_at(&all, token) });
+            found.push(TopToken { token, probability: softmax_at(&all, token) });
         }
-        Ok(true)
+        Ok(Some(found))
     }
 }
 
 fn distant(seed: u64) -> Engine<Distant> {
-    Engine::new(Distant { inner: predictor(decoders::LENGTH, seed), logits: 0 }, SPECIAL)
+    Engine::new(Distant { inner: predictor(decoders::LENGTH, seed), logits: Rc::default() }, SPECIAL)
 }
 
 #[test]
@@ -79,16 +100,16 @@ fn logits_stay_where_they_are() {
         change(&mut config);
         let mut engine = distant(0);
         engine.generate(&request(&[1], config)).unwrap();
-        engine.predictor().logits
+        engine.predictor().logits.get()
     };
     assert_eq!(reads(|_| ()), 0);
     assert!(reads(|config| config.temperature = 0.5) > 0);
     assert!(reads(|config| config.cfg_scale = 1.0) > 0);
     assert!(reads(|config| config.logits_eos_inf = true) > 0);
     assert!(reads(|config| config.confidence_eos_eot_inf = true) > 0);
-    assert!(reads(|config| config.decoder = DecoderKind::EntropyBounded) > 0);
-    assert!(reads(|config| config.decoder = DecoderKind::Klass) > 0);
-    assert!(reads(|config| config.decoder = DecoderKind::Wino) > 0);
+    assert!(reads(|config| config.decoder = DecoderKind::EntropyBounded.into()) > 0);
+    assert!(reads(|config| config.decoder = DecoderKind::Klass.into()) > 0);
+    assert!(reads(|config| config.decoder = DecoderKind::Wino.into()) > 0);
 }
 
 proptest! {

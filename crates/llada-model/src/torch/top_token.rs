@@ -1,6 +1,6 @@
 //! The most probable token of each row of logits, found on the device where the logits are.
 
-use llada_core::predictor::Pick;
+use llada_core::predictor::TopToken;
 use tch::{Kind, Tensor};
 
 use crate::ModelError;
@@ -17,15 +17,15 @@ pub(crate) fn find(logits: &Tensor, banned: &Tensor) -> Result<Tensor, ModelErro
     Ok(Tensor::f_cat(&[id.f_to_kind(Kind::Double)?, probability.f_to_kind(Kind::Double)?], 1)?)
 }
 
-/// Brings what [`find`] has found to the end of `out`.
+/// Brings what [`find`] has found to the host.
 ///
 /// # Shapes
 /// found (rows, 2) f64.
-pub(crate) fn read(found: &Tensor, out: &mut Vec<Pick>) -> Result<(), ModelError> {
+pub(crate) fn read(found: &Tensor) -> Result<Vec<TopToken>, ModelError> {
     let numbers = Vec::<f64>::try_from(found.f_to_device(tch::Device::Cpu)?.f_reshape([-1])?)?;
     let (pairs, _) = numbers.as_chunks::<2>();
-    out.extend(pairs.iter().map(|&[id, probability]| Pick { token: id as u32, probability: probability as f32 }));
-    Ok(())
+    let top_token = |&[id, probability]: &[f64; 2]| TopToken { token: id as u32, probability: probability as f32 };
+    Ok(pairs.iter().map(top_token).collect())
 }
 
 #[cfg(test)]
@@ -35,19 +35,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn picks_are_those_of_the_logits() -> Result<(), ModelError> {
+    fn top_tokens_are_those_of_the_logits() -> Result<(), ModelError> {
         tch::manual_seed(0);
         let logits = Tensor::f_randn([50, 37], tch::kind::FLOAT_CPU)? * 3.0;
         let banned = [0_i64, 5, 36];
-        let mut picks = Vec::new();
-        read(&find(&logits, &Tensor::f_from_slice(&banned)?)?, &mut picks)?;
-        assert_eq!(picks.len(), 50);
-        for (row, pick) in (0..).zip(picks) {
+        let found = read(&find(&logits, &Tensor::f_from_slice(&banned)?)?)?;
+        assert_eq!(found.len(), 50);
+        for (row, top) in (0..).zip(found) {
             let logits = Vec::<f32>::try_from(logits.get(row))?;
             let allowed = (0..37).filter(|id| !banned.contains(id)).map(|id| id as usize);
             let best = allowed.max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
-            assert_eq!(Some(pick.token as usize), best);
-            assert!((pick.probability - softmax_at(&logits, pick.token)).abs() < 1e-6);
+            assert_eq!(Some(top.token as usize), best);
+            assert!((top.probability - softmax_at(&logits, top.token)).abs() < 1e-6);
         }
         Ok(())
     }

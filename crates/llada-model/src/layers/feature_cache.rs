@@ -6,25 +6,25 @@ use tch::{Kind, Tensor};
 use super::{block::Block, linear::Input, rope::Rope};
 use crate::{ModelError, torch::shim::Epilogue};
 
-/// What a row keeps from one such forward to the next.
+/// dLLM-Cache state of one row.
 #[derive(Debug)]
-pub(crate) struct KeptRow {
+pub(crate) struct FeatureCache {
     /// Tokens of the row.
     pub(crate) length: usize,
-    pub(crate) layers: Vec<KeptLayer>,
+    pub(crate) layers: Vec<FeatureLayer>,
 }
 
-/// What it keeps of one layer, written in place.
+/// The state of one layer, written in place.
 #[derive(Debug)]
-pub(crate) struct KeptLayer {
+pub(crate) struct FeatureLayer {
     /// (length, kv heads x head_dim), rotated.
     k: Tensor,
     /// (length, kv heads x head_dim).
     v: Tensor,
     /// (length, d): what attention added to the residual stream.
-    by_attention: Tensor,
+    attention_out: Tensor,
     /// (length, d): what the MLP added.
-    by_mlp: Tensor,
+    mlp_out: Tensor,
 }
 
 /// The part of a row that a forward is about.
@@ -37,55 +37,55 @@ pub(crate) struct Part {
 }
 
 impl Block {
-    /// The block over a whole row, and what is to be kept of it.
+    /// The block over a whole row, and the state that it leaves.
     ///
     /// # Shapes
     /// x (tokens, d), positions (tokens) i64 -> (tokens, d).
-    pub(crate) fn forward_kept(
+    pub(crate) fn forward_recording(
         &self,
         x: &Tensor,
         positions: &Tensor,
         rope: &Rope,
-    ) -> Result<(Tensor, KeptLayer), ModelError> {
+    ) -> Result<(Tensor, FeatureLayer), ModelError> {
         let hidden = self.attn_norm.forward(x)?;
         let hidden = Input::new(&hidden);
         let v = self.attention.v_proj.forward(&hidden, Epilogue::None)?;
         let [q, k] = self.queries_and_keys(&hidden, positions, rope)?;
         let mixed = self.attention.attend([&q, &k, &v], [positions, positions], None, 1)?;
-        let by_attention = self.attention.attn_out.forward(&Input::new(&mixed), Epilogue::None)?;
-        let x = x.f_add(&by_attention)?;
-        let by_mlp = self.mlp.forward(&self.ff_norm.forward(&x)?, Epilogue::None)?;
-        Ok((x.f_add(&by_mlp)?, KeptLayer { k, v, by_attention, by_mlp }))
+        let attention_out = self.attention.attn_out.forward(&Input::new(&mixed), Epilogue::None)?;
+        let x = x.f_add(&attention_out)?;
+        let mlp_out = self.mlp.forward(&self.ff_norm.forward(&x)?, Epilogue::None)?;
+        Ok((x.f_add(&mlp_out)?, FeatureLayer { k, v, attention_out, mlp_out }))
     }
 
-    /// The block over `part` of a row, the rest of which `kept` has.
+    /// The block over `part` of a row, the rest of which `cache` has.
     ///
     /// # Shapes
     /// x (tokens, d) -> (tokens, d).
-    pub(crate) fn forward_moved(
+    pub(crate) fn forward_partial(
         &self,
         x: &Tensor,
         part: &Part,
         rope: &Rope,
-        kept: &KeptLayer,
+        cache: &FeatureLayer,
     ) -> Result<Tensor, ModelError> {
         let &Part { ref positions, start, count } = part;
         let tokens = positions.size1()?;
-        let of_part = |kept: &Tensor| kept.f_narrow(0, start, tokens);
+        let of_part = |cached: &Tensor| cached.f_narrow(0, start, tokens);
         let hidden = self.attn_norm.forward(x)?;
         let v = self.attention.v_proj.forward(&Input::new(&hidden), Epilogue::None)?;
-        let moved = most_moved(&v, &of_part(&kept.v)?, count)?;
-        of_part(&kept.v)?.f_copy_(&v)?;
-        let at = positions.f_index_select(0, &moved)?;
-        let [q, k] = self.queries_and_keys(&Input::new(&hidden.f_index_select(0, &moved)?), &at, rope)?;
-        let put = |kept: &Tensor, computed: &Tensor| of_part(kept)?.f_index_copy_(0, &moved, computed).map(drop);
-        put(&kept.k, &k)?;
-        let mixed = self.attention.attend([&q, &kept.k, &kept.v], [&at, &at], None, 1)?;
-        put(&kept.by_attention, &self.attention.attn_out.forward(&Input::new(&mixed), Epilogue::None)?)?;
-        let x = x.f_add(&of_part(&kept.by_attention)?)?;
-        let hidden = self.ff_norm.forward(&x.f_index_select(0, &moved)?)?;
-        put(&kept.by_mlp, &self.mlp.forward(&hidden, Epilogue::None)?)?;
-        Ok(x.f_add(&of_part(&kept.by_mlp)?)?)
+        let stale = least_similar(&v, &of_part(&cache.v)?, count)?;
+        of_part(&cache.v)?.f_copy_(&v)?;
+        let at = positions.f_index_select(0, &stale)?;
+        let [q, k] = self.queries_and_keys(&Input::new(&hidden.f_index_select(0, &stale)?), &at, rope)?;
+        let put = |cached: &Tensor, computed: &Tensor| of_part(cached)?.f_index_copy_(0, &stale, computed).map(drop);
+        put(&cache.k, &k)?;
+        let mixed = self.attention.attend([&q, &cache.k, &cache.v], [&at, &at], None, 1)?;
+        put(&cache.attention_out, &self.attention.attn_out.forward(&Input::new(&mixed), Epilogue::None)?)?;
+        let x = x.f_add(&of_part(&cache.attention_out)?)?;
+        let hidden = self.ff_norm.forward(&x.f_index_select(0, &stale)?)?;
+        put(&cache.mlp_out, &self.mlp.forward(&hidden, Epilogue::None)?)?;
+        Ok(x.f_add(&of_part(&cache.mlp_out)?)?)
     }
 
     fn queries_and_keys(&self, hidden: &Input<'_>, positions: &Tensor, rope: &Rope) -> Result<[Tensor; 2], ModelError> {
@@ -100,7 +100,7 @@ impl Block {
 ///
 /// # Shapes
 /// v, kept (tokens, width) -> (count) i64.
-fn most_moved(v: &Tensor, kept: &Tensor, count: i64) -> Result<Tensor, ModelError> {
+fn least_similar(v: &Tensor, kept: &Tensor, count: i64) -> Result<Tensor, ModelError> {
     let tokens = v.size2()?.0;
     if count >= tokens {
         return Ok(Tensor::f_arange(tokens, (Kind::Int64, v.device()))?);
@@ -119,7 +119,7 @@ mod tests {
     fn the_least_similar_move() -> Result<(), ModelError> {
         let kept = Tensor::from_slice2(&[[1.0_f32, 0.0], [0.0, 2.0], [1.0, 1.0], [3.0, 0.0], [0.0, 1.0]]);
         let v = Tensor::from_slice2(&[[2.0_f32, 0.0], [2.0, 0.0], [1.0, 0.9], [-3.0, 0.0], [0.0, 1.0]]);
-        let moved = |count| Ok::<_, ModelError>(Vec::<i64>::try_from(most_moved(&v, &kept, count)?)?);
+        let moved = |count| Ok::<_, ModelError>(Vec::<i64>::try_from(least_similar(&v, &kept, count)?)?);
         assert_eq!(moved(1)?, [3]);
         assert_eq!(moved(2)?, [1, 3]);
         assert_eq!(moved(4)?, [0, 1, 2, 3]);

@@ -10,16 +10,21 @@ use crate::ModelError;
 
 /// The keys and values of one row, by layer.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct KvCache {
     /// Tokens of the row.
     pub(crate) length: usize,
     /// (length, kv heads x head_dim) each; filled by the first forward, which is over the whole row.
     layers: Vec<[Tensor; 2]>,
 }
 
-impl Kept {
+impl KvCache {
     pub(crate) fn new(length: usize) -> Self {
         Self { length, layers: Vec::new() }
+    }
+
+    /// Whether all of the model's `layers` are filled. Those of a row whose first forward failed are not.
+    pub(crate) fn is_filled(&self, layers: usize) -> bool {
+        self.layers.len() == layers
     }
 
     /// Puts the keys and values of the computed tokens of `span` in their places, and gives those of the whole row,
@@ -27,22 +32,27 @@ impl Kept {
     ///
     /// # Shapes
     /// (tokens + shadows, kv heads x head_dim) each -> (length + shadows, kv heads x head_dim) each.
-    pub(crate) fn update(&mut self, layer: usize, span: &Span, fresh: [Tensor; 2]) -> Result<[Tensor; 2], ModelError> {
+    pub(crate) fn update(
+        &mut self,
+        layer: usize,
+        span: &Span,
+        computed: [Tensor; 2],
+    ) -> Result<[Tensor; 2], ModelError> {
         let tokens = span.length - span.shadows;
-        let [k, v] = fresh.each_ref().map(|fresh| fresh.f_narrow(0, 0, tokens));
-        let computed = [k?, v?];
+        let [k, v] = computed.each_ref().map(|computed| computed.f_narrow(0, 0, tokens));
+        let of_tokens = [k?, v?];
         if layer == self.layers.len() {
-            self.layers.push(computed);
-            return Ok(fresh);
+            self.layers.push(of_tokens);
+            return Ok(computed);
         }
-        for (kept, computed) in self.layers[layer].iter().zip(&computed) {
-            kept.f_narrow(0, span.first, tokens)?.f_copy_(computed)?;
+        for (cached, of_tokens) in self.layers[layer].iter().zip(&of_tokens) {
+            cached.f_narrow(0, span.first, tokens)?.f_copy_(of_tokens)?;
         }
         let [k, v] = self.layers[layer].each_ref().map(Tensor::shallow_clone);
         if span.shadows == 0 {
             return Ok([k, v]);
         }
-        let [k_shadow, v_shadow] = fresh.map(|fresh| fresh.f_narrow(0, tokens, span.shadows));
+        let [k_shadow, v_shadow] = computed.map(|computed| computed.f_narrow(0, tokens, span.shadows));
         Ok([Tensor::f_cat(&[k, k_shadow?], 0)?, Tensor::f_cat(&[v, v_shadow?], 0)?])
     }
 }

@@ -1,0 +1,128 @@
+//! The steps of a request: what the next one asks of the model, and taking it.
+
+use llada_core::predictor::{Hidden, Recompute, Row};
+
+use super::ActiveRequest;
+use crate::{
+    InferError,
+    decoder::Prediction,
+    length::eos_confidence,
+    logits::LogitsReader,
+    prediction::Stages,
+    step::{Growth, StepContext},
+    vocabulary::Vocabulary,
+};
+
+impl ActiveRequest {
+    /// Appends the rows of the next forward: the sequence and, for guidance, the same without its prompt; none if the
+    /// step wants nothing.
+    pub(crate) fn push_rows<'a>(&'a self, rows: &mut Vec<Row<'a>>) {
+        if self.wanted.is_empty() {
+            return;
+        }
+        let unconditional = self.is_guided().then_some(&self.sequence.unconditional);
+        for (index, ids) in [Some(&self.sequence.ids), unconditional].into_iter().flatten().enumerate() {
+            rows.push(Row {
+                ids,
+                wanted: &self.wanted,
+                shadowed: self.decoder.needs_shadows(),
+                cache: self.slots.get(index).copied(),
+                recompute: self.recompute.clone(),
+            });
+        }
+    }
+
+    /// Takes a step with what the forward over its rows has computed. Returns the growth of the sequence, if it grew.
+    ///
+    /// # Errors
+    /// The predictor fails, or gives logits that are not finite.
+    pub(crate) fn step<H: Hidden>(
+        &mut self,
+        reader: &mut LogitsReader<'_, H>,
+        vocabulary: &Vocabulary,
+        predictions: &mut Vec<Prediction>,
+    ) -> Result<Option<Growth>, InferError> {
+        let at = self.context();
+        let mut confidence = None;
+        if self.needs_eos_confidence {
+            confidence = Some(eos_confidence(reader, vocabulary, &self.sequence.ids, at.prompt_length, &self.wanted)?);
+        }
+        if !self.wanted.is_empty() {
+            self.needs_refresh = false;
+        }
+        self.progression.forwards_left = self.progression.forwards_left.map(|left| left.saturating_sub(1));
+        let growth = if let Some(growth) = self.length.before_step(&at, confidence) {
+            self.sequence.record(at.block_index, Vec::new(), Vec::new());
+            Some(self.grow(growth))
+        } else {
+            let stages = Stages::new(&self.config, self.decoder.as_ref(), vocabulary, &at);
+            let wanted = &self.wanted[..self.wanted.partition_point(|&position| position < at.block.end)];
+            stages.predict(reader, &self.sequence.ids, wanted, &mut self.position_states, predictions)?;
+            self.commit(&at, predictions, confidence)
+        };
+        if self.config.stop_at_eos {
+            self.stop();
+        }
+        if !self.is_finished {
+            self.prepare();
+        }
+        Ok(growth)
+    }
+
+    /// Where it stands.
+    fn context(&self) -> StepContext {
+        let block = &self.progression.block;
+        StepContext {
+            step: self.sequence.trace.steps.len(),
+            prompt_length: self.sequence.trace.prompt_length,
+            length: self.sequence.ids.len(),
+            block_index: block.index,
+            block: block.range.clone(),
+            block_step: block.step,
+            block_steps: block.schedule.len(),
+            scheduled_commits: block.scheduled_commits(),
+            previous_commits: block.previous_commits,
+            has_shadows: self.decoder.needs_shadows(),
+            seed: self.config.seed,
+        }
+    }
+
+    /// Collects what the next step needs from the model. A step that commits nothing needs nothing.
+    pub(super) fn prepare(&mut self) {
+        let at = self.context();
+        self.recompute = match &self.cache {
+            None => Recompute::All,
+            Some(cache) => {
+                // A refresh that falls on a step without a forward is still due in the next.
+                self.needs_refresh |= cache.is_refreshed(&at);
+                if self.needs_refresh { cache.refresh(&at) } else { cache.recompute(&at) }
+            }
+        };
+        self.wanted.clear();
+        if !self.decoder.is_scheduled() || at.scheduled_commits > 0 {
+            self.wanted.extend(self.sequence.masked(at.block.clone()));
+        }
+        if self.decoder.needs_shadows() {
+            self.wanted.extend(self.progression.block.decoded.iter().map(|commit| commit.position));
+            self.wanted.sort_unstable();
+        }
+        self.position_states.retain(|position, _| self.wanted.binary_search(position).is_ok());
+        for &position in &self.wanted {
+            if !self.position_states.contains_key(&position)
+                && let Some(state) = self.decoder.position_state()
+            {
+                self.position_states.insert(position, state);
+            }
+        }
+        // Between two full forwards of a cache nothing after the block is computed.
+        self.needs_eos_confidence = self.length.needs_eos_confidence()
+            && self.sequence.ids.len() < self.max_len()
+            && self.recompute.is_whole(self.sequence.ids.len());
+        if self.needs_eos_confidence {
+            self.wanted.extend(self.sequence.masked(at.block.end..self.sequence.ids.len()));
+        }
+        if self.is_guided() {
+            self.sequence.remove_prompt();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The caches with their options, as a request names them: `"cache": "dual", "refresh_interval": 8`.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use strum::{IntoEnumIterator, VariantArray};
+
+use super::{Cache, Dllm, Dual, Prefix, Vicinity};
+use crate::{InferError, options::Method};
+
+/// A cache and its options. An option that a cache does not name it does not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, strum::EnumDiscriminants, strum::EnumIter)]
+#[serde(tag = "cache", rename_all = "snake_case")]
+#[strum_discriminants(
+    name(CacheKind),
+    doc = "The caches by name.",
+    derive(Hash, Serialize, Deserialize, strum::Display, strum::EnumString, strum::VariantNames, strum::VariantArray),
+    serde(rename_all = "snake_case"),
+    strum(serialize_all = "snake_case", parse_err_ty = InferError, parse_err_fn = unknown)
+)]
+#[non_exhaustive]
+pub enum CacheConfig {
+    /// Every step recomputes everything.
+    #[default]
+    None,
+    /// Fast-dLLM's prefix cache: what lies before the block is reused.
+    Prefix(Prefix),
+    /// Fast-dLLM's dual cache: what lies on either side of the block is reused.
+    Dual(Dual),
+    /// dInfer's vicinity refresh: as dual, but the block's neighbours are recomputed too.
+    Vicinity(Vicinity),
+    /// dLLM-Cache: of the answer, what has moved the most is recomputed.
+    Dllm(Dllm),
+}
+
+impl CacheConfig {
+    pub(crate) fn build(self) -> Option<Arc<dyn Cache>> {
+        match self {
+            Self::None => None,
+            Self::Prefix(cache) => Some(Arc::new(cache)),
+            Self::Dual(cache) => Some(Arc::new(cache)),
+            Self::Vicinity(cache) => Some(Arc::new(cache)),
+            Self::Dllm(cache) => Some(Arc::new(cache)),
+        }
+    }
+}
+
+impl CacheKind {
+    /// Every cache.
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
+}
+
+/// The cache with the defaults of its options.
+impl From<CacheKind> for CacheConfig {
+    fn from(kind: CacheKind) -> Self {
+        CacheConfig::iter().find(|config| CacheKind::from(config) == kind).unwrap_or_default()
+    }
+}
+
+/// The name of the cache.
+impl fmt::Display for CacheConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        CacheKind::from(self).fmt(f)
+    }
+}
+
+impl Method for CacheConfig {
+    const KEY: &'static str = "cache";
+
+    fn from_name(name: &str) -> Result<Self, InferError> {
+        Ok(name.parse::<CacheKind>()?.into())
+    }
+}
+
+fn unknown(name: &str) -> InferError {
+    InferError::unknown::<CacheKind>("cache", name)
+}
