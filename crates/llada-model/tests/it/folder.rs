@@ -7,7 +7,7 @@ use std::{
 };
 
 use half::{bf16, f16};
-use llada_core::predictor::{MaskPredictor, Row};
+use llada_core::predictor::{Hidden, MaskPredictor, Row};
 use llada_model::{Device, Dtype, Llada, Weights};
 use safetensors::{Dtype as Stored, SafeTensors, tensor::TensorView};
 use serde_json::json;
@@ -30,9 +30,8 @@ fn refuses(folder: &Path, parts: &[&str]) {
 
 fn logits(folder: &Path) -> Vec<f32> {
     let mut model = Llada::load(folder, Device::Cpu, Dtype::F32).unwrap();
-    model.forward(&[Row::new(&[7, 1, 9], &[0, 2])]).unwrap();
     let mut out = Vec::new();
-    model.logits(0, 0..2, &mut out).unwrap();
+    model.forward(&[Row::new(&[7, 1, 9], &[0, 2])]).unwrap().logits(0, 0..2, &mut out).unwrap();
     out
 }
 
