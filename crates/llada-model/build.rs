@@ -18,6 +18,9 @@ fn main() {
         .flag("-fopenmp")
         .flag("-O3")
         .warnings(false)
-        .files(["shim", "gradient", "bf16/bf16", "int8/int8", "int8/amx", "int8/vnni"].map(|file| format!("src/torch/{file}.cpp")))
+        .files(
+            ["shim", "gradient", "bf16/bf16", "int8/int8", "int8/amx", "int8/vnni"]
+                .map(|file| format!("src/torch/{file}.cpp")),
+        )
         .compile("llada_shim");
 }
