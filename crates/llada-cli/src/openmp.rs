@@ -24,6 +24,7 @@ const SETTLED_BY: [&[u8]; 2] = [b"GOMP_SPINCOUNT=", b"OMP_WAIT_POLICY="];
 
 /// What the loader calls before the constructors of all libraries.
 #[used]
+// SAFETY: the section holds pointers to functions of this signature, which the loader calls with the process's arguments.
 #[unsafe(link_section = ".preinit_array")]
 static BEFORE_LIBTORCH: extern "C" fn(c_int, *const *const c_char, *const *const c_char) = wait_briefly;
 

@@ -188,8 +188,8 @@ fn lengths_are_known_before_the_first_question() {
         command.arg("eval").args(args.split(' ')).arg("--model").arg(fixture("tiny-llada"));
         command.current_dir(folder.path()).output().unwrap()
     };
-    let leave = "max_sequence_length 256 (and 1 more questions cannot be asked)\nhint: leave such records out of the data, \
-                 or ask a model of a greater max_sequence_length";
+    let leave = "max_sequence_length 256\nhint: leave such records out of the data, or ask a model of a greater \
+                 max_sequence_length";
     let fewer = "\nhint: --num-fewshot 1, or fewer";
     let shots = "--num-fewshot 2 --fewshot-data arc.jsonl --limit 1";
     for (args, part) in [
@@ -197,6 +197,7 @@ fn lengths_are_known_before_the_first_question() {
         ("gsm8k --data gsm8k.jsonl --gen-length 4 --out out.jsonl", leave),
         (&format!("arc_easy --data arc.jsonl --mc-num 1 {shots}"), fewer),
         ("gsm8k --data gsm8k.jsonl --limit 1 --gen-length 256", "\nhint: --gen-length "),
+        ("gsm8k --data gsm8k.jsonl --gen-length 4", "row 2 and 1 more: "),
     ] {
         let refused = run(args);
         let message = stderr(&refused);

@@ -112,13 +112,16 @@ fn a_model_of_the_cache_is_asked_for_by_its_name() {
 
 #[test]
 fn what_is_neither_a_folder_nor_a_name_is_no_model() {
+    let folder = tempdir().unwrap();
+    let input = folder.path().join("requests.jsonl");
+    fs::write(&input, r#"{"id": 1, "prompt_ids": [1]}"#).unwrap();
     for command in ["generate", "score", "logits", "quantize", "batch", "compare"] {
         let args: &[&str] = match command {
             "generate" => &["--prompt-ids", "1"],
             "score" => &["--prompt-ids", "1", "--answer-ids", "2"],
             "logits" => &["--ids", "1", "--out", "out"],
             "quantize" => &["--out", "out"],
-            "batch" => &["--input", "in", "--output", "out"],
+            "batch" => &["--input", input.to_str().unwrap(), "--output", "out"],
             _ => &["--tasks", "1"],
         };
         let output = crate::command().args([command, "--model", "nope"]).args(args).output().unwrap();
@@ -159,7 +162,7 @@ fn broken_checkpoints_fail() {
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("\"n_layers\": 4", "\"n_layers\": 5")).unwrap();
     check(&generate(folder.path()), 1, &["tensor model.transformer.blocks.4.", "is missing"]);
-    fs::write(&config, text.replace("\"vocab_size\": 764", "\"vocab_size\": 700, \"mystery\": 1")).unwrap();
+    fs::write(&config, text.replace("\"vocab_size\": 764", "\"vocab_size\": 764, \"mystery\": 1")).unwrap();
     check(&generate(folder.path()), 1, &["config.json: mystery", "unknown key"]);
     fs::write(&config, &text).unwrap();
 

@@ -44,7 +44,7 @@ fn edit() -> impl Strategy<Value = Edit> {
 }
 
 fn apply(bytes: &mut Vec<u8>, edit: &Edit) {
-    let place = |at: u16| usize::from(at) * bytes.len() >> 16;
+    let place = |at: u16| (usize::from(at) * bytes.len()) >> 16;
     let stretch = |at: u16, length: u8| place(at)..bytes.len().min(place(at) + usize::from(length));
     match edit {
         Edit::Change(at, byte) => {

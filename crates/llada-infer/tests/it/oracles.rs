@@ -143,7 +143,13 @@ fn options_are_scored_as_alone() {
     let long = [options[0].clone(), ScoreRequest::new([0; 4], [1, 1])];
     let error =
         engine(5, 3).score_options(&long, &ScoreConfig::default(), |_, _| ControlFlow::Continue(())).unwrap_err();
-    assert!(error.to_string().contains("4 prompt tokens and 2 answer tokens"), "{error}");
+    assert!(error.to_string().contains("4 prompt tokens and 2 answer tokens exceed"), "{error}");
+    // The same is known without a forward.
+    let known = engine(5, 3).validate_options(&long, &ScoreConfig::default()).unwrap_err();
+    assert_eq!(known.to_string(), error.to_string());
+    let none = [Scored { prompt: &[0], answer: &[] }];
+    assert!(engine(5, 3).validate_options(&none, &ScoreConfig::default()).is_err());
+    assert!(engine(5, 3).validate_options(&options, &ScoreConfig::default()).is_ok());
 }
 
 /// Shared masks: the difference of two options of one length varies less than with masks of their own.

@@ -122,14 +122,12 @@ fn template(folder: &Path, settings_path: &Path, settings: &Object) -> Result<Op
             return Ok(Some(Template { path, source }));
         }
     }
+    if let Some(source) = named_template(settings_path, settings)? {
+        return Ok(Some(Template { path: settings_path.to_owned(), source }));
+    }
     let path = folder.join(LEGACY_TEMPLATE);
     let legacy = read_object(&path).map_err(|error| error.to_string())?.unwrap_or_default();
-    for (path, object) in [(settings_path, settings), (&path, &legacy)] {
-        if let Some(source) = named_template(path, object)? {
-            return Ok(Some(Template { path: path.to_owned(), source }));
-        }
-    }
-    Ok(None)
+    Ok(named_template(&path, &legacy)?.map(|source| Template { path, source }))
 }
 
 /// `chat_template`: a text, or a list of named ones of which the last `default` counts.

@@ -2,9 +2,10 @@
 
 mod files;
 mod special;
+mod template;
 mod turn;
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use tokenizers::{Encoding, OffsetType, PreTokenizedString, PreTokenizer};
 
@@ -13,7 +14,7 @@ pub use turn::Turn;
 use self::files::{Files, TokenizerFile};
 use crate::{
     LladaConfig, ModelError,
-    chat::{ChatTemplate, LLADA, LLADA_TOKENS, Message},
+    chat::{ChatTemplate, Message},
     guard::guarded,
 };
 
@@ -90,7 +91,7 @@ impl Tokenizer {
         let mask_id = inner.token_to_id(&mask);
         let eos_id = named.get("eos_token").and_then(|token| inner.token_to_id(token));
         let eot_id = inner.token_to_id(END_OF_TURN);
-        let chat = chat(&inner, &files, &named);
+        let chat = template::choose(&inner, &files, &named);
         let mut tokenizer = Self { inner, chat, mask, mask_id, eos_id, eot_id, masks_are_text: false };
         tokenizer.eot_id = tokenizer.end_of_turn().or(eot_id);
         Ok(Some(tokenizer))
@@ -239,48 +240,4 @@ impl Tokenizer {
             None => Ok(whole),
         }
     }
-}
-
-/// The chat template of `files`, or LLaDA's where there is none and all of its tokens are tokens; or why there is none.
-fn chat(
-    tokenizer: &tokenizers::Tokenizer,
-    files: &Files,
-    named: &BTreeMap<String, String>,
-) -> Result<ChatTemplate, String> {
-    match files.template.as_ref().map_err(Clone::clone)? {
-        Some(template) => {
-            let refuse = |error: ModelError| format!("{}: {error}", template.path.display());
-            let chat = ChatTemplate::new(&template.source, named).map_err(refuse)?;
-            let variables = chat.variables().map_err(refuse)?;
-            let missing = named.iter().find(|(name, token)| variables.contains(*name) && !is_token(tokenizer, token));
-            match missing {
-                Some((name, token)) => Err(format!(
-                    "{}: the chat template writes {name}, {token:?}, which is no token of tokenizer.json",
-                    template.path.display()
-                )),
-                None => Ok(chat),
-            }
-        }
-        None => {
-            let bos = named.get("bos_token").map_or("bos_token", String::as_str);
-            let missing: Vec<&str> =
-                LLADA_TOKENS.into_iter().chain([bos]).filter(|token| !is_token(tokenizer, token)).collect();
-            if missing.is_empty() {
-                return ChatTemplate::new(LLADA, named).map_err(|error| error.to_string());
-            }
-            Err(format!(
-                "{}: chat_template is not set, and LLaDA's own needs tokens that this tokenizer has not: {}\nhint: chats \
-                 need an instruct model, or a chat_template in tokenizer_config.json",
-                files.settings_path.display(),
-                missing.join(", ")
-            ))
-        }
-    }
-}
-
-/// Whether text that spells `token` becomes this one token.
-fn is_token(tokenizer: &tokenizers::Tokenizer, token: &str) -> bool {
-    let id = tokenizer.token_to_id(token);
-    let encoded = guarded("the tokenizer", || tokenizer.encode(token, false));
-    id.is_some() && matches!(encoded, Ok(Ok(encoding)) if encoding.get_ids() == id.as_slice())
 }

@@ -193,7 +193,8 @@ fn everything_that_is_wrong_is_told() {
     assert!(Weights::open(folder.path()).unwrap().check(&config).is_empty());
     set(folder.path(), json!({ "n_layers": "x" }));
     let reading = LladaConfig::inspect(folder.path());
-    assert!(reading.config.is_none() && reading.problems.len() == 6);
+    assert!(reading.config.is_none());
+    assert!(reading.problems.iter().any(|problem| problem.to_string().starts_with("config.json: n_layers: ")));
     fs::write(folder.path().join("config.json"), "{").unwrap();
     refuses(folder.path(), &["config.json", "EOF"]);
 }

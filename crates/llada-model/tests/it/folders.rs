@@ -80,9 +80,11 @@ fn templates_are_found_where_transformers_looks() {
         (json!({"tokenizer_config.json": settings("a".into())}), "a"),
         (json!({"tokenizer_config.json": settings(named)}), "d"),
         (json!({"tokenizer_config.json": settings("".into())}), ""),
+        (json!({"tokenizer_config.json": {"bos_token": "", "chat_template": "{{ bos_token }}n"}}), "n"),
         (json!({"tokenizer_config.json": settings("a".into()), "chat_template.jinja": "\u{feff}b"}), "b"),
         (json!({"tokenizer_config.json": settings("a".into()), "chat_template.json": {"chat_template": "c"}}), "a"),
         (json!({"chat_template.json": {"chat_template": "c"}}), "c"),
+        (json!({"chat_template.json": "{", "tokenizer_config.json": settings("a".into())}), "a"),
         (json!({"additional_chat_templates/default.jinja": "e", "tokenizer_config.json": settings("a".into())}), "e"),
         (json!({"additional_chat_templates/tool_use.jinja": "f", "chat_template.jinja": "b"}), "b"),
     ] {

@@ -60,30 +60,34 @@ pub(super) fn check(
     num_fewshot: usize,
     validate: impl Fn(usize) -> Result<(), InferError>,
 ) -> anyhow::Result<()> {
-    let errors = (0..questions.len()).filter_map(|index| Some((index, validate(index).err()?)));
-    let mut refused = errors.map(|(index, error)| (questions[index].0.as_str(), error));
-    let Some((place, error)) = refused.next() else {
+    let refused = (0..questions.len()).filter_map(|index| Some((&questions[index].0, validate(index).err()?)));
+    let refused: Vec<(&String, InferError)> = refused.collect();
+    // What holds for the tightest holds for all.
+    let Some((place, error)) = refused.iter().min_by_key(|(_, error)| room(error)) else {
         return Ok(());
     };
-    let is_hopeless = match error {
-        InferError::TooLong { prompt, max_sequence_length, .. } => prompt >= max_sequence_length,
-        InferError::ScoredTooLong { .. } => true,
-        _ => false,
+    let hint = match (room(error), num_fewshot) {
+        (None, _) => return Err(usage(format!("{place}: {error}"))),
+        (Some(0), 0) => {
+            "leave such records out of the data, or ask a model of a greater max_sequence_length".to_owned()
+        }
+        (Some(0), shots) => format!("--num-fewshot {}, or fewer", shots - 1),
+        (Some(room), _) => format!("--gen-length {room} is the most that fits"),
     };
-    if !is_hopeless {
-        return Err(anyhow::Error::from(error).context(place.to_owned()));
-    }
-    let hint = match num_fewshot {
-        0 => "leave such records out of the data, or ask a model of a greater max_sequence_length".to_owned(),
-        shots => format!("--num-fewshot {}, or fewer", shots - 1),
-    };
-    let others = match refused.count() {
+    let others = match refused.len() - 1 {
         0 => String::new(),
-        others => format!(" (and {others} more questions cannot be asked)"),
+        others => format!(" and {others} more"),
     };
-    let error = hinted(&error, &hint);
-    let message = error.to_string().replacen("\nhint: ", &format!("{others}\nhint: "), 1);
-    Err(usage(format!("{place}: {message}")))
+    Err(hinted(&format!("{place}{others}: {error}"), &hint))
+}
+
+/// Tokens that an answer may have where it is too long; none where something else is wrong.
+fn room(error: &InferError) -> Option<usize> {
+    match error {
+        InferError::TooLong { prompt, max_sequence_length, .. } => Some(max_sequence_length.saturating_sub(*prompt)),
+        InferError::ScoredTooLong { .. } => Some(0),
+        _ => None,
+    }
 }
 
 /// How far the questions are, what came out, and the file that has it.

@@ -11,16 +11,15 @@ pub(super) const CLOSING: &str = "I hope it is correct.";
 pub(super) fn closing_sentence(text: &str) -> Option<String> {
     let closed = [text, CLOSING].concat();
     let hope = format!(" {}", CLOSING.trim_end_matches('.'));
-    let sentence = |(index, _): (usize, &str)| {
-        let rest = &closed[index + OPENING.len()..];
-        let line = rest.split('\n').next().unwrap_or_default();
+    let sentence = |line: &str| {
+        let rest = line.split_once(OPENING)?.1;
         // A character stands before it, and one after it.
-        let is_whole = |&(end, _): &(usize, &str)| end > 0 && end + hope.len() < line.len();
-        let (end, _) = line.match_indices(&hope).find(is_whole)?;
-        let last = line[..end].chars().next_back().map_or(0, char::len_utf8);
-        Some(stripped(&line[..end - last]).to_owned())
+        let is_whole = |&(end, _): &(usize, &str)| end > 0 && end + hope.len() < rest.len();
+        let (end, _) = rest.match_indices(&hope).find(is_whole)?;
+        let last = rest[..end].chars().next_back().map_or(0, char::len_utf8);
+        Some(stripped(&rest[..end - last]).to_owned())
     };
-    closed.match_indices(OPENING).find_map(sentence)
+    closed.split('\n').find_map(sentence)
 }
 
 /// What the last sentence says that tells a final answer, however it goes on.
