@@ -147,7 +147,7 @@ fn options_are_scored_as_alone() {
     // The same is known without a forward.
     let known = engine(5, 3).validate_options(&long, &ScoreConfig::default()).unwrap_err();
     assert_eq!(known.to_string(), error.to_string());
-    let none = [Scored { prompt: &[0], answer: &[] }];
+    let none = [ScoreRequest::new([0], [])];
     assert!(engine(5, 3).validate_options(&none, &ScoreConfig::default()).is_err());
     assert!(engine(5, 3).validate_options(&options, &ScoreConfig::default()).is_ok());
 }
