@@ -7,6 +7,8 @@ mod formats;
 mod fuzz;
 mod generations;
 mod hostile;
+#[path = "../../../llada-model/tests/it/mutation.rs"]
+mod mutation;
 mod parquet;
 mod shots;
 mod tables;
