@@ -33,14 +33,11 @@ pub(crate) fn open_model(args: &ModelArgs, folder: &Path) -> anyhow::Result<Llad
     }
     let config = LladaConfig::load(folder)?;
     let asked = args.dtype.resolve(&config, args.device);
-    let precision = asked.on(args.device);
-    if precision != asked {
-        eprintln!(
-            "note: {} has no kernel for {asked}: computing in {precision}, from dequantised weights",
-            args.device
-        );
+    let model = Llada::load(folder, args.device, asked)?;
+    if model.precision() != asked {
+        eprintln!("note: {} has no kernel for {asked}: the model computes in {}", args.device, model.precision());
     }
-    Ok(Llada::load(folder, args.device, precision)?)
+    Ok(model)
 }
 
 impl Session {

@@ -98,9 +98,7 @@ impl Source for Loader<'_> {
             let weight = Quantized { values: map(&values)?, scale: map(&scale)?.f_view([-1])? };
             let linear = match self.layout {
                 Layout::Int8(kernel) => Linear::int8(&weight, bias, kernel)?,
-                Layout::Bf16(kernel) => Linear::bf16(&weight.dequantize(self.kind)?, bias, kernel)?,
-                Layout::Packed => Linear::packed(&weight.dequantize(self.kind)?, bias)?,
-                Layout::Plain => Linear::plain(weight.dequantize(self.kind)?.f_to_device(self.device)?, bias),
+                layout => Linear::float(weight.dequantize(self.kind)?.f_to_device(self.device)?, bias, layout)?,
             };
             values.release();
             scale.release();
@@ -113,8 +111,7 @@ impl Source for Loader<'_> {
         let weight = map(&stored)?;
         let linear = match self.layout {
             Layout::Int8(kernel) => Linear::int8(&Quantized::weights(&weight)?, bias, kernel)?,
-            Layout::Bf16(kernel) => Linear::bf16(&weight.f_to_kind(self.kind)?, bias, kernel)?,
-            _ => Linear::packed(&weight.f_to_kind(self.kind)?, bias)?,
+            layout => Linear::float(weight.f_to_kind(self.kind)?, bias, layout)?,
         };
         stored.release();
         Ok(linear)

@@ -78,7 +78,7 @@ impl Layout {
         }
         let probe = || {
             let x = Tensor::f_ones([2, 16], (precision.kind(), device))?;
-            Linear::packed(&x, None)?.forward(&Input::new(&x), Epilogue::Silu)
+            Linear::float(x.shallow_clone(), None, Self::Packed)?.forward(&Input::new(&x), Epilogue::Silu)
         };
         if probe().is_ok() { Self::Packed } else { Self::Plain }
     }
@@ -90,15 +90,17 @@ impl Linear {
         Self { weight: Weight::Plain(weight), bias }
     }
 
-    /// A layer over a packed copy of `weight`.
-    pub(crate) fn packed(weight: &Tensor, bias: Option<Tensor>) -> Result<Self, ModelError> {
-        Ok(Self { weight: Weight::Packed(pack(weight, PACKED_FOR_ROWS)?), bias })
-    }
-
-    /// A layer over a copy of bf16 `weight` in panels.
-    pub(crate) fn bf16(weight: &Tensor, bias: Option<Tensor>, kernel: Bf16Kernel) -> Result<Self, ModelError> {
-        let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
-        Ok(Self { weight: Weight::Bf16(Bf16Weight::pack(weight, kernel)?), bias })
+    /// A layer over `weight`, copied into `layout` if that has an order of its own; [`Layout::Int8`] is for quantised
+    /// weights ([`Linear::int8`]).
+    pub(crate) fn float(weight: Tensor, bias: Option<Tensor>, layout: Layout) -> Result<Self, ModelError> {
+        match layout {
+            Layout::Plain | Layout::Int8(_) => Ok(Self::plain(weight, bias)),
+            Layout::Packed => Ok(Self { weight: Weight::Packed(pack(&weight, PACKED_FOR_ROWS)?), bias }),
+            Layout::Bf16(kernel) => {
+                let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
+                Ok(Self { weight: Weight::Bf16(Bf16Weight::pack(&weight, kernel)?), bias })
+            }
+        }
     }
 
     /// A layer over quantised weights.
