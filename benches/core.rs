@@ -5,8 +5,8 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use llada_core::{
     CoreError,
-    forward::{forward_process, mask_uniforms},
-    order::{Remasking, top_k},
+    confidence::{Remasking, top_k},
+    masking::{forward_process, mask_uniforms},
     rng::Noise,
     sampling::{argmax, gumbel_max, softmax_at},
     schedule::{EPS, NoiseSchedule, stratified_t},

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use llada_core::{block::BlockPlan, order::Remasking};
+use llada_core::{block::BlockPlan, confidence::Remasking};
 use llada_infer::{CacheKind, DecoderKind, SamplerConfig};
 use serde::Serialize;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use llada_benches::aup::aup;
-use llada_core::order::Remasking;
+use llada_core::confidence::Remasking;
 use llada_infer::{CacheKind, DecoderKind};
 use serde::Serialize;
 

@@ -5,7 +5,7 @@
 
 use llada_core::{
     CoreError,
-    forward::{forward_process, mask_uniforms},
+    masking::{forward_process, mask_uniforms},
     rng::Noise,
     schedule::EPS,
 };

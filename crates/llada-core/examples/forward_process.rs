@@ -8,7 +8,7 @@
 use std::{env, error::Error};
 
 use llada_core::{
-    forward::{forward_process, mask_uniforms},
+    masking::{forward_process, mask_uniforms},
     objective::{loss, pretraining_weights},
     rng::Noise,
     schedule::EPS,

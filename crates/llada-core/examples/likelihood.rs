@@ -8,7 +8,7 @@
 use std::error::Error;
 
 use llada_core::{
-    likelihood::{BATCH_SIZE, Plan},
+    likelihood::{BATCH_SIZE, MaskingPlan},
     predictor::{Hidden, MaskPredictor, Row},
     rng::Noise,
     sampling::log_softmax_at,
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let text = [0, 0, 1, 1];
     println!("exact      {:.4} nats", model.probability(&text).ln());
     for mc_num in [16, 64, 256, 1024] {
-        let plan = Plan::form_b(text.len(), mc_num, BATCH_SIZE, Noise::new(0), 0)?;
+        let plan = MaskingPlan::stratified(text.len(), mc_num, BATCH_SIZE, Noise::new(0), 0)?;
         let log_p_masked = plan
             .perturbations()
             .iter()

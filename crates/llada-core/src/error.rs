@@ -2,7 +2,7 @@
 
 use strum::VariantNames;
 
-use crate::{hint::Hint, order::Remasking};
+use crate::{confidence::Remasking, hint::Hint};
 
 /// What can be wrong with the numbers handed to this crate.
 ///
@@ -45,7 +45,7 @@ pub enum CoreError {
         blocks: usize,
     },
 
-    /// A name that no [`Remasking`](crate::order::Remasking) has.
+    /// A name that no [`Remasking`](crate::confidence::Remasking) has.
     #[error("unknown remasking {0:?}")]
     Remasking(String),
 

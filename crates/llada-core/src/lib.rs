@@ -6,28 +6,28 @@
 //! | subject | module |
 //! |---|---|
 //! | noise: a counter-based generator | [`rng`] |
-//! | training: how text is masked, and what the loss weighs | [`schedule`], [`forward`], [`objective`] |
+//! | training: how text is masked, and what the loss weighs | [`schedule`], [`masking`], [`objective`] |
 //! | evaluation: log-likelihood by Monte Carlo; confidence intervals | [`likelihood`], [`interval`] |
-//! | sampling: how many tokens, where, which | [`block`], [`transfer`], [`order`], [`sampling`], [`guidance`] |
+//! | sampling: how many tokens, where, which | [`block`], [`transfer`], [`confidence`], [`sampling`], [`guidance`] |
 //! | the seam to a model, and what a run leaves behind | [`predictor`], [`tabular`], [`trace`] |
 //!
 //! Token ids are `u32`, logits and confidences `f32`; sums that grow long are kept in `f64`.
 #![forbid(unsafe_code)]
 
 pub mod block;
+pub mod confidence;
 mod error;
-pub mod forward;
 pub mod guidance;
 mod hint;
 pub mod interval;
-mod lanes;
 pub mod likelihood;
+pub mod masking;
 pub mod objective;
-pub mod order;
 pub mod predictor;
 pub mod rng;
 pub mod sampling;
 pub mod schedule;
+mod simd;
 pub mod tabular;
 pub mod trace;
 pub mod transfer;

@@ -9,14 +9,14 @@
 //!   less, so evaluation uses it, stratified as in `get_log_likelihood.py`:
 //!   $$\mathbb{E}\_{\ell, x\_\ell} \left\[ \frac{L}{\ell} \sum_i \mathbf{1}\[x_\ell^i = M\] \log p_\theta(x_0^i \mid x_\ell) \right\]$$
 //!
-//! A [`Plan`] says what to mask; the model tells the log-probability of what was masked; the plan
+//! A [`MaskingPlan`] says what to mask; the model tells the log-probability of what was masked; the plan
 //! makes an [`Estimate`] of it.
 //!
 //! ```
-//! use llada_core::likelihood::{BATCH_SIZE, MC_NUM, Plan};
+//! use llada_core::likelihood::{BATCH_SIZE, MC_NUM, MaskingPlan};
 //! use llada_core::rng::Noise;
 //!
-//! let plan = Plan::form_b(10, MC_NUM, BATCH_SIZE, Noise::new(1234), 0)?;
+//! let plan = MaskingPlan::stratified(10, MC_NUM, BATCH_SIZE, Noise::new(1234), 0)?;
 //! // A model that gives every token the probability 1/2, whatever it sees.
 //! let log_p_masked: Vec<f64> =
 //!     plan.perturbations().iter().map(|p| p.masked.len() as f64 * 0.5_f64.ln()).collect();
@@ -48,7 +48,7 @@ pub struct Perturbation {
 
 /// The perturbations of one estimate.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct MaskingPlan {
     answer_length: usize,
     batch_size: usize,
     perturbations: Vec<Perturbation>,
@@ -71,12 +71,12 @@ pub struct Estimate {
     pub bits_per_token: f64,
 }
 
-impl Plan {
+impl MaskingPlan {
     /// Form A: `mc_num` independent samples. `sample` tells apart the answers that share a seed.
     ///
     /// # Errors
     /// If `answer_length` or `mc_num` is zero.
-    pub fn form_a(answer_length: usize, mc_num: usize, noise: Noise, sample: u64) -> Result<Self, CoreError> {
+    pub fn independent(answer_length: usize, mc_num: usize, noise: Noise, sample: u64) -> Result<Self, CoreError> {
         check_positive([("answer_length", answer_length), ("mc_num", mc_num)])?;
         let perturbation = |i| {
             let t = noise.domain(Domain::Time).stream(sample, i, 0).uniform();
@@ -98,7 +98,7 @@ impl Plan {
     ///
     /// # Errors
     /// If `answer_length`, `mc_num` or `batch_size` is zero.
-    pub fn form_b(
+    pub fn stratified(
         answer_length: usize,
         mc_num: usize,
         batch_size: usize,
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn plans_mask_what_they_say() {
-        let plan = Plan::form_b(11, 20, 16, Noise::new(7), 3).unwrap();
+        let plan = MaskingPlan::stratified(11, 20, 16, Noise::new(7), 3).unwrap();
         assert_eq!(plan.perturbations().len(), 20);
         for perturbation in plan.perturbations() {
             assert!(perturbation.masked.is_sorted_by(|a, b| a < b));
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn estimates_fold_given_numbers() {
-        let plan = |ratios: &[f64], batch_size| Plan {
+        let plan = |ratios: &[f64], batch_size| MaskingPlan {
             answer_length: 4,
             batch_size,
             perturbations: ratios.iter().map(|&mask_ratio| Perturbation { masked: vec![], mask_ratio }).collect(),
@@ -246,8 +246,8 @@ mod tests {
 
     #[test]
     fn an_empty_answer_has_no_likelihood() {
-        let error = Plan::form_b(0, 1, 1, Noise::new(0), 0).unwrap_err();
+        let error = MaskingPlan::stratified(0, 1, 1, Noise::new(0), 0).unwrap_err();
         assert_eq!(error, CoreError::Zero { name: "answer_length" });
-        assert!(Plan::form_a(0, 1, Noise::new(0), 0).is_err());
+        assert!(MaskingPlan::independent(0, 1, Noise::new(0), 0).is_err());
     }
 }

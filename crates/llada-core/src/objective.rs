@@ -5,7 +5,7 @@
 //! (equations 3 and 5 of the LLaDA paper).
 //!
 //! ```
-//! use llada_core::forward::Noisy;
+//! use llada_core::masking::Noisy;
 //! use llada_core::objective::{loss, pretraining_weights};
 //!
 //! let noisy = Noisy {
@@ -20,7 +20,7 @@
 //! ```
 
 use crate::CoreError;
-use crate::forward::{Noisy, check_prompts, per_token};
+use crate::masking::{Noisy, check_prompts, per_token};
 
 /// The weights of pretraining: $\frac{1}{p_{\text{mask},b} \\, N}$ for the masked tokens, zero for
 /// the others, where $N$ is the number of tokens of the batch ($B \cdot L$ if all rows are of

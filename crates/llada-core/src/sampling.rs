@@ -16,8 +16,8 @@
 //! assert!(gumbel_max(&logits, 1.0, &noise) < 3);
 //! ```
 
-use crate::lanes;
 use crate::rng::Stream;
+use crate::simd;
 
 /// The id of the largest logit; 0 if none is above −∞.
 pub fn argmax(logits: &[f32]) -> u32 {
@@ -25,7 +25,7 @@ pub fn argmax(logits: &[f32]) -> u32 {
     const BLOCK: usize = 1024;
     let (mut best, mut first) = (f32::NEG_INFINITY, 0);
     for (block, row) in logits.chunks(BLOCK).enumerate() {
-        let max = lanes::max(row);
+        let max = simd::max(row);
         if max > best {
             (best, first) = (max, block * BLOCK);
         }
@@ -48,8 +48,8 @@ pub fn log_softmax_at(logits: &[f32], index: u32) -> f64 {
     let Some(&logit) = logits.get(index as usize) else {
         return f64::NEG_INFINITY;
     };
-    let max = lanes::max(logits);
-    let sum = lanes::sum(logits, |x| lanes::exp(x - max));
+    let max = simd::max(logits);
+    let sum = simd::sum(logits, |x| simd::exp(x - max));
     f64::from(logit) - f64::from(max) - sum.ln()
 }
 

@@ -17,7 +17,7 @@
 use serde::{Deserialize, Serialize};
 use std::f64::consts::FRAC_PI_2;
 
-/// The least probability by which [`forward_process`](crate::forward::forward_process) masks a
+/// The least probability by which [`forward_process`](crate::masking::forward_process) masks a
 /// token, and what the log-linear schedule leaves visible at $t = 1$: $\epsilon = 10^{-3}$.
 pub const EPS: f64 = 1e-3;
 

@@ -60,7 +60,7 @@ pub struct Commit {
     /// The token.
     pub token: u32,
     /// The confidence by which the position was chosen, as its
-    /// [`Remasking`](crate::order::Remasking) defines it.
+    /// [`Remasking`](crate::confidence::Remasking) defines it.
     pub confidence: f32,
 }
 

@@ -1,6 +1,6 @@
 //! The sampler's options, under the names and with the defaults of the reference's `generate.py`.
 
-use llada_core::{Hint, block::BlockPlan, order::Remasking};
+use llada_core::{Hint, block::BlockPlan, confidence::Remasking};
 use serde::Serialize;
 
 use crate::{CacheConfig, Decoder, DecoderConfig, InferError, LengthConfig, SpecialTokens, error::check_non_negative};

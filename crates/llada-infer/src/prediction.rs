@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use llada_core::{
-    order::Remasking,
+    confidence::Remasking,
     predictor::Hidden,
     rng::{Domain, Noise},
     sampling::{gumbel_max, softmax_at},

@@ -17,7 +17,7 @@ use crate::{
         int8::Quantized,
         tensor::{map, sizes},
     },
-    weights::Stored,
+    weights::MappedTensor,
 };
 
 pub(crate) struct Loader<'a> {
@@ -27,7 +27,7 @@ pub(crate) struct Loader<'a> {
     device: Device,
     layout: Layout,
     /// What tensors that are used as stored live in.
-    mapped: Vec<Stored>,
+    mapped: Vec<MappedTensor>,
 }
 
 impl<'a> Loader<'a> {
@@ -43,7 +43,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Checks that nothing is left over and hands out what must live as long as the tensors.
-    pub(crate) fn finish(self) -> Result<Vec<Stored>, ModelError> {
+    pub(crate) fn finish(self) -> Result<Vec<MappedTensor>, ModelError> {
         self.weights.finish()?;
         Ok(self.mapped)
     }

@@ -20,7 +20,7 @@ use crate::{
     load::Loader,
     names,
     torch::{shim::Epilogue, tensor, top_token},
-    weights::Stored,
+    weights::MappedTensor,
 };
 
 /// Positions whose logits exist at a time where they are not read but picked from.
@@ -56,7 +56,7 @@ pub struct Llada {
     /// dLLM-Cache state by slot.
     feature_caches: BTreeMap<CacheSlot, FeatureCache>,
     /// Dropped after the tensors that point into it.
-    _mapped: Vec<Stored>,
+    _mapped: Vec<MappedTensor>,
 }
 
 /// What [`Llada`]'s forward returns: the last hidden states of the wanted positions, for its head.

@@ -17,7 +17,7 @@ use crate::{
         int8::Quantized,
         tensor::{bytes, map},
     },
-    weights::Stored,
+    weights::MappedTensor,
 };
 
 /// Of `config.json`.
@@ -46,7 +46,7 @@ pub(crate) fn scheme() -> Value {
 }
 
 /// A tensor as it will lie in a file.
-struct Made {
+struct OutputTensor {
     name: String,
     dtype: Dtype,
     shape: Vec<usize>,
@@ -126,7 +126,7 @@ fn shards(config: &LladaConfig) -> Vec<Vec<(String, Vec<usize>)>> {
 }
 
 /// What `stored` becomes: itself, or a quantised weight and its scales.
-fn convert(name: &str, stored: Stored) -> Result<Vec<Made>, ModelError> {
+fn convert(name: &str, stored: MappedTensor) -> Result<Vec<OutputTensor>, ModelError> {
     let name = name.to_owned();
     let is_linear = stored.shape.len() == 2 && name != names::embedding();
     let made = if is_linear {
@@ -134,17 +134,22 @@ fn convert(name: &str, stored: Stored) -> Result<Vec<Made>, ModelError> {
         let (rows, scale) = (stored.shape[0], names::scale(&name));
         let values = bytes(&quantized.values)?.to_vec();
         vec![
-            Made { name, dtype: Dtype::I8, shape: stored.shape.clone(), bytes: values },
-            Made { name: scale, dtype: Dtype::F32, shape: vec![rows, 1], bytes: bytes(&quantized.scale)?.to_vec() },
+            OutputTensor { name, dtype: Dtype::I8, shape: stored.shape.clone(), bytes: values },
+            OutputTensor {
+                name: scale,
+                dtype: Dtype::F32,
+                shape: vec![rows, 1],
+                bytes: bytes(&quantized.scale)?.to_vec(),
+            },
         ]
     } else {
-        vec![Made { name, dtype: stored.dtype, shape: stored.shape.clone(), bytes: stored.bytes().to_vec() }]
+        vec![OutputTensor { name, dtype: stored.dtype, shape: stored.shape.clone(), bytes: stored.bytes().to_vec() }]
     };
     stored.release();
     Ok(made)
 }
 
-fn write_shard(path: &Path, tensors: &[Made]) -> Result<(), ModelError> {
+fn write_shard(path: &Path, tensors: &[OutputTensor]) -> Result<(), ModelError> {
     let views: Vec<_> = tensors
         .iter()
         .map(|tensor| Ok((&tensor.name, TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes)?)))

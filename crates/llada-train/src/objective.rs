@@ -10,7 +10,7 @@
 //! gradients add up to the same.
 
 use llada_core::{
-    forward::{forward_process, mask_uniforms, random_length, restore_prompts},
+    masking::{forward_process, mask_uniforms, random_length, restore_prompts},
     objective::{pretraining_weights, sft_weights},
     rng::{Domain, Noise},
     schedule::{EPS, stratified_t},

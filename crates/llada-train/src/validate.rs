@@ -4,7 +4,7 @@
 //! the autoregressive baseline, the log-likelihood.
 
 use llada_core::{
-    likelihood::{BATCH_SIZE, Plan},
+    likelihood::{BATCH_SIZE, MaskingPlan},
     rng::Noise,
 };
 use llada_model::{TrainableLlada, TrainingBatch};
@@ -61,7 +61,7 @@ fn bound(model: &mut TrainableLlada, row: &Rows, mc_num: usize, sample: usize) -
     const SEED: u64 = 1234;
     let prompt = row.prompt_lengths.as_ref().map_or(0, |lengths| lengths[0]);
     let answer_length = row.row_length - prompt;
-    let plan = Plan::form_b(answer_length, mc_num, BATCH_SIZE, Noise::new(SEED), sample as u64)?;
+    let plan = MaskingPlan::stratified(answer_length, mc_num, BATCH_SIZE, Noise::new(SEED), sample as u64)?;
     let mask_id = model.config().mask_token_id;
     let mut log_p_masked = Vec::with_capacity(mc_num);
     for group in plan.perturbations().chunks(BATCH_SIZE) {

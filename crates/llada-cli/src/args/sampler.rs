@@ -1,7 +1,7 @@
 //! The sampler's options as flags. `llada batch` reads the same names, with underscores, from each request.
 
 use clap::{ArgMatches, Command, FromArgMatches, error::ErrorKind, parser::ValueSource};
-use llada_core::order::Remasking;
+use llada_core::confidence::Remasking;
 use llada_infer::{
     CacheKind, DecoderKind, InferError, LengthKind, SamplerConfig,
     cache::Dllm,

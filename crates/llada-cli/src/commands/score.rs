@@ -89,8 +89,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         return Err(usage("the answer has no tokens\nhint: give it with --answer TEXT or --answer-ids 4,5"));
     }
     let estimator = match args.estimator {
-        Form::FormA => Estimator::FormA,
-        Form::FormB => Estimator::FormB,
+        Form::FormA => Estimator::IndependentMasks,
+        Form::FormB => Estimator::StratifiedCounts,
     };
     let config = ScoreConfig {
         mc_num: args.mc_num,

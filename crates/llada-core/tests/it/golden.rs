@@ -1,6 +1,6 @@
 //! Tables computed by the official LLaDA code (`crates/llada-model/tests/fixtures`).
 
-use llada_core::forward::{forward_process, restore_prompts};
+use llada_core::masking::{forward_process, restore_prompts};
 use llada_core::objective::{pretraining_weights, sft_weights};
 use llada_core::sampling::add_gumbel_noise;
 use llada_core::transfer::num_transfer_tokens;

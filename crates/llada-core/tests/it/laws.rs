@@ -1,10 +1,10 @@
 //! Laws that hold for every input.
 
 use llada_core::block::BlockPlan;
-use llada_core::forward::{Noisy, forward_process, mask_uniforms, random_length, restore_prompts};
-use llada_core::likelihood::Plan;
+use llada_core::confidence::top_k;
+use llada_core::likelihood::MaskingPlan;
+use llada_core::masking::{Noisy, forward_process, mask_uniforms, random_length, restore_prompts};
 use llada_core::objective::{loss, pretraining_weights, sft_weights};
-use llada_core::order::top_k;
 use llada_core::rng::Noise;
 use llada_core::schedule::{EPS, NoiseSchedule, stratified_t};
 use llada_core::transfer::num_transfer_tokens;
@@ -108,7 +108,7 @@ proptest! {
 
     #[test]
     fn mini_batches_spread_over_the_mask_ratios(length in 1..60_usize, batch_size in 1..20_usize, seed: u64) {
-        let plan = Plan::form_b(length, batch_size, batch_size, Noise::new(seed), 0).unwrap();
+        let plan = MaskingPlan::stratified(length, batch_size, batch_size, Noise::new(seed), 0).unwrap();
         let mut counts: Vec<_> = plan.perturbations().iter().map(|p| p.masked.len()).collect();
         counts.sort();
         prop_assert!(counts[0] >= 1 && counts[batch_size - 1] <= length);

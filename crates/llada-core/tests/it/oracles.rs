@@ -1,7 +1,7 @@
 //! Checks that need neither a reference nor a trained model: the truth is written down in a table.
 
 use llada_core::guidance::guide;
-use llada_core::likelihood::{Estimate, Plan};
+use llada_core::likelihood::{Estimate, MaskingPlan};
 use llada_core::predictor::{Hidden, MaskPredictor, Row};
 use llada_core::rng::Noise;
 use llada_core::sampling::gumbel_max;
@@ -28,7 +28,7 @@ fn log_p_masked(predictor: &mut TabularPredictor, masked: &[usize]) -> f64 {
     rows.map(|(row, &position)| f64::from(row[ANSWER[position] as usize])).sum()
 }
 
-fn estimate(plan: &Plan) -> Estimate {
+fn estimate(plan: &MaskingPlan) -> Estimate {
     let predictor = &mut predictor();
     let log_p: Vec<_> = plan.perturbations().iter().map(|p| log_p_masked(predictor, &p.masked)).collect();
     plan.estimate(&log_p).unwrap()
@@ -65,8 +65,8 @@ fn both_forms_expect_the_log_likelihood() {
 fn estimates_converge_to_the_log_likelihood() {
     let truth = predictor().probability(&ANSWER).ln();
     let noise = Noise::new(1234);
-    let form_a = estimate(&Plan::form_a(LENGTH, 20_000, noise, 0).unwrap());
-    let form_b = estimate(&Plan::form_b(LENGTH, 20_000, 16, noise, 0).unwrap());
+    let form_a = estimate(&MaskingPlan::independent(LENGTH, 20_000, noise, 0).unwrap());
+    let form_b = estimate(&MaskingPlan::stratified(LENGTH, 20_000, 16, noise, 0).unwrap());
     for Estimate { log_likelihood, standard_error, .. } in [form_a, form_b] {
         let error = standard_error.unwrap();
         assert!((log_likelihood - truth).abs() < 4.0 * error, "{log_likelihood} {truth} {error}");
@@ -78,7 +78,7 @@ fn estimates_converge_to_the_log_likelihood() {
 #[test]
 fn one_sample_is_exact_for_one_token() {
     let mut predictor = TabularPredictor::new(2, 1, vec![1.0, 3.0]).unwrap();
-    let plan = Plan::form_b(1, 1, 16, Noise::new(0), 0).unwrap();
+    let plan = MaskingPlan::stratified(1, 1, 16, Noise::new(0), 0).unwrap();
     let mask = predictor.mask_id();
     let mut logits = Vec::new();
     let ids = [mask];

@@ -6,7 +6,7 @@
 
 use std::num::NonZeroUsize;
 
-use llada_core::order::top_k;
+use llada_core::confidence::top_k;
 
 use serde::{Deserialize, Serialize};
 

@@ -16,7 +16,7 @@ mod wino;
 
 use std::{fmt, num::NonZeroUsize};
 
-use llada_core::{order::top_k, trace::Commit, transfer::num_transfer_tokens};
+use llada_core::{confidence::top_k, trace::Commit, transfer::num_transfer_tokens};
 
 use crate::{InferError, StepContext};
 pub use config::{DecoderConfig, DecoderKind};

@@ -6,7 +6,7 @@
 //! probable first, and fewer of them than the step before committed, so that every block ends. A step that commits one
 //! token takes none back. Defaults τ₁ = 0.6, τ₂ = 0.9.
 
-use llada_core::{order::top_k, trace::Commit};
+use llada_core::{confidence::top_k, trace::Commit};
 
 use serde::{Deserialize, Serialize};
 

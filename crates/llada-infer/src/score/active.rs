@@ -1,7 +1,7 @@
 //! Options that are being scored, a mini-batch of each a step.
 
 use llada_core::{
-    likelihood::Plan,
+    likelihood::MaskingPlan,
     predictor::{Hidden, Row},
 };
 
@@ -20,7 +20,7 @@ pub(crate) struct ActiveScore {
 /// One option, and what is known of it.
 struct OptionScore {
     request: ScoreRequest,
-    plan: Plan,
+    plan: MaskingPlan,
     /// By sample so far.
     log_p_masked: Vec<f64>,
 }

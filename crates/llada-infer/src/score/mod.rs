@@ -4,7 +4,7 @@ mod active;
 mod sample;
 
 use llada_core::{
-    likelihood::{BATCH_SIZE, Estimate, MC_NUM, Perturbation, Plan},
+    likelihood::{BATCH_SIZE, Estimate, MC_NUM, MaskingPlan, Perturbation},
     predictor::MaskPredictor,
     rng::Noise,
 };
@@ -16,23 +16,25 @@ use sample::Samples;
 
 /// Which estimator of the likelihood bound to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Estimator {
-    /// Independent masks at a uniform ratio t, weight 1/t: the training objective; high variance.
-    FormA,
-    /// Exactly ℓ masked tokens, ℓ stratified over 1..L, weight L/ℓ: what evaluation uses.
+    /// Every token is masked independently with a uniform probability t, weight 1/t: the training objective (equation 4
+    /// of the paper), with a high variance.
+    #[serde(rename = "form-a")]
+    IndependentMasks,
+    /// Exactly ℓ tokens are masked, ℓ stratified over 1..L, weight L/ℓ (equation 6): what evaluation uses.
     #[default]
-    FormB,
+    #[serde(rename = "form-b")]
+    StratifiedCounts,
 }
 
 /// How to score an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScoreConfig {
-    /// Samples; an answer of one token needs, and gets, a single one under form B.
+    /// Samples; an answer of one token needs, and gets, a single one with stratified counts.
     pub mc_num: usize,
-    /// Samples that go to the model together, and that form B spreads evenly over the mask counts.
+    /// Samples that go to the model together, and that stratified counts spread evenly over the numbers of masks.
     pub batch_size: usize,
     /// Scale of classifier-free guidance; 0 is none.
     pub cfg_scale: f32,
@@ -101,19 +103,21 @@ impl ScoreConfig {
     }
 
     /// How an answer of `length` tokens is masked. Plans of the same length are the same.
-    fn plan(&self, length: usize) -> Result<Plan, InferError> {
+    fn plan(&self, length: usize) -> Result<MaskingPlan, InferError> {
         let noise = Noise::new(self.seed);
         let plan = match self.estimator {
-            Estimator::FormA => Plan::form_a(length, self.mc_num, noise, 0),
-            Estimator::FormB if self.is_exact(length) => Plan::form_b(1, self.mc_num.min(1), self.batch_size, noise, 0),
-            Estimator::FormB => Plan::form_b(length, self.mc_num, self.batch_size, noise, 0),
+            Estimator::IndependentMasks => MaskingPlan::independent(length, self.mc_num, noise, 0),
+            Estimator::StratifiedCounts if self.is_exact(length) => {
+                MaskingPlan::stratified(1, self.mc_num.min(1), self.batch_size, noise, 0)
+            }
+            Estimator::StratifiedCounts => MaskingPlan::stratified(length, self.mc_num, self.batch_size, noise, 0),
         };
         Ok(plan?)
     }
 
     /// Whether a single sample has no error: there is one way to mask an answer of one token.
     fn is_exact(&self, length: usize) -> bool {
-        self.estimator == Estimator::FormB && length == 1
+        self.estimator == Estimator::StratifiedCounts && length == 1
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use llada_core::order::Remasking;
+use llada_core::confidence::Remasking;
 use llada_infer::{CacheKind, Request, SamplerConfig};
 use proptest::prelude::*;
 

@@ -75,7 +75,7 @@ fn scores_are_the_log_likelihood() {
     let (prompt, answer) = ([0, 3], [1, 2, 1]);
     let predictor = engine.predictor();
     let truth = (predictor.probability(&[0, 3, 1, 2, 1]) / predictor.probability(&[0, 3, MASK, MASK, MASK])).ln();
-    for estimator in [Estimator::FormA, Estimator::FormB] {
+    for estimator in [Estimator::IndependentMasks, Estimator::StratifiedCounts] {
         let config = ScoreConfig { mc_num: 20_000, estimator, ..Default::default() };
         let score = engine.score(&prompt, &answer, &config, |_, _| ControlFlow::Continue(())).unwrap();
         let error = score.estimate.standard_error.unwrap();

@@ -110,7 +110,7 @@ impl Linear {
     }
 
     /// Whether the layer's weights are being trained: what follows it must then leave its output alone.
-    pub(crate) fn learns(&self) -> bool {
+    pub(crate) fn is_trainable(&self) -> bool {
         matches!(&self.weight, Weight::Plain(weight) if weight.requires_grad())
     }
 

@@ -23,7 +23,7 @@ impl Mlp {
     /// hidden (tokens, d), the epilogue's operand (tokens, d) -> (tokens, d).
     pub(crate) fn forward(&self, hidden: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
         let hidden = Input::new(hidden);
-        let gated = if self.ff_proj.learns() {
+        let gated = if self.ff_proj.is_trainable() {
             let gate = self.ff_proj.forward(&hidden, Epilogue::None)?;
             gradient::silu_mul(&gate, &self.up_proj.forward(&hidden, Epilogue::None)?)?
         } else {

@@ -203,18 +203,18 @@ struct SiluMul : Function<SiluMul> {
 extern "C" {
 
 // x (rows, n), contiguous, f32 or bf16 like weight (n).
-char *llada_learn_rms_norm(const at::Tensor *x, const at::Tensor *weight, double eps, at::Tensor **out) {
+char *llada_rms_norm_autograd(const at::Tensor *x, const at::Tensor *weight, double eps, at::Tensor **out) {
   return guarded([&] { *out = new at::Tensor(RmsNorm::apply(*x, *weight, eps)); });
 }
 
 // x (rows, heads * 2 * half), contiguous; cos and sin (positions, half) in f32.
-char *llada_learn_rotate(const at::Tensor *x, const at::Tensor *cos, const at::Tensor *sin,
+char *llada_rotate_autograd(const at::Tensor *x, const at::Tensor *cos, const at::Tensor *sin,
                          const at::Tensor *positions, at::Tensor **out) {
   return guarded([&] { *out = new at::Tensor(Rotate::apply(*x, *cos, *sin, *positions)); });
 }
 
 // Contiguous, of one shape and kind, f32 or bf16.
-char *llada_learn_silu_mul(const at::Tensor *gate, const at::Tensor *up, at::Tensor **out) {
+char *llada_silu_mul_autograd(const at::Tensor *gate, const at::Tensor *up, at::Tensor **out) {
   return guarded([&] { *out = new at::Tensor(SiluMul::apply(*gate, *up)); });
 }
 

@@ -7,24 +7,24 @@ use std::{ffi::c_char, ptr::null_mut};
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-use super::shim::{check, failed, taken};
+use super::shim::{check, check_status, check_tensor};
 use crate::{AdamW, ModelError};
 
 unsafe extern "C" {
-    fn llada_learn_rms_norm(
+    fn llada_rms_norm_autograd(
         x: *const C_tensor,
         weight: *const C_tensor,
         eps: f64,
         out: *mut *mut C_tensor,
     ) -> *mut c_char;
-    fn llada_learn_rotate(
+    fn llada_rotate_autograd(
         x: *const C_tensor,
         cos: *const C_tensor,
         sin: *const C_tensor,
         positions: *const C_tensor,
         out: *mut *mut C_tensor,
     ) -> *mut c_char;
-    fn llada_learn_silu_mul(gate: *const C_tensor, up: *const C_tensor, out: *mut *mut C_tensor) -> *mut c_char;
+    fn llada_silu_mul_autograd(gate: *const C_tensor, up: *const C_tensor, out: *mut *mut C_tensor) -> *mut c_char;
     fn llada_cross_entropy(
         logits: *mut C_tensor,
         targets: *const C_tensor,
@@ -58,7 +58,7 @@ pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor, 
     check(x.size2()?.1 == weight.size1()? && x.kind() == weight.kind(), "rms_norm: input and weight differ")?;
     let mut out = null_mut();
     // SAFETY: live contiguous tensors of matching width and kind, as the kernels expect.
-    unsafe { taken(llada_learn_rms_norm(x.as_ptr(), weight.as_ptr(), eps, &mut out), out) }
+    unsafe { check_tensor(llada_rms_norm_autograd(x.as_ptr(), weight.as_ptr(), eps, &mut out), out) }
 }
 
 /// [`rotate`](super::shim::rotate) on the CPU, with a gradient; `x`, a projection, is overwritten.
@@ -72,7 +72,9 @@ pub(crate) fn rotate(x: Tensor, cos: &Tensor, sin: &Tensor, positions: &Tensor) 
     check(fits && kinds && x.is_contiguous(), "rotate: shapes, kinds or layout do not fit")?;
     let mut out = null_mut();
     // SAFETY: live contiguous tensors whose sizes and kinds were checked above.
-    unsafe { taken(llada_learn_rotate(x.as_ptr(), cos.as_ptr(), sin.as_ptr(), positions.as_ptr(), &mut out), out) }
+    unsafe {
+        check_tensor(llada_rotate_autograd(x.as_ptr(), cos.as_ptr(), sin.as_ptr(), positions.as_ptr(), &mut out), out)
+    }
 }
 
 /// silu(gate) ⊙ up, with a gradient.
@@ -87,7 +89,7 @@ pub(crate) fn silu_mul(gate: &Tensor, up: &Tensor) -> Result<Tensor, ModelError>
     check(gate.size() == up.size() && gate.kind() == up.kind(), "silu_mul: gate and up differ")?;
     let mut out = null_mut();
     // SAFETY: live contiguous tensors of one shape and kind.
-    unsafe { taken(llada_learn_silu_mul(gate.as_ptr(), up.as_ptr(), &mut out), out) }
+    unsafe { check_tensor(llada_silu_mul_autograd(gate.as_ptr(), up.as_ptr(), &mut out), out) }
 }
 
 /// -log softmax(logits)\[target\] of each row in f32; if `learn`, the logits become the gradient of its `weights`-sum.
@@ -120,7 +122,7 @@ pub(crate) fn cross_entropy(
     // SAFETY: contiguous tensors whose sizes and kinds were checked above.
     unsafe {
         let loss = loss.as_mut_ptr();
-        failed(llada_cross_entropy(logits.as_mut_ptr(), targets.as_ptr(), weights.as_ptr(), learn, loss))?;
+        check_status(llada_cross_entropy(logits.as_mut_ptr(), targets.as_ptr(), weights.as_ptr(), learn, loss))?;
     }
     Ok(loss)
 }
@@ -128,13 +130,13 @@ pub(crate) fn cross_entropy(
 /// Runs the graph of `y` backward from `gradient`, which has its shape.
 pub(crate) fn backward(y: &Tensor, gradient: &Tensor) -> Result<(), ModelError> {
     // SAFETY: live tensors go in.
-    unsafe { failed(llada_backward(y.as_ptr(), gradient.as_ptr())) }
+    unsafe { check_status(llada_backward(y.as_ptr(), gradient.as_ptr())) }
 }
 
 /// Makes backward add the gradient of `parameter` to `gradient`, in place.
 pub(crate) fn set_grad(parameter: &mut Tensor, gradient: &Tensor) -> Result<(), ModelError> {
     // SAFETY: live tensors go in.
-    unsafe { failed(llada_set_grad(parameter.as_mut_ptr(), gradient.as_ptr())) }
+    unsafe { check_status(llada_set_grad(parameter.as_mut_ptr(), gradient.as_ptr())) }
 }
 
 /// AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) in one pass over its four tensors, all of one shape, in f32.
@@ -153,7 +155,7 @@ pub(crate) fn adamw(
     let (step, grad_scale) = (step.as_ptr(), grad_scale.as_ptr());
     // SAFETY: live tensors go in; libtorch checks their shapes and kinds.
     unsafe {
-        failed(llada_adamw(
+        check_status(llada_adamw(
             weights,
             gradient,
             exp_avg,

@@ -61,8 +61,8 @@ impl Epilogue<'_> {
 /// `weight` (out, in) in oneDNN's blocked layout, chosen for about `rows` rows of input.
 pub(crate) fn pack(weight: &Tensor, rows: i64) -> Result<Tensor, ModelError> {
     let mut out = null_mut();
-    // SAFETY: a live tensor goes in; `taken` owns what comes out.
-    unsafe { taken(llada_pack(weight.as_ptr(), rows, &mut out), out) }
+    // SAFETY: a live tensor goes in; `check_tensor` owns what comes out.
+    unsafe { check_tensor(llada_pack(weight.as_ptr(), rows, &mut out), out) }
 }
 
 /// x W^T + b with its epilogue, W from [`pack`].
@@ -93,7 +93,7 @@ pub(crate) fn packed_linear(
         Epilogue::Add(other) => binary(c"add", other, &mut out),
     };
     // SAFETY: `out` was written by the call above unless it gave an error.
-    unsafe { taken(error, out) }
+    unsafe { check_tensor(error, out) }
 }
 
 /// Root-mean-square norm of each row, computed in f32, in one pass.
@@ -105,7 +105,7 @@ pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor, 
     check(x.size2()?.1 == weight.size1()? && x.kind() == weight.kind(), "rms_norm: input and weight differ")?;
     let mut out = null_mut();
     // SAFETY: live contiguous tensors of matching width and kind, as the kernel expects.
-    unsafe { taken(llada_rms_norm(x.as_ptr(), weight.as_ptr(), eps, &mut out), out) }
+    unsafe { check_tensor(llada_rms_norm(x.as_ptr(), weight.as_ptr(), eps, &mut out), out) }
 }
 
 /// Rotates every head of every row of `x` in place by the angles of its position, in f32.
@@ -120,7 +120,7 @@ pub(crate) fn rotate(x: &mut Tensor, cos: &Tensor, sin: &Tensor, positions: &Ten
     // SAFETY: contiguous tensors whose sizes and kinds were checked above.
     let error = unsafe { llada_rotate(x.as_mut_ptr(), cos.as_ptr(), sin.as_ptr(), positions.as_ptr()) };
     // SAFETY: no tensor comes out.
-    unsafe { failed(error) }
+    unsafe { check_status(error) }
 }
 
 pub(super) fn check(holds: bool, message: &str) -> Result<(), ModelError> {
@@ -129,16 +129,16 @@ pub(super) fn check(holds: bool, message: &str) -> Result<(), ModelError> {
 
 /// # Safety
 /// `error` is null or owned text from the shim; if null, `out` is an owned tensor.
-pub(super) unsafe fn taken(error: *mut c_char, out: *mut C_tensor) -> Result<Tensor, ModelError> {
+pub(super) unsafe fn check_tensor(error: *mut c_char, out: *mut C_tensor) -> Result<Tensor, ModelError> {
     // SAFETY: passed on.
-    unsafe { failed(error)? };
+    unsafe { check_status(error)? };
     // SAFETY: without an error the shim has stored an owned tensor.
     Ok(unsafe { Tensor::from_ptr(out) })
 }
 
 /// # Safety
 /// `error` is null or owned text from the shim.
-pub(super) unsafe fn failed(error: *mut c_char) -> Result<(), ModelError> {
+pub(super) unsafe fn check_status(error: *mut c_char) -> Result<(), ModelError> {
     if error.is_null() {
         return Ok(());
     }

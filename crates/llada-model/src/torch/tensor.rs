@@ -3,12 +3,12 @@
 use tch::{Kind, Tensor};
 
 use super::dtype::stored_kind;
-use crate::{ModelError, weights::Stored};
+use crate::{ModelError, weights::MappedTensor};
 
 /// A tensor over the bytes of a mapped file, copied only if they are not aligned for their type.
 ///
 /// The caller keeps `stored` (which keeps the mapping) at least as long as the tensor.
-pub(crate) fn map(stored: &Stored) -> Result<Tensor, ModelError> {
+pub(crate) fn map(stored: &MappedTensor) -> Result<Tensor, ModelError> {
     let kind = stored_kind(stored.dtype);
     let shape = sizes(&stored.shape);
     let bytes = stored.bytes();

@@ -4,7 +4,7 @@
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-use super::Stored;
+use super::MappedTensor;
 use crate::LladaConfig;
 
 /// Whether a tensor of this name is such a buffer.
@@ -16,7 +16,7 @@ pub(super) fn is_name(name: &str) -> bool {
 ///
 /// # Shapes
 /// stored (head_dim / 2).
-pub(super) fn is_of(config: &LladaConfig, stored: &Stored) -> bool {
+pub(super) fn is_of(config: &LladaConfig, stored: &MappedTensor) -> bool {
     let (head_dim, bytes) = (config.head_dim(), stored.bytes());
     // Relative, and for the smallest numbers of f16, which have few digits, absolute.
     let (values, tolerance): (Vec<f64>, f64) = match stored.dtype {

@@ -6,7 +6,7 @@
 
 mod check;
 mod inv_freq;
-mod stored;
+mod mapped;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 use serde::Deserialize;
 
-pub(crate) use self::stored::Stored;
+pub(crate) use self::mapped::MappedTensor;
 use crate::{ModelError, files, folder, names};
 
 const SINGLE: &str = "model.safetensors";
@@ -132,7 +132,7 @@ impl Weights {
     ///
     /// # Errors
     /// It is missing, has another shape, or is stored in a dtype other than f32 or bf16.
-    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Stored, ModelError> {
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<MappedTensor, ModelError> {
         self.take_any(name, shape)?.checked_float(name)
     }
 
@@ -140,7 +140,11 @@ impl Weights {
     ///
     /// # Errors
     /// One of the two has another shape, or there are no scales.
-    pub(crate) fn take_quantized(&mut self, name: &str, shape: [usize; 2]) -> Result<Option<[Stored; 2]>, ModelError> {
+    pub(crate) fn take_quantized(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+    ) -> Result<Option<[MappedTensor; 2]>, ModelError> {
         if !self.is_in_eight_bits(name) {
             return Ok(None);
         }
@@ -153,14 +157,14 @@ impl Weights {
     }
 
     /// The tensor `name`, if it is there and left.
-    fn find(&self, name: &str) -> Option<Stored> {
+    fn find(&self, name: &str) -> Option<MappedTensor> {
         let shard = &self.shards[*self.tensors.get(name)?];
         let info = shard.metadata.info(&[&self.prefix, name].concat())?;
         let (start, end) = (shard.data + info.data_offsets.0, shard.data + info.data_offsets.1);
-        Some(Stored { start, end, dtype: info.dtype, shape: info.shape.clone(), shard: shard.clone() })
+        Some(MappedTensor { start, end, dtype: info.dtype, shape: info.shape.clone(), shard: shard.clone() })
     }
 
-    fn find_of_shape(&self, name: &str, shape: &[usize]) -> Result<Stored, ModelError> {
+    fn find_of_shape(&self, name: &str, shape: &[usize]) -> Result<MappedTensor, ModelError> {
         let missing = || ModelError::MissingTensor { name: name.to_owned(), folder: self.folder.clone() };
         let stored = self.find(name).ok_or_else(missing)?;
         if stored.shape != shape {
@@ -170,7 +174,7 @@ impl Weights {
         Ok(stored)
     }
 
-    fn take_any(&mut self, name: &str, shape: &[usize]) -> Result<Stored, ModelError> {
+    fn take_any(&mut self, name: &str, shape: &[usize]) -> Result<MappedTensor, ModelError> {
         let stored = self.find_of_shape(name, shape)?;
         self.tensors.remove(name);
         Ok(stored)
@@ -196,7 +200,7 @@ impl Weights {
     /// Every tensor that is left: name, dtype and shape, by name.
     pub fn list(&self) -> impl Iterator<Item = (&str, Dtype, Vec<usize>)> {
         self.tensors.keys().filter_map(|name| {
-            let Stored { dtype, shape, .. } = self.find(name)?;
+            let MappedTensor { dtype, shape, .. } = self.find(name)?;
             Some((name.as_str(), dtype, shape))
         })
     }

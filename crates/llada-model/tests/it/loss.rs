@@ -1,7 +1,7 @@
 //! The objectives through the model: the reference's pre-training and SFT losses from given t and u.
 
 use llada_core::{
-    forward::{forward_process, restore_prompts},
+    masking::{forward_process, restore_prompts},
     objective::{loss, pretraining_weights, sft_weights},
     predictor::{Hidden, MaskPredictor, Row},
     sampling::log_softmax_at,

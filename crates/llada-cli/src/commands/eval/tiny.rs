@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use llada_core::{order::Remasking, rng::Noise};
+use llada_core::{confidence::Remasking, rng::Noise};
 use llada_infer::{Continuation, DecoderKind, Generation, InferError, Request, SamplerConfig};
 use llada_model::Message;
 use llada_tasks::{ALL, Evaluation, Example, GEN_LENGTH, Split, mixture};

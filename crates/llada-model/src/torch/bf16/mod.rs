@@ -8,7 +8,7 @@ use std::{
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-use super::shim::{Epilogue, check, failed};
+use super::shim::{Epilogue, check, check_status};
 use crate::ModelError;
 
 /// The C++ side of [`Bf16Weight`].
@@ -84,7 +84,7 @@ impl Bf16Weight {
         let weight = weight.f_contiguous()?;
         let mut out = null_mut();
         // SAFETY: a live contiguous tensor of the kind checked above goes in.
-        unsafe { failed(llada_bf16_pack(weight.as_ptr(), &mut out))? };
+        unsafe { check_status(llada_bf16_pack(weight.as_ptr(), &mut out))? };
         let packed = NonNull::new(out).ok_or_else(|| tch::TchError::Torch("bf16: nothing was packed".to_owned()))?;
         Ok(Self { packed, shape, kernel })
     }
@@ -120,7 +120,7 @@ pub(crate) fn linear(
     let mut out = Tensor::f_empty([rows, outputs], (Kind::BFloat16, Device::Cpu))?;
     // SAFETY: live contiguous tensors whose sizes and kinds were checked above, or null where there is none.
     unsafe {
-        failed(llada_bf16_linear(
+        check_status(llada_bf16_linear(
             weight.kernel as i64,
             x.as_ptr(),
             weight.packed.as_ptr(),

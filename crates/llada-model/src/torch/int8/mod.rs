@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
 pub use self::kernel::Int8Kernel;
-use super::shim::{Epilogue, check, failed};
+use super::shim::{Epilogue, check, check_status};
 use crate::ModelError;
 
 /// The C++ side of [`Int8Weight`].
@@ -105,7 +105,7 @@ fn quantize(x: &Tensor, activations: bool) -> Result<(Tensor, Tensor), ModelErro
     let (mut values, mut scale) = (null_mut(), null_mut());
     // SAFETY: a live contiguous tensor goes in; without an error both pointers are owned tensors.
     unsafe {
-        failed(llada_int8_quantize(x.as_ptr(), activations, &mut values, &mut scale))?;
+        check_status(llada_int8_quantize(x.as_ptr(), activations, &mut values, &mut scale))?;
         Ok((Tensor::from_ptr(values), Tensor::from_ptr(scale)))
     }
 }
@@ -130,7 +130,7 @@ impl Int8Weight {
         let scale = weight.scale.f_to_kind(Kind::Float)?.f_contiguous()?;
         let mut out = null_mut();
         // SAFETY: live tensors of the sizes and kinds checked above go in.
-        unsafe { failed(llada_int8_pack(kernel as i64, weight.values.as_ptr(), scale.as_ptr(), &mut out))? };
+        unsafe { check_status(llada_int8_pack(kernel as i64, weight.values.as_ptr(), scale.as_ptr(), &mut out))? };
         let packed = NonNull::new(out).ok_or_else(|| tch::TchError::Torch("int8: nothing was packed".to_owned()))?;
         Ok(Self { packed, shape })
     }
@@ -167,7 +167,7 @@ pub(crate) fn linear(
     let mut out = Tensor::f_empty([rows, outputs], (kind, Device::Cpu))?;
     // SAFETY: live contiguous tensors whose sizes and kinds were checked above, or null where there is none.
     unsafe {
-        failed(llada_int8_linear(
+        check_status(llada_int8_linear(
             x.values.as_ptr(),
             x.scale.as_ptr(),
             weight.packed.as_ptr(),

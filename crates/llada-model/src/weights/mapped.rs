@@ -10,7 +10,7 @@ use crate::ModelError;
 
 /// One tensor as it lies in its mapped file.
 #[derive(Debug, Clone)]
-pub struct Stored {
+pub struct MappedTensor {
     pub(super) shard: Arc<Shard>,
     pub(super) start: usize,
     pub(super) end: usize,
@@ -20,7 +20,7 @@ pub struct Stored {
     pub shape: Vec<usize>,
 }
 
-impl Stored {
+impl MappedTensor {
     /// Itself, if it is stored in f32 or bf16; `name` is for the error.
     pub(super) fn checked_float(self, name: &str) -> Result<Self, ModelError> {
         let (name, file) = (name.to_owned(), self.shard.path.clone());

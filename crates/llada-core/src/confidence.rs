@@ -5,7 +5,7 @@
 //! kept, the rest stays masked.
 //!
 //! ```
-//! use llada_core::order::{Remasking, top_k};
+//! use llada_core::confidence::{Remasking, top_k};
 //!
 //! let remasking: Remasking = "margin".parse()?;
 //! let confidence = remasking.confidence(&[2.0, 0.0], 0, || 0.5);
@@ -17,7 +17,7 @@
 //! # Ok::<(), llada_core::CoreError>(())
 //! ```
 
-use crate::{CoreError, lanes, sampling};
+use crate::{CoreError, sampling, simd};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -74,8 +74,8 @@ fn margin(logits: &[f32]) -> f32 {
     let Some(&max) = logits.get(top) else {
         return 0.0;
     };
-    let next = lanes::max(&logits[..top]).max(lanes::max(&logits[top + 1..]));
-    let sum = lanes::sum(logits, |x| lanes::exp(x - max));
+    let next = simd::max(&logits[..top]).max(simd::max(&logits[top + 1..]));
+    let sum = simd::sum(logits, |x| simd::exp(x - max));
     ((1.0 - f64::from(next - max).exp()) / sum) as f32
 }
 
@@ -84,9 +84,9 @@ fn margin(logits: &[f32]) -> f32 {
 fn negative_entropy(logits: &[f32]) -> f32 {
     // Where exp is 0 already; keeps 0 · ln 0 at 0.
     const LOWEST: f32 = -100.0;
-    let max = lanes::max(logits);
-    let z = lanes::sum(logits, |x| lanes::exp(x - max));
-    let weighted = lanes::sum(logits, |x| (x - max).max(LOWEST) * lanes::exp(x - max));
+    let max = simd::max(logits);
+    let z = simd::sum(logits, |x| simd::exp(x - max));
+    let weighted = simd::sum(logits, |x| (x - max).max(LOWEST) * simd::exp(x - max));
     (weighted / z - z.ln()) as f32
 }
 

@@ -5,7 +5,7 @@
 //! per row, masks per token.
 //!
 //! ```
-//! use llada_core::forward::{forward_process, mask_uniforms, restore_prompts};
+//! use llada_core::masking::{forward_process, mask_uniforms, restore_prompts};
 //! use llada_core::rng::Noise;
 //! use llada_core::schedule::EPS;
 //!
@@ -112,7 +112,7 @@ pub fn mask_uniforms(noise: Noise, step: u32, row_lengths: &[usize]) -> Vec<f64>
 /// `coin` and `uniform` are uniform in (0, 1).
 ///
 /// ```
-/// use llada_core::forward::random_length;
+/// use llada_core::masking::random_length;
 ///
 /// assert_eq!(random_length(0.5, 0.25, 4096), 4096);
 /// assert_eq!(random_length(0.005, 0.25, 4096), 1025);
