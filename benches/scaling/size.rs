@@ -1,6 +1,6 @@
 //! The sizes, and what training one of them costs.
 
-use llada_model::LladaConfig;
+use llada_model::ModelConfig;
 use llada_train::config::ModelShape;
 use serde::Serialize;
 
@@ -39,8 +39,8 @@ impl Size {
 }
 
 /// Parameters that are not the embedding, which is the head too.
-pub(crate) fn non_embedding(config: &LladaConfig) -> usize {
-    config.parameters() - config.embedding_size * config.d_model
+pub(crate) fn non_embedding(config: &ModelConfig) -> usize {
+    config.parameters() - config.embedding_size * config.hidden_size
 }
 
 /// Floating-point operations of training by token, as appendix B of [PaLM](https://arxiv.org/abs/2204.02311) counts
@@ -48,8 +48,8 @@ pub(crate) fn non_embedding(config: &LladaConfig) -> usize {
 /// At these sizes the head and attention are no small part of it, so 6·N·D over non-embedding weights would flatter the
 /// small models. Both objectives are charged the same, though diffusion's head sees masked tokens alone, and a causal
 /// attention half of the row.
-pub(crate) fn flops_per_token(config: &LladaConfig) -> f64 {
+pub(crate) fn flops_per_token(config: &ModelConfig) -> f64 {
     let weights = config.parameters();
-    let attention = config.n_layers * config.d_model * ROW_LENGTH;
+    let attention = config.num_hidden_layers * config.hidden_size * ROW_LENGTH;
     (6 * weights + 12 * attention) as f64
 }

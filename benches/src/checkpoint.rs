@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use llada_model::{Device, Dtype, LladaConfig, TrainableLlada};
+use llada_model::{Device, Dtype, ModelConfig, TrainableLlada};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -31,7 +31,7 @@ impl Checkpoint {
             "d_model": 256, "n_layers": 4, "n_heads": 4, "mlp_hidden_size": 704, "max_sequence_length": 1024,
             "vocab_size": 4096, "mask_token_id": 4095, "eos_token_id": 4094, "weight_tying": false,
         });
-        let config = LladaConfig::from_keys(keys.as_object().cloned().unwrap_or_default())?;
+        let config = ModelConfig::from_keys(keys.as_object().cloned().unwrap_or_default())?;
         TrainableLlada::new(config, 0, Device::Cpu, Dtype::F32)?.save(made.path(), Dtype::F32)?;
         Ok(Self { folder: made.path().to_owned(), _made: Some(made) })
     }

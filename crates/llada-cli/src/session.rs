@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use llada_infer::{Engine, SamplerConfig, SpecialTokens};
-use llada_model::{Llada, LladaConfig, Message, Tokenizer};
+use llada_model::{Llada, Message, ModelConfig, Tokenizer};
 
 use crate::{args::ModelArgs, exit::usage};
 
@@ -31,7 +31,7 @@ pub(crate) fn open_model(args: &ModelArgs, folder: &Path) -> anyhow::Result<Llad
         llada_model::set_threads(threads.into());
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("cannot start threads")?;
     }
-    let config = LladaConfig::load(folder)?;
+    let config = ModelConfig::load(folder)?;
     let asked = args.dtype.resolve(&config, args.device);
     let model = Llada::load(folder, args.device, asked)?;
     if model.precision() != asked {
@@ -66,7 +66,7 @@ impl Session {
         let special = SpecialTokens { eos: config.eos_token_id, eot: tokenizer.as_ref().and_then(Tokenizer::eot_id) };
         let engine = Engine::new(model, special);
         let load_seconds = start.elapsed().as_secs_f64();
-        let (mask_id, is_causal) = (config.mask_token_id, config.is_causal);
+        let (mask_id, is_causal) = (config.mask_token_id, config.is_causal());
         let other_eos = config.other_eos_token_ids;
         Ok(Self { folder, engine, tokenizer, special, other_eos, mask_id, is_causal, load_seconds })
     }

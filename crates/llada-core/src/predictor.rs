@@ -27,12 +27,15 @@ pub struct Row<'a> {
     pub cache: Option<CacheSlot>,
     /// Which positions are computed; the others come from the slot.
     pub recompute: Recompute,
+    /// Positions of a block, counted from position 0, for a model whose attention is causal from block to block; none for
+    /// the model's own. Other models have no use for it.
+    pub block_length: Option<usize>,
 }
 
 impl<'a> Row<'a> {
     /// A row without shadows that is computed from scratch and keeps nothing.
     pub fn new(ids: &'a [u32], wanted: &'a [usize]) -> Self {
-        Self { ids, wanted, shadowed: false, cache: None, recompute: Recompute::All }
+        Self { ids, wanted, shadowed: false, cache: None, recompute: Recompute::All, block_length: None }
     }
 
     /// The tokens that a forward computes for this row, its shadows among them; none if nothing is wanted of it.

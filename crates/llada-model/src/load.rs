@@ -1,119 +1,168 @@
-//! From mapped files to layers: each tensor is fetched by name and shape, converted at most once, and its pages given
+//! From mapped files to layers: each tensor is fetched by role and shape, converted at most once, and its pages given
 //! back as soon as a copy exists, so that memory never holds the weights twice.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    LladaConfig, ModelError, Precision, Weights,
-    layers::{
-        block::Source,
-        linear::{Layout, Linear},
-        norm::RmsNorm,
-    },
-    names,
+    ModelConfig, ModelError, Precision, Weights,
+    layers::linear::{Linear, WeightFormat},
     torch::{
         int8::Quantized,
-        tensor::{map, sizes},
+        tensor::{map, rows_of, sizes},
     },
-    weights::MappedTensor,
+    weights::{
+        MappedTensor,
+        role::{self, Module, Role},
+        source::WeightSource,
+    },
 };
 
 pub(crate) struct Loader<'a> {
-    config: &'a LladaConfig,
+    config: &'a ModelConfig,
     weights: Weights,
     kind: Kind,
     device: Device,
-    layout: Layout,
-    /// What tensors that are used as stored live in.
+    format: WeightFormat,
+    /// The mapped memory of tensors that are used as stored.
     mapped: Vec<MappedTensor>,
+    /// Tensors that several roles share, with the number of their rows that no role has fetched yet.
+    fused: BTreeMap<String, (MappedTensor, usize)>,
+}
+
+/// A tensor of one role as it is stored.
+struct Fetched {
+    tensor: Tensor,
+    stored: MappedTensor,
+    /// Whether no other role reads the stored tensor after this one.
+    is_last: bool,
+}
+
+impl Fetched {
+    /// Gives back the pages of a tensor of which a copy exists.
+    fn release(self) {
+        if self.is_last {
+            self.stored.release();
+        }
+    }
 }
 
 impl<'a> Loader<'a> {
     pub(crate) fn new(
         folder: &Path,
-        config: &'a LladaConfig,
+        config: &'a ModelConfig,
         precision: Precision,
         device: Device,
     ) -> Result<Self, ModelError> {
         let weights = Weights::of(folder, config)?;
-        let layout = Layout::of(precision, device);
-        Ok(Self { config, weights, kind: precision.kind(), device, layout, mapped: Vec::new() })
+        let format = WeightFormat::of(precision, device);
+        Ok(Self { config, weights, kind: precision.kind(), device, format, mapped: Vec::new(), fused: BTreeMap::new() })
     }
 
-    /// Checks that nothing is left over and hands out what must live as long as the tensors.
+    /// Checks that nothing is left over and hands out the memory that must live as long as the tensors.
     pub(crate) fn finish(self) -> Result<Vec<MappedTensor>, ModelError> {
         self.weights.finish()?;
         Ok(self.mapped)
     }
 
-    /// (embedding_size, d_model).
+    /// (embedding_size, hidden_size).
     pub(crate) fn embedding(&mut self) -> Result<Tensor, ModelError> {
-        let shape = [self.config.embedding_size, self.config.d_model];
-        self.tensor(&names::embedding(), &shape)
+        self.tensor(Role::Embedding, &[self.config.embedding_size, self.config.hidden_size])
     }
 
     /// The LM head: its own weights, or the embedding's if they are tied.
     pub(crate) fn head(&mut self, embedding: &Tensor) -> Result<Linear, ModelError> {
-        if self.config.weight_tying {
+        if self.config.tie_word_embeddings {
             return Ok(Linear::plain(embedding.shallow_clone(), None));
         }
-        let shape = [self.config.embedding_size, self.config.d_model];
-        self.linear(names::ROOT, "ff_out", shape, self.config.include_bias)
+        let shape = [self.config.padded_vocab_size, self.config.hidden_size];
+        self.linear(Role::Head, shape, self.config.biases.head)
+    }
+
+    /// The tensor `name`, or the rows of it that are one role's.
+    fn fetch(&mut self, module: &Module, name: &str, shape: &[usize]) -> Result<Fetched, ModelError> {
+        if module.rows.is_empty() {
+            let stored = self.weights.take_checked(name)?;
+            let tensor = map(&stored)?;
+            debug_assert_eq!(tensor.size(), sizes(shape));
+            return Ok(Fetched { tensor, stored, is_last: true });
+        }
+        let (stored, left) = match self.fused.remove(name) {
+            Some(fused) => fused,
+            None => {
+                let stored = self.weights.take_checked(name)?;
+                let rows = stored.shape[0];
+                (stored, rows)
+            }
+        };
+        let tensor = rows_of(&map(&stored)?, &module.rows)?;
+        debug_assert_eq!(tensor.size(), sizes(shape));
+        let left = left - shape[0];
+        if left > 0 {
+            self.fused.insert(name.to_owned(), (stored.clone(), left));
+        }
+        Ok(Fetched { tensor, stored, is_last: left == 0 })
     }
 
     /// A tensor in the model's dtype on its device; as mapped if that is what it is already.
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
-        let stored = self.weights.take(name, shape)?;
-        let mapped = map(&stored)?;
-        debug_assert_eq!(mapped.size(), sizes(shape));
-        if mapped.kind() == self.kind && self.device == Device::Cpu {
-            self.mapped.push(stored);
-            return Ok(mapped);
+    fn float(&mut self, module: &Module, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
+        let fetched = self.fetch(module, name, shape)?;
+        if fetched.tensor.kind() == self.kind && self.device == Device::Cpu {
+            self.mapped.push(fetched.stored);
+            return Ok(fetched.tensor);
         }
-        let converted = mapped.f_to_device(self.device)?.f_to_kind(self.kind)?;
-        stored.release();
+        let converted = fetched.tensor.f_to_device(self.device)?.f_to_kind(self.kind)?;
+        fetched.release();
         Ok(converted)
+    }
+
+    /// A layer over eight-bit weights.
+    fn quantized(&self, weight: &Quantized, bias: Option<Tensor>) -> Result<Linear, ModelError> {
+        match self.format {
+            WeightFormat::Int8(kernel) => Linear::int8(weight, bias, kernel),
+            format => Linear::float(weight.dequantize(self.kind)?.f_to_device(self.device)?, bias, format),
+        }
+    }
+
+    /// A layer over weights of any float dtype.
+    fn converted(&self, weight: &Tensor, bias: Option<Tensor>) -> Result<Linear, ModelError> {
+        match self.format {
+            WeightFormat::Int8(kernel) => Linear::int8(&Quantized::weights(weight)?, bias, kernel),
+            format => Linear::float(weight.f_to_device(self.device)?.f_to_kind(self.kind)?, bias, format),
+        }
     }
 }
 
-impl Source for Loader<'_> {
-    fn config(&self) -> &LladaConfig {
+impl WeightSource for Loader<'_> {
+    fn config(&self) -> &ModelConfig {
         self.config
     }
 
-    fn norm(&mut self, prefix: &str, name: &str) -> Result<RmsNorm, ModelError> {
-        let weight = self.tensor(&format!("{prefix}{name}.weight"), &[self.config.d_model])?;
-        Ok(RmsNorm::new(weight, self.config.rms_norm_eps))
+    fn tensor(&mut self, role: Role, shape: &[usize]) -> Result<Tensor, ModelError> {
+        let module = self.config.family.architecture().module(self.config, role);
+        self.float(&module, &module.weight(role), shape)
     }
 
-    fn linear(&mut self, prefix: &str, name: &str, shape: [usize; 2], bias: bool) -> Result<Linear, ModelError> {
-        let bias = match bias {
-            true => Some(self.tensor(&format!("{prefix}{name}.bias"), &shape[..1])?),
-            false => None,
-        };
-        let name = format!("{prefix}{name}.weight");
-        if let Some([values, scale]) = self.weights.take_quantized(&name, shape)? {
-            let weight = Quantized { values: map(&values)?, scale: map(&scale)?.f_view([-1])? };
-            let linear = match self.layout {
-                Layout::Int8(kernel) => Linear::int8(&weight, bias, kernel)?,
-                layout => Linear::float(weight.dequantize(self.kind)?.f_to_device(self.device)?, bias, layout)?,
-            };
+    fn linear(&mut self, role: Role, shape: [usize; 2], has_bias: bool) -> Result<Linear, ModelError> {
+        let module = self.config.family.architecture().module(self.config, role);
+        let bias = if has_bias { Some(self.float(&module, &module.bias(), &shape[..1])?) } else { None };
+        let name = module.weight(role);
+        if self.weights.is_in_eight_bits(&name) || self.fused.get(&name).is_some_and(|(stored, _)| stored.is_int8()) {
+            let values = self.fetch(&module, &name, &shape)?;
+            let scale = self.fetch(&module, &role::scale(&name), &[shape[0], 1])?;
+            let weight = Quantized { values: values.tensor.shallow_clone(), scale: scale.tensor.f_reshape([-1])? };
+            let linear = self.quantized(&weight, bias)?;
             values.release();
             scale.release();
             return Ok(linear);
         }
-        if self.layout == Layout::Plain {
-            return Ok(Linear::plain(self.tensor(&name, &shape)?, bias));
+        if self.format == WeightFormat::Plain {
+            return Ok(Linear::plain(self.float(&module, &name, &shape)?, bias));
         }
-        let stored = self.weights.take(&name, &shape)?;
-        let weight = map(&stored)?;
-        let linear = match self.layout {
-            Layout::Int8(kernel) => Linear::int8(&Quantized::weights(&weight)?, bias, kernel)?,
-            layout => Linear::float(weight.f_to_kind(self.kind)?, bias, layout)?,
-        };
-        stored.release();
+        let fetched = self.fetch(&module, &name, &shape)?;
+        let linear = self.converted(&fetched.tensor, bias)?;
+        fetched.release();
         Ok(linear)
     }
 }

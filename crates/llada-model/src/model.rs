@@ -6,21 +6,20 @@ use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row, To
 use tch::Tensor;
 
 use crate::{
-    Device, LladaConfig, ModelError, Precision,
+    Device, ModelConfig, ModelError, Precision,
     layers::{
         attention::CacheView,
-        block::{Block, Source},
+        block::TransformerBlock,
         feature_cache::{FeatureCache, Part},
         kv_cache::KvCache,
         linear::{Input, Linear},
         norm::RmsNorm,
-        packing::{Packing, round_up, rounded},
+        packing::{Packing, Piece, Selection, round_up, rounded},
         rope::Rope,
     },
     load::Loader,
-    names,
     torch::{shim::Epilogue, tensor, top_token},
-    weights::MappedTensor,
+    weights::{MappedTensor, role::Role, source::WeightSource},
 };
 
 /// Positions whose logits exist at a time where they are not read but picked from.
@@ -42,13 +41,13 @@ const PICKED_TOGETHER: usize = 256;
 /// # Ok::<(), llada_model::ModelError>(())
 /// ```
 pub struct Llada {
-    config: LladaConfig,
+    config: ModelConfig,
     precision: Precision,
     device: tch::Device,
     embedding: Tensor,
     rope: Rope,
-    blocks: Vec<Block>,
-    ln_f: RmsNorm,
+    blocks: Vec<TransformerBlock>,
+    final_norm: RmsNorm,
     head: Linear,
     banned: Vec<u32>,
     /// Keys and values by slot.
@@ -83,18 +82,23 @@ impl Llada {
     /// hostile; the device is not there.
     pub fn load(folder: &Path, device: Device, precision: impl Into<Precision>) -> Result<Self, ModelError> {
         let precision = precision.into().on(device);
-        let config = LladaConfig::load(folder)?;
+        let config = ModelConfig::load(folder)?;
         let device = device.open()?;
         let mut loader = Loader::new(folder, &config, precision, device)?;
         let embedding = loader.embedding()?;
         // The head is the largest tensor, and for a moment it is in memory as stored too: before the others are.
         let head = loader.head(&embedding)?;
-        let blocks = (0..config.n_layers).map(|layer| Block::new(&mut loader, layer)).collect::<Result<_, _>>()?;
-        let ln_f = loader.norm(names::ROOT, "ln_f")?;
+        let mut blocks = Vec::with_capacity(config.num_hidden_layers);
+        for layer in 0..config.num_hidden_layers {
+            blocks.push(TransformerBlock::new(&mut loader, layer)?);
+        }
+        let final_norm = loader.norm(Role::FinalNorm, config.hidden_size)?;
         let _mapped = loader.finish()?;
-        let mut banned: Vec<u32> = (config.vocab_size as u32..config.embedding_size as u32).collect();
-        banned.push(config.mask_token_id);
+        let mut banned: Vec<u32> = (config.vocab_size as u32..config.padded_vocab_size as u32).collect();
+        // A mask without a row in the head has no logit to ban.
+        banned.extend(Some(config.mask_token_id).filter(|&mask| (mask as usize) < config.padded_vocab_size));
         banned.sort_unstable();
+        banned.dedup();
         let rope = Rope::new(&config, device)?;
         Ok(Self {
             config,
@@ -103,7 +107,7 @@ impl Llada {
             embedding,
             rope,
             blocks,
-            ln_f,
+            final_norm,
             head,
             banned,
             kv_caches: BTreeMap::new(),
@@ -113,7 +117,7 @@ impl Llada {
     }
 
     /// The checkpoint's config.
-    pub fn config(&self) -> &LladaConfig {
+    pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
@@ -144,10 +148,10 @@ impl Llada {
                 let (id, vocab_size) = (ids[position], self.config.vocab_size);
                 return Err(ModelError::TokenOutOfRange { id, position, vocab_size });
             }
-            if row.cache.is_some() && self.config.is_causal {
+            if row.cache.is_some() && self.config.is_causal() {
                 return refuse("a causal model keeps no keys and values".to_owned());
             }
-            if row.shadowed && self.config.is_causal {
+            if row.shadowed && self.config.is_causal() {
                 return refuse("a causal model has no shadows".to_owned());
             }
             if row.shadowed && matches!(row.recompute, Recompute::LeastSimilar { .. }) {
@@ -158,7 +162,7 @@ impl Llada {
                 let Some(slot) = row.cache else {
                     return refuse(format!("only {computed:?} is computed, and no slot has the rest"));
                 };
-                if computed.end > length || self.kept_length(slot, &row.recompute) != Some(length) {
+                if computed.end > length || !self.keeps_rest(slot, &row.recompute, length) {
                     return refuse(format!("{slot} keeps nothing of {length} tokens up to {}", computed.end));
                 }
             }
@@ -169,11 +173,17 @@ impl Llada {
         Ok(())
     }
 
-    /// The length of the row that a slot keeps for a forward of this kind.
-    fn kept_length(&self, slot: CacheSlot, recompute: &Recompute) -> Option<usize> {
+    /// Whether the slot keeps all of a row of `length` that a forward of this kind does not compute.
+    fn keeps_rest(&self, slot: CacheSlot, recompute: &Recompute, length: usize) -> bool {
         match recompute {
-            Recompute::LeastSimilar { .. } => self.feature_caches.get(&slot).map(|cache| cache.length),
-            Recompute::All | Recompute::Span(_) => self.kv_caches.get(&slot).map(|cache| cache.length),
+            Recompute::All => true,
+            Recompute::LeastSimilar { .. } => {
+                self.feature_caches.get(&slot).is_some_and(|cache| cache.length == length)
+            }
+            // A row may have grown at its end.
+            Recompute::Span(span) => self.kv_caches.get(&slot).is_some_and(|cache| {
+                cache.length == length || cache.length < length && span.start <= cache.length && span.end == length
+            }),
         }
     }
 
@@ -201,8 +211,7 @@ impl Llada {
         let mask_id = self.config.mask_token_id;
         // (tokens): those of each row that are computed, then its shadows.
         let mut ids: Vec<i64> = Vec::new();
-        // By row, where in it its wanted positions are.
-        let mut wanted = Vec::with_capacity(rows.len());
+        let (mut pieces, mut selections) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for row in rows {
             let computed = row.recompute.range(row.ids.len());
             ids.extend(row.ids[computed.clone()].iter().map(|&id| i64::from(id)));
@@ -212,18 +221,18 @@ impl Llada {
                 let by_shadow = row.shadowed && row.ids[position] != mask_id;
                 tokens.push(if by_shadow { computed.len() + shadow } else { position - computed.start });
             }
-            wanted.push(tokens);
+            selections.push(Selection { tokens, lowest: row.wanted[0] });
+            pieces.push(Piece { computed, shadows: shadows(row), block_length: row.block_length });
         }
         let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device)?;
-        let spans = rows.iter().map(|row| (row.recompute.range(row.ids.len()), shadows(row)));
-        let packing = Packing::new(spans, self.device)?;
+        let packing = Packing::new(&pieces, self.device)?;
         let mut x = self.embedding.f_index_select(0, &ids)?;
         for (layer, block) in others.iter().enumerate() {
             x = block.forward(&x, &packing, &self.rope, CacheView { rows: &mut *caches, layer })?;
         }
-        let wanted = packing.select(&wanted, self.device)?;
+        let wanted = packing.select(&selections, self.device)?;
         let view = CacheView { rows: caches, layer: others.len() };
-        let x = self.ln_f.forward(&last.forward_wanted(&x, &packing, &wanted, &self.rope, view)?)?;
+        let x = self.final_norm.forward(&last.forward_wanted(&x, &packing, &wanted, &self.rope, view)?)?;
         wanted.packing.spans.iter().map(|span| span.of(&x)).collect()
     }
 
@@ -260,13 +269,17 @@ impl Llada {
             self.feature_caches.insert(slot, cache);
         }
         let wanted = round_up(row.wanted).map(|position| (position - start) as i64).collect();
-        self.ln_f.forward(&x.f_index_select(0, &on_device(wanted)?)?)
+        self.final_norm.forward(&x.f_index_select(0, &on_device(wanted)?)?)
     }
 
-    /// The row's KV cache, to be written to: one of this length, or an empty one.
+    /// The row's KV cache, to be written to: the one that it has, of the row's new length, or an empty one.
     fn take_kv_cache(&mut self, row: &Row<'_>) -> Option<KvCache> {
-        let kept = self.kv_caches.remove(&row.cache?).filter(|cache| cache.length == row.ids.len());
-        Some(kept.unwrap_or_else(|| KvCache::new(row.ids.len())))
+        let length = row.ids.len();
+        let kept = self.kv_caches.remove(&row.cache?);
+        match kept {
+            Some(cache) if cache.length == length || !row.recompute.is_whole(length) => Some(cache.of_length(length)),
+            _ => Some(KvCache::new(length)),
+        }
     }
 }
 
@@ -280,7 +293,7 @@ impl MaskPredictor for Llada {
     type Hidden<'a> = LladaHidden<'a>;
 
     fn padded_vocab_size(&self) -> usize {
-        self.config.embedding_size
+        self.config.padded_vocab_size
     }
 
     fn mask_id(&self) -> u32 {
@@ -330,9 +343,9 @@ impl MaskPredictor for Llada {
     }
 
     fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize {
-        let keys_and_values = 2 * self.config.n_kv_heads * self.config.head_dim();
+        let keys_and_values = 2 * self.config.num_key_value_heads * self.config.head_dim;
         let outputs = match recompute {
-            Recompute::LeastSimilar { .. } => 2 * self.config.d_model,
+            Recompute::LeastSimilar { .. } => 2 * self.config.hidden_size,
             Recompute::All | Recompute::Span(_) => 0,
         };
         length * self.blocks.len() * (keys_and_values + outputs) * self.embedding.kind().elt_size_in_bytes()

@@ -10,14 +10,16 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    LladaConfig, ModelError, Tokenizer, Weights,
+    ModelConfig, ModelError, Tokenizer, Weights,
     files::{read_json, write_json, write_safetensors},
-    names,
     torch::{
         int8::Quantized,
         tensor::{bytes, map},
     },
-    weights::MappedTensor,
+    weights::{
+        MappedTensor,
+        role::{self, Role, StoredTensor, stored_tensors},
+    },
 };
 
 /// Of `config.json`.
@@ -90,7 +92,7 @@ fn fill<E: From<ModelError>>(
     out: &Path,
     mut progress: impl FnMut(usize, usize) -> Result<(), E>,
 ) -> Result<(), E> {
-    let config = LladaConfig::load(folder)?;
+    let config = ModelConfig::load(folder)?;
     if config.is_quantized {
         let message = "its linear layers are stored in int8 already";
         return Err(ModelError::file(&folder.join("config.json"), message).into());
@@ -101,12 +103,12 @@ fn fill<E: From<ModelError>>(
     for (i, tensors) in shards.iter().enumerate() {
         progress(i, shards.len())?;
         let file = format!("model-{:05}-of-{:05}.safetensors", i + 1, shards.len());
-        let mut made = Vec::new();
-        for (name, shape) in tensors {
-            made.extend(convert(name, weights.take(name, shape)?)?);
+        let mut written = Vec::new();
+        for tensor in tensors {
+            written.extend(convert(tensor, weights.take(&tensor.name, &tensor.shape)?)?);
         }
-        weight_map.extend(made.iter().map(|tensor| (tensor.name.clone(), file.clone())));
-        write_shard(&out.join(file), &made)?;
+        weight_map.extend(written.iter().map(|tensor| (tensor.name.clone(), file.clone())));
+        write_shard(&out.join(file), &written)?;
     }
     weights.finish()?;
     write_json(&out.join("model.safetensors.index.json"), &json!({ "metadata": {}, "weight_map": weight_map }))?;
@@ -115,38 +117,40 @@ fn fill<E: From<ModelError>>(
     progress(shards.len(), shards.len())
 }
 
-/// The tensors of the checkpoint, each block together.
-fn shards(config: &LladaConfig) -> Vec<Vec<(String, Vec<usize>)>> {
-    let block = |name: &str| (0..config.n_layers).find(|&layer| name.starts_with(&names::block(layer)));
-    let mut shards = vec![Vec::new(); config.n_layers + 1];
-    for (name, shape) in names::tensors(config) {
-        shards[block(&name).unwrap_or(config.n_layers)].push((name, shape));
+/// The tensors of the checkpoint, those of each block together, and the rest at the end.
+fn shards(config: &ModelConfig) -> Vec<Vec<StoredTensor>> {
+    let mut shards = vec![Vec::new(); config.num_hidden_layers + 1];
+    for tensor in stored_tensors(config) {
+        let shard = match tensor.role {
+            Role::Block(layer, _) => layer,
+            Role::Embedding | Role::Head | Role::FinalNorm => config.num_hidden_layers,
+        };
+        shards[shard].push(tensor);
     }
     shards
 }
 
-/// What `stored` becomes: itself, or a quantised weight and its scales.
-fn convert(name: &str, stored: MappedTensor) -> Result<Vec<OutputTensor>, ModelError> {
-    let name = name.to_owned();
-    let is_linear = stored.shape.len() == 2 && name != names::embedding();
-    let made = if is_linear {
+/// The tensors to write for a stored one: itself, or quantised weights and their scales.
+fn convert(tensor: &StoredTensor, stored: MappedTensor) -> Result<Vec<OutputTensor>, ModelError> {
+    let (name, shape) = (tensor.name.clone(), stored.shape.clone());
+    let written = if tensor.is_linear_weight() {
         let quantized = Quantized::weights(&map(&stored)?)?;
-        let (rows, scale) = (stored.shape[0], names::scale(&name));
+        let (scale, scale_shape) = (role::scale(&name), vec![shape[0], 1]);
         let values = bytes(&quantized.values)?.to_vec();
         vec![
-            OutputTensor { name, dtype: Dtype::I8, shape: stored.shape.clone(), bytes: values },
+            OutputTensor { name, dtype: Dtype::I8, shape, bytes: values },
             OutputTensor {
                 name: scale,
                 dtype: Dtype::F32,
-                shape: vec![rows, 1],
+                shape: scale_shape,
                 bytes: bytes(&quantized.scale)?.to_vec(),
             },
         ]
     } else {
-        vec![OutputTensor { name, dtype: stored.dtype, shape: stored.shape.clone(), bytes: stored.bytes().to_vec() }]
+        vec![OutputTensor { name, dtype: stored.dtype, shape, bytes: stored.bytes().to_vec() }]
     };
     stored.release();
-    Ok(made)
+    Ok(written)
 }
 
 fn write_shard(path: &Path, tensors: &[OutputTensor]) -> Result<(), ModelError> {

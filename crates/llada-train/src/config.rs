@@ -8,7 +8,7 @@ use std::{
     str::FromStr,
 };
 
-use llada_model::{Device, Dtype, LladaConfig};
+use llada_model::{Device, Dtype, ModelConfig};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -199,7 +199,7 @@ impl ModelShape {
         vocab_size: usize,
         mask_token_id: u32,
         eos_token_id: u32,
-    ) -> Result<LladaConfig, TrainError> {
+    ) -> Result<ModelConfig, TrainError> {
         let keys = serde_json::json!({
             "d_model": self.d_model, "n_layers": self.n_layers, "n_heads": self.n_heads,
             "n_kv_heads": self.n_kv_heads.unwrap_or(self.n_heads), "mlp_hidden_size": self.mlp_hidden_size,
@@ -207,7 +207,7 @@ impl ModelShape {
             "weight_tying": self.weight_tying.unwrap_or(false), "is_causal": objective == Objective::Ar,
             "vocab_size": vocab_size, "mask_token_id": mask_token_id, "eos_token_id": eos_token_id,
         });
-        Ok(LladaConfig::from_keys(keys.as_object().cloned().unwrap_or_default())?)
+        Ok(ModelConfig::from_keys(keys.as_object().cloned().unwrap_or_default())?)
     }
 }
 

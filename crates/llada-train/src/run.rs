@@ -267,7 +267,7 @@ fn start(config: &RunConfig) -> Result<TrainableLlada, TrainError> {
         }
         (None, ..) => Err(TrainError::config("init", "missing", "give it, or both [model] and tokenizer")),
     }
-    .and_then(|model| match model.config().is_causal == (config.objective == Objective::Ar) {
+    .and_then(|model| match model.config().is_causal() == (config.objective == Objective::Ar) {
         true => Ok(model),
         false => {
             Err(TrainError::config("objective", "not that of init", "a causal model is autoregressive, LLaDA is not"))

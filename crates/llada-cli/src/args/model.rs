@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use llada_model::{Device, Dtype, LladaConfig, Precision};
+use llada_model::{Device, Dtype, ModelConfig, Precision};
 
 /// Weights that take less than this in f32 are computed in it: exactness costs little there.
 const SMALL: usize = 1 << 26;
@@ -49,7 +49,7 @@ pub(crate) enum DtypeChoice {
 }
 
 impl DtypeChoice {
-    pub(crate) fn resolve(self, config: &LladaConfig, device: Device) -> Precision {
+    pub(crate) fn resolve(self, config: &ModelConfig, device: Device) -> Precision {
         let small = if device.has_bf16() { SMALL } else { SMALL_WITHOUT_BF16 };
         match self {
             Self::F32 => Dtype::F32.into(),

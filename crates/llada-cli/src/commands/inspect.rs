@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use llada_model::{ConfigReading, Dtype, Int8Kernel, LladaConfig, ModelError, Tokenizer, Weights};
+use llada_model::{ConfigReading, Dtype, Int8Kernel, ModelConfig, ModelError, Tokenizer, Weights};
 use serde::Serialize;
 
 /// Show a checkpoint's config, tensors, parameters, dtype and memory, without loading it
@@ -24,7 +24,7 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Inspection {
     /// None if the architecture is another, or the shape cannot be told.
-    config: Option<LladaConfig>,
+    config: Option<ModelConfig>,
     /// Keys of config.json that change nothing.
     keys_without_effect: Vec<String>,
     parameters: Option<usize>,
@@ -48,8 +48,8 @@ struct Inspection {
 
 impl Inspection {
     fn new(folder: &Path) -> Self {
-        let ConfigReading { config, problems, without_effect, .. } = LladaConfig::inspect(folder);
-        let parameters = config.as_ref().map(LladaConfig::parameters);
+        let ConfigReading { config, problems, without_effect, .. } = ModelConfig::inspect(folder);
+        let parameters = config.as_ref().map(ModelConfig::parameters);
         let bytes = |dtype: Dtype| Some(parameters?.saturating_mul(dtype.bytes()));
         let mut inspection = Self {
             keys_without_effect: without_effect,
@@ -140,12 +140,12 @@ impl Inspection {
     }
 }
 
-fn print_config(config: &LladaConfig) {
-    line("layers", format!("{} of width {}", config.n_layers, config.d_model));
-    let heads = format!("{} of width {}, {} for keys and values", config.n_heads, config.head_dim(), config.n_kv_heads);
-    line("heads", heads);
-    line("mlp", format!("{} hidden", config.mlp_hidden_size));
-    let head = if config.weight_tying { "head tied to it" } else { "head of its own" };
+fn print_config(config: &ModelConfig) {
+    line("layers", format!("{} of width {}", config.num_hidden_layers, config.hidden_size));
+    let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads);
+    line("heads", format!("{heads} of width {}, {kv_heads} for keys and values", config.head_dim));
+    line("mlp", format!("{} hidden", config.intermediate_size));
+    let head = if config.tie_word_embeddings { "head tied to it" } else { "head of its own" };
     line("vocabulary", format!("{} ids in {} rows, {head}", config.vocab_size, config.embedding_size));
     line("sequence", format!("at most {} tokens, rope theta {}", config.max_sequence_length, config.rope_theta));
     let ends: Vec<String> = config.other_eos_token_ids.iter().map(|id| format!(", {id}")).collect();

@@ -28,6 +28,7 @@ impl ActiveRequest {
                 shadowed: self.decoder.needs_shadows(),
                 cache: self.slots.get(index).copied(),
                 recompute: self.recompute.clone(),
+                block_length: self.config.block_length,
             });
         }
     }

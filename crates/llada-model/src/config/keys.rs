@@ -1,37 +1,69 @@
-//! The keys of one `config.json`: each is asked for once, and what is wrong with any of them is noted, not the first
-//! alone.
+//! The keys of one `config.json`: each is asked for once, and everything that is wrong with them is noted, not only the
+//! first fault.
 //!
 //! Null is absent. An integer may be written as 32 or as 32.0, which JSON does not tell apart; text is never a number,
 //! nor a number text, as the published configuration class converts nothing either.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Map, Value};
 
-use super::known;
+use super::known::{self, Fixed};
 use crate::{ModelError, quantize};
 
 /// Sizes beyond this are typing errors or attacks; below it no product of two of them overflows.
-pub(super) const LARGEST: usize = 1 << 28;
+pub(crate) const LARGEST: usize = 1 << 28;
 
 /// The largest of the integers that 64-bit floats have without gaps.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// What is known of the keys so far.
-pub(super) struct Keys {
+/// The keys that have not been read yet, and the findings so far.
+pub(crate) struct Keys {
     /// Those that nobody has asked for yet.
     left: Map<String, Value>,
-    pub(super) problems: Vec<ModelError>,
+    /// The checkpoint's folder, if there is one.
+    folder: Option<PathBuf>,
+    pub(crate) problems: Vec<ModelError>,
     /// Keys that change nothing, as they are found.
-    pub(super) without_effect: Vec<String>,
+    pub(crate) without_effect: Vec<String>,
+}
+
+/// The rules by which a family judges the keys that its config was not read from.
+pub(crate) struct Rules {
+    /// The family's name in messages.
+    pub(crate) family: &'static str,
+    /// The keys that have one value in this family.
+    pub(crate) fixed: Vec<Fixed>,
+    /// Keys of other families' classes, with the values that are true of this one.
+    pub(crate) foreign: Vec<(&'static str, Value)>,
+    /// Other families' names of this one's keys: the foreign name and the own one.
+    pub(crate) synonyms: &'static [(&'static str, &'static str)],
+    /// Keys that change nothing, beside those that change nothing in any family.
+    pub(crate) inert: &'static [&'static str],
+    /// The keys that the config was read from, with the values that were taken.
+    pub(crate) own: Map<String, Value>,
+    pub(crate) rope_theta: f64,
 }
 
 impl Keys {
-    pub(super) fn new(keys: Map<String, Value>) -> Self {
+    pub(crate) fn new(keys: Map<String, Value>, folder: Option<&Path>) -> Self {
         let (null, left): (Map<_, _>, Map<_, _>) = keys.into_iter().partition(|(_, value)| value.is_null());
-        Self { left, problems: Vec::new(), without_effect: null.into_iter().map(|(key, _)| key).collect() }
+        let without_effect = null.into_iter().map(|(key, _)| key).collect();
+        Self { left, folder: folder.map(Path::to_owned), problems: Vec::new(), without_effect }
+    }
+
+    /// The checkpoint's folder; none where new weights are described.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// Whether the key is there and nobody has asked for it.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.left.contains_key(key)
     }
 
     /// Notes that the value of `key` cannot be honoured.
-    pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
+    pub(crate) fn refuse(&mut self, key: &str, message: impl Into<String>) {
         self.problems.push(ModelError::config(key, message));
     }
 
@@ -48,7 +80,7 @@ impl Keys {
     }
 
     /// A size; none where the key is absent.
-    pub(super) fn size(&mut self, key: &str) -> Option<usize> {
+    pub(crate) fn size(&mut self, key: &str) -> Option<usize> {
         let wanted = format!("an integer between 1 and {LARGEST}");
         self.read(key, &wanted, |value| {
             let size = usize::try_from(integer(value)?).ok()?;
@@ -57,81 +89,113 @@ impl Keys {
     }
 
     /// A positive number; none where the key is absent.
-    pub(super) fn positive(&mut self, key: &str) -> Option<f64> {
+    pub(crate) fn positive(&mut self, key: &str) -> Option<f64> {
         self.read(key, "a positive number", |value| value.as_f64().filter(|number| number.is_finite() && *number > 0.0))
     }
 
     /// A truth value; none where the key is absent.
-    pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
+    pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
         self.read(key, "true or false", Value::as_bool)
     }
 
-    /// Ids below `vocab_size`: the list of them, or the only one. The key has to be there.
-    pub(super) fn ids(&mut self, key: &str, vocab_size: usize) -> Vec<u32> {
-        if !self.left.contains_key(key) {
+    /// A size that has to be there.
+    pub(crate) fn required_size(&mut self, key: &str) -> usize {
+        if !self.has(key) {
             self.refuse(key, "the key is missing");
-            return Vec::new();
         }
-        let read = |value: &Value| {
-            let ids = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-            let ids: Option<Vec<u32>> = ids.iter().map(|id| u32::try_from(integer(id)?).ok()).collect();
-            ids.filter(|ids| !ids.is_empty())
-        };
-        let ids = self.read(key, "a token id, or a list of them", read).unwrap_or_default();
+        // After a problem the config is not used.
+        self.size(key).unwrap_or(1)
+    }
+
+    /// A list of truth values, written as such or as 0 and 1; none where the key is absent.
+    pub(crate) fn flags(&mut self, key: &str) -> Option<Vec<bool>> {
+        self.read(key, "a list of 0 and 1", |value| {
+            let flag = |value: &Value| {
+                value.as_bool().or(match integer(value)? {
+                    0 => Some(false),
+                    1 => Some(true),
+                    _ => None,
+                })
+            };
+            value.as_array()?.iter().map(flag).collect()
+        })
+    }
+
+    /// One of these words; none where the key is absent.
+    pub(crate) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let names: Vec<String> = words.iter().map(|(name, _)| format!("{name:?}")).collect();
+        self.read(key, &names.join(" or "), |value| {
+            let found = words.iter().find(|(name, _)| value == name)?;
+            Some(found.1)
+        })
+    }
+
+    /// Ids below `vocab_size`: the list of them, or the only one; none where the key is absent.
+    pub(crate) fn ids(&mut self, key: &str, vocab_size: usize) -> Option<Vec<u32>> {
+        let ids = self.read(key, "a token id, or a list of them", token_ids)?;
         if let Some(id) = ids.iter().find(|&&id| id as usize >= vocab_size) {
             self.refuse(key, format!("{id} is not below vocab_size {vocab_size}"));
         }
-        ids
+        Some(ids)
     }
 
     /// Whether the linear layers are stored as `llada quantize` stores them.
-    pub(super) fn is_quantized(&mut self) -> bool {
+    pub(crate) fn is_quantized(&mut self) -> bool {
         let wanted = "the scheme of eight bits that `llada quantize` writes";
         self.read(quantize::CONFIG_KEY, wanted, |scheme| (*scheme == quantize::scheme()).then_some(())).is_some()
     }
 
-    /// Checks what is left against what is true of the model: `own` are the keys that it was read from.
-    pub(super) fn finish(&mut self, own: &Map<String, Value>, include_bias: bool, rope_theta: f64) {
-        for known::Fixed { key, value, absent } in known::fixed(include_bias) {
-            match self.left.remove(key) {
-                Some(found) if is_same(&found, &value) => {}
-                Some(found) => self.refuse(key, format!("{found} is not supported, LLaDA has {value}")),
+    /// Judges every key that is left by `rules`.
+    pub(crate) fn finish(&mut self, rules: &Rules) {
+        for Fixed { key, value, absent } in &rules.fixed {
+            match self.left.remove(*key) {
+                Some(found) if is_same(&found, value) => {}
+                Some(found) => self.refuse(key, format!("{found} is not supported, {} has {value}", rules.family)),
                 None if absent == value => {}
                 None => {
                     let message = format!(
-                        "the key is missing, which LLaDA's configuration class reads as {absent}; it has to be {value}"
+                        "the key is missing, which {}'s configuration class reads as {absent}; it has to be {value}",
+                        rules.family
                     );
                     self.refuse(key, message);
                 }
             }
         }
         for (key, found) in std::mem::take(&mut self.left) {
-            match self.judge(&key, &found, own, rope_theta) {
+            match judge(&key, &found, rules) {
                 Some(message) => self.refuse(&key, message),
                 None => self.without_effect.push(key),
             }
         }
         self.without_effect.sort_unstable();
     }
+}
 
-    /// Why the value of a key that is not LLaDA's could change the model, if it could.
-    fn judge(&self, key: &str, found: &Value, own: &Map<String, Value>, rope_theta: f64) -> Option<String> {
-        if known::is_inert(key) {
-            return None;
-        }
-        if let Some((_, value)) = known::foreign().into_iter().find(|(foreign, _)| *foreign == key) {
-            return (!is_same(found, &value)).then(|| format!("{found} is not supported, LLaDA has {value}"));
-        }
-        if let Some((_, name)) = known::SYNONYMS.iter().find(|(synonym, _)| *synonym == key) {
-            let value = own.get(*name)?;
-            return (!is_same(found, value)).then(|| format!("{found} contradicts {name} {value}"));
-        }
-        if matches!(key, "rope_scaling" | "rope_parameters") {
-            let is_plain = known::is_plain_rope(found, rope_theta);
-            return (!is_plain).then(|| format!("{found} is not supported, LLaDA rotates by rope_theta alone"));
-        }
-        Some(format!("unknown key (value {found})\nhint: remove it if it does not change the model"))
+/// Why the value of a key that the config was not read from could change the model, if it could.
+fn judge(key: &str, found: &Value, rules: &Rules) -> Option<String> {
+    if known::is_inert(key) || rules.inert.contains(&key) {
+        return None;
     }
+    if let Some((_, value)) = rules.foreign.iter().find(|(foreign, _)| *foreign == key) {
+        return (!is_same(found, value)).then(|| format!("{found} is not supported, {} has {value}", rules.family));
+    }
+    if let Some((_, name)) = rules.synonyms.iter().find(|(synonym, _)| *synonym == key) {
+        let value = rules.own.get(*name)?;
+        return (!is_same(found, value)).then(|| format!("{found} contradicts {name} {value}"));
+    }
+    if matches!(key, "rope_scaling" | "rope_parameters") {
+        let is_plain = known::is_plain_rope(found, rules.rope_theta);
+        let message = format!("{found} is not supported, {} rotates by rope_theta alone", rules.family);
+        return (!is_plain).then_some(message);
+    }
+    Some(format!("unknown key (value {found})\nhint: remove it if it does not change the model"))
+}
+
+/// A token id, or a list of them.
+pub(crate) fn token_ids(value: &Value) -> Option<Vec<u32>> {
+    let ids = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let ids: Option<Vec<u32>> = ids.iter().map(|id| u32::try_from(integer(id)?).ok()).collect();
+    ids.filter(|ids| !ids.is_empty())
 }
 
 /// 32, or 32.0.

@@ -1,66 +1,15 @@
-//! The keys of `config.json` beside those that make up a [`LladaConfig`](super::LladaConfig): what has one value in
-//! LLaDA, what other classes call LLaDA's keys, and what changes nothing.
+//! The keys that change nothing in any family: what training, transformers and other tools note in a `config.json`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::architecture::MODEL_TYPE;
-
-/// A key that LLaDA has one value for: any other would be another model.
-pub(super) struct Fixed {
-    pub(super) key: &'static str,
+/// A key that has one value in a family: any other would be another model.
+pub(crate) struct Fixed {
+    pub(crate) key: &'static str,
     /// The only value that is read.
-    pub(super) value: Value,
+    pub(crate) value: Value,
     /// What the published configuration class takes where the key is absent.
-    pub(super) absent: Value,
+    pub(crate) absent: Value,
 }
-
-/// The keys of the published configuration class that choose the architecture.
-///
-/// Without `bias_for_layer_norm` the norms have biases if the linear layers do (`include_bias`).
-pub(super) fn fixed(include_bias: bool) -> [Fixed; 12] {
-    let fixed = |key, value: Value, absent| Fixed { key, value, absent };
-    [
-        fixed("model_type", json!(MODEL_TYPE), json!(MODEL_TYPE)),
-        fixed("block_type", json!("llama"), json!("sequential")),
-        fixed("block_group_size", json!(1), json!(1)),
-        fixed("activation_type", json!("silu"), json!("swiglu")),
-        fixed("layer_norm_type", json!("rms"), json!("default")),
-        fixed("layer_norm_with_affine", json!(true), json!(true)),
-        fixed("bias_for_layer_norm", json!(false), json!(include_bias)),
-        fixed("rope", json!(true), json!(false)),
-        fixed("alibi", json!(false), json!(false)),
-        fixed("attention_layer_norm", json!(false), json!(false)),
-        fixed("input_emb_norm", json!(false), json!(false)),
-        fixed("scale_logits", json!(false), json!(false)),
-    ]
-}
-
-/// Keys that other classes have and LLaDA's does not, with the value that is true of LLaDA.
-pub(super) fn foreign() -> [(&'static str, Value); 9] {
-    [
-        ("hidden_act", json!("silu")),
-        ("mlp_bias", json!(false)),
-        ("qk_layernorm", json!(false)),
-        ("use_qk_norm", json!(false)),
-        ("partial_rotary_factor", json!(1)),
-        ("use_sliding_window", json!(false)),
-        ("is_encoder_decoder", json!(false)),
-        ("add_cross_attention", json!(false)),
-        ("pruned_heads", json!({})),
-    ]
-}
-
-/// Other classes' names for LLaDA's keys.
-pub(super) const SYNONYMS: [(&str, &str); 8] = [
-    ("hidden_size", "d_model"),
-    ("num_hidden_layers", "n_layers"),
-    ("num_attention_heads", "n_heads"),
-    ("num_key_value_heads", "n_kv_heads"),
-    ("intermediate_size", "mlp_hidden_size"),
-    ("layer_norm_eps", "rms_norm_eps"),
-    ("attention_bias", "include_qkv_bias"),
-    ("tie_word_embeddings", "weight_tying"),
-];
 
 /// Whether `rope_scaling` or `rope_parameters` asks for what the model does anyway: the rotation by `rope_theta`.
 pub(super) fn is_plain_rope(value: &Value, rope_theta: f64) -> bool {
@@ -78,36 +27,23 @@ pub(super) fn is_plain_rope(value: &Value, rope_theta: f64) -> bool {
 /// Whether no value of this key can change what the trained model computes.
 pub(super) fn is_inert(key: &str) -> bool {
     // By Python's convention an attribute's own business: `_name_or_path`, `_attn_implementation_autoset`.
-    key.starts_with('_') || [OF_LLADA, TRAINING, BOOKKEEPING, TOKENS, GENERATION].iter().any(|keys| keys.contains(&key))
+    key.starts_with('_') || [TRAINING, BOOKKEEPING, TOKENS, GENERATION].iter().any(|keys| keys.contains(&key))
 }
 
-/// Of LLaDA's configuration class.
-const OF_LLADA: &[&str] = &[
-    "alibi_bias_max",
-    "attention_dropout",
-    "attention_layer_norm_with_affine",
-    "embedding_dropout",
-    "flash_attention",
-    "init_cutoff_factor",
-    "init_device",
-    "init_fn",
-    "init_std",
-    // Read where there is no `mlp_hidden_size`.
-    "mlp_ratio",
-    "precision",
-    "residual_dropout",
-    "use_cache",
-];
-
-/// Of other classes: what training alone reads, or the length that `max_sequence_length` settles.
+/// What training alone reads.
 const TRAINING: &[&str] = &[
+    "attention_dropout",
     "attn_pdrop",
     "embd_pdrop",
+    "embedding_dropout",
     "gradient_checkpointing",
     "hidden_dropout",
     "initializer_range",
-    "max_position_embeddings",
+    "output_dropout",
+    "output_router_logits",
     "resid_pdrop",
+    "residual_dropout",
+    "router_z_loss_coef",
 ];
 
 /// What transformers, and tools around it, note about a model, its files and its labels.
@@ -142,6 +78,7 @@ const BOOKKEEPING: &[&str] = &[
     "unsloth_fixed",
     "unsloth_version",
     "use_bfloat16",
+    "use_cache",
 ];
 
 /// The text side, which the tokenizer's own files describe.

@@ -1,29 +1,42 @@
-//! Multi-head attention with grouped keys and values: bidirectional, without a mask of any kind. The autoregressive
-//! baseline alone is causal, and shadows alone are hidden.
+//! Multi-head attention with grouped keys and values, bidirectional as a rule: the model's attention pattern and the
+//! shadows of a batch are all that hides a position from another.
 
 use tch::{Device, Kind, Tensor};
 
 use super::{
     kv_cache::KvCache,
     linear::{Input, Linear},
-    packing::Packing,
+    norm::RmsNorm,
+    packing::{Packing, Span},
     rope::Rope,
+    visibility::{Visibility, of_pattern, of_shadows},
 };
-use crate::{ModelError, torch::shim::Epilogue};
+use crate::{
+    AttentionPattern, ModelError,
+    torch::shim::Epilogue,
+    weights::{
+        role::{BlockRole, Role},
+        source::WeightSource,
+    },
+};
 
 /// The longest rows that are trained with whole matrices of scores. On the CPU, libtorch's fused attention goes back
 /// head by head through products too small for bf16: five times slower at 64 tokens, as fast at some 300.
 const SHORT: i64 = 256;
 
-/// Projections of one block's attention.
+/// The projections of one block's attention.
 #[derive(Debug)]
 pub(crate) struct Attention {
-    pub(crate) q_proj: Linear,
-    pub(crate) k_proj: Linear,
-    pub(crate) v_proj: Linear,
-    pub(crate) attn_out: Linear,
-    pub(crate) head_dim: i64,
-    pub(crate) is_causal: bool,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    attn_out: Linear,
+    /// The norms of queries and keys, head by head.
+    qk_norm: Option<[RmsNorm; 2]>,
+    /// The bound of queries, keys and values.
+    clip: Option<f64>,
+    head_dim: i64,
+    pattern: AttentionPattern,
 }
 
 /// The KV caches of a packing's rows, as the attention of one layer sees them.
@@ -48,6 +61,31 @@ pub(crate) struct Tokens<'a> {
 }
 
 impl Attention {
+    /// The attention of block `layer` over the weights of `source`.
+    pub(crate) fn new(source: &mut impl WeightSource, layer: usize) -> Result<Self, ModelError> {
+        let config = source.config();
+        let (d, head_dim, biases) = (config.hidden_size, config.head_dim, config.biases);
+        let (queries, keys) = (config.num_attention_heads * head_dim, config.num_key_value_heads * head_dim);
+        let (clip, pattern, has_norms) = (config.clip_qkv, config.attention, config.qk_norm);
+        let role = |role| Role::Block(layer, role);
+        let qk_norm = if has_norms {
+            let query_norm = source.norm(role(BlockRole::QueryNorm), head_dim)?;
+            Some([query_norm, source.norm(role(BlockRole::KeyNorm), head_dim)?])
+        } else {
+            None
+        };
+        Ok(Self {
+            q_proj: source.linear(role(BlockRole::Query), [queries, d], biases.qkv)?,
+            k_proj: source.linear(role(BlockRole::Key), [keys, d], biases.qkv)?,
+            v_proj: source.linear(role(BlockRole::Value), [keys, d], biases.qkv)?,
+            attn_out: source.linear(role(BlockRole::AttentionOut), [d, queries], biases.attention_out)?,
+            qk_norm,
+            clip,
+            head_dim: head_dim as i64,
+            pattern,
+        })
+    }
+
     /// residual + attention of `queries` over `keys`, row by row.
     ///
     /// # Shapes
@@ -60,18 +98,69 @@ impl Attention {
         caches: CacheView<'_>,
         residual: &Tensor,
     ) -> Result<Tensor, ModelError> {
-        let q = rope.rotate(self.q_proj.forward(queries.hidden, Epilogue::None)?, &queries.packing.positions)?;
-        let k = rope.rotate(self.k_proj.forward(keys.hidden, Epilogue::None)?, &keys.packing.positions)?;
-        let v = self.v_proj.forward(keys.hidden, Epilogue::None)?;
+        let q = self.queries(queries.hidden, &queries.packing.positions, rope)?;
+        let k = self.keys(keys.hidden, &keys.packing.positions, rope)?;
+        let v = self.values(keys.hidden)?;
         let is_even = queries.packing.is_even() && keys.packing.is_even();
         let mixed = if is_even && caches.rows.iter().all(Option::is_none) {
-            // Rows of one length that keep nothing are one call.
-            let positions = [&queries.packing.positions, &keys.packing.positions];
-            self.attend([&q, &k, &v], positions, None, keys.packing.spans.len() as i64)?
+            // Rows of one length that keep nothing are one call, and what one row sees every row sees.
+            let (query_span, key_span) = (&queries.packing.spans[0], &keys.packing.spans[0]);
+            let queries_at = query_span.of(&queries.packing.positions)?;
+            let keys_at = key_span.of(&keys.packing.positions)?;
+            let seen = of_pattern(self.pattern, query_span, &queries_at, &keys_at, 0)?;
+            self.attend([&q, &k, &v], &seen, keys.packing.spans.len() as i64)?
         } else {
             self.attend_by_row([&q, &k, &v], queries.packing, keys.packing, caches)?
         };
-        self.attn_out.forward(&Input::new(&mixed), Epilogue::Add(residual))
+        self.output(&mixed, Epilogue::Add(residual))
+    }
+
+    /// The rotated queries of normed activations.
+    ///
+    /// # Shapes
+    /// hidden (tokens, d), positions (tokens) -> (tokens, heads x head_dim).
+    pub(super) fn queries(&self, hidden: &Input<'_>, positions: &Tensor, rope: &Rope) -> Result<Tensor, ModelError> {
+        let q = self.q_proj.forward(hidden, Epilogue::None)?;
+        rope.rotate(self.bounded(self.normed(q, 0)?)?, positions)
+    }
+
+    /// The rotated keys of normed activations.
+    ///
+    /// # Shapes
+    /// hidden (tokens, d), positions (tokens) -> (tokens, kv heads x head_dim).
+    pub(super) fn keys(&self, hidden: &Input<'_>, positions: &Tensor, rope: &Rope) -> Result<Tensor, ModelError> {
+        let k = self.k_proj.forward(hidden, Epilogue::None)?;
+        rope.rotate(self.bounded(self.normed(k, 1)?)?, positions)
+    }
+
+    /// The values of normed activations.
+    ///
+    /// # Shapes
+    /// hidden (tokens, d) -> (tokens, kv heads x head_dim).
+    pub(super) fn values(&self, hidden: &Input<'_>) -> Result<Tensor, ModelError> {
+        self.bounded(self.v_proj.forward(hidden, Epilogue::None)?)
+    }
+
+    /// The projection of the heads' outputs back into the residual stream.
+    ///
+    /// # Shapes
+    /// mixed (tokens, heads x head_dim) -> (tokens, d).
+    pub(super) fn output(&self, mixed: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
+        self.attn_out.forward(&Input::new(mixed), epilogue)
+    }
+
+    /// Queries (`which` 0) or keys (1) normed head by head, if the model does so.
+    fn normed(&self, x: Tensor, which: usize) -> Result<Tensor, ModelError> {
+        let Some(norms) = &self.qk_norm else { return Ok(x) };
+        let by_head = x.f_view([-1, self.head_dim])?;
+        Ok(norms[which].forward(&by_head)?.f_view(x.size2()?)?)
+    }
+
+    fn bounded(&self, x: Tensor) -> Result<Tensor, ModelError> {
+        match self.clip {
+            Some(clip) => Ok(x.f_clamp(-clip, clip)?),
+            None => Ok(x),
+        }
     }
 
     /// Attention row by row, over what each row computes and what its KV cache holds.
@@ -88,18 +177,22 @@ impl Attention {
         let mut rows = Vec::with_capacity(keys.spans.len());
         for (row, (query_span, key_span)) in queries.spans.iter().zip(&keys.spans).enumerate() {
             let computed = [key_span.of(k)?, key_span.of(v)?];
+            let queries_at = query_span.of(&queries.positions)?;
+            let mut keys_at = key_span.of(&keys.positions)?;
             let [k, v] = match caches.rows.get_mut(row) {
-                Some(Some(cache)) => cache.update(caches.layer, key_span, computed)?,
+                Some(Some(cache)) => {
+                    keys_at = positions_with_cache(cache.length, key_span, &keys_at)?;
+                    cache.update(caches.layer, key_span, computed)?
+                }
                 _ => computed,
             };
-            let positions = [query_span.of(&queries.positions)?, key_span.of(&keys.positions)?];
-            let mask = match &queries.shadow_of {
-                Some(shadow_of) if key_span.shadows > 0 => {
-                    Some(shadow_mask(&query_span.of(shadow_of)?, k.size()[0], key_span.shadows)?)
-                }
-                _ => None,
-            };
-            rows.push(self.attend([&query_span.of(q)?, &k, &v], [&positions[0], &positions[1]], mask, 1)?);
+            let mut seen = of_pattern(self.pattern, query_span, &queries_at, &keys_at, key_span.shadows)?;
+            if let Some(shadow_of) = &queries.shadow_of
+                && key_span.shadows > 0
+            {
+                seen = seen.and(of_shadows(&query_span.of(shadow_of)?, k.size()[0], key_span.shadows)?)?;
+            }
+            rows.push(self.attend([&query_span.of(q)?, &k, &v], &seen, 1)?);
         }
         match rows.as_slice() {
             [row] => Ok(row.shallow_clone()),
@@ -107,52 +200,43 @@ impl Attention {
         }
     }
 
-    /// Attention within `rows` rows that are equally long, where `mask` allows it.
+    /// Attention within `rows` rows that are equally long, of queries over the keys that they see.
     ///
     /// # Shapes
-    /// q (rows x queries, d), k and v (rows x keys, kv), the positions of both -> (rows x queries, d).
-    pub(super) fn attend(
-        &self,
-        [q, k, v]: [&Tensor; 3],
-        positions: [&Tensor; 2],
-        mask: Option<Tensor>,
-        rows: i64,
-    ) -> Result<Tensor, ModelError> {
+    /// q (rows x queries, d), k and v (rows x keys, kv) -> (rows x queries, d).
+    pub(super) fn attend(&self, [q, k, v]: [&Tensor; 3], seen: &Visibility, rows: i64) -> Result<Tensor, ModelError> {
         let heads = |x: &Tensor| {
             let (tokens, width) = x.size2()?;
             x.f_view([rows, tokens / rows, width / self.head_dim, self.head_dim])?.f_transpose(1, 2)
         };
         let grouped = q.size2()?.1 != k.size2()?.1;
-        // libtorch's own causal mask is for queries that are all of the row's tokens.
         let whole = q.size2()?.0 == k.size2()?.0;
-        let mask = if self.is_causal && !whole {
-            let [queries_at, keys_at] = positions;
-            Some(queries_at.f_view([rows, 1, -1, 1])?.f_ge_tensor(&keys_at.f_view([rows, 1, 1, -1])?)?)
-        } else {
-            mask
-        };
-        let causal = self.is_causal && whole;
         let (q, k, v) = (heads(q)?, heads(k)?, heads(v)?);
         let short = q.device() == Device::Cpu && q.kind() == Kind::BFloat16 && k.size()[2] <= SHORT;
-        let mixed = if q.requires_grad() && short && whole && !grouped {
+        let (mask, causal) = match seen {
+            Visibility::All => (None, false),
+            Visibility::Causal => (None, true),
+            Visibility::Masked(mask) => (Some(mask), false),
+        };
+        let mixed = if q.requires_grad() && short && whole && !grouped && mask.is_none() {
             attend_short([&q, &k, &v], causal)?
         } else {
-            Tensor::f_scaled_dot_product_attention(&q, &k, &v, mask.as_ref(), 0.0, causal, None, grouped)?
+            Tensor::f_scaled_dot_product_attention(&q, &k, &v, mask, 0.0, causal, None, grouped)?
         };
         Ok(mixed.f_transpose(1, 2)?.f_reshape([-1, q.size()[1] * self.head_dim])?)
     }
 }
 
-/// What each query of a row sees of its `keys` keys, the last of which are `shadows`: a token sees the tokens, a shadow
-/// everything but the token in whose place it stands.
+/// The positions of all keys of a row with a KV cache: its tokens, then its shadows.
 ///
 /// # Shapes
-/// shadow_of (queries) -> (1, 1, queries, keys) bool.
-fn shadow_mask(shadow_of: &Tensor, keys: i64, shadows: i64) -> Result<Tensor, ModelError> {
-    let keys_at = Tensor::f_arange(keys, (Kind::Int64, shadow_of.device()))?.f_view([1, 1, 1, keys])?;
-    let shadow_of = shadow_of.f_view([1, 1, -1, 1])?;
-    let is_shadow = shadow_of.f_ge(0)?;
-    Ok(keys_at.f_ne_tensor(&shadow_of)?.f_logical_and(&is_shadow.f_logical_or(&keys_at.f_lt(keys - shadows)?)?)?)
+/// computed (span.length) i64 -> (length + shadows) i64.
+fn positions_with_cache(length: usize, span: &Span, computed: &Tensor) -> Result<Tensor, ModelError> {
+    let tokens = Tensor::f_arange(length as i64, (Kind::Int64, computed.device()))?;
+    if span.shadows == 0 {
+        return Ok(tokens);
+    }
+    Ok(Tensor::f_cat(&[tokens, computed.f_narrow(0, span.length - span.shadows, span.shadows)?], 0)?)
 }
 
 /// Attention of all tokens of equally long rows, with the scores in memory.

@@ -3,7 +3,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{block::Block, linear::Input, rope::Rope};
+use super::{block::TransformerBlock, linear::Input, rope::Rope, visibility::Visibility};
 use crate::{ModelError, torch::shim::Epilogue};
 
 /// dLLM-Cache state of one row.
@@ -36,7 +36,7 @@ pub(crate) struct Part {
     pub(crate) count: i64,
 }
 
-impl Block {
+impl TransformerBlock {
     /// The block over a whole row, and the state that it leaves.
     ///
     /// # Shapes
@@ -49,12 +49,13 @@ impl Block {
     ) -> Result<(Tensor, FeatureLayer), ModelError> {
         let hidden = self.attn_norm.forward(x)?;
         let hidden = Input::new(&hidden);
-        let v = self.attention.v_proj.forward(&hidden, Epilogue::None)?;
-        let [q, k] = self.queries_and_keys(&hidden, positions, rope)?;
-        let mixed = self.attention.attend([&q, &k, &v], [positions, positions], None, 1)?;
-        let attention_out = self.attention.attn_out.forward(&Input::new(&mixed), Epilogue::None)?;
+        let (q, k) =
+            (self.attention.queries(&hidden, positions, rope)?, self.attention.keys(&hidden, positions, rope)?);
+        let v = self.attention.values(&hidden)?;
+        let mixed = self.attention.attend([&q, &k, &v], &Visibility::All, 1)?;
+        let attention_out = self.attention.output(&mixed, Epilogue::None)?;
         let x = x.f_add(&attention_out)?;
-        let mlp_out = self.mlp.forward(&self.ff_norm.forward(&x)?, Epilogue::None)?;
+        let mlp_out = self.feed_forward.forward(&self.ff_norm.forward(&x)?, Epilogue::None)?;
         Ok((x.f_add(&mlp_out)?, FeatureLayer { k, v, attention_out, mlp_out }))
     }
 
@@ -73,26 +74,21 @@ impl Block {
         let tokens = positions.size1()?;
         let of_part = |cached: &Tensor| cached.f_narrow(0, start, tokens);
         let hidden = self.attn_norm.forward(x)?;
-        let v = self.attention.v_proj.forward(&Input::new(&hidden), Epilogue::None)?;
+        let v = self.attention.values(&Input::new(&hidden))?;
         let stale = least_similar(&v, &of_part(&cache.v)?, count)?;
         of_part(&cache.v)?.f_copy_(&v)?;
         let at = positions.f_index_select(0, &stale)?;
-        let [q, k] = self.queries_and_keys(&Input::new(&hidden.f_index_select(0, &stale)?), &at, rope)?;
+        let hidden = hidden.f_index_select(0, &stale)?;
+        let hidden = Input::new(&hidden);
+        let (q, k) = (self.attention.queries(&hidden, &at, rope)?, self.attention.keys(&hidden, &at, rope)?);
         let put = |cached: &Tensor, computed: &Tensor| of_part(cached)?.f_index_copy_(0, &stale, computed).map(drop);
         put(&cache.k, &k)?;
-        let mixed = self.attention.attend([&q, &cache.k, &cache.v], [&at, &at], None, 1)?;
-        put(&cache.attention_out, &self.attention.attn_out.forward(&Input::new(&mixed), Epilogue::None)?)?;
+        let mixed = self.attention.attend([&q, &cache.k, &cache.v], &Visibility::All, 1)?;
+        put(&cache.attention_out, &self.attention.output(&mixed, Epilogue::None)?)?;
         let x = x.f_add(&of_part(&cache.attention_out)?)?;
         let hidden = self.ff_norm.forward(&x.f_index_select(0, &stale)?)?;
-        put(&cache.mlp_out, &self.mlp.forward(&hidden, Epilogue::None)?)?;
+        put(&cache.mlp_out, &self.feed_forward.forward(&hidden, Epilogue::None)?)?;
         Ok(x.f_add(&of_part(&cache.mlp_out)?)?)
-    }
-
-    fn queries_and_keys(&self, hidden: &Input<'_>, positions: &Tensor, rope: &Rope) -> Result<[Tensor; 2], ModelError> {
-        let rotated = |x: Tensor| rope.rotate(x, positions);
-        let attention = &self.attention;
-        let q = rotated(attention.q_proj.forward(hidden, Epilogue::None)?)?;
-        Ok([q, rotated(attention.k_proj.forward(hidden, Epilogue::None)?)?])
     }
 }
 

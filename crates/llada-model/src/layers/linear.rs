@@ -53,14 +53,14 @@ enum Weight {
 
 /// How a model's linear layers hold their weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Layout {
+pub(crate) enum WeightFormat {
     Plain,
     Packed,
     Bf16(Bf16Kernel),
     Int8(Int8Kernel),
 }
 
-impl Layout {
+impl WeightFormat {
     /// The fastest that runs here: whether oneDNN does is tried, not guessed.
     pub(crate) fn of(precision: Precision, device: Device) -> Self {
         if device != Device::Cpu {
@@ -90,13 +90,13 @@ impl Linear {
         Self { weight: Weight::Plain(weight), bias }
     }
 
-    /// A layer over `weight`, copied into `layout` if that has an order of its own; [`Layout::Int8`] is for quantised
+    /// A layer over `weight`, copied into `format` if that has an order of its own; [`WeightFormat::Int8`] is for quantised
     /// weights ([`Linear::int8`]).
-    pub(crate) fn float(weight: Tensor, bias: Option<Tensor>, layout: Layout) -> Result<Self, ModelError> {
-        match layout {
-            Layout::Plain | Layout::Int8(_) => Ok(Self::plain(weight, bias)),
-            Layout::Packed => Ok(Self { weight: Weight::Packed(pack(&weight, PACKED_FOR_ROWS)?), bias }),
-            Layout::Bf16(kernel) => {
+    pub(crate) fn float(weight: Tensor, bias: Option<Tensor>, format: WeightFormat) -> Result<Self, ModelError> {
+        match format {
+            WeightFormat::Plain | WeightFormat::Int8(_) => Ok(Self::plain(weight, bias)),
+            WeightFormat::Packed => Ok(Self { weight: Weight::Packed(pack(&weight, PACKED_FOR_ROWS)?), bias }),
+            WeightFormat::Bf16(kernel) => {
                 let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
                 Ok(Self { weight: Weight::Bf16(Bf16Weight::pack(&weight, kernel)?), bias })
             }

@@ -1,4 +1,4 @@
-//! The gated MLP: ff_out( silu(ff_proj h) ⊙ up_proj h ).
+//! The gated MLP: down( silu(gate h) ⊙ up h ).
 
 use tch::Tensor;
 
@@ -6,30 +6,49 @@ use super::linear::{Input, Linear};
 use crate::{
     ModelError,
     torch::{gradient, shim::Epilogue},
+    weights::{
+        role::{BlockRole, Projection, Role},
+        source::WeightSource,
+    },
 };
 
-/// Projections of one block's MLP.
+/// The projections of one gated MLP.
 #[derive(Debug)]
 pub(crate) struct Mlp {
-    pub(crate) ff_proj: Linear,
-    pub(crate) up_proj: Linear,
-    pub(crate) ff_out: Linear,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
 }
 
 impl Mlp {
-    /// What the MLP makes of `hidden`, with what follows it.
+    /// An MLP of block `layer` with `hidden` units, its projections in the given role.
+    pub(crate) fn new(
+        source: &mut impl WeightSource,
+        layer: usize,
+        role: impl Fn(Projection) -> BlockRole,
+        hidden: usize,
+        has_bias: bool,
+    ) -> Result<Self, ModelError> {
+        let hidden_size = source.config().hidden_size;
+        let mut linear = |projection: Projection| {
+            source.linear(Role::Block(layer, role(projection)), projection.shape(hidden_size, hidden), has_bias)
+        };
+        Ok(Self { gate: linear(Projection::Gate)?, up: linear(Projection::Up)?, down: linear(Projection::Down)? })
+    }
+
+    /// The MLP's output for `hidden`, and the epilogue after it.
     ///
     /// # Shapes
     /// hidden (tokens, d), the epilogue's operand (tokens, d) -> (tokens, d).
     pub(crate) fn forward(&self, hidden: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
         let hidden = Input::new(hidden);
-        let gated = if self.ff_proj.is_trainable() {
-            let gate = self.ff_proj.forward(&hidden, Epilogue::None)?;
-            gradient::silu_mul(&gate, &self.up_proj.forward(&hidden, Epilogue::None)?)?
+        let gated = if self.gate.is_trainable() {
+            let gate = self.gate.forward(&hidden, Epilogue::None)?;
+            gradient::silu_mul(&gate, &self.up.forward(&hidden, Epilogue::None)?)?
         } else {
-            let gate = self.ff_proj.forward(&hidden, Epilogue::Silu)?;
-            self.up_proj.forward(&hidden, Epilogue::Mul(&gate))?
+            let gate = self.gate.forward(&hidden, Epilogue::Silu)?;
+            self.up.forward(&hidden, Epilogue::Mul(&gate))?
         };
-        self.ff_out.forward(&Input::new(&gated), epilogue)
+        self.down.forward(&Input::new(&gated), epilogue)
     }
 }

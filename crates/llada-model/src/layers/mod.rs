@@ -4,9 +4,12 @@
 pub(crate) mod attention;
 pub(crate) mod block;
 pub(crate) mod feature_cache;
+pub(crate) mod feed_forward;
 pub(crate) mod kv_cache;
 pub(crate) mod linear;
 pub(crate) mod mlp;
+pub(crate) mod moe;
 pub(crate) mod norm;
 pub(crate) mod packing;
 pub(crate) mod rope;
+pub(crate) mod visibility;

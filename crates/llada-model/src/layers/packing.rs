@@ -43,6 +43,27 @@ pub(crate) struct Span {
     pub(crate) shadows: i64,
     /// The position of that token in its row.
     pub(crate) first: i64,
+    /// The lowest position of its tokens.
+    pub(crate) lowest: i64,
+    /// Positions of a block, where the row says so: what a block-causal model's attention goes by.
+    pub(crate) block_length: Option<i64>,
+}
+
+/// The part of a row that a packing takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece<'a> {
+    /// The positions that are computed.
+    pub(crate) computed: Range<usize>,
+    /// The positions that have shadows.
+    pub(crate) shadows: &'a [usize],
+    pub(crate) block_length: Option<usize>,
+}
+
+impl Piece<'_> {
+    /// All of a row of `length`, without shadows.
+    pub(crate) fn whole(length: usize) -> Self {
+        Self { computed: 0..length, shadows: &[], block_length: None }
+    }
 }
 
 impl Span {
@@ -50,6 +71,15 @@ impl Span {
     pub(crate) fn of(&self, packed: &Tensor) -> Result<Tensor, ModelError> {
         Ok(packed.f_narrow(0, self.start, self.length)?)
     }
+}
+
+/// The tokens and shadows of a row whose last hidden state somebody reads.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    /// Where they lie among the row's, at least one.
+    pub(crate) tokens: Vec<usize>,
+    /// The lowest of their positions.
+    pub(crate) lowest: usize,
 }
 
 /// The tokens whose last hidden state somebody reads, and a few more.
@@ -62,49 +92,51 @@ pub(crate) struct Wanted {
 }
 
 impl Packing {
-    /// Rows of which these positions are computed, and these have shadows.
-    pub(crate) fn new<'a>(
-        rows: impl Iterator<Item = (Range<usize>, &'a [usize])> + Clone,
-        device: Device,
-    ) -> Result<Self, ModelError> {
-        let on_device = |values: Vec<i64>| Tensor::f_from_slice(&values)?.f_to_device(device);
-        let shadowed = rows.clone().any(|(_, shadows)| !shadows.is_empty());
-        let positions = rows.clone().flat_map(|(computed, shadows)| computed.chain(shadows.iter().copied()));
-        let shadow_of = rows.clone().flat_map(|(computed, shadows)| {
-            computed.map(|_| -1).chain(shadows.iter().map(|&position| position as i64))
-        });
+    /// The packing of pieces of rows, one after the other.
+    pub(crate) fn new(pieces: &[Piece<'_>], device: Device) -> Result<Self, ModelError> {
+        let (mut positions, mut shadow_of, mut spans) = (Vec::new(), Vec::new(), Vec::with_capacity(pieces.len()));
+        for Piece { computed, shadows, block_length } in pieces {
+            let start = positions.len() as i64;
+            positions.extend(computed.clone().map(|position| position as i64));
+            shadow_of.resize(positions.len(), -1);
+            positions.extend(shadows.iter().map(|&position| position as i64));
+            shadow_of.extend(shadows.iter().map(|&position| position as i64));
+            spans.push(Span {
+                start,
+                length: positions.len() as i64 - start,
+                shadows: shadows.len() as i64,
+                first: computed.start as i64,
+                lowest: computed.start as i64,
+                block_length: block_length.map(|length| length as i64),
+            });
+        }
+        let on_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(device);
+        let is_shadowed = pieces.iter().any(|piece| !piece.shadows.is_empty());
         Ok(Self {
-            positions: on_device(positions.map(|position| position as i64).collect())?,
-            shadow_of: if shadowed { Some(on_device(shadow_of.collect())?) } else { None },
-            spans: spans(rows),
+            positions: on_device(&positions)?,
+            shadow_of: if is_shadowed { Some(on_device(&shadow_of)?) } else { None },
+            spans,
         })
     }
 
-    /// Whether all rows are equally long and every token sees all of its row.
+    /// Whether all rows are equally long, in blocks of one length, and without shadows.
     pub(crate) fn is_even(&self) -> bool {
-        self.shadow_of.is_none() && self.spans.windows(2).all(|pair| pair[0].length == pair[1].length)
+        let is_like = |pair: &[Span]| (pair[0].length, pair[0].block_length) == (pair[1].length, pair[1].block_length);
+        self.shadow_of.is_none() && self.spans.windows(2).all(is_like)
     }
 
-    /// The tokens, or shadows, that are `wanted` of each row's, at least one a row; rounded up.
-    pub(crate) fn select(&self, wanted: &[Vec<usize>], device: Device) -> Result<Wanted, ModelError> {
-        let mut tokens = Vec::new();
-        for (&Span { start, .. }, wanted) in self.spans.iter().zip(wanted) {
-            tokens.extend(round_up(wanted).map(|token| start + token as i64));
+    /// The packing of the selected tokens and shadows alone, those of each row rounded up in number.
+    pub(crate) fn select(&self, selections: &[Selection], device: Device) -> Result<Wanted, ModelError> {
+        let (mut tokens, mut spans) = (Vec::new(), Vec::with_capacity(selections.len()));
+        for (span, selection) in self.spans.iter().zip(selections) {
+            let start = tokens.len() as i64;
+            tokens.extend(round_up(&selection.tokens).map(|token| span.start + token as i64));
+            let (length, lowest) = (tokens.len() as i64 - start, selection.lowest as i64);
+            spans.push(Span { start, length, shadows: 0, first: 0, lowest, ..*span });
         }
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(device)?;
         let positions = self.positions.f_index_select(0, &tokens)?;
         let shadow_of = self.shadow_of.as_ref().map(|shadow_of| shadow_of.f_index_select(0, &tokens)).transpose()?;
-        let spans = spans(wanted.iter().map(|wanted| (0..rounded(wanted.len()), [].as_slice())));
         Ok(Wanted { tokens, packing: Self { positions, shadow_of, spans } })
     }
-}
-
-fn spans<'a>(rows: impl Iterator<Item = (Range<usize>, &'a [usize])>) -> Vec<Span> {
-    rows.scan(0, |next, (computed, shadows)| {
-        let length = (computed.len() + shadows.len()) as i64;
-        let span = Span { start: *next, length, shadows: shadows.len() as i64, first: computed.start as i64 };
-        *next += length;
-        Some(span)
-    })
-    .collect()
 }

@@ -3,39 +3,44 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    LladaConfig, ModelError,
+    ModelConfig, ModelError,
     torch::{gradient, shim},
 };
 
-/// Angles position x theta^(-2i / head_dim) for as many positions as a row had so far.
+/// Angles position x theta^(-2i / rotary_dim) for as many positions as a row had so far.
 ///
 /// The table grows with the rows, because nothing vouches for the length that a config claims.
 #[derive(Debug)]
 pub(crate) struct Rope {
-    /// (head_dim / 2) f32.
+    /// (rotary_dim / 2) f32.
     frequencies: Tensor,
-    /// (length, head_dim / 2) f32.
+    /// (length, rotary_dim / 2) f32.
     cos: Tensor,
     sin: Tensor,
     length: usize,
     longest: usize,
     full_precision: bool,
+    head_dim: i64,
+    /// The dimensions of each head that are rotated, the first ones.
+    rotary_dim: i64,
 }
 
 /// Positions that are worth no second table: those of LLaDA-8B.
 const AT_FIRST: usize = 4096;
 
 impl Rope {
-    pub(crate) fn new(config: &LladaConfig, device: Device) -> Result<Self, ModelError> {
-        let half = config.head_dim() as i64 / 2;
+    pub(crate) fn new(config: &ModelConfig, device: Device) -> Result<Self, ModelError> {
+        let (head_dim, rotary_dim) = (config.head_dim as i64, config.rotary_dim as i64);
         let options = (Kind::Float, device);
         // In the reference's order of operations: a last-bit difference here is a visible angle at position 4000.
-        let exponents = Tensor::f_arange(half, options)?.f_mul_scalar(2.0)?.f_div_scalar(config.head_dim() as f64)?;
+        let exponents =
+            Tensor::f_arange(rotary_dim / 2, options)?.f_mul_scalar(2.0)?.f_div_scalar(rotary_dim as f64)?;
         let frequencies = Tensor::f_full([1], config.rope_theta, options)?.f_pow(&exponents)?.f_reciprocal()?;
         let longest = config.max_sequence_length;
         let length = longest.min(AT_FIRST);
         let (cos, sin) = tables(&frequencies, length)?;
-        Ok(Self { frequencies, cos, sin, length, longest, full_precision: config.rope_full_precision })
+        let full_precision = config.rope_full_precision;
+        Ok(Self { frequencies, cos, sin, length, longest, full_precision, head_dim, rotary_dim })
     }
 
     /// Makes room for rows of `length` tokens, which is at most the config's longest.
@@ -51,7 +56,23 @@ impl Rope {
     ///
     /// # Shapes
     /// x (tokens, heads x head_dim), positions (tokens) i64 -> (tokens, heads x head_dim).
-    pub(crate) fn rotate(&self, mut x: Tensor, positions: &Tensor) -> Result<Tensor, ModelError> {
+    pub(crate) fn rotate(&self, x: Tensor, positions: &Tensor) -> Result<Tensor, ModelError> {
+        if self.rotary_dim == self.head_dim {
+            return self.rotate_whole(x, positions);
+        }
+        let (tokens, width) = x.size2()?;
+        let heads = x.f_view([tokens, -1, self.head_dim])?;
+        let first = heads.f_narrow(2, 0, self.rotary_dim)?.f_reshape([tokens, -1])?;
+        let rotated = self.rotate_whole(first, positions)?.f_view([tokens, -1, self.rotary_dim])?;
+        let rest = heads.f_narrow(2, self.rotary_dim, self.head_dim - self.rotary_dim)?;
+        Ok(Tensor::f_cat(&[rotated, rest], 2)?.f_view([tokens, width])?)
+    }
+
+    /// Rotates heads all of whose dimensions turn.
+    ///
+    /// # Shapes
+    /// x (tokens, heads x rotary_dim), positions (tokens) i64 -> (tokens, heads x rotary_dim).
+    fn rotate_whole(&self, mut x: Tensor, positions: &Tensor) -> Result<Tensor, ModelError> {
         if x.device() == Device::Cpu && (self.full_precision || x.kind() == Kind::Float) {
             if x.requires_grad() {
                 return gradient::rotate(x, &self.cos, &self.sin, positions);

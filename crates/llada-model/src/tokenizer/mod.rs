@@ -13,7 +13,7 @@ pub use turn::Turn;
 
 use self::files::{Files, TokenizerFile};
 use crate::{
-    LladaConfig, ModelError,
+    ModelConfig, ModelError,
     chat::{ChatTemplate, Message},
     guard::guarded,
 };
@@ -44,7 +44,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As there; or it disagrees with `config` about the mask, the end of the text, or the number of ids.
-    pub fn load(folder: &Path, config: &LladaConfig) -> Result<Option<Self>, ModelError> {
+    pub fn load(folder: &Path, config: &ModelConfig) -> Result<Option<Self>, ModelError> {
         let Some(tokenizer) = Self::open(folder)? else { return Ok(None) };
         let disagree = |message: String| {
             let message = format!("{message}, which config.json contradicts");

@@ -1,5 +1,7 @@
 //! Tensors from slices and mapped files, and back.
 
+use std::ops::Range;
+
 use tch::{Kind, Tensor};
 
 use super::dtype::stored_kind;
@@ -47,4 +49,16 @@ pub(crate) fn bytes(tensor: &Tensor) -> Result<&[u8], ModelError> {
 /// Shape in libtorch's integers.
 pub(crate) fn sizes(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|&n| n as i64).collect()
+}
+
+/// The rows of a tensor in these ranges, one after the other: a view where it is one range, else a copy.
+pub(crate) fn rows_of(tensor: &Tensor, rows: &[Range<usize>]) -> Result<Tensor, ModelError> {
+    let mut parts = Vec::with_capacity(rows.len());
+    for range in rows {
+        parts.push(tensor.f_narrow(0, range.start as i64, range.len() as i64)?);
+    }
+    match parts.as_slice() {
+        [part] => Ok(part.shallow_clone()),
+        parts => Ok(Tensor::f_cat(parts, 0)?),
+    }
 }

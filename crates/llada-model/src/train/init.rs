@@ -9,36 +9,52 @@ use llada_core::rng::{Domain, Noise, Stream};
 use tch::{Tensor, no_grad};
 
 use super::parameters::Parameters;
-use crate::{LladaConfig, ModelError, names};
+use crate::{
+    ModelConfig, ModelError,
+    weights::role::{BlockRole, Projection, Role, StoredTensor, stored_tensors},
+};
 
 /// Draws `weights`, a function of `seed` alone.
-pub(super) fn mitchell(weights: &mut Parameters, config: &LladaConfig, seed: u64) -> Result<(), ModelError> {
+pub(super) fn mitchell(weights: &mut Parameters, config: &ModelConfig, seed: u64) -> Result<(), ModelError> {
     let noise = Noise::new(seed).domain(Domain::Weight);
-    for (index, (name, shape)) in names::tensors(config).into_iter().enumerate() {
-        let mut view = weights.view(&weights.layout.spans[&name])?;
+    for (index, tensor) in stored_tensors(config).into_iter().enumerate() {
+        let StoredTensor { ref name, ref shape, role, .. } = tensor;
+        let mut view = weights.view(&weights.layout.spans[name])?;
         let values: Vec<f32> = match *shape.as_slice() {
             [rows, columns] => {
-                let std = standard_deviation(config, &name, columns);
+                let std = standard_deviation(role, columns);
                 let row = |row| {
                     let mut stream = noise.stream(index as u64, 0, row as u32);
                     (0..columns).map(move |_| (std * truncated_normal(&mut stream)) as f32)
                 };
                 (0..rows).flat_map(row).collect()
             }
-            _ => vec![if name.ends_with("norm.weight") || name.ends_with("ln_f.weight") { 1.0 } else { 0.0 }; shape[0]],
+            _ => vec![if is_norm(role) { 1.0 } else { 0.0 }; shape[0]],
         };
         no_grad(|| view.f_copy_(&Tensor::f_from_slice(&values)?.f_view_as(&view)?))?;
     }
     Ok(())
 }
 
-fn standard_deviation(config: &LladaConfig, name: &str, columns: usize) -> f64 {
+fn is_norm(role: Role) -> bool {
+    match role {
+        Role::FinalNorm => true,
+        Role::Block(_, role) => matches!(
+            role,
+            BlockRole::AttentionNorm | BlockRole::FeedForwardNorm | BlockRole::QueryNorm | BlockRole::KeyNorm
+        ),
+        Role::Embedding | Role::Head => false,
+    }
+}
+
+fn standard_deviation(role: Role, columns: usize) -> f64 {
     // The rows of the embedding are as wide as its "inputs" are in upstream's code: d_model.
     let std = 1.0 / (columns as f64).sqrt();
-    let ends = |layer: &usize| ["attn_out", "ff_out"].map(|end| names::block(*layer) + end + ".weight");
-    match (0..config.n_layers).find(|layer| ends(layer).iter().any(|end| end == name)) {
-        Some(layer) => std / (2.0 * (layer + 1) as f64).sqrt(),
-        None => std,
+    match role {
+        Role::Block(layer, BlockRole::AttentionOut | BlockRole::Mlp(Projection::Down)) => {
+            std / (2.0 * (layer + 1) as f64).sqrt()
+        }
+        _ => std,
     }
 }
 

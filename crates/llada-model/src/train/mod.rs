@@ -19,24 +19,29 @@ use self::{
     parameters::Layout,
 };
 use crate::{
-    Device, Dtype, LladaConfig, ModelError, Weights,
+    Device, Dtype, ModelConfig, ModelError, Weights,
     files::write_json,
     layers::{
         attention::CacheView,
-        block::{Block, Source},
+        block::TransformerBlock,
         linear::Linear,
-        norm::RmsNorm,
-        packing::Packing,
+        packing::{Packing, Piece},
         rope::Rope,
     },
-    names,
-    torch::{gradient, tensor::sizes},
+    torch::{
+        gradient,
+        tensor::{rows_of, sizes},
+    },
+    weights::{
+        role::{Module, Role},
+        source::WeightSource,
+    },
 };
 
 /// A LLaDA model that learns.
 #[derive(Debug)]
 pub struct TrainableLlada {
-    config: LladaConfig,
+    config: ModelConfig,
     dtype: Dtype,
     device: tch::Device,
     rope: Rope,
@@ -81,7 +86,7 @@ impl TrainableLlada {
     ///
     /// # Errors
     /// The device is not there, or has no memory for weights and gradient.
-    pub fn new(config: LladaConfig, seed: u64, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
+    pub fn new(config: ModelConfig, seed: u64, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
         let mut model = Self::zeroed(config, device, dtype)?;
         init::mitchell(&mut model.weights, &model.config, seed)?;
         Ok(model)
@@ -92,14 +97,14 @@ impl TrainableLlada {
     /// # Errors
     /// As for [`Llada::load`](crate::Llada::load).
     pub fn load(folder: &Path, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
-        let config = LladaConfig::load(folder)?;
+        let config = ModelConfig::load(folder)?;
         let weights = Weights::of(folder, &config)?;
         let mut model = Self::zeroed(config, device, dtype)?;
         model.weights.fill(weights)?;
         Ok(model)
     }
 
-    fn zeroed(config: LladaConfig, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
+    fn zeroed(config: ModelConfig, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
         let device = device.open()?;
         let weights = Parameters::new(Arc::new(Layout::new(&config)), device)?;
         let gradient = weights.zeros_like()?;
@@ -119,7 +124,7 @@ impl TrainableLlada {
     }
 
     /// The model's config.
-    pub fn config(&self) -> &LladaConfig {
+    pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
@@ -148,7 +153,7 @@ impl TrainableLlada {
         let mut out = Vec::new();
         no_grad(|| {
             let x = self.embed(&batch.ids)?;
-            let hidden = self.run(0..self.config.n_layers, x, &batch)?;
+            let hidden = self.run(0..self.config.num_hidden_layers, x, &batch)?;
             self.head()?.cross_entropy(&hidden, &batch.targets, &batch.weights, None, &mut out)
         })?;
         out.truncate(wanted);
@@ -163,8 +168,8 @@ impl TrainableLlada {
         let wanted = batch.wanted.len();
         let Some(batch) = self.prepare(batch)? else { return Ok(Vec::new()) };
         let embedded = self.embed(&batch.ids)?;
-        let stretch = if self.activation_checkpointing { 1 } else { self.config.n_layers };
-        let starts = || (0..self.config.n_layers).step_by(stretch);
+        let stretch = if self.activation_checkpointing { 1 } else { self.config.num_hidden_layers };
+        let starts = || (0..self.config.num_hidden_layers).step_by(stretch);
         let mut inputs = vec![embedded.f_detach()?];
         for start in starts().skip(1) {
             let x = no_grad(|| self.run(start - stretch..start, inputs[inputs.len() - 1].shallow_clone(), &batch))?;
@@ -243,10 +248,7 @@ impl TrainableLlada {
         let mut weights = weights.to_vec();
         weights.resize(rounded, 0.0);
         Ok(Some(Prepared {
-            packing: Packing::new(
-                std::iter::repeat_n((0..row_length, [].as_slice()), ids.len() / row_length),
-                self.device,
-            )?,
+            packing: Packing::new(&vec![Piece::whole(row_length); ids.len() / row_length], self.device)?,
             ids: Tensor::f_from_slice(&ids)?.f_to_device(self.device)?,
             wanted: round(wanted.iter().map(|&token| token as i64).collect())?,
             targets: round(targets.iter().map(|&id| i64::from(id)).collect())?,
@@ -256,20 +258,19 @@ impl TrainableLlada {
 
     /// (tokens) -> (tokens, d) in the compute dtype.
     fn embed(&self, ids: &Tensor) -> Result<Tensor, ModelError> {
-        let table = self.variable(names::ROOT, "wte.weight")?;
+        let table = self.variable(&self.module(Role::Embedding).weight(Role::Embedding))?;
         Ok(Tensor::f_embedding(table, ids, -1, false, false)?.f_to_kind(self.dtype.kind())?)
     }
 
     /// Runs `layers` on `x`; after the last block, the final norm on the wanted tokens.
     fn run(&self, layers: std::ops::Range<usize>, mut x: Tensor, batch: &Prepared) -> Result<Tensor, ModelError> {
         for layer in layers {
-            let block = Block::new(&mut &*self, layer)?;
-            x = match layer + 1 == self.config.n_layers {
-                false => block.forward(&x, &batch.packing, &self.rope, CacheView::none())?,
-                true => {
-                    let wanted = block.forward_select(&x, &batch.packing, &batch.wanted, &self.rope)?;
-                    (&mut &*self).norm(names::ROOT, "ln_f")?.forward(&wanted)?
-                }
+            let block = TransformerBlock::new(&mut &*self, layer)?;
+            x = if layer + 1 < self.config.num_hidden_layers {
+                block.forward(&x, &batch.packing, &self.rope, CacheView::none())?
+            } else {
+                let wanted = block.forward_select(&x, &batch.packing, &batch.wanted, &self.rope)?;
+                (&mut &*self).norm(Role::FinalNorm, self.config.hidden_size)?.forward(&wanted)?
             };
         }
         Ok(x)
@@ -277,55 +278,62 @@ impl TrainableLlada {
 
     /// The gradient of the hidden states; that of the head is accumulated.
     fn head_gradient(&self, hidden: &Tensor, batch: &Prepared, out: &mut Vec<f32>) -> Result<Tensor, ModelError> {
-        let accumulated = |suffix: &str| {
-            let variable = self.variable(names::ROOT, &format!("{}.{suffix}", self.head_name()))?;
-            Ok::<_, ModelError>(variable.f_grad()?)
-        };
-        let bias = if self.head_has_bias() { Some(accumulated("bias")?) } else { None };
-        let mut gradients = Gradients { weight: accumulated("weight")?, bias, hidden: hidden.f_empty_like()? };
+        let (weight, bias) = self.head_variables()?;
+        let bias = bias.map(Tensor::f_grad).transpose()?;
+        let mut gradients = Gradients { weight: weight.f_grad()?, bias, hidden: hidden.f_empty_like()? };
         self.head()?.cross_entropy(hidden, &batch.targets, &batch.weights, Some(&mut gradients), out)?;
         Ok(gradients.hidden)
     }
 
     fn head(&self) -> Result<Head, ModelError> {
-        let cast = |suffix: &str| {
-            let variable = self.variable(names::ROOT, &format!("{}.{suffix}", self.head_name()))?;
-            Ok::<_, ModelError>(variable.f_detach()?.f_to_kind(self.dtype.kind())?)
-        };
-        Ok(Head { weight: cast("weight")?, bias: if self.head_has_bias() { Some(cast("bias")?) } else { None } })
+        let cast = |variable: &Tensor| variable.f_detach()?.f_to_kind(self.dtype.kind());
+        let (weight, bias) = self.head_variables()?;
+        Ok(Head { weight: cast(weight)?, bias: bias.map(cast).transpose()? })
     }
 
-    fn head_name(&self) -> &'static str {
-        if self.config.weight_tying { "wte" } else { "ff_out" }
+    /// The weight and the bias of the LM head, which may be the embedding.
+    fn head_variables(&self) -> Result<(&Tensor, Option<&Tensor>), ModelError> {
+        let role = if self.config.tie_word_embeddings { Role::Embedding } else { Role::Head };
+        let module = self.module(role);
+        let has_bias = self.config.biases.head && role == Role::Head;
+        let bias = if has_bias { Some(self.variable(&module.bias())?) } else { None };
+        Ok((self.variable(&module.weight(role))?, bias))
     }
 
-    fn head_has_bias(&self) -> bool {
-        self.config.include_bias && !self.config.weight_tying
+    fn module(&self, role: Role) -> Module {
+        self.config.family.architecture().module(&self.config, role)
     }
 
-    fn variable(&self, prefix: &str, name: &str) -> Result<&Tensor, ModelError> {
-        let name = format!("{prefix}{name}");
-        self.variables.get(&name).ok_or_else(|| ModelError::config("n_layers", format!("no tensor {name}")))
+    fn variable(&self, name: &str) -> Result<&Tensor, ModelError> {
+        self.variables.get(name).ok_or_else(|| ModelError::config("n_layers", format!("no tensor {name}")))
     }
 
-    fn cast(&self, prefix: &str, name: &str) -> Result<Tensor, ModelError> {
-        Ok(self.variable(prefix, name)?.f_to_kind(self.dtype.kind())?)
+    /// The tensor `name`, or the rows of it that are one role's, in the dtype of computation, inside the graph.
+    fn cast(&self, module: &Module, name: &str) -> Result<Tensor, ModelError> {
+        let variable = self.variable(name)?;
+        if module.rows.is_empty() {
+            return Ok(variable.f_to_kind(self.dtype.kind())?);
+        }
+        Ok(rows_of(variable, &module.rows)?.f_to_kind(self.dtype.kind())?)
     }
 }
 
-impl Source for &TrainableLlada {
-    fn config(&self) -> &LladaConfig {
+impl WeightSource for &TrainableLlada {
+    fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    fn norm(&mut self, prefix: &str, name: &str) -> Result<RmsNorm, ModelError> {
-        Ok(RmsNorm::new(self.cast(prefix, &format!("{name}.weight"))?, self.config.rms_norm_eps))
+    fn tensor(&mut self, role: Role, shape: &[usize]) -> Result<Tensor, ModelError> {
+        let module = self.module(role);
+        let tensor = self.cast(&module, &module.weight(role))?;
+        debug_assert_eq!(tensor.size(), sizes(shape));
+        Ok(tensor)
     }
 
-    fn linear(&mut self, prefix: &str, name: &str, shape: [usize; 2], bias: bool) -> Result<Linear, ModelError> {
-        let weight = self.cast(prefix, &format!("{name}.weight"))?;
-        debug_assert_eq!(weight.size(), sizes(&shape));
-        let bias = if bias { Some(self.cast(prefix, &format!("{name}.bias"))?) } else { None };
+    fn linear(&mut self, role: Role, shape: [usize; 2], has_bias: bool) -> Result<Linear, ModelError> {
+        let weight = self.tensor(role, &shape)?;
+        let module = self.module(role);
+        let bias = if has_bias { Some(self.cast(&module, &module.bias())?) } else { None };
         Ok(Linear::plain(weight, bias))
     }
 }

@@ -9,13 +9,13 @@ use safetensors::{Dtype as StoredDtype, tensor::TensorView};
 use tch::{Kind, Tensor, no_grad};
 
 use crate::{
-    Dtype, LladaConfig, ModelError, Weights,
+    Dtype, ModelConfig, ModelError, Weights,
     files::write_safetensors,
-    names,
     torch::{
         gradient,
         tensor::{bytes, map, sizes},
     },
+    weights::role::expected_tensors,
 };
 
 /// One f32 number for every parameter of a model, by [`expected_tensors`](crate::expected_tensors)' names and shapes.
@@ -56,9 +56,9 @@ pub struct AdamW {
 }
 
 impl Layout {
-    pub(super) fn new(config: &LladaConfig) -> Self {
+    pub(super) fn new(config: &ModelConfig) -> Self {
         let (matrices, vectors): (Vec<_>, Vec<_>) =
-            names::tensors(config).into_iter().partition(|(_, shape)| shape.len() > 1);
+            expected_tensors(config).into_iter().partition(|(_, shape)| shape.len() > 1);
         let mut layout = Self { spans: BTreeMap::new(), matrices: 0, total: 0 };
         for (name, shape) in matrices.into_iter().chain(vectors) {
             let count = shape.iter().product::<usize>() as i64;

@@ -2,15 +2,18 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use super::{INDEX, SINGLE, Weights, inv_freq};
-use crate::{LladaConfig, ModelError, folder, names};
+use super::{
+    INDEX, SINGLE, Weights, inv_freq,
+    role::{self, StoredTensor, stored_tensors},
+};
+use crate::{ModelConfig, ModelError, folder};
 
 impl Weights {
     /// [`open`](Self::open), for a model of this config.
     ///
     /// # Errors
     /// As there; or the first of [`check`](Self::check)'s.
-    pub(crate) fn of(folder: &Path, config: &LladaConfig) -> Result<Self, ModelError> {
+    pub(crate) fn of(folder: &Path, config: &ModelConfig) -> Result<Self, ModelError> {
         let mut weights = Self::open(folder)?;
         match weights.check(config).into_iter().next() {
             None => Ok(weights),
@@ -20,17 +23,24 @@ impl Weights {
 
     /// Everything for which these weights are not those of a model of this config: tensors that are missing, misshaped,
     /// of a foreign dtype or unexpected. Buffers that the config's rotation computes as well are let go.
-    pub fn check(&mut self, config: &LladaConfig) -> Vec<ModelError> {
-        // Every layer has tensors of its own. Before as many names are made as a hostile config claims.
-        if config.n_layers > self.tensors.len() {
-            let message = format!("{} layers cannot be in {} tensors", config.n_layers, self.tensors.len());
-            return vec![ModelError::config("n_layers", message)];
+    pub fn check(&mut self, config: &ModelConfig) -> Vec<ModelError> {
+        // Every layer and every expert has tensors of its own. A hostile config may claim more than could be listed.
+        if role::at_least(config) > self.tensors.len() {
+            let (layers, found) = (config.num_hidden_layers, self.tensors.len());
+            let experts =
+                config.moe.as_ref().map(|moe| format!(" with {} experts", moe.num_experts)).unwrap_or_default();
+            return vec![ModelError::config(
+                "n_layers",
+                format!("{layers} layers{experts} cannot be in {found} tensors"),
+            )];
         }
         let mut problems = self.drop_inv_freq(config);
         let mut expected = BTreeSet::new();
-        for (name, shape) in names::tensors(config) {
-            if config.is_quantized && shape.len() == 2 && self.is_in_eight_bits(&name) {
-                let scale = names::scale(&name);
+        for tensor in stored_tensors(config) {
+            let is_linear = tensor.is_linear_weight();
+            let StoredTensor { name, shape, .. } = tensor;
+            if config.is_quantized && is_linear && self.is_in_eight_bits(&name) {
+                let scale = role::scale(&name);
                 problems.extend(
                     self.find_of_shape(&scale, &[shape[0], 1]).and_then(|stored| stored.checked_float(&scale)).err(),
                 );
@@ -48,7 +58,7 @@ impl Weights {
 
     /// Lets go of the buffers `inv_freq`, which older checkpoints hold, and tells of those that are not what
     /// `rope_theta` makes them.
-    fn drop_inv_freq(&mut self, config: &LladaConfig) -> Vec<ModelError> {
+    fn drop_inv_freq(&mut self, config: &ModelConfig) -> Vec<ModelError> {
         let names: Vec<String> = self.tensors.keys().filter(|name| inv_freq::is_name(name)).cloned().collect();
         let mut problems = Vec::new();
         for name in names {

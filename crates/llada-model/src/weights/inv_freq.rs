@@ -5,19 +5,19 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 
 use super::MappedTensor;
-use crate::LladaConfig;
+use crate::ModelConfig;
 
 /// Whether a tensor of this name is such a buffer.
 pub(super) fn is_name(name: &str) -> bool {
     name.ends_with("rotary_emb.inv_freq")
 }
 
-/// Whether the buffer holds theta^(-2i / head_dim) for every pair i, as exactly as its dtype can.
+/// Whether the buffer holds theta^(-2i / rotary_dim) for every pair i, as exactly as its dtype can.
 ///
 /// # Shapes
-/// stored (head_dim / 2).
-pub(super) fn is_of(config: &LladaConfig, stored: &MappedTensor) -> bool {
-    let (head_dim, bytes) = (config.head_dim(), stored.bytes());
+/// stored (rotary_dim / 2).
+pub(super) fn is_of(config: &ModelConfig, stored: &MappedTensor) -> bool {
+    let (rotary_dim, bytes) = (config.rotary_dim, stored.bytes());
     // Relative, and for the smallest numbers of f16, which have few digits, absolute.
     let (values, tolerance): (Vec<f64>, f64) = match stored.dtype {
         Dtype::F32 => {
@@ -28,9 +28,9 @@ pub(super) fn is_of(config: &LladaConfig, stored: &MappedTensor) -> bool {
         _ => return false,
     };
     let smallest = if stored.dtype == Dtype::F16 { f64::from(f16::MIN_POSITIVE_SUBNORMAL) } else { 0.0 };
-    values.len() == head_dim / 2
+    values.len() == rotary_dim / 2
         && values.iter().enumerate().all(|(pair, &value)| {
-            let expected = config.rope_theta.powf(-2.0 * pair as f64 / head_dim as f64);
+            let expected = config.rope_theta.powf(-2.0 * pair as f64 / rotary_dim as f64);
             (value - expected).abs() <= tolerance * expected + smallest
         })
 }

@@ -31,6 +31,11 @@ impl MappedTensor {
         }
     }
 
+    /// Whether it holds eight-bit integers.
+    pub(crate) fn is_int8(&self) -> bool {
+        self.dtype == Dtype::I8
+    }
+
     /// The tensor's bytes, little-endian, row-major.
     pub fn bytes(&self) -> &[u8] {
         &self.shard.map[self.start..self.end]

@@ -7,6 +7,8 @@
 mod check;
 mod inv_freq;
 mod mapped;
+pub(crate) mod role;
+pub(crate) mod source;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +22,7 @@ use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 use serde::Deserialize;
 
 pub(crate) use self::mapped::MappedTensor;
-use crate::{ModelError, files, folder, names};
+use crate::{ModelError, files, folder};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -136,23 +138,17 @@ impl Weights {
         self.take_any(name, shape)?.checked_float(name)
     }
 
-    /// Takes the linear weight `name` of `shape` (out, in) and its scales (out, 1), if it is stored in eight bits.
+    /// Takes the tensor `name`, whose shape and dtype [`check`](Self::check) has found right.
     ///
     /// # Errors
-    /// One of the two has another shape, or there are no scales.
-    pub(crate) fn take_quantized(
-        &mut self,
-        name: &str,
-        shape: [usize; 2],
-    ) -> Result<Option<[MappedTensor; 2]>, ModelError> {
-        if !self.is_in_eight_bits(name) {
-            return Ok(None);
-        }
-        let values = self.take_any(name, &shape)?;
-        Ok(Some([values, self.take(&names::scale(name), &[shape[0], 1])?]))
+    /// It is missing, or was taken before.
+    pub(crate) fn take_checked(&mut self, name: &str) -> Result<MappedTensor, ModelError> {
+        let shape = self.find(name).map(|stored| stored.shape).unwrap_or_default();
+        self.take_any(name, &shape)
     }
 
-    fn is_in_eight_bits(&self, name: &str) -> bool {
+    /// Whether the tensor `name` is stored in eight bits, and left.
+    pub(crate) fn is_in_eight_bits(&self, name: &str) -> bool {
         self.find(name).is_some_and(|stored| stored.dtype == Dtype::I8)
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use llada_core::predictor::{Hidden, MaskPredictor, Row};
-use llada_model::{Device, Dtype, Int8Kernel, Llada, LladaConfig, ModelError, Precision, Weights, quantize};
+use llada_model::{Device, Dtype, Int8Kernel, Llada, ModelConfig, ModelError, Precision, Weights, quantize};
 use safetensors::{SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
 
@@ -145,7 +145,7 @@ fn a_quantised_checkpoint_computes_what_int8_does() {
         })
         .unwrap();
         assert_eq!(heard.last().map(|(done, all)| done == all), Some(true));
-        let config = LladaConfig::load(&out).unwrap();
+        let config = ModelConfig::load(&out).unwrap();
         assert!(config.is_quantized);
         assert!(Weights::open(&out).unwrap().check(&config).is_empty());
         let logits = |folder: &Path, precision| {
@@ -213,6 +213,6 @@ fn quantised_weights_without_scales_are_refused() {
     let error = Llada::load(&out, Device::Cpu, Precision::Int8).unwrap_err().to_string();
     assert!(error.contains(name) && error.contains("missing"), "{error}");
     edit_json(out.join("config.json"), |config| config["quantization_config"]["format"] = "pack-quantized".into());
-    let error = LladaConfig::load(&out).unwrap_err().to_string();
+    let error = ModelConfig::load(&out).unwrap_err().to_string();
     assert!(error.contains("quantization_config") && error.contains("pack-quantized"), "{error}");
 }

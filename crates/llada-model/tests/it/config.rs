@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use llada_model::{Device, Dtype, Llada, LladaConfig, ModelError, TrainableLlada, Weights};
+use llada_model::{Device, Dtype, Llada, ModelConfig, ModelError, TrainableLlada, Weights};
 use serde_json::{Value, json};
 
 use crate::{
@@ -13,21 +13,21 @@ use crate::{
 const NAME: &str = "tiny-llada";
 
 /// The config of the fixture with these keys set.
-fn with(keys: Value) -> Result<LladaConfig, ModelError> {
+fn with(keys: Value) -> Result<ModelConfig, ModelError> {
     let folder = copy(NAME);
     set(folder.path(), keys);
-    LladaConfig::load(folder.path())
+    ModelConfig::load(folder.path())
 }
 
 /// The config of the fixture without this key.
-fn without(key: &str) -> Result<LladaConfig, ModelError> {
+fn without(key: &str) -> Result<ModelConfig, ModelError> {
     let folder = copy(NAME);
     edit_json(folder.path().join("config.json"), |config| drop(config.as_object_mut().unwrap().remove(key)));
-    LladaConfig::load(folder.path())
+    ModelConfig::load(folder.path())
 }
 
-fn original() -> LladaConfig {
-    LladaConfig::load(&fixture(NAME)).unwrap()
+fn original() -> ModelConfig {
+    ModelConfig::load(&fixture(NAME)).unwrap()
 }
 
 /// Loading fails with a message that contains every one of `parts`.
@@ -93,7 +93,7 @@ fn null_is_absent_and_says_nothing() {
         assert_eq!(without(key).unwrap(), original(), "{key}");
     }
     let mlp = with(json!({ "mlp_hidden_size": null, "mlp_ratio": null })).unwrap();
-    assert_eq!((mlp.mlp_hidden_size, mlp.parameters()), (256, original().parameters() + 3 * 3 * 64 * 96));
+    assert_eq!((mlp.intermediate_size, mlp.parameters()), (256, original().parameters() + 3 * 3 * 64 * 96));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn what_says_what_is_true_anyway_is_read() {
 fn keys_without_effect_are_told() {
     let folder = copy(NAME);
     set(folder.path(), json!({ "id2label": {}, "unsloth_version": "1", "rope_scaling": null }));
-    let without_effect = LladaConfig::inspect(folder.path()).without_effect;
+    let without_effect = ModelConfig::inspect(folder.path()).without_effect;
     for key in ["id2label", "unsloth_version", "rope_scaling", "init_std", "mlp_ratio"] {
         assert!(without_effect.contains(&key.to_owned()), "{without_effect:?} lacks {key}");
     }
@@ -161,7 +161,7 @@ fn several_ends_are_kept_and_saved() {
     assert_eq!((config.eos_token_id, config.other_eos_token_ids.as_slice()), (508, &[7, 9][..]));
     let folder = tempfile::tempdir().unwrap();
     TrainableLlada::new(config.clone(), 0, Device::Cpu, Dtype::F32).unwrap().save(folder.path(), Dtype::F32).unwrap();
-    assert_eq!(LladaConfig::load(folder.path()).unwrap(), config);
+    assert_eq!(ModelConfig::load(folder.path()).unwrap(), config);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn everything_that_is_wrong_is_told() {
         folder.path(),
         json!({ "alibi": true, "mystery": 1, "rope_theta": "x", "mask_token_id": null, "hidden_size": 1 }),
     );
-    let reading = LladaConfig::inspect(folder.path());
+    let reading = ModelConfig::inspect(folder.path());
     let problems: Vec<String> = reading.problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems.len(), 5, "{problems:?}");
     for key in ["alibi", "mystery", "rope_theta", "mask_token_id", "hidden_size"] {
@@ -192,7 +192,7 @@ fn everything_that_is_wrong_is_told() {
     let config = reading.config.unwrap();
     assert!(Weights::open(folder.path()).unwrap().check(&config).is_empty());
     set(folder.path(), json!({ "n_layers": "x" }));
-    let reading = LladaConfig::inspect(folder.path());
+    let reading = ModelConfig::inspect(folder.path());
     assert!(reading.config.is_none());
     assert!(reading.problems.iter().any(|problem| problem.to_string().starts_with("config.json: n_layers: ")));
     fs::write(folder.path().join("config.json"), "{").unwrap();
@@ -214,7 +214,7 @@ fn other_architectures_are_named_before_any_key_is_asked_for() {
     ] {
         let folder = copy(NAME);
         fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
-        let reading = LladaConfig::inspect(folder.path());
+        let reading = ModelConfig::inspect(folder.path());
         assert!(reading.config.is_none() && reading.problems.len() == 1);
         refuses(folder.path(), &[name, "which is not read\nhint: architectures that are read: LLaDAModelLM (LLaDA-8B"]);
     }
@@ -235,7 +235,7 @@ fn what_a_config_claims_is_made_only_if_the_files_hold_it() {
         set(folder.path(), keys);
         refuses(folder.path(), &[part]);
         TrainableLlada::load(folder.path(), Device::Cpu, Dtype::F32).unwrap_err();
-        assert!(LladaConfig::load(folder.path()).unwrap().parameters() > 1 << 32);
+        assert!(ModelConfig::load(folder.path()).unwrap().parameters() > 1 << 32);
     }
     let folder = copy(NAME);
     set(folder.path(), json!({ "max_sequence_length": 250_000_000 }));

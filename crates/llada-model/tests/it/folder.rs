@@ -59,7 +59,7 @@ fn wrappers_prefixes_are_taken_off_if_every_name_has_them() {
     rewrite(folder.path(), |name| if last(name) { format!("module.{name}") } else { name.to_owned() }, None);
     refuses(folder.path(), &["model.transformer.ln_f.weight", "is missing"]);
     let mut weights = Weights::open(folder.path()).unwrap();
-    let config = llada_model::LladaConfig::load(folder.path()).unwrap();
+    let config = llada_model::ModelConfig::load(folder.path()).unwrap();
     let problems: Vec<String> = weights.check(&config).iter().map(ToString::to_string).collect();
     assert!(problems[1].contains("unexpected tensor module.model.transformer.ln_f.weight"), "{problems:?}");
 }

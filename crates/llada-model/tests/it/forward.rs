@@ -181,12 +181,12 @@ fn kept_bytes_are_those_of_the_tensors() {
     for (dtype, bytes) in [(Dtype::F32, 4), (Dtype::Bf16, 2)] {
         let model = load("tiny-llada-gqa-bf16", dtype);
         let config = model.config();
-        let keys_and_values = 2 * config.n_kv_heads * config.d_model / config.n_heads;
+        let keys_and_values = 2 * config.num_key_value_heads * config.head_dim;
         let kept = |recompute| model.kept_bytes(10, &recompute);
-        assert_eq!(kept(Recompute::All), 10 * config.n_layers * bytes * keys_and_values);
+        assert_eq!(kept(Recompute::All), 10 * config.num_hidden_layers * bytes * keys_and_values);
         assert_eq!(kept(Recompute::Span(3..4)), kept(Recompute::All));
         let with_outputs = kept(Recompute::LeastSimilar { within: 0..10, count: 10 });
-        assert_eq!(with_outputs, 10 * config.n_layers * bytes * (keys_and_values + 2 * config.d_model));
+        assert_eq!(with_outputs, 10 * config.num_hidden_layers * bytes * (keys_and_values + 2 * config.hidden_size));
     }
 }
 

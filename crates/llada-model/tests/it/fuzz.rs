@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use llada_model::{Device, Dtype, Llada, LladaConfig, TrainableLlada, Weights};
+use llada_model::{Device, Dtype, Llada, ModelConfig, TrainableLlada, Weights};
 use tempfile::TempDir;
 
 use crate::{
@@ -16,7 +16,7 @@ const SHARDED: &str = "tiny-llada";
 
 /// Reads a checkpoint in every way there is; what fails has said why.
 fn read(folder: &Path) {
-    let reading = LladaConfig::inspect(folder);
+    let reading = ModelConfig::inspect(folder);
     assert!(reading.config.is_some() || !reading.problems.is_empty());
     if let (Ok(mut weights), Some(config)) = (Weights::open(folder), &reading.config) {
         config.parameters();

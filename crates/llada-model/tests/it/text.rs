@@ -3,14 +3,14 @@
 
 use std::fs;
 
-use llada_model::{LladaConfig, Message, Tokenizer};
+use llada_model::{Message, ModelConfig, Tokenizer};
 use serde_json::{Value, from_value};
 
 use crate::{FIXTURES, fixture, json};
 
 fn tokenizer(name: &str) -> Tokenizer {
     let folder = fixture(name);
-    Tokenizer::load(&folder, &LladaConfig::load(&folder).unwrap()).unwrap().unwrap()
+    Tokenizer::load(&folder, &ModelConfig::load(&folder).unwrap()).unwrap().unwrap()
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn changed(change: impl FnOnce(&mut Value), file: &str) -> Result<Option<Tokeniz
     let mut value = json("tiny-llada", file);
     change(&mut value);
     fs::write(folder.path().join(file), value.to_string()).unwrap();
-    let config = LladaConfig::load(folder.path()).map_err(|e| e.to_string())?;
+    let config = ModelConfig::load(folder.path()).map_err(|e| e.to_string())?;
     Tokenizer::load(folder.path(), &config).map_err(|e| e.to_string())
 }
 

@@ -1,7 +1,7 @@
 //! Laws of the gradient: batches add up, causal models do not look ahead, and one batch can be learned by heart.
 
 use llada_core::rng::Noise;
-use llada_model::{Device, Dtype, LladaConfig, TrainableLlada, TrainingBatch, Weights, expected_tensors};
+use llada_model::{Device, Dtype, ModelConfig, TrainableLlada, TrainingBatch, Weights, expected_tensors};
 use llada_train::{
     objective::{Objective, Question, Rows},
     optimizer::{Optimizer, OptimizerConfig},
@@ -26,7 +26,7 @@ fn new(is_causal: bool) -> TrainableLlada {
         "max_sequence_length": 64, "mask_token_id": 510, "eos_token_id": 508, "weight_tying": true,
         "is_causal": is_causal,
     });
-    let config = LladaConfig::from_keys(keys.as_object().unwrap().clone()).unwrap();
+    let config = ModelConfig::from_keys(keys.as_object().unwrap().clone()).unwrap();
     TrainableLlada::new(config, 1, Device::Cpu, Dtype::F32).unwrap()
 }
 

@@ -1,0 +1,152 @@
+//! A mixture of gated MLPs, as LLaDA-MoE and LLaDA2 have it: a router sends each token to a few experts and weighs what
+//! they return.
+
+use tch::{Kind, Tensor};
+
+use super::{mlp::Mlp, packing::round_up};
+use crate::{
+    ModelError, MoeConfig, Scoring,
+    torch::shim::Epilogue,
+    weights::{
+        role::{BlockRole, Role},
+        source::WeightSource,
+    },
+};
+
+/// The mixture of experts of one block.
+#[derive(Debug)]
+pub(crate) struct Moe {
+    config: MoeConfig,
+    /// (experts, d).
+    router: Tensor,
+    /// (experts), added to the scores before the choice.
+    expert_bias: Option<Tensor>,
+    experts: Vec<Mlp>,
+    shared_expert: Option<Mlp>,
+}
+
+/// The experts of each token and their weights.
+pub(crate) struct Routing {
+    /// (tokens, experts per token) i64, the best first.
+    pub(crate) experts: Tensor,
+    /// (tokens, experts per token) f32.
+    pub(crate) weights: Tensor,
+}
+
+impl Moe {
+    /// The mixture of block `layer` over the weights of `source`.
+    pub(crate) fn new(source: &mut impl WeightSource, layer: usize, config: MoeConfig) -> Result<Self, ModelError> {
+        let hidden_size = source.config().hidden_size;
+        let router = source.tensor(Role::Block(layer, BlockRole::Router), &[config.num_experts, hidden_size])?;
+        let expert_bias = if config.router.has_expert_bias {
+            Some(source.tensor(Role::Block(layer, BlockRole::ExpertBias), &[config.num_experts])?)
+        } else {
+            None
+        };
+        let mut experts = Vec::with_capacity(config.num_experts);
+        for expert in 0..config.num_experts {
+            let role = |projection| BlockRole::Expert(expert, projection);
+            experts.push(Mlp::new(source, layer, role, config.expert_intermediate_size, false)?);
+        }
+        let shared_expert = match config.shared_expert_intermediate_size {
+            Some(hidden) => Some(Mlp::new(source, layer, BlockRole::SharedExpert, hidden, false)?),
+            None => None,
+        };
+        Ok(Self { config, router, expert_bias, experts, shared_expert })
+    }
+
+    /// The weighted sum of the experts' outputs for `hidden`, and the epilogue after it.
+    ///
+    /// # Shapes
+    /// hidden (tokens, d), the epilogue's operand (tokens, d) -> (tokens, d).
+    pub(crate) fn forward(&self, hidden: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
+        let routing = self.route(hidden)?;
+        let mut sum = hidden.f_zeros_like()?.f_to_kind(Kind::Float)?;
+        let weights = routing.weights.f_view([-1])?;
+        for (mlp, choices) in self.experts.iter().zip(self.choices(&routing)?) {
+            if choices.is_empty() {
+                continue;
+            }
+            // A token's place among all choices, and the token itself.
+            let per_token = self.config.num_experts_per_tok;
+            let count = choices.len() as i64;
+            let tokens: Vec<usize> = choices.iter().map(|choice| choice / per_token).collect();
+            let rounded: Vec<i64> = round_up(&tokens).map(|token| token as i64).collect();
+            let on_device = |indices: &[i64]| Tensor::f_from_slice(indices)?.f_to_device(hidden.device());
+            let rounded = on_device(&rounded)?;
+            let choices: Vec<i64> = choices.iter().map(|&choice| choice as i64).collect();
+            let out = mlp.forward(&hidden.f_index_select(0, &rounded)?, Epilogue::None)?.f_narrow(0, 0, count)?;
+            let weights = weights.f_index_select(0, &on_device(&choices)?)?.f_unsqueeze(1)?;
+            let weighted = out.f_to_kind(Kind::Float)?.f_mul(&weights)?;
+            _ = sum.f_index_add_(0, &rounded.f_narrow(0, 0, count)?, &weighted)?;
+        }
+        let mut y = sum.f_to_kind(hidden.kind())?;
+        if let Some(shared) = &self.shared_expert {
+            y = shared.forward(hidden, Epilogue::Add(&y))?;
+        }
+        match epilogue {
+            Epilogue::None => Ok(y),
+            Epilogue::Add(other) => Ok(y.f_add(other)?),
+            Epilogue::Mul(other) => Ok(y.f_mul(other)?),
+            Epilogue::Silu => Ok(y.f_silu()?),
+        }
+    }
+
+    /// The experts of each token: scores, a bias that moves the choice, the best groups, the best experts of these.
+    ///
+    /// # Shapes
+    /// hidden (tokens, d).
+    pub(crate) fn route(&self, hidden: &Tensor) -> Result<Routing, ModelError> {
+        let rule = &self.config.router;
+        let logits = if rule.in_f32 {
+            hidden.f_to_kind(Kind::Float)?.f_linear(&self.router.f_to_kind(Kind::Float)?, None::<&Tensor>)?
+        } else {
+            hidden.f_linear(&self.router, None::<&Tensor>)?.f_to_kind(Kind::Float)?
+        };
+        let scores = match rule.scoring {
+            Scoring::Softmax => logits.f_softmax(-1, Kind::Float)?,
+            Scoring::Sigmoid => logits.f_sigmoid()?,
+        };
+        let biased = match &self.expert_bias {
+            Some(bias) => scores.f_add(&bias.f_to_kind(Kind::Float)?)?,
+            None => scores.shallow_clone(),
+        };
+        let choosable = match rule.groups {
+            Some((groups, kept)) => within_best_groups(&biased, groups as i64, kept as i64)?,
+            None => biased.shallow_clone(),
+        };
+        let per_token = self.config.num_experts_per_tok as i64;
+        let experts = choosable.f_topk(per_token, -1, true, true)?.1;
+        let mut weights = if rule.bias_in_weights { biased } else { scores }.f_gather(1, &experts, false)?;
+        if rule.norm_topk_prob && per_token > 1 {
+            let sum = weights.f_sum_dim_intlist(-1, true, Kind::Float)?.f_add_scalar(1e-20)?;
+            weights = weights.f_div(&sum)?;
+        }
+        Ok(Routing { experts, weights: weights.f_mul_scalar(rule.routed_scaling_factor)? })
+    }
+
+    /// By expert, the places in `routing.experts`, row after row, where it was chosen.
+    fn choices(&self, routing: &Routing) -> Result<Vec<Vec<usize>>, ModelError> {
+        let chosen: Vec<i64> = Vec::try_from(routing.experts.f_reshape([-1])?)?;
+        let mut choices = vec![Vec::new(); self.experts.len()];
+        for (choice, expert) in chosen.into_iter().enumerate() {
+            choices[expert as usize].push(choice);
+        }
+        Ok(choices)
+    }
+}
+
+/// The scores of the experts in the `kept` best of `groups` consecutive groups; the others are −∞. A group is as good as
+/// its two best experts together.
+///
+/// # Shapes
+/// scores (tokens, experts) -> the same.
+fn within_best_groups(scores: &Tensor, groups: i64, kept: i64) -> Result<Tensor, ModelError> {
+    let (tokens, experts) = scores.size2()?;
+    let by_group = scores.f_view([tokens, groups, experts / groups])?;
+    let best_two = by_group.f_topk(2.min(experts / groups), -1, true, true)?.0;
+    let best = best_two.f_sum_dim_intlist(-1, false, Kind::Float)?.f_topk(kept, -1, true, false)?.1;
+    let is_kept = Tensor::f_zeros([tokens, groups], (Kind::Bool, scores.device()))?.f_scatter_value(1, &best, 1)?;
+    let masked = by_group.f_masked_fill(&is_kept.f_logical_not()?.f_unsqueeze(2)?, f64::NEG_INFINITY)?;
+    Ok(masked.f_view([tokens, experts])?)
+}
