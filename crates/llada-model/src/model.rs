@@ -6,7 +6,7 @@ use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row, To
 use tch::Tensor;
 
 use crate::{
-    Device, ModelConfig, ModelError, Precision,
+    AttentionPattern, Device, ModelConfig, ModelError, Precision,
     layers::{
         attention::CacheView,
         block::TransformerBlock,
@@ -144,7 +144,8 @@ impl Llada {
             if length > max_sequence_length {
                 return Err(ModelError::TooLong { length, max_sequence_length });
             }
-            if let Some(position) = ids.iter().position(|&id| id as usize >= self.config.vocab_size) {
+            let is_known = |id: u32| (id as usize) < self.config.vocab_size || id == self.config.mask_token_id;
+            if let Some(position) = ids.iter().position(|&id| !is_known(id)) {
                 let (id, vocab_size) = (ids[position], self.config.vocab_size);
                 return Err(ModelError::TokenOutOfRange { id, position, vocab_size });
             }
@@ -154,7 +155,14 @@ impl Llada {
             if row.shadowed && self.config.is_causal() {
                 return refuse("a causal model has no shadows".to_owned());
             }
-            if row.shadowed && matches!(row.recompute, Recompute::LeastSimilar { .. }) {
+            if row.shadowed && self.config.logit_shift {
+                return refuse("a model whose logits are shifted has no shadows".to_owned());
+            }
+            let is_partial = matches!(row.recompute, Recompute::LeastSimilar { .. });
+            if is_partial && self.config.attention != AttentionPattern::Full {
+                return refuse("the least similar positions are chosen under full attention alone".to_owned());
+            }
+            if row.shadowed && is_partial {
                 return refuse("the least similar positions are not chosen among shadows".to_owned());
             }
             let computed = row.recompute.range(length);
@@ -213,15 +221,16 @@ impl Llada {
         let mut ids: Vec<i64> = Vec::new();
         let (mut pieces, mut selections) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for row in rows {
-            let computed = row.recompute.range(row.ids.len());
+            let computed = self.computed(row);
             ids.extend(row.ids[computed.clone()].iter().map(|&id| i64::from(id)));
             ids.extend(shadows(row).iter().map(|_| i64::from(mask_id)));
             let mut tokens = Vec::with_capacity(row.wanted.len());
             for (shadow, &position) in row.wanted.iter().enumerate() {
                 let by_shadow = row.shadowed && row.ids[position] != mask_id;
-                tokens.push(if by_shadow { computed.len() + shadow } else { position - computed.start });
+                let source = self.predicting(position) - computed.start;
+                tokens.push(if by_shadow { computed.len() + shadow } else { source });
             }
-            selections.push(Selection { tokens, lowest: row.wanted[0] });
+            selections.push(Selection { tokens, lowest: self.predicting(row.wanted[0]) });
             pieces.push(Piece { computed, shadows: shadows(row), block_length: row.block_length });
         }
         let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device)?;
@@ -239,7 +248,7 @@ impl Llada {
     /// Runs a row with dLLM-Cache: all of it, leaving its state under the slot, or only the positions that the slot's
     /// state resembles the least.
     fn forward_partial(&mut self, row: &Row<'_>, count: usize) -> Result<Tensor, ModelError> {
-        let Range { start, end } = row.recompute.range(row.ids.len());
+        let Range { start, end } = self.computed(row);
         let on_device = |values: Vec<i64>| Tensor::f_from_slice(&values)?.f_to_device(self.device);
         let ids = on_device(row.ids[start..end].iter().map(|&id| i64::from(id)).collect())?;
         let positions = on_device((start..end).map(|position| position as i64).collect())?;
@@ -268,8 +277,19 @@ impl Llada {
         if let Some(slot) = row.cache {
             self.feature_caches.insert(slot, cache);
         }
-        let wanted = round_up(row.wanted).map(|position| (position - start) as i64).collect();
+        let wanted = round_up(row.wanted).map(|position| (self.predicting(position) - start) as i64).collect();
         self.final_norm.forward(&x.f_index_select(0, &on_device(wanted)?)?)
+    }
+
+    /// The positions of a row that are computed: with shifted logits, the one before its predictions too.
+    fn computed(&self, row: &Row<'_>) -> Range<usize> {
+        let range = row.recompute.range(row.ids.len());
+        self.predicting(range.start)..range.end
+    }
+
+    /// The position whose hidden state predicts the token at `position`.
+    fn predicting(&self, position: usize) -> usize {
+        if self.config.logit_shift { position.saturating_sub(1) } else { position }
     }
 
     /// The row's KV cache, to be written to: the one that it has, of the row's new length, or an empty one.

@@ -28,6 +28,7 @@ impl Architecture for Llada {
             // The values of other keys are compared with a shape only where it is known.
             own: if has_shape { self.keys(&config) } else { Map::new() },
             rope_theta: config.rope_theta,
+            rotary_factor: 1.0,
         };
         keys.finish(&rules);
         has_shape.then_some(config)

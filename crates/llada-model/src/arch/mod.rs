@@ -4,7 +4,14 @@
 //! `architectures` in `config.json` tells the families apart. `model_type` alone does not: LLaDA-MoE says "llada" there
 //! too.
 
+mod dream;
+mod hf;
+mod illada;
 pub(crate) mod llada;
+mod llada2;
+mod llada_moe;
+mod smdm;
+mod special_ids;
 
 use std::path::Path;
 
@@ -23,6 +30,16 @@ use crate::{
 pub enum Family {
     /// LLaDA-8B and LLaDA-1.5 (`LLaDAModelLM`, arXiv 2502.09992).
     Llada,
+    /// LLaDA-MoE-7B-A1B (`LLaDAMoEModelLM`).
+    LladaMoe,
+    /// LLaDA2.0 and 2.1 (`LLaDA2MoeModelLM`).
+    Llada2,
+    /// iLLaDA-8B (`ILLaDAForCausalLM`).
+    Illada,
+    /// Dream-7B, DiffuCoder and Dream-Coder (`DreamModel`, arXiv 2508.15487).
+    Dream,
+    /// The masked diffusion models of SMDM (`TransEncoder`, arXiv 2410.18514).
+    Smdm,
 }
 
 /// The differences of a family in configuration and names.
@@ -41,12 +58,24 @@ pub(crate) trait Architecture: Sync {
 }
 
 /// Each family with the names in `architectures` that it goes by, and checkpoints of it.
-const FAMILIES: [(Family, &[&str], &str); 1] = [(Family::Llada, &["LLaDAModelLM"], "LLaDA-8B, LLaDA-1.5")];
+const FAMILIES: [(Family, &[&str], &str); 6] = [
+    (Family::Llada, &["LLaDAModelLM"], "LLaDA-8B, LLaDA-1.5"),
+    (Family::LladaMoe, &["LLaDAMoEModelLM", "LLaDAMoEModel"], "LLaDA-MoE"),
+    (Family::Llada2, &["LLaDA2MoeModelLM"], "LLaDA2.0, LLaDA2.1"),
+    (Family::Illada, &["ILLaDAForCausalLM"], "iLLaDA-8B"),
+    (Family::Dream, &["DreamModel"], "Dream-7B, DiffuCoder"),
+    (Family::Smdm, &["TransEncoder"], "SMDM"),
+];
 
 impl Family {
     pub(crate) fn architecture(self) -> &'static dyn Architecture {
         match self {
             Self::Llada => &llada::Llada,
+            Self::LladaMoe => &llada_moe::LladaMoe,
+            Self::Llada2 => &llada2::Llada2,
+            Self::Illada => &illada::Illada,
+            Self::Dream => &dream::Dream,
+            Self::Smdm => &smdm::Smdm,
         }
     }
 
@@ -67,10 +96,13 @@ impl Family {
         }
         // LLaDA-MoE's config where it was saved without `architectures`.
         if keys.get("num_experts").is_some_and(|experts| !experts.is_null()) {
-            return unknown("a mixture of experts (num_experts)".to_owned());
+            let is_llada2 = keys.contains_key("moe_intermediate_size");
+            return Ok(if is_llada2 { Self::Llada2 } else { Self::LladaMoe });
         }
         match keys.get("model_type").and_then(Value::as_str) {
             None | Some("llada") => Ok(Self::Llada),
+            Some("illada") => Ok(Self::Illada),
+            Some("Dream") => Ok(Self::Dream),
             Some(model_type) => unknown(format!("that of model_type {model_type:?}")),
         }
     }
@@ -78,6 +110,16 @@ impl Family {
 
 /// The family of the checkpoint in `folder`, and the keys of its config.
 pub(crate) fn config_keys(folder: &Path) -> Result<(Family, Map<String, Value>), ModelError> {
-    let keys = files::read_json(&folder.join("config.json"))?;
+    let path = folder.join("config.json");
+    let lit_gpt = folder.join(smdm::CONFIG);
+    if !path.exists() && lit_gpt.exists() {
+        return Ok((Family::Smdm, files::read_json(&lit_gpt)?));
+    }
+    if !path.exists()
+        && let Ok(Some(keys)) = smdm::keys_of_shapes(folder)
+    {
+        return Ok((Family::Smdm, keys));
+    }
+    let keys = files::read_json(&path)?;
     Ok((Family::of(&keys)?, keys))
 }

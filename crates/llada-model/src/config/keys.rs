@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::known::{self, Fixed};
-use crate::{ModelError, quantize};
+use crate::{ModelConfig, ModelError, quantize};
 
 /// Sizes beyond this are typing errors or attacks; below it no product of two of them overflows.
 pub(crate) const LARGEST: usize = 1 << 28;
@@ -43,6 +43,29 @@ pub(crate) struct Rules {
     /// The keys that the config was read from, with the values that were taken.
     pub(crate) own: Map<String, Value>,
     pub(crate) rope_theta: f64,
+    /// The share of each head's dimensions that is rotated.
+    pub(crate) rotary_factor: f64,
+}
+
+impl Rules {
+    /// The rules of a family with Hugging Face's names, for keys that `config` was read from.
+    pub(crate) fn new(
+        family: &'static str,
+        own: Map<String, Value>,
+        config: &ModelConfig,
+        foreign: Vec<(&'static str, Value)>,
+    ) -> Self {
+        Self {
+            family,
+            fixed: vec![Fixed { key: "hidden_act", value: "silu".into(), absent: "silu".into() }],
+            foreign,
+            synonyms: &[],
+            inert: &[],
+            own,
+            rope_theta: config.rope_theta,
+            rotary_factor: config.rotary_dim as f64 / config.head_dim as f64,
+        }
+    }
 }
 
 impl Keys {
@@ -105,6 +128,29 @@ impl Keys {
         }
         // After a problem the config is not used.
         self.size(key).unwrap_or(1)
+    }
+
+    /// A positive number that has to be there.
+    pub(crate) fn required_positive(&mut self, key: &str) -> f64 {
+        if !self.has(key) {
+            self.refuse(key, "the key is missing");
+        }
+        self.positive(key).unwrap_or(1.0)
+    }
+
+    /// A number of things, which may be none; none where the key is absent.
+    pub(crate) fn count(&mut self, key: &str) -> Option<usize> {
+        let wanted = format!("an integer between 0 and {LARGEST}");
+        self.read(key, &wanted, |value| usize::try_from(integer(value)?).ok().filter(|count| *count <= LARGEST))
+    }
+
+    /// The base of the rotary frequencies, which newer versions of transformers write into `rope_parameters`.
+    pub(crate) fn rope_theta(&mut self) -> f64 {
+        let nested = self.left.get("rope_parameters").and_then(|rope| rope.get("rope_theta")).and_then(Value::as_f64);
+        match nested.filter(|theta| !self.has("rope_theta") && theta.is_finite() && *theta > 0.0) {
+            Some(theta) => theta,
+            None => self.required_positive("rope_theta"),
+        }
     }
 
     /// A list of truth values, written as such or as 0 and 1; none where the key is absent.
@@ -184,7 +230,7 @@ fn judge(key: &str, found: &Value, rules: &Rules) -> Option<String> {
         return (!is_same(found, value)).then(|| format!("{found} contradicts {name} {value}"));
     }
     if matches!(key, "rope_scaling" | "rope_parameters") {
-        let is_plain = known::is_plain_rope(found, rules.rope_theta);
+        let is_plain = known::is_plain_rope(found, rules.rope_theta, rules.rotary_factor);
         let message = format!("{found} is not supported, {} rotates by rope_theta alone", rules.family);
         return (!is_plain).then_some(message);
     }

@@ -12,13 +12,14 @@ pub(crate) struct Fixed {
 }
 
 /// Whether `rope_scaling` or `rope_parameters` asks for what the model does anyway: the rotation by `rope_theta`.
-pub(super) fn is_plain_rope(value: &Value, rope_theta: f64) -> bool {
+pub(super) fn is_plain_rope(value: &Value, rope_theta: f64, rotary_factor: f64) -> bool {
     let Some(keys) = value.as_object() else { return false };
     keys.iter().all(|(key, value)| match key.as_str() {
         _ if value.is_null() => true,
         // A linear scaling divides positions by its factor.
         "type" | "rope_type" => value == "default" || value == "linear" && keys.contains_key("factor"),
-        "factor" | "partial_rotary_factor" => value.as_f64() == Some(1.0),
+        "factor" => value.as_f64() == Some(1.0),
+        "partial_rotary_factor" => value.as_f64() == Some(rotary_factor),
         "rope_theta" => value.as_f64() == Some(rope_theta),
         _ => false,
     })

@@ -11,7 +11,7 @@ mod read;
 use crate::{arch::Family, weights::role};
 
 pub(crate) use self::{
-    keys::{Keys, LARGEST, Rules},
+    keys::{Keys, LARGEST, Rules, token_ids},
     known::Fixed,
 };
 pub use self::{

@@ -223,8 +223,8 @@ impl TrainableLlada {
             return Err(ModelError::TooLong { length: row_length, max_sequence_length });
         }
         let vocab_size = self.config.vocab_size;
-        if let Some((position, &id)) = ids.iter().chain(targets).enumerate().find(|(_, id)| **id as usize >= vocab_size)
-        {
+        let is_known = |id: u32| (id as usize) < vocab_size || id == self.config.mask_token_id;
+        if let Some((position, &id)) = ids.iter().chain(targets).enumerate().find(|(_, id)| !is_known(**id)) {
             return Err(ModelError::TokenOutOfRange { id, position: position % row_length, vocab_size });
         }
         if targets.len() != wanted.len() || weights.len() != wanted.len() {

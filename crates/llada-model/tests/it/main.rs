@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod config;
+mod families;
 mod folder;
 mod folders;
 mod forward;
