@@ -78,8 +78,7 @@ pub(super) fn check_shape(config: &ModelConfig, keys: &mut Keys) {
             let in_kept = kept.saturating_mul(moe.num_experts / groups);
             if !moe.num_experts.is_multiple_of(groups) || kept > groups || in_kept < moe.num_experts_per_tok {
                 let (experts, chosen) = (moe.num_experts, moe.num_experts_per_tok);
-                let message =
-                    format!("{chosen} of {experts} experts cannot be in the best {kept} of {groups} groups");
+                let message = format!("{chosen} of {experts} experts cannot be in the best {kept} of {groups} groups");
                 keys.refuse("topk_group", message);
             }
         }

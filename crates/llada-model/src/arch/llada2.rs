@@ -74,8 +74,9 @@ impl Architecture for Llada2 {
         let queries = config.num_attention_heads * config.head_dim;
         let keys = config.num_key_value_heads * config.head_dim;
         // All queries, then all keys, then all values.
-        let fused = |start: usize, rows: usize| {
-            Module { name: named("attention.query_key_value"), rows: Vec::from([start..start + rows]) }
+        let fused = |start: usize, rows: usize| Module {
+            name: named("attention.query_key_value"),
+            rows: Vec::from([start..start + rows]),
         };
         match role {
             BlockRole::Query => fused(0, queries),
