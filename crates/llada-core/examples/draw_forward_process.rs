@@ -1,4 +1,4 @@
-//! Draws the forward process as SVG: one sentence at rising t, its masked words grey, as training would see it.
+//! Draws the forward process as SVG: one sentence at increasing t, with masked words in grey, as training sees it.
 //!
 //! `cargo run -p llada-core --example draw_forward_process > docs/pictures/forward-process.svg`
 #![allow(clippy::print_stdout, reason = "an example prints")]
@@ -23,7 +23,7 @@ const STYLE: &str = "text { font: 13px ui-monospace, monospace; fill: #1f2328 } 
 
 fn main() -> Result<(), CoreError> {
     let ids: Vec<u32> = (0..MASK).collect();
-    // One noise for all rows, so that what is masked at some t is masked at every later one.
+    // All rows share their noise, so that a word that is masked at some t is masked at every larger t.
     let uniform = mask_uniforms(Noise::new(4), 0, &[WORDS.len()]);
     let width = MARGIN + WORDS.iter().map(|word| word.len() * CHARACTER + 18).sum::<usize>();
     let height = T.len() * BAND;

@@ -1,4 +1,4 @@
-//! Masks a sentence at three noise levels, and shows what the loss weighs.
+//! Masks a sentence at three noise levels and shows the weights of the loss.
 //!
 //! ```text
 //! cargo run -p llada-core --example forward_process -- [SEED]
@@ -16,12 +16,12 @@ use llada_core::{
 
 fn main() -> Result<(), Box<dyn Error>> {
     let seed = env::args().nth(1).map_or(Ok(1), |seed| seed.parse())?;
-    // Every word is a token, and its id is its place; the mask is the id after the last.
+    // Every word is a token whose id is its position; the mask is the id after the last.
     let words: Vec<&str> = "the quick brown fox jumps over the lazy dog".split(' ').collect();
     let ids: Vec<u32> = (0..words.len() as u32).collect();
     let mask_id = words.len() as u32;
     for t in [0.2, 0.5, 0.8] {
-        // The same uniform numbers at every level: what is masked at a low one is masked at a higher one too.
+        // With the same uniform numbers at every level, a word that is masked at one level is masked at all higher ones.
         let uniform = mask_uniforms(Noise::new(seed), 0, &[ids.len()]);
         let noisy = forward_process(&ids, &[ids.len()], &[t], &uniform, mask_id, EPS)?;
         let shown = noisy.noisy_batch.iter().map(|&id| words.get(id as usize).copied().unwrap_or("_"));

@@ -1,8 +1,8 @@
-//! The semi-autoregressive plan: an answer is generated block after block, from left to right, each
-//! by diffusion (section 2.4 of the LLaDA paper; `generate.py`).
+//! The semi-autoregressive plan: an answer is generated block by block from left to right, each
+//! block by diffusion (section 2.4 of the LLaDA paper; `generate.py`).
 //!
-//! One block as long as the answer is pure diffusion; blocks of one token with a step each are the
-//! order of an autoregressive model.
+//! A single block as long as the answer is pure diffusion. Blocks of one token with one step each
+//! generate in the order of an autoregressive model.
 //!
 //! ```
 //! use llada_core::block::BlockPlan;
@@ -22,7 +22,7 @@ use crate::CoreError;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-/// A checked combination of `steps`, `gen_length` and `block_length`.
+/// A validated combination of `steps`, `gen_length` and `block_length`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockPlan {
     steps: usize,
@@ -31,14 +31,15 @@ pub struct BlockPlan {
 }
 
 impl BlockPlan {
-    /// Plans `gen_length` tokens in blocks of `block_length`, the last of which may be shorter, in
-    /// `steps` steps altogether.
+    /// Plans `gen_length` tokens in blocks of `block_length` tokens, with `steps` steps in total. The
+    /// last block may be shorter.
     ///
-    /// More steps than tokens are allowed, as in the reference: the last steps of a block then
+    /// As in the reference, there may be more steps than tokens: the last steps of a block then
     /// commit nothing.
     ///
     /// # Errors
-    /// If one of the three is zero, or there are fewer steps than blocks, each of which takes one.
+    /// If one of the three is zero, or if there are fewer steps than blocks: each block takes at
+    /// least one.
     pub fn new(steps: usize, gen_length: usize, block_length: usize) -> Result<Self, CoreError> {
         for (name, value) in [("steps", steps), ("gen_length", gen_length), ("block_length", block_length)] {
             if value == 0 {
@@ -52,12 +53,12 @@ impl BlockPlan {
         Ok(plan)
     }
 
-    /// The same where blocks are equally long and take equally many steps, which is all that the
-    /// reference knows.
+    /// Plans blocks of equal length with equally many steps, the only kind of plan that the
+    /// reference accepts.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and if `block_length` does not divide `gen_length`, or the number of
-    /// blocks does not divide `steps`. The hint names the nearest settings that work.
+    /// As for [`new`](Self::new), and if `block_length` does not divide `gen_length` or the number
+    /// of blocks does not divide `steps`. The hint names the nearest settings that work.
     pub fn even(steps: usize, gen_length: usize, block_length: usize) -> Result<Self, CoreError> {
         let is_zero = [steps, gen_length, block_length].contains(&0);
         if !is_zero && !gen_length.is_multiple_of(block_length) {
@@ -69,43 +70,64 @@ impl BlockPlan {
         Self::new(steps, gen_length, block_length)
     }
 
-    /// The number of blocks.
+    /// Returns the number of blocks.
     pub fn blocks(&self) -> usize {
         self.gen_length.div_ceil(self.block_length)
     }
 
-    /// The number of tokens of a block; the last may have fewer.
+    /// Returns the number of tokens in a block; the last block may have fewer.
     pub fn block_length(&self) -> usize {
         self.block_length
     }
 
-    /// The number of tokens of the answer.
+    /// Returns the number of tokens in the answer.
     pub fn gen_length(&self) -> usize {
         self.gen_length
     }
 
-    /// The number of steps that block `k` takes: its share of all steps, by its length.
+    /// Returns the number of steps that block `k` takes: a share of all steps proportional to its
+    /// length.
     ///
-    /// The shares sum to the steps of the plan. None is zero: a block that is not the last has
-    /// `steps * block_length / gen_length` of them at least, and there are as many steps as blocks.
+    /// The shares sum to the steps of the plan, and none of them is zero, because there are at
+    /// least as many steps as blocks.
     pub fn steps(&self, k: usize) -> NonZeroUsize {
         let Range { start, end } = self.block(k, 0);
         let steps = self.steps_before(end) - self.steps_before(start);
         NonZeroUsize::new(steps).unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// The steps that the first `tokens` tokens of the answer take.
+    /// Returns the number of steps that the first `tokens` tokens of the answer take.
     fn steps_before(&self, tokens: usize) -> usize {
-        // In u128, because a product of two lengths that somebody typed may exceed usize.
+        // In u128, because the product of two lengths that a user typed may exceed usize.
         (self.steps as u128 * tokens as u128 / self.gen_length as u128) as usize
     }
 
-    /// The positions of block `k` (counted from zero) of an answer that follows `prompt_length`
-    /// tokens.
+    /// Returns the positions of block `k` (counted from zero) of an answer that follows
+    /// `prompt_length` prompt tokens.
     pub fn block(&self, k: usize, prompt_length: usize) -> Range<usize> {
-        let position = |k: usize| prompt_length + self.gen_length.min(k.saturating_mul(self.block_length));
-        position(k)..position(k.saturating_add(1))
+        let start = self.gen_length.min(k.saturating_mul(self.block_length));
+        let end = self.gen_length.min(start.saturating_add(self.block_length));
+        prompt_length + start..prompt_length + end
     }
+}
+
+/// Distributes `masked` tokens over `steps` steps (`get_num_transfer_tokens` of `generate.py`): each
+/// step commits $\lfloor n/S \rfloor$ tokens, and each of the first $n \bmod S$ steps one more.
+///
+/// This is the linear noise schedule: the expected number of tokens that are unmasked is the same
+/// in every step. The shares sum to `masked` and never increase. If there are more steps than
+/// tokens, the last shares are zero.
+///
+/// ```
+/// use llada_core::block::num_transfer_tokens;
+/// use std::num::NonZeroUsize;
+///
+/// let steps = NonZeroUsize::new(4).unwrap();
+/// assert_eq!(num_transfer_tokens(10, steps), [3, 3, 2, 2]);
+/// ```
+pub fn num_transfer_tokens(masked: usize, steps: NonZeroUsize) -> Vec<usize> {
+    let (share, rest) = (masked / steps, masked % steps);
+    (0..steps.get()).map(|step| share + usize::from(step < rest)).collect()
 }
 
 #[cfg(test)]
@@ -123,7 +145,7 @@ mod tests {
                     assert_eq!(positions, (5..5 + gen_length).collect::<Vec<_>>());
                     let shares: Vec<_> = (0..plan.blocks()).map(|k| plan.steps(k).get()).collect();
                     assert_eq!(shares.iter().sum::<usize>(), steps, "{plan:?}");
-                    // Where the reference has a plan, it is this one.
+                    // Where the reference accepts the settings, its plan is the same.
                     if let Ok(even) = BlockPlan::even(steps, gen_length, block_length) {
                         assert_eq!(even, plan);
                         assert!(shares.iter().all(|&share| share == steps / blocks));

@@ -1,8 +1,8 @@
-//! Which positions: the confidence of a pick, and the choice of the most confident (section 2.4 of
+//! The confidence of a picked token, and the choice of the most confident positions (section 2.4 of
 //! the LLaDA paper; margin and entropy as in [Dream](https://arxiv.org/abs/2508.15487)).
 //!
-//! The paper speaks of *remasking*: of all tokens predicted in a step only the most confident are
-//! kept, the rest stays masked.
+//! The paper calls this *remasking*: of all tokens that a step predicts, only the most confident are
+//! kept and the others stay masked.
 //!
 //! ```
 //! use llada_core::confidence::{Remasking, top_k};
@@ -21,8 +21,8 @@ use crate::{CoreError, sampling, simd};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// How sure a prediction is held to be, $p = \mathrm{softmax}(\text{logits})$ being its
-/// distribution. Larger is surer.
+/// The measure of the confidence in a prediction with the distribution
+/// $p = \mathrm{softmax}(\text{logits})$. Larger values are more confident.
 #[derive(
     Clone,
     Copy,
@@ -41,20 +41,21 @@ use std::cmp::Ordering;
 #[strum(serialize_all = "snake_case", parse_err_ty = CoreError, parse_err_fn = unknown)]
 #[non_exhaustive]
 pub enum Remasking {
-    /// The probability of the pick: $p_{\text{pick}}$.
+    /// The probability of the picked token: $p_{\text{pick}}$.
     #[default]
     LowConfidence,
     /// A uniform random number.
     Random,
-    /// The lead of the most probable token over the next: $p_{(1)} - p_{(2)}$.
+    /// The difference between the two largest probabilities: $p_{(1)} - p_{(2)}$.
     Margin,
     /// The negative entropy: $\sum_v p_v \ln p_v$.
     Entropy,
 }
 
 impl Remasking {
-    /// The confidence of `pick` under the (un-noised) logits of its position. `uniform` is drawn by
-    /// [`Random`](Self::Random) alone.
+    /// Computes the confidence in `pick` from the logits of its position, without Gumbel noise.
+    ///
+    /// `uniform` draws a number in (0, 1). Only [`Random`](Self::Random) calls it.
     pub fn confidence(&self, logits: &[f32], pick: u32, uniform: impl FnOnce() -> f64) -> f32 {
         match self {
             Self::LowConfidence => sampling::softmax_at(logits, pick),
@@ -82,7 +83,7 @@ fn margin(logits: &[f32]) -> f32 {
 /// With $d_v = \text{logits}_v - \max$ and $Z = \sum_v e^{d_v}$:
 /// $\sum_v p_v \ln p_v = \sum_v d_v e^{d_v} / Z - \ln Z$.
 fn negative_entropy(logits: &[f32]) -> f32 {
-    // Where exp is 0 already; keeps 0 · ln 0 at 0.
+    // exp is already 0 here; a finite bound keeps 0 · ln 0 at 0 instead of NaN.
     const LOWEST: f32 = -100.0;
     let max = simd::max(logits);
     let z = simd::sum(logits, |x| simd::exp(x - max));
@@ -90,20 +91,19 @@ fn negative_entropy(logits: &[f32]) -> f32 {
     (weighted / z - z.ln()) as f32
 }
 
-/// Writes the indices of the `k` largest confidences into `chosen` (cleared, its allocation
-/// reused), in ascending order.
+/// Writes the indices of the `k` largest confidences into `chosen`, in ascending order. `chosen` is
+/// cleared first; its allocation is reused.
 ///
-/// Ties go to the lowest index. −∞ and NaN mark what is no candidate and is never chosen, so fewer
-/// than `k` may be.
+/// Ties go to the lowest index. Entries that are −∞ or NaN are never chosen, so there may be fewer
+/// than `k` indices.
 pub fn top_k(confidence: &[f32], k: usize, chosen: &mut Vec<usize>) {
     chosen.clear();
     chosen.extend((0..confidence.len()).filter(|&i| confidence[i] > f32::NEG_INFINITY));
     if k < chosen.len() {
-        // Not total_cmp: -0.0 and 0.0 are a tie. NaN is gone by now.
-        let surest_first = |&i: &usize, &j: &usize| {
+        // Not total_cmp, to which -0.0 and 0.0 are no tie. NaN has been filtered out above.
+        chosen.select_nth_unstable_by(k, |&i, &j| {
             confidence[j].partial_cmp(&confidence[i]).unwrap_or(Ordering::Equal).then(i.cmp(&j))
-        };
-        chosen.select_nth_unstable_by(k, surest_first);
+        });
         chosen.truncate(k);
         chosen.sort_unstable();
     }

@@ -1,24 +1,24 @@
-//! The one error of this crate.
+//! The error type of this crate.
 
 use strum::VariantNames;
 
 use crate::{confidence::Remasking, hint::Hint};
 
-/// What can be wrong with the numbers handed to this crate.
+/// An input or a setting that this crate refuses.
 ///
-/// Messages name the offending value; where a setting is wrong, [`hint`](CoreError::hint) says what
-/// would work.
+/// The message names the offending value. If a setting is wrong, [`hint`](CoreError::hint) returns
+/// values that would work.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CoreError {
-    /// A count that has to be positive is zero.
+    /// A count that must be positive is zero.
     #[error("{name} is 0")]
     Zero {
-        /// The setting, as the paper and the configuration spell it.
+        /// The name of the setting, as the paper and the configuration spell it.
         name: &'static str,
     },
 
-    /// The answer cannot be cut into whole blocks.
+    /// The answer cannot be divided into blocks of equal length.
     #[error("block_length {block_length} does not divide gen_length {gen_length}")]
     BlockLength {
         /// The refused block length, in tokens.
@@ -27,7 +27,7 @@ pub enum CoreError {
         gen_length: usize,
     },
 
-    /// The steps cannot be shared out evenly among the blocks.
+    /// The steps cannot be distributed evenly over the blocks.
     #[error("steps {steps} is not a multiple of the number of blocks, {blocks}")]
     Steps {
         /// The refused number of steps.
@@ -45,71 +45,68 @@ pub enum CoreError {
         blocks: usize,
     },
 
-    /// A name that no [`Remasking`](crate::confidence::Remasking) has.
+    /// The name is not that of a [`Remasking`](crate::confidence::Remasking).
     #[error("unknown remasking {0:?}")]
     Remasking(String),
 
-    /// Two inputs that describe the same things differ in length.
+    /// An input does not have the length that the other inputs imply.
     #[error("{name} has length {found}, expected {expected}")]
     Length {
-        /// The input that does not fit.
+        /// The name of the input.
         name: &'static str,
-        /// Its length.
+        /// The length that it has.
         found: usize,
-        /// The length the other inputs call for.
+        /// The length that it should have.
         expected: usize,
     },
 
-    /// An index, or a token id, that nothing has.
+    /// An index or a token id is out of range.
     #[error("{name} {index} is out of range, there are {length}")]
     Index {
-        /// What the index selects.
+        /// The name of the index.
         name: &'static str,
-        /// Its value.
+        /// The value of the index.
         index: usize,
-        /// How many there are to select from.
+        /// The number of valid indices, which start at zero.
         length: usize,
     },
 
-    /// A length exceeds that of what it is a part of.
+    /// A length or a position exceeds its upper bound.
     #[error("{name} {found} exceeds {largest}")]
     TooLarge {
-        /// What is too large.
+        /// The name of the value.
         name: &'static str,
-        /// Its value.
+        /// The value.
         found: usize,
-        /// The largest value that is possible here.
+        /// The largest valid value.
         largest: usize,
     },
 
-    /// A real number is outside of the interval it has to lie in.
+    /// A real number lies outside of its interval.
     #[error("{name} {found} is outside of [{lowest}, {highest}]")]
     OutOfRange {
-        /// What is outside.
+        /// The name of the number.
         name: &'static str,
-        /// Its value.
+        /// The number.
         found: f64,
-        /// Lower end of the interval.
+        /// The lower end of the interval.
         lowest: f64,
-        /// Upper end of the interval.
+        /// The upper end of the interval.
         highest: f64,
     },
 
-    /// A joint distribution of zero mass.
+    /// All weights of a joint distribution are zero.
     #[error("the joint distribution sums to 0")]
     ZeroMass,
 }
 
 impl CoreError {
-    /// What would help.
+    /// Returns a remedy for the error, if one is known.
     pub fn hint(&self) -> Option<Hint> {
         match *self {
             Self::Zero { .. } => Some(Hint::Advice("it has to be at least 1".to_owned())),
             Self::BlockLength { block_length, gen_length } => {
-                let divides = |length: &usize| gen_length.is_multiple_of(*length);
-                let shorter = (1..block_length.min(gen_length + 1)).rev().find(divides);
-                let longer = (block_length..=gen_length).find(divides);
-                Some(Hint::set("block_length", shorter.into_iter().chain(longer)))
+                Some(Hint::set("block_length", nearest_divisors(gen_length, block_length)))
             }
             Self::Steps { steps, blocks } => {
                 let fewer = Some(steps / blocks * blocks).filter(|&steps| steps > 0);
@@ -121,17 +118,17 @@ impl CoreError {
         }
     }
 
-    /// Refuses an input whose length is not the expected one.
+    /// Refuses an input that does not have the expected length.
     pub(crate) fn check_length(name: &'static str, found: usize, expected: usize) -> Result<(), Self> {
         if found == expected { Ok(()) } else { Err(Self::Length { name, found, expected }) }
     }
 
-    /// Refuses an index into `length` things that is not below it.
+    /// Refuses an index that is not less than `length`.
     pub(crate) fn check_index(name: &'static str, index: usize, length: usize) -> Result<(), Self> {
         if index < length { Ok(()) } else { Err(Self::Index { name, index, length }) }
     }
 
-    /// Refuses a value beyond the largest possible one.
+    /// Refuses a value greater than `largest`.
     pub(crate) fn check_at_most(name: &'static str, found: usize, largest: usize) -> Result<(), Self> {
         if found <= largest { Ok(()) } else { Err(Self::TooLarge { name, found, largest }) }
     }
@@ -144,4 +141,11 @@ impl CoreError {
             Err(Self::OutOfRange { name, found, lowest, highest })
         }
     }
+}
+
+/// Returns the largest divisor of `number` below `bound` and the smallest from `bound` on, where they exist.
+fn nearest_divisors(number: usize, bound: usize) -> Vec<usize> {
+    let below = (1..bound.min(number + 1)).rev().find(|&divisor| number.is_multiple_of(divisor));
+    let above = (bound..=number).find(|&divisor| number.is_multiple_of(divisor));
+    below.into_iter().chain(above).collect()
 }

@@ -1,8 +1,8 @@
-//! Unsupervised classifier-free guidance, of
-//! [Scaling up Masked Diffusion Models on Text](https://arxiv.org/abs/2410.18514), as in LLaDA's
+//! Unsupervised classifier-free guidance
+//! ([Scaling up Masked Diffusion Models on Text](https://arxiv.org/abs/2410.18514)), as in LLaDA's
 //! `generate.py`.
 //!
-//! The unconditional prediction is the model's own, with every token of the prompt masked.
+//! The unconditional prediction comes from the same model, with every prompt token masked.
 //!
 //! ```
 //! use llada_core::guidance::{guide, unconditional_ids};
@@ -19,22 +19,24 @@
 /// Moves conditional logits $c$ away from the unconditional ones $u$:
 /// $c \leftarrow u + (w + 1)(c - u)$ with $w$ = `cfg_scale`.
 ///
-/// Both hold the same rows, of any number. A banned id (logit −∞) stays banned; `cfg_scale` 0
-/// changes nothing.
+/// An id whose conditional logit is −∞ stays banned. A `cfg_scale` of 0 changes nothing.
+///
+/// # Shapes
+/// `conditional` and `unconditional` have the same shape, with any number of rows.
 pub fn guide(conditional: &mut [f32], unconditional: &[f32], cfg_scale: f32) {
     // In floating point u + (c - u) is not always c, and no guidance must be no change.
     if cfg_scale == 0.0 {
         return;
     }
     for (c, &u) in conditional.iter_mut().zip(unconditional) {
-        // A banned id is -inf on both sides, and the difference of infinities is no number.
+        // A banned id is -inf on both sides, and the difference of two infinities is NaN.
         let guided = u + (cfg_scale + 1.0) * (*c - u);
         *c = if *c == f32::NEG_INFINITY { *c } else { guided };
     }
 }
 
-/// Writes `ids` into `out`, with `mask_id` wherever `prompt_index` says that a token belongs to the
-/// prompt.
+/// Writes `ids` into `out`, with `mask_id` in place of every token that belongs to the prompt
+/// according to `prompt_index`. `out` is cleared first; its allocation is reused.
 pub fn unconditional_ids(ids: &[u32], prompt_index: &[bool], mask_id: u32, out: &mut Vec<u32>) {
     out.clear();
     out.extend(ids.iter().zip(prompt_index).map(|(&id, &prompt)| if prompt { mask_id } else { id }));

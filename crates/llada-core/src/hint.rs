@@ -1,46 +1,46 @@
-//! What would help after an error, as data: a command line renders it as flags, a server as keys.
+//! Remedies for errors, as data: a command line renders them as flags, a server as keys.
 
 use std::fmt;
 
 /// A remedy for an error.
 ///
-/// Its [`Display`](fmt::Display) speaks of options by their names, as configurations do:
-/// `block_length 16 or block_length 32`.
+/// The [`Display`](fmt::Display) form spells options as configurations do: `block_length 16 or
+/// block_length 32`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {
-    /// An option at one of these values.
+    /// Set an option to one of these values.
     Set {
-        /// The option, as the configuration spells it.
+        /// The name of the option, as the configuration spells it.
         option: &'static str,
-        /// The values that would work, the nearest ones; at least one.
+        /// The nearest values that would work; at least one.
         values: Vec<String>,
-        /// What else may be said of them, or instead.
+        /// Text that follows the values.
         remark: Option<&'static str>,
     },
-    /// One of these names.
+    /// Use one of these names.
     OneOf(Vec<String>),
-    /// Anything else, in words.
+    /// Any other remedy, in words.
     Advice(String),
 }
 
 impl Hint {
-    /// An option at one of `values`.
+    /// Advises to set `option` to one of `values`.
     pub fn set<T: ToString>(option: &'static str, values: impl IntoIterator<Item = T>) -> Self {
         Self::Set { option, values: values.into_iter().map(|value| value.to_string()).collect(), remark: None }
     }
 
-    /// The same with a remark after it.
+    /// Advises to set `option` to `value`, followed by `remark`.
     pub fn set_with<T: ToString>(option: &'static str, value: T, remark: &'static str) -> Self {
         Self::Set { option, values: vec![value.to_string()], remark: Some(remark) }
     }
 
-    /// One of `names`.
+    /// Advises to use one of `names`.
     pub fn one_of(names: &[&str]) -> Self {
         Self::OneOf(names.iter().map(|&name| name.to_owned()).collect())
     }
 
-    /// Writes the hint, each option and value as `setting` puts them.
+    /// Renders the hint as text; `setting` renders an option and its value.
     pub fn render(&self, setting: impl Fn(&str, &str) -> String) -> String {
         match self {
             Self::Set { option, values, remark } => {

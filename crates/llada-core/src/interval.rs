@@ -1,16 +1,18 @@
-//! How far a share that was counted may lie from the truth.
+//! Confidence intervals of proportions.
 //!
 //! ```
 //! let [low, high] = llada_core::interval::wilson(180, 200);
 //! assert!((low - 0.8506).abs() < 1e-4 && (high - 0.9343).abs() < 1e-4);
 //! ```
 
-/// Standard deviations on either side of the mean between which a normal variable lies with a probability of 95 %.
+/// The number of standard deviations around the mean within which a normal variable lies with a probability of 95 %.
 pub const Z: f64 = 1.959_963_984_540_054;
 
-/// The 95 % confidence interval of the share `right / total`
-/// ([Wilson, 1927](https://doi.org/10.1080/01621459.1927.10502953)), which unlike the usual one stays within 0 and 1,
-/// and says something where all or none were right.
+/// Returns the 95 % confidence interval of the proportion `right / total`
+/// ([Wilson, 1927](https://doi.org/10.1080/01621459.1927.10502953)).
+///
+/// Unlike the normal approximation, it stays within \[0, 1\] and has a width greater than zero even if all or none are
+/// right. For a `total` of 0 it is the interval of 0 out of 1.
 pub fn wilson(right: usize, total: usize) -> [f64; 2] {
     let n = total.max(1) as f64;
     let p = right as f64 / n;

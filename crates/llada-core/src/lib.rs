@@ -1,17 +1,18 @@
 //! The maths of LLaDA, the masked diffusion language model of
-//! [Large Language Diffusion Models](https://arxiv.org/abs/2502.09992), and nothing else: no tensor
-//! library, no files, no clock, no global random state. Equal inputs give equal outputs, on any
-//! number of threads.
+//! [Large Language Diffusion Models](https://arxiv.org/abs/2502.09992).
 //!
-//! | subject | module |
+//! The crate uses no tensor library, no files, no clock and no global random state. Equal inputs
+//! give equal outputs, on any number of threads.
+//!
+//! | subject | modules |
 //! |---|---|
 //! | noise: a counter-based generator | [`rng`] |
-//! | training: how text is masked, and what the loss weighs | [`schedule`], [`masking`], [`objective`] |
+//! | training: noise schedules, masking, loss weights | [`schedule`], [`masking`], [`objective`] |
 //! | evaluation: log-likelihood by Monte Carlo; confidence intervals | [`likelihood`], [`interval`] |
-//! | sampling: how many tokens, where, which | [`block`], [`transfer`], [`confidence`], [`sampling`], [`guidance`] |
-//! | the seam to a model, and what a run leaves behind | [`predictor`], [`tabular`], [`trace`] |
+//! | sampling: blocks and steps, confidences, tokens, guidance | [`block`], [`confidence`], [`sampling`], [`guidance`] |
+//! | the interface to a model; the record of a generation | [`predictor`], [`tabular`], [`trace`] |
 //!
-//! Token ids are `u32`, logits and confidences `f32`; sums that grow long are kept in `f64`.
+//! Token ids are `u32`; logits and confidences are `f32`. Long sums are accumulated in `f64`.
 #![forbid(unsafe_code)]
 
 pub mod block;
@@ -30,7 +31,6 @@ pub mod schedule;
 mod simd;
 pub mod tabular;
 pub mod trace;
-pub mod transfer;
 
 pub use error::CoreError;
 pub use hint::Hint;

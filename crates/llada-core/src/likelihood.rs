@@ -1,16 +1,18 @@
-//! Monte Carlo estimates of an answer's log-likelihood given its prompt.
+//! Monte Carlo estimates of the log-likelihood of an answer given its prompt.
 //!
-//! Both estimate the same lower bound $\mathcal{L}(x_0) \le \log p_\theta(x_0)$ from answers that
-//! are partly masked, $L$ tokens long:
+//! There are two estimators of the same lower bound $\mathcal{L}(x_0) \le \log p_\theta(x_0)$. Both
+//! mask a part of an answer of $L$ tokens at random:
 //!
-//! * **Form A** (equation 3 of the LLaDA paper) masks each token with probability $t$, $t$ uniform:
+//! * **Independent masks** (equation 3 of the LLaDA paper): each token is masked with probability
+//!   $t$, where $t$ is uniform in $(0, 1)$:
 //!   $$\mathbb{E}\_{t, x\_t} \left\[ \frac{1}{t} \sum_i \mathbf{1}\[x_t^i = M\] \log p_\theta(x_0^i \mid x_t) \right\]$$
-//! * **Form B** (equation 6) masks exactly $\ell$ tokens, $\ell$ uniform in $1..L$. It varies far
-//!   less, so evaluation uses it, stratified as in `get_log_likelihood.py`:
+//! * **Stratified counts** (equation 6): exactly $\ell$ tokens are masked, where $\ell$ is uniform in
+//!   $1..L$. The variance is far lower, so evaluation uses this estimator, stratified as in
+//!   `get_log_likelihood.py`:
 //!   $$\mathbb{E}\_{\ell, x\_\ell} \left\[ \frac{L}{\ell} \sum_i \mathbf{1}\[x_\ell^i = M\] \log p_\theta(x_0^i \mid x_\ell) \right\]$$
 //!
-//! A [`MaskingPlan`] says what to mask; the model tells the log-probability of what was masked; the plan
-//! makes an [`Estimate`] of it.
+//! A [`MaskingPlan`] lists the tokens to mask in each sample. The caller computes the log-probability
+//! of the masked tokens with a model, and the plan turns these numbers into an [`Estimate`].
 //!
 //! ```
 //! use llada_core::likelihood::{BATCH_SIZE, MC_NUM, MaskingPlan};
@@ -29,24 +31,25 @@ use crate::CoreError;
 use crate::rng::{Domain, Noise};
 use serde::Serialize;
 
-/// How many samples the paper's evaluation draws. A single-token answer needs but one: form B is
-/// then exact.
+/// The number of samples that the paper's evaluation draws. An answer of one token needs only one:
+/// there is only one way to mask it, and the stratified estimate is exact.
 pub const MC_NUM: usize = 128;
 
-/// How many of them form B draws together, evenly spread over the numbers of masked tokens.
+/// The number of samples in a mini-batch of the stratified estimator, which spreads them evenly over
+/// the possible numbers of masked tokens.
 pub const BATCH_SIZE: usize = 16;
 
-/// One way to mask the answer.
+/// One sample: a choice of the answer's tokens to mask.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Perturbation {
     /// The masked positions, counted from the start of the answer, in ascending order.
     pub masked: Vec<usize>,
-    /// What the log-probability of the masked tokens is divided by: $t$ (form A) or $\ell / L$
-    /// (form B).
+    /// The divisor of the log-probability of the masked tokens: $t$ (independent masks) or
+    /// $\ell / L$ (stratified counts).
     pub mask_ratio: f64,
 }
 
-/// The perturbations of one estimate.
+/// The samples of one estimate.
 #[derive(Clone, Debug)]
 pub struct MaskingPlan {
     answer_length: usize,
@@ -60,41 +63,45 @@ pub struct MaskingPlan {
 pub struct Estimate {
     /// The lower bound of the log-likelihood, in nats.
     pub log_likelihood: f64,
-    /// Its standard error, in nats; `None` for a lone sample, which tells nothing of how it varies.
+    /// The standard error of `log_likelihood`, in nats; `None` if there is only one sample.
     ///
-    /// It is that of the mini-batches' means. A lone mini-batch gives that of its samples, as if
-    /// they were independent: more than the truth, since they are stratified.
+    /// It is computed from the means of the mini-batches. If there is only one mini-batch, it is
+    /// computed from its samples as if they were independent. Since they are stratified, this
+    /// overestimates the error.
     pub standard_error: Option<f64>,
     /// The negative log-likelihood per token of the answer, in nats.
     pub nats_per_token: f64,
-    /// The same in bits.
+    /// The negative log-likelihood per token of the answer, in bits.
     pub bits_per_token: f64,
 }
 
 impl MaskingPlan {
-    /// Form A: `mc_num` independent samples. `sample` tells apart the answers that share a seed.
+    /// Plans `mc_num` samples with independent masks. `sample` keys the noise, so that answers which
+    /// share a seed are masked differently.
     ///
     /// # Errors
     /// If `answer_length` or `mc_num` is zero.
     pub fn independent(answer_length: usize, mc_num: usize, noise: Noise, sample: u64) -> Result<Self, CoreError> {
         check_positive([("answer_length", answer_length), ("mc_num", mc_num)])?;
-        let perturbation = |i| {
+        let mut perturbations = Vec::with_capacity(mc_num);
+        for i in 0..mc_num as u32 {
             let t = noise.domain(Domain::Time).stream(sample, i, 0).uniform();
             let mask = noise.domain(Domain::Mask).stream(sample, i, 0);
             let masked = (0..answer_length).filter(|&position| mask.at(position as u32) < t).collect();
-            Perturbation { masked, mask_ratio: t }
-        };
-        let perturbations = (0..mc_num as u32).map(perturbation).collect();
+            perturbations.push(Perturbation { masked, mask_ratio: t });
+        }
+        // The samples are independent, so each is a mini-batch of its own.
         Ok(Self { answer_length, batch_size: 1, perturbations })
     }
 
-    /// Form B: `mc_num` samples in mini-batches of `batch_size`; if it does not divide `mc_num`,
-    /// the last is smaller. `sample` tells apart the answers that share a seed.
+    /// Plans `mc_num` samples with stratified counts, in mini-batches of `batch_size`. If
+    /// `batch_size` does not divide `mc_num`, the last mini-batch is smaller. `sample` keys the noise,
+    /// so that answers which share a seed are masked differently.
     ///
-    /// The numbers of masked tokens of a mini-batch of $b$ are stratified: $b$ points at even
-    /// distances $L / b$ on the circle $1..L$, from a uniform start. Halves round up. (To even, as in
-    /// the reference, favours even numbers: a two-token answer would be masked entirely in 9 of 16
-    /// samples, and its estimate biased.)
+    /// The numbers of masked tokens of a mini-batch of $b$ samples are $b$ points at equal distances
+    /// $L / b$ on the circle $1..L$, from a uniform start. Halves are rounded up. The reference rounds
+    /// them to even, which favours even numbers: a two-token answer would be masked entirely in 9 of
+    /// 16 samples, and its estimate would be biased.
     ///
     /// # Errors
     /// If `answer_length`, `mc_num` or `batch_size` is zero.
@@ -121,25 +128,30 @@ impl MaskingPlan {
         Ok(Self { answer_length, batch_size, perturbations })
     }
 
-    /// What to mask, one sample after the other.
+    /// Returns the samples, in the order in which [`estimate`](Self::estimate) expects their
+    /// log-probabilities.
     pub fn perturbations(&self) -> &[Perturbation] {
         &self.perturbations
     }
 
-    /// The estimate, from the sum of $\log p_\theta$ over each perturbation's masked tokens.
+    /// Computes the estimate. `log_p_masked` has, for each perturbation, the sum of $\log p_\theta$
+    /// over its masked tokens, in nats.
     ///
     /// # Errors
-    /// If `log_p_masked` does not have one entry for each perturbation.
+    /// If `log_p_masked` does not have one entry per perturbation.
     pub fn estimate(&self, log_p_masked: &[f64]) -> Result<Estimate, CoreError> {
         CoreError::check_length("log_p_masked", log_p_masked.len(), self.perturbations.len())?;
-        let samples: Vec<f64> =
-            log_p_masked.iter().zip(&self.perturbations).map(|(log_p, p)| log_p / p.mask_ratio).collect();
+        let mut samples = Vec::with_capacity(log_p_masked.len());
+        for (log_p, perturbation) in log_p_masked.iter().zip(&self.perturbations) {
+            samples.push(log_p / perturbation.mask_ratio);
+        }
         let log_likelihood = mean(&samples);
-        let independent = if samples.len() > self.batch_size { self.batch_size } else { 1 };
+        // Mini-batches are independent of each other; the samples within one are not.
+        let group_size = if samples.len() > self.batch_size { self.batch_size } else { 1 };
         let nats_per_token = -log_likelihood / self.answer_length as f64;
         Ok(Estimate {
             log_likelihood,
-            standard_error: standard_error(&samples, independent, log_likelihood),
+            standard_error: standard_error(&samples, group_size, log_likelihood),
             nats_per_token,
             bits_per_token: nats_per_token / std::f64::consts::LN_2,
         })
@@ -147,22 +159,26 @@ impl MaskingPlan {
 }
 
 fn check_positive<const N: usize>(settings: [(&'static str, usize); N]) -> Result<(), CoreError> {
-    match settings.into_iter().find(|&(_, value)| value == 0) {
-        Some((name, _)) => Err(CoreError::Zero { name }),
-        None => Ok(()),
+    for (name, value) in settings {
+        if value == 0 {
+            return Err(CoreError::Zero { name });
+        }
     }
+    Ok(())
 }
 
-/// `round(linspace(first, first + (batch - 1) * length / batch, batch))`, wrapped into
+/// Returns `round(linspace(first, first + (batch - 1) * length / batch, batch))`, wrapped into
 /// `1..=length`.
 fn stratified_counts(first: usize, batch: usize, length: usize) -> impl Iterator<Item = usize> {
+    // In integers, round(i * length / batch) with halves up is floor((2 * i * length + batch) / (2 * batch)).
     (0..batch).map(move |i| (first + (2 * i * length + batch) / (2 * batch) - 1) % length + 1)
 }
 
-/// `count` of `0..length`, each subset equally probable, in ascending order.
+/// Draws `count` of `0..length` in ascending order. All subsets are equally probable.
 fn random_subset(count: usize, length: usize, noise: Noise, sample: u64, step: u32) -> Vec<usize> {
     let mut stream = noise.domain(Domain::Shuffle).stream(sample, step, 0);
     let mut positions: Vec<usize> = (0..length).collect();
+    // A Fisher-Yates shuffle that stops once the first `count` places are drawn.
     for i in 0..count {
         positions.swap(i, i + stream.below((length - i) as u64) as usize);
     }
@@ -175,16 +191,20 @@ fn mean(samples: &[f64]) -> f64 {
     samples.iter().sum::<f64>() / samples.len() as f64
 }
 
-/// The standard error of the mean of groups of `size` samples that are independent of each other,
-/// the last of which may be smaller and weighs less.
+/// Returns the standard error of `total_mean`, the mean over independent groups of `size` samples, or `None` for a single
+/// group. The last group may be smaller and then weighs less.
 fn standard_error(samples: &[f64], size: usize, total_mean: f64) -> Option<f64> {
     let groups = samples.chunks(size);
     let count = groups.len() as f64;
-    let deviation = |group: &[f64]| {
+    if count <= 1.0 {
+        return None;
+    }
+    let mut squares = 0.0;
+    for group in groups {
         let weight = group.len() as f64 / samples.len() as f64;
-        (weight * (mean(group) - total_mean)).powi(2)
-    };
-    (count > 1.0).then(|| (groups.map(deviation).sum::<f64>() * count / (count - 1.0)).sqrt())
+        squares += (weight * (mean(group) - total_mean)).powi(2);
+    }
+    Some((squares * count / (count - 1.0)).sqrt())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The forward process: from clean text $x_0$ to the partly masked $x_t$ (section 2.1 of the LLaDA
-//! paper, and `forward_process` of its `GUIDELINES.md`).
+//! The forward process, which turns clean text $x_0$ into partly masked text $x_t$ (section 2.1 of
+//! the LLaDA paper, and `forward_process` of its `GUIDELINES.md`).
 //!
-//! A batch is ragged: the ids of all rows, end to end, and the length of each row. Time is drawn
-//! per row, masks per token.
+//! A batch is ragged: it consists of the concatenated ids of all rows and the length of each row.
+//! Each row has one time $t$; each token is masked independently.
 //!
 //! ```
 //! use llada_core::masking::{forward_process, mask_uniforms, restore_prompts};
@@ -27,22 +27,23 @@ use rayon::prelude::*;
 /// A batch after the forward process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Noisy {
-    /// The ids, masks among them: one a token.
+    /// The ids, including the masks; one per token.
     pub noisy_batch: Vec<u32>,
-    /// Which tokens are masked, and hence predicted: one a token.
+    /// True for the tokens that are masked, and hence predicted; one per token.
     pub masked_indices: Vec<bool>,
-    /// The probability by which the tokens of a row were masked: one a row.
+    /// The probability with which the tokens of a row were masked; one per row.
     pub p_mask: Vec<f32>,
 }
 
 /// Masks every token of row $b$ with probability
-/// $p_{\text{mask},b} = (1 - \epsilon)\\,t_b + \epsilon$, where its uniform number is below.
+/// $p_{\text{mask},b} = (1 - \epsilon)\\,t_b + \epsilon$: a token is masked if its number in
+/// `uniform` is less than that.
 ///
-/// `eps` keeps a row from having nothing to learn from and bounds the weight $1 / p_{\text{mask}}$.
-/// In `f32`, in the reference's order of operations.
+/// `eps` makes it unlikely that a row has no masks, and bounds the weight $1 / p_{\text{mask}}$. The
+/// probability is computed in `f32`, in the reference's order of operations.
 ///
 /// # Shapes
-/// `input_ids`, `uniform`: one a token; `row_lengths`, `t`: one a row.
+/// `input_ids`, `uniform`: one per token; `row_lengths`, `t`: one per row.
 ///
 /// # Errors
 /// If lengths disagree, or a `t` or `eps` is outside of \[0, 1\].
@@ -68,11 +69,12 @@ pub fn forward_process(
     Ok(Noisy { noisy_batch: noisy_batch.collect(), masked_indices, p_mask })
 }
 
-/// Puts the prompts back, for supervised fine-tuning: only answers are masked and predicted.
+/// Restores the prompts of a masked batch, for supervised fine-tuning: only answers are masked and
+/// predicted.
 ///
 /// # Shapes
-/// `input_ids`: one a token, the ids before the forward process; `row_lengths`, `prompt_lengths`:
-/// one a row.
+/// `input_ids`: the ids before the forward process, one per token; `row_lengths`, `prompt_lengths`:
+/// one per row.
 ///
 /// # Errors
 /// If lengths disagree, or a prompt is longer than its row.
@@ -96,20 +98,21 @@ pub fn restore_prompts(
     Ok(())
 }
 
-/// The uniform numbers for [`forward_process`] at training step `step`: a token's depends on its
-/// row and place alone.
+/// Draws the uniform numbers for [`forward_process`] at training step `step`. The number of a token
+/// depends only on its row and its position in the row.
 pub fn mask_uniforms(noise: Noise, step: u32, row_lengths: &[usize]) -> Vec<f64> {
     let noise = noise.domain(Domain::Mask);
-    let row = |(row, &length): (usize, &usize)| {
+    let rows = row_lengths.par_iter().enumerate();
+    rows.flat_map_iter(|(row, &length)| {
         let stream = noise.stream(row as u64, step, 0);
         (0..length as u32).map(move |token| stream.at(token))
-    };
-    row_lengths.par_iter().enumerate().flat_map_iter(row).collect()
+    })
+    .collect()
 }
 
-/// The length a batch is cut to before it is masked, so that the model learns short texts too: with
-/// probability 1 % uniform in `1..=max_length`, else `max_length` (section 2.2 of the paper).
-/// `coin` and `uniform` are uniform in (0, 1).
+/// Returns the length, in tokens, that a batch is truncated to before it is masked, so that the model
+/// also learns from short texts: with probability 1 % a uniform number in `1..=max_length`, otherwise
+/// `max_length` (section 2.2 of the paper). `coin` and `uniform` are uniform in (0, 1).
 ///
 /// ```
 /// use llada_core::masking::random_length;
@@ -123,15 +126,15 @@ pub fn random_length(coin: f64, uniform: f64, max_length: usize) -> usize {
 }
 
 /// Repeats the value of every row for each of its tokens.
-pub(crate) fn per_token(of_rows: &[f32], row_lengths: &[usize]) -> impl Iterator<Item = f32> {
-    of_rows.iter().zip(row_lengths).flat_map(|(&value, &length)| std::iter::repeat_n(value, length))
+pub(crate) fn per_token(values: &[f32], row_lengths: &[usize]) -> impl Iterator<Item = f32> {
+    values.iter().zip(row_lengths).flat_map(|(&value, &length)| std::iter::repeat_n(value, length))
 }
 
 /// Refuses prompts that are longer than their rows.
 pub(crate) fn check_prompts(row_lengths: &[usize], prompt_lengths: &[usize]) -> Result<(), CoreError> {
     CoreError::check_length("prompt_lengths", prompt_lengths.len(), row_lengths.len())?;
-    prompt_lengths
-        .iter()
-        .zip(row_lengths)
-        .try_for_each(|(&prompt, &row)| CoreError::check_at_most("prompt length", prompt, row))
+    for (&prompt_length, &row_length) in prompt_lengths.iter().zip(row_lengths) {
+        CoreError::check_at_most("prompt length", prompt_length, row_length)?;
+    }
+    Ok(())
 }

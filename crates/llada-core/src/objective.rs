@@ -1,8 +1,8 @@
-//! The training objectives: what each masked token's cross-entropy weighs.
+//! The training objectives: the weight of each masked token's cross-entropy in the loss.
 //!
-//! Both are bounds of the negative log-likelihood. The cross-entropy is divided by the probability
-//! of being masked, and by the number of *all* tokens that could have been, not of those that were
-//! (equations 3 and 5 of the LLaDA paper).
+//! Both objectives are bounds of the negative log-likelihood (equations 3 and 5 of the LLaDA paper).
+//! The cross-entropy of a token is divided by its probability of being masked, and by the number of
+//! *all* tokens that could have been masked, not only of those that were.
 //!
 //! ```
 //! use llada_core::masking::Noisy;
@@ -22,45 +22,55 @@
 use crate::CoreError;
 use crate::masking::{Noisy, check_prompts, per_token};
 
-/// The weights of pretraining: $\frac{1}{p_{\text{mask},b} \\, N}$ for the masked tokens, zero for
-/// the others, where $N$ is the number of tokens of the batch ($B \cdot L$ if all rows are of
+/// Returns the weights for pretraining: $\frac{1}{p_{\text{mask},b} \\, N}$ for masked tokens and zero
+/// for the others, where $N$ is the number of tokens in the batch ($B \cdot L$ if all rows have
 /// length $L$).
 ///
 /// # Shapes
-/// `row_lengths`: one a row; the result: one a token.
+/// `row_lengths`: one per row; the result: one per token.
 ///
 /// # Errors
 /// If lengths disagree.
 pub fn pretraining_weights(noisy: &Noisy, row_lengths: &[usize]) -> Result<Vec<f32>, CoreError> {
     let tokens = noisy.masked_indices.len() as f64;
-    weights(noisy, row_lengths, |_| tokens)
+    weights(noisy, row_lengths, &vec![tokens; row_lengths.len()])
 }
 
-/// The weights of supervised fine-tuning: $\frac{1}{p_{\text{mask},b} \\, A_b \\, B}$ for the
-/// masked tokens, zero for the others, where $A_b$ is the length of the answer: all of the row
-/// after its prompt, *the padding with EOS included*.
+/// Returns the weights for supervised fine-tuning: $\frac{1}{p_{\text{mask},b} \\, A_b \\, B}$ for
+/// masked tokens and zero for the others, where $A_b$ is the length of the answer, which is
+/// everything in the row after the prompt, *including the EOS padding*.
 ///
 /// # Shapes
-/// `row_lengths`, `prompt_lengths`: one a row; the result: one a token.
+/// `row_lengths`, `prompt_lengths`: one per row; the result: one per token.
 ///
 /// # Errors
 /// If lengths disagree, or a prompt is longer than its row.
 pub fn sft_weights(noisy: &Noisy, row_lengths: &[usize], prompt_lengths: &[usize]) -> Result<Vec<f32>, CoreError> {
     check_prompts(row_lengths, prompt_lengths)?;
-    let rows = row_lengths.len();
-    weights(noisy, row_lengths, |row| ((row_lengths[row] - prompt_lengths[row]) * rows) as f64)
+    let mut normalisers = Vec::with_capacity(row_lengths.len());
+    for (&row_length, &prompt_length) in row_lengths.iter().zip(prompt_lengths) {
+        normalisers.push(((row_length - prompt_length) * row_lengths.len()) as f64);
+    }
+    weights(noisy, row_lengths, &normalisers)
 }
 
-fn weights(noisy: &Noisy, row_lengths: &[usize], normaliser: impl Fn(usize) -> f64) -> Result<Vec<f32>, CoreError> {
+/// Returns $1 / (p_{\text{mask},b} \\, n_b)$ for masked tokens and zero for the others, where $n_b$ is the row's
+/// normaliser.
+fn weights(noisy: &Noisy, row_lengths: &[usize], normalisers: &[f64]) -> Result<Vec<f32>, CoreError> {
     CoreError::check_length("p_mask", noisy.p_mask.len(), row_lengths.len())?;
     CoreError::check_length("masked_indices", noisy.masked_indices.len(), row_lengths.iter().sum())?;
-    let weight = |(row, &p_mask): (usize, &f32)| (1.0 / (f64::from(p_mask) * normaliser(row))) as f32;
-    let of_rows: Vec<f32> = noisy.p_mask.iter().enumerate().map(weight).collect();
-    let of_tokens = noisy.masked_indices.iter().zip(per_token(&of_rows, row_lengths));
-    Ok(of_tokens.map(|(&masked, weight)| if masked { weight } else { 0.0 }).collect())
+    let mut row_weights = Vec::with_capacity(row_lengths.len());
+    for (&p_mask, normaliser) in noisy.p_mask.iter().zip(normalisers) {
+        row_weights.push((1.0 / (f64::from(p_mask) * normaliser)) as f32);
+    }
+    let mut token_weights = Vec::with_capacity(noisy.masked_indices.len());
+    for (&masked, weight) in noisy.masked_indices.iter().zip(per_token(&row_weights, row_lengths)) {
+        token_weights.push(if masked { weight } else { 0.0 });
+    }
+    Ok(token_weights)
 }
 
-/// The loss: the weighted sum of the tokens' cross-entropies, in nats.
+/// Returns the loss: the weighted sum of the tokens' cross-entropies, in nats.
 ///
 /// # Errors
 /// If lengths disagree.

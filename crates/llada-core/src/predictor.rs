@@ -1,13 +1,14 @@
-//! The mask predictor $p_\theta(\cdot \mid x_t)$ as samplers and estimators see it.
+//! The interface of a mask predictor $p_\theta(\cdot \mid x_t)$.
 //!
-//! They know this trait, not a tensor library: so each can be tested on a
-//! [`TabularPredictor`](crate::tabular::TabularPredictor), whose probabilities are known.
+//! Samplers and estimators are written against these traits and not against a tensor library, so
+//! they can be tested on a [`TabularPredictor`](crate::tabular::TabularPredictor), whose
+//! probabilities are known exactly.
 //!
 //! A prediction has two phases. [`forward`](MaskPredictor::forward) runs the Transformer's body and
-//! returns the hidden states of the *wanted* positions; [`logits`](Hidden::logits) then applies the
-//! head to as many of them at a time as the caller likes. A vocabulary of 126 464 makes the logits
-//! of 1 024 tokens half a gigabyte in `f32`, of which a step reads only the rows that are still
-//! masked; in two phases the full logits never exist.
+//! returns the hidden states of the *wanted* positions. [`logits`](Hidden::logits) then applies the
+//! head to as many of them at a time as the caller likes. With a vocabulary of 126 464, the logits
+//! of 1 024 tokens take half a gigabyte in `f32`, of which a step reads only the rows that are still
+//! masked. In two phases the full logits never exist.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,17 +16,19 @@ use std::ops::Range;
 /// One row of a ragged batch.
 #[derive(Clone, Debug)]
 pub struct Row<'a> {
-    /// The token ids of the row, masks among them.
+    /// The token ids of the row, including masks.
     pub ids: &'a [u32],
     /// The positions whose logits will be read, in ascending order.
     pub wanted: &'a [usize],
-    /// Whether every wanted position has a *shadow* ([WINO](https://arxiv.org/abs/2507.18578)): one more mask at the same
-    /// position, which sees all other shadows, and all tokens but the one in whose place it stands. No token sees a
-    /// shadow. A visible wanted position is then predicted by its shadow: how probable is the token, given the others?
+    /// If true, every wanted position has a *shadow* ([WINO](https://arxiv.org/abs/2507.18578)).
+    ///
+    /// A shadow is an additional mask at the same position. It attends to all other shadows and to all tokens except the
+    /// one at its own position; no token attends to a shadow. The prediction of a visible wanted position is that of its
+    /// shadow, which says how probable the token is given all others.
     pub shadowed: bool,
-    /// The slot under which the row's keys and values are kept for later forwards, if they are.
+    /// The slot that keeps the row's keys and values for later forwards, if there is one.
     pub cache: Option<CacheSlot>,
-    /// Which positions are computed; the others come from the slot.
+    /// The positions that are computed; the others come from the slot.
     pub recompute: Recompute,
     /// Positions of a block, counted from position 0, for a model whose attention is causal from block to block; none for
     /// the model's own. Other models have no use for it.
@@ -33,12 +36,12 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// A row without shadows that is computed from scratch and keeps nothing.
+    /// Creates a row without shadows that is computed entirely and uses no cache.
     pub fn new(ids: &'a [u32], wanted: &'a [usize]) -> Self {
         Self { ids, wanted, shadowed: false, cache: None, recompute: Recompute::All, block_length: None }
     }
 
-    /// The tokens that a forward computes for this row, its shadows among them; none if nothing is wanted of it.
+    /// Returns the number of tokens that a forward computes for this row, including shadows; 0 if no position is wanted.
     pub fn computed_tokens(&self) -> usize {
         if self.wanted.is_empty() {
             return 0;
@@ -48,10 +51,11 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The name of what a predictor keeps of one row: its keys and values, and perhaps its layers' outputs.
+/// The number of a cache entry, in which a predictor keeps the keys and values of one row and, for some caches, the outputs
+/// of its layers.
 ///
-/// The caller chooses the numbers. A slot is filled by a forward that names it, and empty again after
-/// [`release`](MaskPredictor::release).
+/// The caller chooses the numbers. A forward over a row with a slot fills the slot;
+/// [`release`](MaskPredictor::release) empties it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheSlot(pub usize);
 
@@ -61,34 +65,34 @@ impl fmt::Display for CacheSlot {
     }
 }
 
-/// Which positions of a row a forward computes; the rest come from the row's [`CacheSlot`].
+/// The positions of a row that a forward computes; the others come from the row's [`CacheSlot`].
 ///
-/// A bidirectional model has no exact cache: what a position was computed from includes every later change. To reuse a
-/// position is to let the others see it as it was when it was last computed.
+/// A bidirectional model has no exact cache, because every position depends on every other. If a position is reused, the
+/// others see it as it was when it was last computed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Recompute {
-    /// Every position is computed. With a slot, it keeps the row's keys and values.
+    /// Every position is computed. If the row has a slot, its keys and values are stored there.
     #[default]
     All,
-    /// These positions are computed and take their places in the slot, which keeps a row of this length. Wanted positions
-    /// lie among them.
+    /// These positions are computed, and their keys and values replace those in the slot, which must hold a row of the
+    /// same length. All wanted positions must lie in the range.
     Span(Range<usize>),
-    /// In each layer, the positions whose values are the least similar to those in the slot are computed; to the others
-    /// the layer adds what it added when they were ([dLLM-Cache](https://arxiv.org/abs/2506.06295)). Everything outside
-    /// of `within` is reused.
+    /// In each layer, the positions whose values are the least similar to those in the slot are computed; for the others
+    /// the layer's output from when they were last computed is added ([dLLM-Cache](https://arxiv.org/abs/2506.06295)).
+    /// Everything outside of `within` is reused.
     ///
-    /// This needs more of a row than its keys and values. A slot that is to serve it starts with a forward in which
-    /// `within` is the whole row and `count` its length.
+    /// The slot must also hold the outputs of the layers. It does if its first forward has the whole row as `within` and
+    /// the length of the row as `count`.
     LeastSimilar {
-        /// The positions that may be computed. Wanted positions lie among them.
+        /// The candidates. All wanted positions must lie in this range.
         within: Range<usize>,
-        /// The number of positions that are.
+        /// The number of candidates that are computed.
         count: usize,
     },
 }
 
 impl Recompute {
-    /// The positions of a row of `length` that have a prediction, as wanted ones must.
+    /// Returns the positions of a row of `length` tokens that may be wanted.
     pub fn range(&self, length: usize) -> Range<usize> {
         match self {
             Self::All => 0..length,
@@ -97,7 +101,7 @@ impl Recompute {
         }
     }
 
-    /// Whether nothing of a row of `length` is reused.
+    /// Returns true if no position of a row of `length` tokens is reused.
     pub fn is_whole(&self, length: usize) -> bool {
         match self {
             Self::All => true,
@@ -107,80 +111,83 @@ impl Recompute {
     }
 }
 
-/// The most probable token that may be emitted at a position.
+/// The most probable token at a position, banned ids excluded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TopToken {
-    /// Its id.
+    /// The id of the token.
     pub token: u32,
-    /// Its share of the softmax over all ids, those that may not be emitted among them.
+    /// The probability of the token, by a softmax over all ids including banned ones.
     pub probability: f32,
 }
 
 /// A model that predicts all masked tokens of a sequence at once.
 pub trait MaskPredictor {
-    /// The error of a prediction.
+    /// The error type of a forward and of its hidden states.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// The hidden states that a forward returns.
+    /// The hidden states that a forward returns, which may borrow the model.
     type Hidden<'a>: Hidden<Error = Self::Error>
     where
         Self: 'a;
 
-    /// The length of a row of logits: the vocabulary, and rows of the embedding that no token has.
+    /// Returns the length of a row of logits: the size of the vocabulary plus the padding rows of the
+    /// embedding.
     fn padded_vocab_size(&self) -> usize;
 
-    /// The id of the mask token, `M`.
+    /// Returns the id of the mask token, `M`.
     fn mask_id(&self) -> u32;
 
-    /// The ids that may never be emitted, ascending: the mask, and rows of the embedding that no
-    /// token has.
+    /// Returns the ids that must never be emitted, in ascending order: the mask and the padding rows
+    /// of the embedding.
     ///
-    /// Their logits count in the softmax all the same, as in the reference: without them every
-    /// confidence would differ.
+    /// As in the reference, their logits still count in the softmax. Without them every confidence
+    /// would differ.
     fn banned(&self) -> &[u32];
 
-    /// The length of the longest row that [`forward`](Self::forward) takes.
+    /// Returns the length of the longest row that [`forward`](Self::forward) accepts, in tokens.
     fn max_sequence_length(&self) -> usize;
 
     /// Runs the Transformer's body over a ragged batch and returns the hidden states of the wanted
     /// positions.
     ///
     /// # Errors
-    /// If a row is too long, or a token id or wanted position is out of range, or a slot does not
-    /// keep what the row reuses; and whatever fails in the model. After a failure each slot of the
-    /// batch is either such that the forward can be repeated, or empty.
+    /// If a row is too long, if a token id or a wanted position is out of range, if a slot does not
+    /// hold what the row reuses, or if the model fails. After a failure each slot of the batch is
+    /// either empty or in a state that allows the forward to be repeated.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<Self::Hidden<'_>, Self::Error>;
 
-    /// Empties a slot. Nothing happens if it is empty.
+    /// Empties a slot. An empty slot stays empty.
     fn release(&mut self, slot: CacheSlot);
 
-    /// The bytes that the slot of a row of `length` tokens holds, if `recompute` is how it is used.
+    /// Returns the size in bytes of a slot that holds a row of `length` tokens and is used as
+    /// `recompute` says.
     fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize;
 }
 
-/// The hidden states of a batch's wanted positions: what the head makes logits of.
+/// The hidden states of a batch's wanted positions, from which the head computes logits.
 pub trait Hidden {
-    /// The error of the head.
+    /// The error type of the head.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Writes the logits of `range` of row `row`'s wanted positions into `out` (cleared, its
-    /// allocation reused).
+    /// Writes the logits of the wanted positions `range` of row `row` into `out`. `range` counts
+    /// wanted positions, not tokens. `out` is cleared first; its allocation is reused.
     ///
     /// # Shapes
     /// `out`: `[range.len(), padded_vocab_size]`, row-major.
     ///
     /// # Errors
-    /// If the batch has no such row, or the row no such wanted positions; and whatever fails in the
-    /// model.
+    /// If the batch has no such row, if the row has no such wanted positions, or if the model fails.
     fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), Self::Error>;
 
-    /// The top tokens of `range` of row `row`'s wanted positions, where they come cheaper than
-    /// logits: from a model whose logits lie on another device, two numbers a position are sooner
-    /// here than a vocabulary. `None` of any other model; its caller reads
+    /// Returns the top tokens of the wanted positions `range` of row `row` if the model finds them
+    /// at a lower cost than logits, otherwise `None`. The caller then reads
     /// [`logits`](Self::logits).
     ///
+    /// It pays off where logits lie on another device: only two numbers per position are
+    /// transferred, instead of a whole row of logits.
+    ///
     /// # Errors
-    /// As of [`logits`](Self::logits).
+    /// As for [`logits`](Self::logits).
     fn top_tokens(&mut self, row: usize, range: Range<usize>) -> Result<Option<Vec<TopToken>>, Self::Error> {
         let _ = (row, range);
         Ok(None)

@@ -1,10 +1,10 @@
-//! Noise without state: the counter-based generator Philox4x32-10 of
-//! [Parallel Random Numbers: As Easy as 1, 2, 3](https://doi.org/10.1145/2063384.2063405) (Salmon
+//! Stateless noise: the counter-based generator Philox4x32-10
+//! ([Parallel Random Numbers: As Easy as 1, 2, 3](https://doi.org/10.1145/2063384.2063405), Salmon
 //! et al., 2011).
 //!
-//! A draw is a pure function of *what it is for*: the seed, the [`Domain`], and the sample, step,
-//! position and lane it belongs to. The order of evaluation, the number of threads and the company
-//! in a batch cannot change it.
+//! A draw is a pure function of its purpose: the seed, the [`Domain`], and the sample, step, position
+//! and lane it belongs to. It does not depend on the order of evaluation, the number of threads, or
+//! the other rows of a batch.
 //!
 //! ```
 //! use llada_core::rng::{Domain, Noise};
@@ -15,7 +15,7 @@
 //! assert_ne!(stream.at(0), noise.stream(0, 7, 43).at(0));
 //! ```
 
-/// What noise is drawn for. Different uses of one seed are independent.
+/// The purpose of noise. The domains of one seed are independent of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 #[non_exhaustive]
@@ -24,21 +24,21 @@ pub enum Domain {
     Token = 1,
     /// The choice of the positions to commit (random remasking).
     Order,
-    /// The time `t`, or the number of masked tokens, of a sequence.
+    /// The time `t` of a sequence, or its number of masked tokens.
     Time,
-    /// Which tokens are masked, each independently.
+    /// The independent choice of each token to mask.
     Mask,
     /// Permutations.
     Shuffle,
-    /// The weights that training begins with.
+    /// The initial weights of training.
     Weight,
-    /// Whether, and how, a batch of training is cut short.
+    /// The random truncation of training batches.
     Length,
-    /// The examples of a task, and which of them are held out.
+    /// The examples of a task, and the choice of those that are held out.
     Task,
 }
 
-/// A seed, and what its noise is drawn for.
+/// A seed together with the purpose of its noise.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {
     seed: u64,
@@ -47,58 +47,64 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// Noise of `seed`, for no domain yet.
+    /// Creates noise from `seed`, with no domain chosen yet.
     pub fn new(seed: u64) -> Self {
         Self { seed, domain: 0 }
     }
 
-    /// The same seed's noise for `domain`.
+    /// Returns the noise of the same seed for `domain`.
     pub fn domain(self, domain: Domain) -> Self {
         Self { domain: domain as u32, ..self }
     }
 
-    /// The numbers that belong to one position of one sample (a request, a row) at one step.
+    /// Returns the numbers that belong to one position of one sample (a request or a row) at one step.
     pub fn stream(&self, sample: u64, step: u32, position: u32) -> Stream {
-        // Seed and sample are 64 bits each, more than key and counter hold beside the rest: so the
-        // key is itself drawn.
+        // Seed and sample have 64 bits each. Together with domain, step, position and lane that is
+        // more than Philox's 64-bit key and 128-bit counter can hold. So a first application hashes
+        // the seed, the domain and the upper half of the sample into the key.
         let [low, high] = halves(sample);
         let [key0, key1, ..] = philox([self.domain, high, 0, 0], halves(self.seed));
         Stream { key: [key0, key1], counter: [position, step, low], next: 0 }
     }
 }
 
-/// The noise of one (sample, step, position): a sequence that can also be read at random.
+/// The noise of one (sample, step, position): a sequence of numbers that also allows random access.
 #[derive(Clone, Debug)]
 pub struct Stream {
     key: [u32; 2],
+    /// Position, step, and the lower half of the sample. The fourth word of Philox's counter is the
+    /// pair of lanes.
     counter: [u32; 3],
+    /// The lane that [`uniform`](Self::uniform) reads next.
     next: u32,
 }
 
 impl Stream {
-    /// The next number, uniform in (0, 1): an odd multiple of 2⁻⁵³, hence never 0 and never 1.
+    /// Returns the next number, uniform in (0, 1). It is an odd multiple of 2⁻⁵³, hence never 0 or 1.
     pub fn uniform(&mut self) -> f64 {
         unit(self.next_word())
     }
 
-    /// The number of `lane`, uniform in (0, 1), whatever was drawn before: `at(n)` is what the n-th
-    /// call of [`uniform`](Self::uniform) on a fresh stream returns, counted from zero.
+    /// Returns the number of `lane`, uniform in (0, 1), independently of what was drawn before: `at(n)`
+    /// is what the n-th call of [`uniform`](Self::uniform) on a fresh stream returns, counted from zero.
     pub fn at(&self, lane: u32) -> f64 {
         unit(self.words(lane / 2)[lane as usize % 2])
     }
 
-    /// The numbers of lanes `2 * pair` and `2 * pair + 1`, for the price of one.
+    /// Returns the numbers of lanes `2 * pair` and `2 * pair + 1`, at the cost of one.
     pub(crate) fn pair(&self, pair: u32) -> [f64; 2] {
         self.words(pair).map(unit)
     }
 
-    /// An integer uniform in `0..n`, without bias
-    /// ([Lemire, 2019](https://doi.org/10.1145/3230636)); 0 for `n` = 0.
+    /// Returns an integer that is uniform in `0..n`, without bias
+    /// ([Lemire, 2019](https://doi.org/10.1145/3230636)); 0 if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         loop {
+            // The high word of the product is the draw. It is biased only if the low word is less
+            // than 2⁶⁴ mod n, so such draws are rejected.
             let product = u128::from(self.next_word()) * u128::from(n);
             let fraction = product as u64;
-            // The short test fails rarely and spares the division.
+            // The first test nearly always succeeds and avoids the division.
             if fraction >= n || fraction >= n.wrapping_neg() % n {
                 return (product >> 64) as u64;
             }
@@ -128,13 +134,13 @@ fn word(low: u32, high: u32) -> u64 {
 
 fn unit(word: u64) -> f64 {
     const ULP: f64 = 1.0 / (1_u64 << 53) as f64;
-    // Signed, for which every processor has an instruction.
+    // The conversion is from a signed integer, because every processor has an instruction for that.
     ((word >> 11) | 1) as i64 as f64 * ULP
 }
 
-/// Ten rounds of the bijection that `key` selects.
+/// Applies ten rounds of the bijection that `key` selects.
 ///
-/// Inlined, its words stay in registers: that halves the price of a Gumbel-max sample.
+/// It is inlined so that its words stay in registers, which halves the cost of a Gumbel-max sample.
 #[inline(always)]
 fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];

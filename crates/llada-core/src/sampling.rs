@@ -1,7 +1,7 @@
-//! Which token: the pick from a row of logits, and its probability.
+//! The choice of a token from a row of logits, and the probability of a token.
 //!
-//! Ties go to the lowest id. A logit of −∞ is an id that may not be emitted; NaN is never picked.
-//! Each row is worked on by one thread, so the result does not depend on how many there are.
+//! Ties go to the lowest id. An id with a logit of −∞ is banned, and NaN is never picked. One thread
+//! processes a row, so the result does not depend on the number of threads.
 //!
 //! ```
 //! use llada_core::rng::{Domain, Noise};
@@ -19,9 +19,9 @@
 use crate::rng::Stream;
 use crate::simd;
 
-/// The id of the largest logit; 0 if none is above −∞.
+/// Returns the id of the largest logit; 0 if none is above −∞.
 pub fn argmax(logits: &[f32]) -> u32 {
-    // Small enough to stay in the first-level cache for the second look at the winner.
+    // Small enough that the winning block is still in the first-level cache when it is searched.
     const BLOCK: usize = 1024;
     let (mut best, mut first) = (f32::NEG_INFINITY, 0);
     for (block, row) in logits.chunks(BLOCK).enumerate() {
@@ -34,14 +34,14 @@ pub fn argmax(logits: &[f32]) -> u32 {
     (first + offset) as u32
 }
 
-/// The probability $\mathrm{softmax}(\text{logits})_{\text{index}}$.
+/// Returns the probability $\mathrm{softmax}(\text{logits})_{\text{index}}$.
 ///
 /// It is 0 for an `index` outside of the row, and NaN if no logit is finite.
 pub fn softmax_at(logits: &[f32], index: u32) -> f32 {
     log_softmax_at(logits, index).exp() as f32
 }
 
-/// The log-probability $\ln \mathrm{softmax}(\text{logits})_{\text{index}}$, in nats.
+/// Returns the log-probability $\ln \mathrm{softmax}(\text{logits})_{\text{index}}$, in nats.
 ///
 /// It is −∞ for an `index` outside of the row, and NaN if no logit is finite.
 pub fn log_softmax_at(logits: &[f32], index: u32) -> f64 {
@@ -53,20 +53,21 @@ pub fn log_softmax_at(logits: &[f32], index: u32) -> f64 {
     f64::from(logit) - f64::from(max) - sum.ln()
 }
 
-/// A sample of $\mathrm{softmax}(\text{logits} / T)$ by the Gumbel-max trick: the id that maximises
-/// $\text{logits}_v - T \ln(-\ln U_v)$, where $U_v$ = `noise.at(v)`. [`argmax`] at temperature 0.
+/// Samples from $\mathrm{softmax}(\text{logits} / T)$ by the Gumbel-max trick: returns the id that
+/// maximises $\text{logits}_v - T \ln(-\ln U_v)$, where $U_v$ = `noise.at(v)`. At temperature 0 it
+/// is the [`argmax`].
 ///
-/// This is the logarithm of the reference's `add_gumbel_noise`, in `f64` like it, without its
-/// overflow.
+/// The score is the logarithm of the reference's `add_gumbel_noise`. It is computed in `f64` too, but
+/// cannot overflow.
 pub fn gumbel_max(logits: &[f32], temperature: f64, noise: &Stream) -> u32 {
     let top = argmax(logits);
     if temperature <= 0.0 || logits.is_empty() {
         return top;
     }
     let score = |logit: f32, uniform: f64| f64::from(logit) - temperature * (-uniform.ln()).ln();
-    // Most ids cannot win, which bounds on their noise tell: first without drawing it, then
-    // without its logarithms. Every operation rounds monotonically, so that a bound on the noise
-    // is one on the computed score.
+    // Most ids cannot win, and upper bounds on their noise show it: `highest` before the noise is
+    // drawn, `bound` before its logarithms are taken. Every operation rounds monotonically, so an
+    // upper bound on the noise is also one on the computed score, and the result is exact.
     let bound = |uniform: f64| temperature * gumbel_bound(uniform);
     let highest = bound(1.0 - 1.0 / (1_u64 << 53) as f64);
     let better_of = |(best, pick): (f64, u32), id: u32, uniform: f64| {
@@ -94,28 +95,29 @@ pub fn gumbel_max(logits: &[f32], temperature: f64, noise: &Stream) -> u32 {
     winner.1
 }
 
-/// An upper bound of $-\ln(-\ln U)$: since $-\ln U \ge 1 - U$, it is at most $-\ln(1 - U)$, and
-/// that is at most $k \ln 2$ if $1 - U \ge 2^{-k}$. The exponent of $1 - U$, which is exact, gives
-/// $k$.
+/// Returns an upper bound of $-\ln(-\ln U)$ without computing a logarithm. Since $-\ln U \ge 1 - U$,
+/// it is at most $-\ln(1 - U)$, which is at most $k \ln 2$ if $1 - U \ge 2^{-k}$. The exponent of
+/// $1 - U$, which is exact in `f64`, gives $k$.
 fn gumbel_bound(uniform: f64) -> f64 {
     const ROUNDING: f64 = 1e-9;
     let k = 1023 - ((1.0 - uniform).to_bits() >> 52) as i32;
     f64::from(k) * std::f64::consts::LN_2 + ROUNDING
 }
 
-/// The reference's table, row by row: $e^{\text{logits}} / (-\ln U)^T$, whose largest entry is the
-/// sample. At temperature 0 it is the logits themselves. `logits` and `uniform` have the same
-/// length.
+/// Writes the reference's table into `out`: $e^{\text{logits}} / (-\ln U)^T$, or the logits themselves
+/// at temperature 0. The index of the largest entry is the sample. `out` is cleared first.
 ///
-/// For comparison with the reference only; [`gumbel_max`] picks the same entry and does not
+/// This is for comparison with the reference only. [`gumbel_max`] picks the same entry and does not
 /// overflow.
+///
+/// # Shapes
+/// `logits`, `uniform`, `out`: one per id.
 pub fn add_gumbel_noise(logits: &[f32], uniform: &[f64], temperature: f64, out: &mut Vec<f64>) {
     out.clear();
-    let noisy = |(&logit, u): (&f32, &f64)| {
+    for (&logit, u) in logits.iter().zip(uniform) {
         let logit = f64::from(logit);
-        if temperature == 0.0 { logit } else { logit.exp() / (-u.ln()).powf(temperature) }
-    };
-    out.extend(logits.iter().zip(uniform).map(noisy));
+        out.push(if temperature == 0.0 { logit } else { logit.exp() / (-u.ln()).powf(temperature) });
+    }
 }
 
 #[cfg(test)]

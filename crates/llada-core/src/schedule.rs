@@ -1,9 +1,9 @@
-//! Noise schedules: how much of a sequence is still visible at time $t$, and how the loss weighs
-//! it.
+//! Noise schedules: the fraction of a sequence that is still visible at time $t$, and the weight of
+//! that time in the loss.
 //!
-//! LLaDA uses the linear schedule; the cosine is that of [dllm](https://github.com/ZHZisZZ/dllm),
-//! the log-linear that of [MDLM](https://arxiv.org/abs/2406.07524), whose stratified times are here
-//! too.
+//! LLaDA uses the linear schedule. The cosine schedule is that of
+//! [dllm](https://github.com/ZHZisZZ/dllm); the log-linear schedule and the stratified times are
+//! those of [MDLM](https://arxiv.org/abs/2406.07524).
 //!
 //! ```
 //! use llada_core::schedule::{NoiseSchedule, stratified_t};
@@ -17,11 +17,13 @@
 use serde::{Deserialize, Serialize};
 use std::f64::consts::FRAC_PI_2;
 
-/// The least probability by which [`forward_process`](crate::masking::forward_process) masks a
-/// token, and what the log-linear schedule leaves visible at $t = 1$: $\epsilon = 10^{-3}$.
+/// $\epsilon = 10^{-3}$, the smallest probability with which
+/// [`forward_process`](crate::masking::forward_process) masks a token, and the fraction that the
+/// log-linear schedule leaves visible at $t = 1$.
 pub const EPS: f64 = 1e-3;
 
-/// The probability $\alpha_t$ that a token is still visible at time $t$, falling from 1 at $t = 0$.
+/// A schedule of the probability $\alpha_t$ that a token is still visible at time $t$. It falls from 1
+/// at $t = 0$.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -36,7 +38,7 @@ pub enum NoiseSchedule {
 }
 
 impl NoiseSchedule {
-    /// $\alpha_t$, for $t \in \[0, 1\]$.
+    /// Returns $\alpha_t$, for $t \in \[0, 1\]$.
     pub fn alpha(self, t: f64) -> f64 {
         match self {
             Self::Linear => 1.0 - t,
@@ -45,7 +47,7 @@ impl NoiseSchedule {
         }
     }
 
-    /// $\alpha'_t$, the derivative by time: nowhere positive.
+    /// Returns the derivative $\alpha'_t$, which is never positive.
     pub fn d_alpha(self, t: f64) -> f64 {
         match self {
             Self::Linear => -1.0,
@@ -54,23 +56,22 @@ impl NoiseSchedule {
         }
     }
 
-    /// The probability $1 - \alpha_t$ that a token is masked.
+    /// Returns the probability $1 - \alpha_t$ that a token is masked.
     pub fn mask_probability(self, t: f64) -> f64 {
         1.0 - self.alpha(t)
     }
 
-    /// The weight of the masked tokens' cross-entropy in the bound, $-\alpha'_t / (1 - \alpha_t)$,
-    /// for $t \in (0, 1\]$: it grows without limit towards 0. For the linear and the log-linear
-    /// schedule it is $1 / t$.
+    /// Returns the weight of the masked tokens' cross-entropy in the bound,
+    /// $-\alpha'_t / (1 - \alpha_t)$, for $t \in (0, 1\]$. It grows without limit as $t$ approaches
+    /// 0. For the linear and the log-linear schedule it is $1 / t$.
     pub fn weight(self, t: f64) -> f64 {
         -self.d_alpha(t) / self.mask_probability(t)
     }
 }
 
-/// Times of low discrepancy, one in each of $B$ equal parts of (0, 1): $t_b = (u_b + b) / B$.
+/// Returns stratified times, one in each of $B$ equal parts of (0, 1): $t_b = (u_b + b) / B$.
 ///
-/// Each is uniform if the `uniform` numbers $u_b$ are, but the batch covers all noise levels: the
-/// loss varies less.
+/// The times of a batch cover all noise levels, which reduces the variance of the loss.
 pub fn stratified_t(uniform: &[f64]) -> Vec<f64> {
     let batch = uniform.len() as f64;
     uniform.iter().enumerate().map(|(b, u)| (u + b as f64) / batch).collect()

@@ -1,17 +1,19 @@
-//! Passes over rows of logits, written so that the compiler vectorises them.
+//! Reductions over rows of logits, written so that the compiler vectorises them.
 //!
-//! A row of a real vocabulary has 32 000 to 130 000 entries, and every step reads one for every
-//! masked position: these loops are what sampling costs beside the model. Sixteen independent lanes
-//! let the compiler use whatever vector width the target has; since they are the same sixteen
-//! everywhere, so is the result.
+//! A row of a real vocabulary has 32 000 to 130 000 entries, and every step reads one row for every
+//! masked position. These loops are the main cost of sampling besides the model.
+//!
+//! Sixteen independent lanes let the compiler use any vector width that the target has. The lanes
+//! are the same sixteen on every target, so the order of additions is fixed and the results are
+//! identical everywhere.
 
 const LANES: usize = 16;
 
-/// The number of terms after which a sum moves from `f32` lanes to `f64`: 32 a lane lose next to no
-/// precision.
+/// The number of terms after which `f32` lanes are added to the `f64` sum. A lane adds only 32 terms
+/// in between, which loses next to no precision.
 const FLUSH: usize = 32 * LANES;
 
-/// The largest entry; −∞ for an empty row. NaN is passed over.
+/// Returns the largest entry; −∞ for an empty row. NaN is ignored.
 pub(crate) fn max(row: &[f32]) -> f32 {
     let (chunks, tail) = row.as_chunks::<LANES>();
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -23,8 +25,9 @@ pub(crate) fn max(row: &[f32]) -> f32 {
     lanes.iter().chain(tail).fold(f32::NEG_INFINITY, |m, &x| larger(m, x))
 }
 
-/// `f32::max` promises more about NaN than one vector instruction gives.
+/// Returns the larger of the two, or `m` if `x` is NaN.
 fn larger(m: f32, x: f32) -> f32 {
+    // Unlike f32::max, whose guarantees about NaN take several instructions, this compiles to one.
     if x > m { x } else { m }
 }
 
@@ -45,15 +48,16 @@ pub(crate) fn sum(row: &[f32], term: impl Fn(f32) -> f32) -> f64 {
         .sum()
 }
 
-/// $e^x$ for $x \le 0$, to a relative error below 2·10⁻⁷; 0 below −86, where $e^x < 10^{-37}$.
+/// Returns $e^x$ for $x \le 0$, with a relative error below 2·10⁻⁷; 0 below −86, where
+/// $e^x < 10^{-37}$.
 ///
-/// Branch-free: $e^x = 2^n e^r$ with $n = \lfloor x / \ln 2 \rceil$, a polynomial for $e^r$,
-/// $|r| \le \ln 2 / 2$, and $n$ added to the exponent bits.
+/// Without branches: $e^x = 2^n e^r$ with $n = \lfloor x / \ln 2 \rceil$ and $|r| \le \ln 2 / 2$, where
+/// $e^r$ is a polynomial and $n$ is added to the exponent bits.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
+    // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits of the mantissa.
     const ROUND: f32 = 12_582_912.0;
-    // ln 2 in two parts, the first short enough that its product with n is exact.
+    // ln 2 in two parts. The first has few enough bits that its product with n is exact.
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
 
@@ -68,6 +72,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
     let p = p * r * r + r + 1.0;
+    // The shift drops everything of `shifted` but n and moves it to the exponent.
     let scaled = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
     if x < -86.0 { 0.0 } else { scaled }
 }

@@ -1,9 +1,7 @@
-//! A [`MaskPredictor`] without error: the conditionals of a joint distribution that is written down
-//! in full.
+//! An exact [`MaskPredictor`]: the conditionals of a joint distribution that is given as a table.
 //!
-//! Whatever decodes with, or estimates from, a mask predictor can be held against the truth on it.
-//! Since its conditionals come from one joint distribution, they agree for every order in which
-//! tokens are unmasked.
+//! Decoders and estimators can be compared with the truth on it. All conditionals come from one joint
+//! distribution, so they are consistent for every order in which tokens are unmasked.
 //!
 //! ```
 //! use llada_core::predictor::{Hidden, MaskPredictor, Row};
@@ -34,28 +32,29 @@ pub struct TabularPredictor {
     mask_id: u32,
     length: usize,
     joint: Vec<f64>,
-    /// The ids of each slot as its positions last saw them.
+    /// For each slot, the id at every position when that position was last computed.
     kept: BTreeMap<CacheSlot, Vec<u32>>,
 }
 
-/// The logits of a [`TabularPredictor`]'s forward: a table needs no head.
+/// The result of a [`TabularPredictor`]'s forward. It already holds the logits.
 #[derive(Clone, Debug)]
 pub struct TabularHidden {
     padded_vocab_size: usize,
-    /// By row; each (wanted, padded_vocab_size).
+    /// The logits of each row, with shape (wanted, padded_vocab_size).
     rows: Vec<Vec<f32>>,
 }
 
 impl TabularPredictor {
-    /// The predictor of `joint`, the weights of all sequences of `length` out of `tokens` tokens,
-    /// in lexicographic order (the last position runs fastest). They need not sum to one.
+    /// Creates the predictor of `joint`, which has the weight of every sequence of `length` tokens
+    /// over a vocabulary of `tokens`, in lexicographic order (the last position varies fastest). The
+    /// weights need not sum to one.
     ///
     /// # Shapes
     /// `joint`: `[tokens, tokens, ..]`, `length` times.
     ///
     /// # Errors
-    /// If `joint` does not have `tokens` to the power of `length` entries, or one of them is
-    /// negative or not finite, or all are zero.
+    /// If `joint` does not have `tokens` to the power of `length` entries, if one of them is negative
+    /// or not finite, or if all are zero.
     pub fn new(tokens: usize, length: usize, mut joint: Vec<f64>) -> Result<Self, CoreError> {
         let size = u32::try_from(length).ok().and_then(|length| tokens.checked_pow(length));
         CoreError::check_length("joint", joint.len(), size.unwrap_or(usize::MAX))?;
@@ -70,35 +69,41 @@ impl TabularPredictor {
         Ok(Self { tokens, mask_id: tokens as u32, length, joint, kept: BTreeMap::new() })
     }
 
-    /// The probability of the visible tokens of `ids`: masks, and the positions after the end of
-    /// `ids`, may be anything.
+    /// Returns the probability of the visible tokens of `ids`, summed over all tokens at the masks
+    /// and at the positions after the end of `ids`.
     pub fn probability(&self, ids: &[u32]) -> f64 {
         self.completions(ids).map(|(_, p)| p).sum()
     }
 
-    /// The index and probability of every sequence that agrees with the visible tokens of `ids`.
+    /// Returns the index and the probability of every sequence that agrees with the visible tokens of `ids`.
     fn completions(&self, ids: &[u32]) -> impl Iterator<Item = (usize, f64)> {
-        let agrees = move |sequence: usize| {
-            ids.len() <= self.length
-                && ids
-                    .iter()
-                    .enumerate()
-                    .all(|(position, &id)| id == self.mask_id || id as usize == self.token(sequence, position))
-        };
-        self.joint.iter().copied().enumerate().filter(move |&(sequence, _)| agrees(sequence))
+        self.joint.iter().copied().enumerate().filter(move |&(sequence, _)| self.agrees(sequence, ids))
     }
 
-    /// The token at `position` of the sequence of that index.
+    /// Returns true if the sequence with this index has the visible tokens of `ids`.
+    fn agrees(&self, sequence: usize, ids: &[u32]) -> bool {
+        if ids.len() > self.length {
+            return false;
+        }
+        for (position, &id) in ids.iter().enumerate() {
+            if id != self.mask_id && id as usize != self.token(sequence, position) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Returns the token at `position` of the sequence with this index.
     fn token(&self, sequence: usize, position: usize) -> usize {
         sequence / self.tokens.pow((self.length - 1 - position) as u32) % self.tokens
     }
 
-    /// The slots that keep a row, ascending.
+    /// Returns the slots that hold a row, in ascending order.
     pub fn slots(&self) -> impl Iterator<Item = CacheSlot> {
         self.kept.keys().copied()
     }
 
-    /// The ids that the row's predictions see: reused positions show what they were when they were last computed.
+    /// Returns the ids that the row's predictions depend on: at reused positions, those from when they were last computed.
     fn seen(&self, row: &Row<'_>) -> Result<Vec<u32>, CoreError> {
         let length = row.ids.len();
         if row.recompute.is_whole(length) {
@@ -111,7 +116,7 @@ impl TabularPredictor {
         CoreError::check_length("kept row", seen.len(), length)?;
         let mut positions = Vec::from_iter(range);
         if let Recompute::LeastSimilar { count, .. } = row.recompute {
-            // What has changed is the least similar.
+            // Positions whose id has changed are the least similar; the sort is stable.
             positions.sort_by_key(|&position| seen[position] == row.ids[position]);
             positions.truncate(count);
         }
@@ -121,7 +126,7 @@ impl TabularPredictor {
         Ok(seen)
     }
 
-    /// The logits of a row's wanted positions, whose predictions see the ids `seen`.
+    /// Computes the logits of a row's wanted positions, whose predictions depend on the ids `seen`.
     fn row_logits(&self, row: &Row<'_>, seen: &[u32]) -> Result<Vec<f32>, CoreError> {
         CoreError::check_at_most("row length", row.ids.len(), self.length)?;
         for &id in row.ids {
@@ -130,28 +135,22 @@ impl TabularPredictor {
         for &position in row.wanted {
             CoreError::check_index("wanted position", position, seen.len())?;
         }
-        let mut marginals = vec![0.0; row.wanted.len() * self.padded_vocab_size()];
-        let mut add = |ids: &[u32], wanted: Range<usize>| {
-            for (sequence, p) in self.completions(ids) {
-                let rows = marginals.chunks_mut(self.padded_vocab_size()).zip(row.wanted);
-                for (marginal, &position) in rows.take(wanted.end).skip(wanted.start) {
-                    marginal[self.token(sequence, position)] += p;
-                }
-            }
-        };
+        let width = self.padded_vocab_size();
+        let mut marginals = vec![0.0; row.wanted.len() * width];
         if row.shadowed {
-            for (index, &position) in row.wanted.iter().enumerate() {
+            // A shadow sees everything but the token at its own position, as a mask there does.
+            for (marginal, position) in marginals.chunks_mut(width).zip(row.wanted) {
                 let mut ids = seen.to_vec();
-                ids[position] = self.mask_id;
-                add(&ids, index..index + 1);
+                ids[*position] = self.mask_id;
+                self.add_marginals(&ids, std::slice::from_ref(position), marginal);
             }
         } else {
-            add(seen, 0..row.wanted.len());
+            self.add_marginals(seen, row.wanted, &mut marginals);
         }
-        for marginal in marginals.chunks_mut(self.padded_vocab_size()) {
+        for marginal in marginals.chunks_mut(width) {
             let mut mass: f64 = marginal.iter().sum();
-            // Tokens committed in parallel may contradict each other. What follows from the
-            // impossible is arbitrary, but without a finite logit it would not be a prediction.
+            // Tokens that are committed in parallel may contradict each other. A prediction from
+            // impossible tokens is arbitrary, but it has to have a finite logit.
             if mass == 0.0 {
                 marginal[..self.tokens].fill(1.0);
                 mass = self.tokens as f64;
@@ -159,6 +158,18 @@ impl TabularPredictor {
             marginal.iter_mut().for_each(|p| *p = (*p / mass).ln());
         }
         Ok(marginals.into_iter().map(|logit| logit as f32).collect())
+    }
+
+    /// Adds the probability of every completion of `ids` to its token at each wanted position.
+    ///
+    /// # Shapes
+    /// `marginals`: `[wanted.len(), padded_vocab_size]`, row-major.
+    fn add_marginals(&self, ids: &[u32], wanted: &[usize], marginals: &mut [f64]) {
+        for (sequence, p) in self.completions(ids) {
+            for (marginal, &position) in marginals.chunks_mut(self.padded_vocab_size()).zip(wanted) {
+                marginal[self.token(sequence, position)] += p;
+            }
+        }
     }
 }
 
@@ -182,9 +193,11 @@ impl MaskPredictor for TabularPredictor {
         self.length
     }
 
-    /// A row shorter than the table is a prefix. A position that is visible predicts itself, unless
-    /// it has a shadow; all tokens are equally probable if the visible ones cannot occur together.
-    /// If a row is refused, every slot keeps what it kept.
+    /// Runs no model: it sums the table.
+    ///
+    /// A row that is shorter than the table is a prefix. A visible position predicts its own token,
+    /// unless it has a shadow. If the visible tokens cannot occur together, all tokens are equally
+    /// probable. If a row is refused, no slot changes.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<TabularHidden, CoreError> {
         let (mut rows, mut kept) = (Vec::with_capacity(batch.len()), Vec::new());
         for row in batch {

@@ -1,8 +1,8 @@
-//! The generation trace: which token was committed where, at which step, and how sure the model
-//! was; and which were taken back.
+//! The trace of a generation: the tokens that each step committed, with their positions and
+//! confidences, and the positions that it masked again.
 //!
-//! It draws the picture of a generation, and is what trajectory-based training
-//! ([TraceRL](https://arxiv.org/abs/2509.06949)) learns from.
+//! Traces are the source of pictures of a generation, and the data of trajectory-based training
+//! ([TraceRL](https://arxiv.org/abs/2509.06949)).
 //!
 //! ```
 //! use llada_core::trace::{Commit, Trace, TraceStep};
@@ -24,13 +24,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Everything a generation did.
+/// The record of a generation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// The number of tokens before the answer.
     pub prompt_length: usize,
-    /// The ids before the first step: the prompt, then masks and what the caller had filled in. Masks that came later
-    /// are among them, and all positions are those of the final text.
+    /// The ids before the first step: the prompt, followed by the masks of the answer. Masks that were inserted later are
+    /// included, so all positions are those of the final text.
     pub canvas: Vec<u32>,
     /// The steps, in the order they were taken.
     pub steps: Vec<TraceStep>,
@@ -41,31 +41,31 @@ pub struct Trace {
 pub struct TraceStep {
     /// The number of the step, counted from zero over all blocks.
     pub step: usize,
-    /// The block it worked on, counted from zero.
+    /// The number of the block that was decoded, counted from zero.
     pub block: usize,
-    /// The forward evaluations this step took; a guided one, with its doubled batch, counts once.
+    /// The number of forward evaluations; a guided one, with its doubled batch, counts once.
     pub nfe: usize,
-    /// What it committed, by ascending position.
+    /// The tokens that the step committed, by ascending position.
     pub commits: Vec<Commit>,
-    /// The positions that it masked again, ascending; none of them is committed in the same step.
+    /// The positions that the step masked again, in ascending order. It does not commit a token at any of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revoked: Vec<usize>,
 }
 
-/// A token that took the place of a mask.
+/// A token that replaced a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
-    /// Where, counted from the start of the prompt.
+    /// The position, counted from the start of the prompt.
     pub position: usize,
-    /// The token.
+    /// The id of the token.
     pub token: u32,
-    /// The confidence by which the position was chosen, as its
-    /// [`Remasking`](crate::confidence::Remasking) defines it.
+    /// The confidence in the token, as the request's [`Remasking`](crate::confidence::Remasking)
+    /// defines it.
     pub confidence: f32,
 }
 
 impl Trace {
-    /// For every position of the canvas, the step that committed the token that stands there; `None` where none does.
+    /// Returns, for every position of the canvas, the step that committed its token, or `None` if no step did.
     pub fn committed_at(&self) -> Vec<Option<usize>> {
         let mut committed_at = vec![None; self.canvas.len()];
         for step in &self.steps {
@@ -83,12 +83,12 @@ impl Trace {
         committed_at
     }
 
-    /// The ids after the step numbered `step`.
+    /// Returns the ids after step `step`.
     pub fn canvas_at(&self, step: usize) -> Vec<u32> {
         let mut canvas = self.canvas.clone();
         for taken in self.steps.iter().filter(|taken| taken.step <= step) {
             for &position in &taken.revoked {
-                // What was committed was a mask at first.
+                // Only positions that were masked at the start are committed, so the initial id is the mask.
                 if let (Some(id), Some(&mask)) = (canvas.get_mut(position), self.canvas.get(position)) {
                     *id = mask;
                 }

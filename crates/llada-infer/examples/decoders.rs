@@ -34,9 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{decoder}: {} forwards", answer.nfe);
         println!("         {}", letters(&answer.trace.canvas));
         for step in &answer.trace.steps {
-            let sure = step.commits.iter().map(|commit| format!("{}: {:.2}", commit.position, commit.confidence));
+            let confidences =
+                step.commits.iter().map(|commit| format!("{}: {:.2}", commit.position, commit.confidence));
             let canvas = letters(&answer.trace.canvas_at(step.step));
-            println!("step {:2}  {canvas}  confidence of {}", step.step, sure.collect::<Vec<_>>().join(", "));
+            println!("step {:2}  {canvas}  confidence of {}", step.step, confidences.collect::<Vec<_>>().join(", "));
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! The autoregressive baseline: greedy decoding from left to right, of the most probable next token.
+//! The autoregressive baseline: greedy decoding of the most probable next token, from left to right.
 //!
-//! It exists for the comparison with LLaDA and keeps no keys: each token takes a forward over all that stands before it.
+//! It is meant for comparisons with LLaDA and has no KV cache: each token takes a forward over everything before it.
 
 use std::ops::ControlFlow;
 
@@ -15,23 +15,24 @@ use crate::{
     prediction::without,
 };
 
-/// A continuation, and what it took.
+/// A continuation of a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Continuation {
-    /// What follows the prompt: `gen_length` ids, or up to the end of the text or of the turn, that included.
+    /// The ids after the prompt: `gen_length` ids, or fewer if the last one is end-of-text or end-of-turn.
     pub output: Vec<u32>,
-    /// Forward evaluations.
+    /// The number of forward evaluations.
     pub nfe: usize,
 }
 
 impl<P: MaskPredictor> Engine<P> {
-    /// Continues each of `prompts`, none of them empty, with at most `gen_length` tokens. The predictor has to be causal.
+    /// Continues each of `prompts` with at most `gen_length` tokens. The predictor must be causal.
     ///
-    /// `observe` is called after each forward, and may stop them all.
+    /// `observe` is called after each forward and can stop the batch.
     ///
     /// # Errors
-    /// A prompt is empty or too long, the predictor fails or gives logits that are not finite, or `observe` stopped.
+    /// If a prompt is empty or too long, if the predictor fails or its logits are not finite, or if `observe` stops the
+    /// batch.
     pub fn continue_greedily(
         &mut self,
         prompts: &[Vec<u32>],
@@ -42,14 +43,17 @@ impl<P: MaskPredictor> Engine<P> {
             return Err(InferError::NothingToDo);
         }
         let mut texts = prompts.to_vec();
-        let mut going: Vec<usize> = (0..texts.len()).collect();
+        let mut unfinished: Vec<usize> = (0..texts.len()).collect();
         for _ in 0..gen_length {
-            let last: Vec<[usize; 1]> = going.iter().map(|&text| [texts[text].len() - 1]).collect();
-            let rows: Vec<Row<'_>> =
-                going.iter().zip(&last).map(|(&text, last)| Row::new(&texts[text], last)).collect();
+            // A causal model predicts the next token at the last position.
+            let last_positions: Vec<[usize; 1]> = unfinished.iter().map(|&text| [texts[text].len() - 1]).collect();
+            let mut rows = Vec::with_capacity(unfinished.len());
+            for (&text, last) in unfinished.iter().zip(&last_positions) {
+                rows.push(Row::new(&texts[text], last));
+            }
             let mut hidden = self.predictor.forward(&rows).map_err(InferError::predict)?;
-            for (row, &text) in going.iter().enumerate() {
-                let row = LogitsRow { row, unconditional: None };
+            for (row, &text) in unfinished.iter().enumerate() {
+                let row = LogitsRow::new(row, 0.0);
                 let mut reader = LogitsReader { hidden: &mut hidden, row, buffers: &mut self.buffers };
                 let logits = reader.read(0..1)?;
                 if logits.iter().any(|logit| logit.is_nan()) {
@@ -59,18 +63,20 @@ impl<P: MaskPredictor> Engine<P> {
                 texts[text].push(token);
             }
             let special = self.vocabulary.special;
-            going.retain(|&text| texts[text].last().is_some_and(|&id| id != special.eos && Some(id) != special.eot));
+            unfinished
+                .retain(|&text| texts[text].last().is_some_and(|&id| id != special.eos && Some(id) != special.eot));
             if observe().is_break() {
                 return Err(InferError::Interrupted);
             }
-            if going.is_empty() {
+            if unfinished.is_empty() {
                 break;
             }
         }
-        let continuation = |(text, prompt): (Vec<u32>, &Vec<u32>)| {
+        let mut continuations = Vec::with_capacity(texts.len());
+        for (text, prompt) in texts.iter().zip(prompts) {
             let output = text[prompt.len()..].to_vec();
-            Continuation { nfe: output.len(), output }
-        };
-        Ok(texts.into_iter().zip(prompts).map(continuation).collect())
+            continuations.push(Continuation { nfe: output.len(), output });
+        }
+        Ok(continuations)
     }
 }

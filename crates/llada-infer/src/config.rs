@@ -1,52 +1,53 @@
-//! The sampler's options, under the names and with the defaults of the reference's `generate.py`.
+//! The options of the sampler, with the names and the defaults of the reference's `generate.py`.
 
 use llada_core::{Hint, block::BlockPlan, confidence::Remasking};
 use serde::Serialize;
 
 use crate::{CacheConfig, Decoder, DecoderConfig, InferError, LengthConfig, SpecialTokens, error::check_non_negative};
 
-/// How to sample an answer.
+/// The options of a request.
 ///
-/// Options that belong to one decoder, cache or length are fields of that. Written down, as JSON or otherwise, all of them
-/// lie side by side: `{"gen_length": 64, "decoder": "threshold", "threshold": 0.8}`.
+/// Options that belong to one decoder, cache or length policy are fields of that method. In JSON all options lie in one
+/// flat object: `{"gen_length": 64, "decoder": "threshold", "threshold": 0.8}`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SamplerConfig {
-    /// Steps over the whole answer, one a block at least; `gen_length` (a token a step) if absent.
+    /// The number of steps for the whole answer, at least one per block; if absent, `gen_length` (one token per step).
     pub steps: Option<usize>,
-    /// Tokens of the answer, or their largest number; 0 fills only the masks of the prompt.
+    /// The number of answer tokens, or its upper bound; 0 fills in only the masks of the prompt.
     pub gen_length: usize,
-    /// How long the answer becomes.
+    /// The policy of the answer's length.
     #[serde(flatten)]
     pub length: LengthConfig,
-    /// Tokens of a block; `gen_length` (pure diffusion) if absent.
+    /// The number of tokens in a block; if absent, `gen_length` (pure diffusion).
     pub block_length: Option<usize>,
-    /// Temperature of the Gumbel noise; 0 takes the most probable token.
+    /// The temperature of the Gumbel noise; 0 picks the most probable token.
     pub temperature: f64,
-    /// Scale w of classifier-free guidance: logits = u + (w + 1)(c − u); 0 is none.
+    /// The scale w of classifier-free guidance: logits = u + (w + 1)(c − u); 0 means none.
     pub cfg_scale: f32,
-    /// Which predictions to keep: the surest first, by this measure.
+    /// The measure of confidence. The most confident predictions are kept.
     pub remasking: Remasking,
-    /// Which of a step's predictions become tokens.
+    /// The decoder, which chooses the predictions of a step that become tokens.
     #[serde(flatten)]
     pub decoder: DecoderConfig,
-    /// What a step recomputes.
+    /// The cache, which chooses the positions that a step recomputes.
     #[serde(flatten)]
     pub cache: CacheConfig,
-    /// Forwards that the answer may take at most: towards the end of what a block is allowed, more is committed a step.
+    /// The largest number of forwards for the answer. If a block would exceed its share, its last steps commit more
+    /// tokens than the decoder would.
     pub max_nfe: Option<usize>,
-    /// Never emit the end-of-text token.
+    /// If true, the end-of-text token is never emitted.
     pub logits_eos_inf: bool,
-    /// Commit end-of-text and end-of-turn last: a position that predicts one of them has no confidence. Where no
-    /// end-of-turn is known, [`SpecialTokens::eot`], it is end-of-text alone.
+    /// If true, end-of-text and end-of-turn are committed last: positions that predict one of them have the lowest
+    /// confidence. It is end-of-text only if [`SpecialTokens::eot`] is `None`.
     pub confidence_eos_eot_inf: bool,
-    /// Deviate from the intent where the reference does, for comparison with its numbers: above temperature 0
-    /// `confidence_eos_eot_inf` acts on end-of-turn alone; masks in the prompt are not counted in the schedule, so that
-    /// some may remain; and a cached block that its first forward fills takes a second one (Fast-dLLM). Refuse what the
-    /// reference refuses: blocks of several lengths, or of several numbers of steps.
+    /// If true, deviations of the reference code from its intent are reproduced, for comparisons with its numbers: at
+    /// temperatures above 0 `confidence_eos_eot_inf` applies to end-of-turn only; masks in the prompt do not count in the
+    /// schedule, so some may remain; and a cached block that is full after its first forward takes a second one
+    /// (Fast-dLLM). Settings that the reference refuses are refused: blocks of different lengths or numbers of steps.
     pub reference_compat: bool,
-    /// End at the first end-of-text token that has no mask before it.
+    /// If true, the answer ends at the first end-of-text token without a mask before it.
     pub stop_at_eos: bool,
-    /// Seed of the noise: the same seed gives the same tokens, alone or in any batch.
+    /// The seed of the noise. The same seed gives the same tokens, alone or in any batch.
     pub seed: u64,
 }
 
@@ -73,18 +74,24 @@ impl Default for SamplerConfig {
 }
 
 impl SamplerConfig {
-    /// The ids whose predictions have no confidence. The reference bans end-of-text in the noised logits alone, which are
-    /// the logits only at temperature 0.
+    /// Returns the ids whose predictions have the lowest confidence, so that they are committed last.
     pub(crate) fn deferred(&self, special: SpecialTokens) -> impl Iterator<Item = u32> {
-        let eos = (!self.reference_compat || self.temperature == 0.0).then_some(special.eos);
-        let ids = eos.into_iter().chain(special.eot);
-        ids.filter(|_| self.confidence_eos_eot_inf)
+        let (mut eos, mut eot) = (None, None);
+        if self.confidence_eos_eot_inf {
+            eot = special.eot;
+            // The reference bans end-of-text in the noised logits, which at temperature 0 are the logits themselves.
+            // At other temperatures the confidence does not see the ban.
+            if !self.reference_compat || self.temperature == 0.0 {
+                eos = Some(special.eos);
+            }
+        }
+        eos.into_iter().chain(eot)
     }
 
-    /// Checks the options by themselves, for a prompt with so many masks.
+    /// Checks the options for a prompt with `masked_in_prompt` masks, and returns the plan of blocks and steps.
     ///
     /// # Errors
-    /// Names the option and its value; the hint tells the nearest settings that would work.
+    /// If an option is invalid. The error names the option and its value; its hint has the nearest values that would work.
     pub fn validate(&self, masked_in_prompt: usize) -> Result<BlockPlan, InferError> {
         if let Some(cache) = self.cache.build() {
             cache.validate()?;
@@ -92,7 +99,10 @@ impl SamplerConfig {
         self.validate_with(masked_in_prompt, self.decoder.build().as_ref())
     }
 
-    /// The same for the decoder that the request brings.
+    /// Checks the options as [`validate`](Self::validate) does, with `decoder` in place of the config's.
+    ///
+    /// # Errors
+    /// As for [`validate`](Self::validate).
     pub(crate) fn validate_with(
         &self,
         masked_in_prompt: usize,
@@ -106,13 +116,15 @@ impl SamplerConfig {
             self.check_daedal(decoder)?;
         }
         let plan = self.plan(masked_in_prompt)?;
-        match self.max_nfe {
-            Some(max_nfe) if max_nfe < plan.blocks() => Err(InferError::Budget { max_nfe, blocks: plan.blocks() }),
-            _ => Ok(plan),
+        if let Some(max_nfe) = self.max_nfe
+            && max_nfe < plan.blocks()
+        {
+            return Err(InferError::Budget { max_nfe, blocks: plan.blocks() });
         }
+        Ok(plan)
     }
 
-    /// What needs a known length, or an end, does not go with DAEDAL.
+    /// Refuses options that DAEDAL does not support, because they need a known length or prevent the answer from ending.
     fn check_daedal(&self, decoder: &dyn Decoder) -> Result<(), InferError> {
         if decoder.is_scheduled() || decoder.is_revocable() {
             let with = format!("decoder {}", self.decoder);
@@ -131,16 +143,18 @@ impl SamplerConfig {
 
     fn plan(&self, masked_in_prompt: usize) -> Result<BlockPlan, InferError> {
         if self.gen_length == 0 {
+            if masked_in_prompt == 0 {
+                return Err(InferError::NothingToDo);
+            }
             // The masks of the prompt are one block.
-            return match masked_in_prompt {
-                0 => Err(InferError::NothingToDo),
-                _ => Ok(BlockPlan::new(self.steps.unwrap_or(masked_in_prompt), masked_in_prompt, masked_in_prompt)?),
-            };
+            let steps = self.steps.unwrap_or(masked_in_prompt);
+            return Ok(BlockPlan::new(steps, masked_in_prompt, masked_in_prompt)?);
         }
         let steps = self.steps.unwrap_or(self.gen_length);
         let block_length = self.block_length.unwrap_or(self.gen_length);
-        // The reference knows blocks of one length and of equally many steps alone.
-        let plan = if self.reference_compat { BlockPlan::even } else { BlockPlan::new };
-        Ok(plan(steps, self.gen_length, block_length)?)
+        if self.reference_compat {
+            return Ok(BlockPlan::even(steps, self.gen_length, block_length)?);
+        }
+        Ok(BlockPlan::new(steps, self.gen_length, block_length)?)
     }
 }

@@ -1,7 +1,8 @@
-//! How far a cache leads the predictions astray.
+//! The error that a cache introduces into the predictions.
 //!
-//! The measure is the Kullback-Leibler divergence $\sum_x p(x) \ln \frac{p(x)}{q(x)}$, in nats, from the distribution
-//! $q$ that a token was committed by to the one, $p$, that a forward over the same canvas without any cache predicts.
+//! It is measured as the Kullback-Leibler divergence $\sum_x p(x) \ln \frac{p(x)}{q(x)}$, in nats, where $q$ is the
+//! distribution with which a token was committed and $p$ is the one that a forward over the same canvas without a cache
+//! predicts.
 
 use std::{cell::RefCell, ops::ControlFlow};
 
@@ -10,18 +11,20 @@ use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row};
 use crate::{Engine, Generation, InferError, Progress, Request, logits::chunks};
 
 impl<P: MaskPredictor> Engine<P> {
-    /// Samples one answer, and the mean divergence, in nats, of the tokens that its steps committed; 0 without a cache.
+    /// Samples one answer and returns it with the mean divergence of the tokens that its steps committed, in nats. Without
+    /// a cache the divergence is 0.
     ///
-    /// Each step takes a second forward, so the time that this takes says nothing. Under guidance, the divergence is
-    /// that of the predictions with the prompt.
+    /// Each step takes a second forward, so the running time is not that of a generation. Under guidance, the divergence
+    /// is that of the predictions with the prompt.
     ///
     /// # Errors
-    /// As [`generate_batch`](Self::generate_batch).
+    /// As for [`generate_batch`](Self::generate_batch).
     pub fn divergence(
         &mut self,
         request: &Request,
         mut observe: impl FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<(Generation, f64), InferError> {
+        // The probe writes the divergences of a step, and the observer reads them after it.
         let step_divergences = RefCell::new(Vec::new());
         let (mut total, mut count) = (0.0, 0_usize);
         let predictor = DivergenceProbe { inner: &mut self.predictor, step_divergences: &step_divergences };
@@ -44,14 +47,14 @@ impl<P: MaskPredictor> Engine<P> {
     }
 }
 
-/// A predictor that also knows what it would have predicted without a cache.
+/// A predictor that compares each prediction with the one that it would have made without a cache.
 struct DivergenceProbe<'a, P> {
     inner: &'a mut P,
-    /// The wanted positions of the last forward, ascending, and their divergences; empty if it reused nothing.
+    /// The wanted positions of the last forward, in ascending order, with their divergences; empty if it reused nothing.
     step_divergences: &'a RefCell<Vec<(usize, f64)>>,
 }
 
-/// The logits of the wanted positions of row 0.
+/// Reads the logits of all wanted positions of row 0.
 fn read<H: Hidden>(hidden: &mut H, wanted: usize) -> Result<Vec<f32>, H::Error> {
     let (mut all, mut chunk) = (Vec::new(), Vec::new());
     for range in chunks(wanted) {
@@ -110,18 +113,25 @@ impl<P: MaskPredictor> MaskPredictor for DivergenceProbe<'_, P> {
     }
 }
 
-/// The divergence of softmax(q) from softmax(p).
+/// Returns the divergence of softmax(q) from softmax(p), in nats.
 fn kullback_leibler(p: &[f32], q: &[f32]) -> f64 {
-    let log_total = |logits: &[f32]| {
-        let top = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        top + logits.iter().map(|&logit| (f64::from(logit) - top).exp()).sum::<f64>().ln()
-    };
-    let (of_p, of_q) = (log_total(p), log_total(q));
-    let term = |(&p, &q): (&f32, &f32)| {
-        let (p, q) = (f64::from(p) - of_p, f64::from(q) - of_q);
-        if p == f64::NEG_INFINITY { 0.0 } else { p.exp() * (p - q) }
-    };
-    p.iter().zip(q).map(term).sum::<f64>().max(0.0)
+    let (log_sum_p, log_sum_q) = (log_sum_exp(p), log_sum_exp(q));
+    let mut divergence = 0.0;
+    for (&p, &q) in p.iter().zip(q) {
+        let (log_p, log_q) = (f64::from(p) - log_sum_p, f64::from(q) - log_sum_q);
+        // A token without probability adds nothing, and 0 times infinity would be NaN.
+        if log_p > f64::NEG_INFINITY {
+            divergence += log_p.exp() * (log_p - log_q);
+        }
+    }
+    // Rounding may make it slightly negative.
+    divergence.max(0.0)
+}
+
+/// Returns $\ln \sum_v e^{\text{logits}_v}$.
+fn log_sum_exp(logits: &[f32]) -> f64 {
+    let top = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    top + logits.iter().map(|&logit| (f64::from(logit) - top).exp()).sum::<f64>().ln()
 }
 
 #[cfg(test)]

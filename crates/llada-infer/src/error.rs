@@ -1,112 +1,112 @@
-//! What can go wrong between a request and its answer.
+//! The error type of this crate.
 
 use llada_core::{CoreError, Hint};
 use strum::VariantNames;
 
-/// The error of this crate. What would help is apart from the message: [`hint`](Self::hint).
+/// A request that is refused, or a generation that fails. [`hint`](Self::hint) returns a remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InferError {
-    /// A setting is impossible.
+    /// A setting is invalid.
     #[error(transparent)]
     Setting(#[from] CoreError),
-    /// Prompt and answer together exceed what the model was made for.
+    /// Prompt and answer together exceed the model's maximum sequence length.
     #[error("{prompt} prompt tokens and gen_length {gen_length} exceed max_sequence_length {max_sequence_length}")]
     TooLong {
-        /// Tokens of the prompt.
+        /// The number of prompt tokens.
         prompt: usize,
-        /// Tokens asked for.
+        /// The number of answer tokens.
         gen_length: usize,
-        /// The model's limit.
+        /// The model's limit, in tokens.
         max_sequence_length: usize,
     },
-    /// Prompt and scored answer together exceed what the model was made for.
+    /// Prompt and scored answer together exceed the model's maximum sequence length.
     #[error("{prompt} prompt tokens and {answer} answer tokens exceed max_sequence_length {max_sequence_length}")]
     ScoredTooLong {
-        /// Tokens of the prompt.
+        /// The number of prompt tokens.
         prompt: usize,
-        /// Tokens of the answer.
+        /// The number of answer tokens.
         answer: usize,
-        /// The model's limit.
+        /// The model's limit, in tokens.
         max_sequence_length: usize,
     },
-    /// Nothing is masked and nothing is to be appended.
+    /// The prompt has no mask, and no answer is requested.
     #[error("gen_length is 0 and the prompt holds no mask")]
     NothingToDo,
-    /// A prompt holds an id that no token has.
+    /// The prompt has an id that is not a token of the model.
     #[error("prompt id {id} at position {position} is no token of the model, whose ids are below {limit}")]
     UnknownId {
         /// The id.
         id: u32,
-        /// Where it stands in the prompt.
+        /// The position in the prompt.
         position: usize,
-        /// The first id from which on there are no tokens.
+        /// The id after the last token.
         limit: u32,
     },
-    /// A name that no method of this kind has.
+    /// There is no method of this name.
     #[error("unknown {what} {name:?}")]
     Unknown {
-        /// What was looked for: `decoder`, `cache` or `length`.
+        /// The kind of method: `decoder`, `cache` or `length`.
         what: &'static str,
         /// The name.
         name: String,
-        /// The names there are.
+        /// The names of all methods of the kind.
         known: &'static [&'static str],
     },
-    /// An option that the chosen method does not have.
+    /// The chosen method does not have this option.
     #[error("{kind} {method} has no option {option}")]
     NotAnOption {
-        /// What the method is: `decoder`, `cache` or `length`.
+        /// The kind of method: `decoder`, `cache` or `length`.
         kind: &'static str,
-        /// The method's name.
+        /// The name of the method.
         method: String,
-        /// The option.
+        /// The name of the option.
         option: String,
-        /// The methods that have it.
+        /// The names of the methods that have the option.
         methods: Vec<String>,
     },
-    /// An option that there is not.
+    /// There is no option of this name.
     #[error("unknown field `{option}`")]
     UnknownOption {
-        /// The option.
+        /// The name of the option.
         option: String,
     },
-    /// An option whose value is of another type.
+    /// The value of an option has the wrong type.
     #[error("{option}: {source}")]
     Option {
-        /// The option.
+        /// The name of the option.
         option: String,
-        /// What is wrong with its value.
+        /// The error of its value.
         source: serde_json::Error,
     },
-    /// Fewer forwards than blocks.
+    /// The budget has fewer forwards than the answer has blocks.
     #[error("max_nfe {max_nfe} is less than the {blocks} blocks, each of which needs a forward")]
     Budget {
-        /// Forwards that were allowed.
+        /// The largest number of forwards.
         max_nfe: usize,
-        /// Forwards that are needed at least.
+        /// The number of blocks.
         blocks: usize,
     },
-    /// An option that is incompatible with DAEDAL.
+    /// An option is incompatible with DAEDAL.
     #[error("length daedal does not go with {with}")]
     Daedal {
         /// The option and its value.
         with: String,
-        /// What goes with it, or instead of it.
+        /// A compatible setting.
         hint: Hint,
     },
-    /// What the reference defers above temperature 0 does not exist.
+    /// Under `reference_compat` and at a temperature above 0, `confidence_eos_eot_inf` has no token to apply to.
     #[error(
         "confidence_eos_eot_inf as the reference has it acts above temperature 0 on end-of-turn alone, and no such token is known"
     )]
     NothingDeferred,
-    /// The model gave logits that are no numbers.
+    /// The model's logits are infinite or NaN.
     #[error("the model's logits at position {position} are not finite")]
     NotFinite {
-        /// Position in the sequence.
+        /// The position in the sequence.
         position: usize,
     },
-    /// The callback asked to stop.
+    /// A callback stopped the batch.
     #[error("interrupted")]
     Interrupted,
     /// The predictor failed.
@@ -115,7 +115,7 @@ pub enum InferError {
 }
 
 impl InferError {
-    /// What would help.
+    /// Returns a remedy for the error, if one is known.
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Setting(error) => error.hint(),
@@ -141,7 +141,7 @@ impl InferError {
         }
     }
 
-    /// No `K` has this name.
+    /// Creates the error for a name that no `K` has.
     pub(crate) fn unknown<K: VariantNames>(what: &'static str, name: &str) -> Self {
         Self::Unknown { what, name: name.to_owned(), known: K::VARIANTS }
     }
@@ -151,11 +151,13 @@ impl InferError {
     }
 }
 
-/// Refuses a setting that is negative, infinite or no number.
+/// Refuses a setting that is negative, infinite or NaN.
 pub(crate) fn check_non_negative(name: &'static str, found: impl Into<f64>) -> Result<(), InferError> {
-    match found.into() {
-        found if found.is_finite() && found >= 0.0 => Ok(()),
-        found => Err(CoreError::OutOfRange { name, found, lowest: 0.0, highest: f64::INFINITY }.into()),
+    let found = found.into();
+    if found.is_finite() && found >= 0.0 {
+        Ok(())
+    } else {
+        Err(CoreError::OutOfRange { name, found, lowest: 0.0, highest: f64::INFINITY }.into())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sampling, infilling and likelihood scoring for LLaDA (arXiv 2502.09992), over any
 //! [`MaskPredictor`](llada_core::predictor::MaskPredictor).
 //!
-//! The crate knows no tensor library: it talks to the trait, so every rule in it is tested on a predictor whose
+//! The crate uses no tensor library. It is written against the trait, so all of it is tested on a predictor whose
 //! probabilities are known, and it builds in seconds.
 //!
 //! ```
@@ -32,6 +32,7 @@ mod engine;
 mod error;
 pub mod length;
 mod logits;
+mod method;
 mod options;
 mod prediction;
 mod request;

@@ -1,4 +1,4 @@
-//! What is read of a forward: guided logits of a few positions at a time, or their top tokens alone.
+//! The reader of a forward's results: guided logits of a few positions at a time, or only their top tokens.
 
 use std::ops::Range;
 
@@ -9,30 +9,37 @@ use llada_core::{
 
 use crate::InferError;
 
-/// Rows of logits that exist at a time: enough to keep the head's matrix product busy, few beside the weights.
+/// The number of rows of logits that exist at a time. It is large enough for an efficient matrix product in the head, and
+/// small enough that the logits need little memory compared with the weights.
 const CHUNK: usize = 64;
 
-/// `0..count` in pieces of at most [`CHUNK`].
+/// Splits `0..count` into ranges of at most [`CHUNK`].
 pub(crate) fn chunks(count: usize) -> impl DoubleEndedIterator<Item = Range<usize>> {
     (0..count.div_ceil(CHUNK)).map(move |chunk| chunk * CHUNK..count.min((chunk + 1) * CHUNK))
 }
 
-/// The row of a forward that a request's logits come from.
+/// The row of a forward that a request's logits come from. Under guidance, the next row is the one without the prompt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogitsRow {
-    pub(crate) row: usize,
-    /// The row without its prompt and the scale of guidance, unless there is none.
-    pub(crate) unconditional: Option<(usize, f32)>,
+    row: usize,
+    /// The scale of guidance; 0 means none.
+    cfg_scale: f32,
 }
 
-/// Reads one request's logits out of a forward, into memory that is reused from call to call.
+impl LogitsRow {
+    pub(crate) fn new(row: usize, cfg_scale: f32) -> Self {
+        Self { row, cfg_scale }
+    }
+}
+
+/// A reader of one request's logits, which reuses its buffers from call to call.
 pub(crate) struct LogitsReader<'a, H> {
     pub(crate) hidden: &'a mut H,
     pub(crate) row: LogitsRow,
     pub(crate) buffers: &'a mut LogitsBuffers,
 }
 
-/// The memory of a [`LogitsReader`].
+/// The buffers of a [`LogitsReader`].
 #[derive(Debug, Default)]
 pub(crate) struct LogitsBuffers {
     conditional: Vec<f32>,
@@ -40,21 +47,28 @@ pub(crate) struct LogitsBuffers {
 }
 
 impl<H: Hidden> LogitsReader<'_, H> {
-    /// The top tokens of `range` of the row's wanted positions, without guidance, unless the predictor leaves them to its
-    /// reader.
+    /// Returns the top tokens of a range of the row's wanted positions, without guidance, or `None` if the predictor does
+    /// not compute them.
+    ///
+    /// # Errors
+    /// If the predictor fails.
     pub(crate) fn top_tokens(&mut self, range: Range<usize>) -> Result<Option<Vec<TopToken>>, InferError> {
         self.hidden.top_tokens(self.row.row, range).map_err(InferError::predict)
     }
 
-    /// The guided logits of `range` of the row's wanted positions.
+    /// Computes the guided logits of a range of the row's wanted positions. The caller may change them in place.
     ///
     /// # Shapes
-    /// (range.len(), padded_vocab_size), row-major.
+    /// The result: `[range.len(), padded_vocab_size]`, row-major.
+    ///
+    /// # Errors
+    /// If the predictor fails.
     pub(crate) fn read(&mut self, range: Range<usize>) -> Result<&mut [f32], InferError> {
+        let LogitsRow { row, cfg_scale } = self.row;
         let LogitsBuffers { conditional, unconditional } = &mut *self.buffers;
-        self.hidden.logits(self.row.row, range.clone(), conditional).map_err(InferError::predict)?;
-        if let Some((row, cfg_scale)) = self.row.unconditional {
-            self.hidden.logits(row, range, unconditional).map_err(InferError::predict)?;
+        self.hidden.logits(row, range.clone(), conditional).map_err(InferError::predict)?;
+        if cfg_scale > 0.0 {
+            self.hidden.logits(row + 1, range, unconditional).map_err(InferError::predict)?;
             guide(conditional, unconditional, cfg_scale);
         }
         Ok(conditional)

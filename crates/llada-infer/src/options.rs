@@ -1,4 +1,4 @@
-//! Options as they are written: one flat map, in which a method's options stand beside its name.
+//! The options of the sampler as a flat map, in which the options of a method lie beside its name.
 //!
 //! ```
 //! use llada_infer::{DecoderConfig, SamplerConfig, decoder::Threshold};
@@ -12,86 +12,20 @@
 //! # Ok::<(), llada_infer::InferError>(())
 //! ```
 
-use std::fmt::Display;
-
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, Error as _},
-};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value};
-use strum::IntoEnumIterator;
 
-use crate::{InferError, SamplerConfig};
-
-/// A choice among methods, each of which has options of its own.
-pub(crate) trait Method: Default + Display + IntoEnumIterator + Serialize + DeserializeOwned {
-    /// The option that names the method.
-    const KEY: &'static str;
-
-    /// The method of this name with the defaults of its options.
-    fn from_name(name: &str) -> Result<Self, InferError>;
-}
-
-/// The names of a method's options.
-fn options_of<M: Method>(method: &M) -> Result<Vec<String>, InferError> {
-    let written = serde_json::to_value(method);
-    match written.map_err(|source| InferError::Option { option: M::KEY.to_owned(), source })? {
-        Value::Object(options) => {
-            Ok(options.into_iter().map(|(option, _)| option).filter(|option| option != M::KEY).collect())
-        }
-        _ => Ok(Vec::new()),
-    }
-}
-
-/// Takes a method and its options out of `options`, and refuses those of its kind's other methods.
-fn take_method<M: Method>(options: &mut Map<String, Value>) -> Result<M, InferError> {
-    let method = match options.remove(M::KEY) {
-        None | Some(Value::Null) => M::default(),
-        Some(Value::String(name)) => M::from_name(&name)?,
-        Some(other) => M::from_name(&other.to_string())?,
-    };
-    let name = method.to_string();
-    let mut own = Map::from_iter([(M::KEY.to_owned(), Value::from(name.as_str()))]);
-    for option in options_of(&method)? {
-        // What is null is not given.
-        if let Some(value) = options.remove(&option).filter(|value| !value.is_null()) {
-            own.insert(option.clone(), value);
-            // One after the other, so that a fault has a name.
-            read::<M>(&option, Value::Object(own.clone()))?;
-        }
-    }
-    for other in M::iter() {
-        for option in options_of(&other)? {
-            if options.remove(&option).is_some_and(|value| !value.is_null()) {
-                let methods = having::<M>(&option)?;
-                return Err(InferError::NotAnOption { kind: M::KEY, method: name, option, methods });
-            }
-        }
-    }
-    read(M::KEY, Value::Object(own))
-}
-
-/// The value of an option.
-fn read<T: DeserializeOwned>(option: &str, value: Value) -> Result<T, InferError> {
-    serde_json::from_value(value).map_err(|source| InferError::Option { option: option.to_owned(), source })
-}
-
-/// The names of the methods that have `option`.
-fn having<M: Method>(option: &str) -> Result<Vec<String>, InferError> {
-    let mut names = Vec::new();
-    for method in M::iter() {
-        if options_of(&method)?.iter().any(|other| other == option) {
-            names.push(method.to_string());
-        }
-    }
-    Ok(names)
-}
+use crate::{
+    InferError, SamplerConfig,
+    method::{read, take_method},
+};
 
 impl SamplerConfig {
-    /// The config of options that were written down; what is not there has its default.
+    /// Reads a config from a map of options. Absent options have their defaults.
     ///
     /// # Errors
-    /// An option has no such value, there is no such option, or the chosen decoder, cache or length does not have it.
+    /// If there is no such option, if the chosen decoder, cache or length policy does not have it, or if its value is
+    /// invalid.
     pub fn from_options(mut options: Map<String, Value>) -> Result<Self, InferError> {
         let mut config = Self {
             decoder: take_method(&mut options)?,
@@ -105,7 +39,7 @@ impl SamplerConfig {
         Ok(config)
     }
 
-    /// Sets an option that belongs to no method.
+    /// Sets an option that all methods share.
     fn set(&mut self, option: &str, value: Value) -> Result<(), InferError> {
         match option {
             "steps" => self.steps = read(option, value)?,
@@ -141,14 +75,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{CacheConfig, DecoderConfig, LengthConfig};
+    use crate::{
+        CacheConfig, DecoderConfig, LengthConfig,
+        method::{Method, options_of},
+    };
 
     fn read(options: Value) -> Result<SamplerConfig, InferError> {
         let Value::Object(options) = options else { panic!("options are an object") };
         SamplerConfig::from_options(options)
     }
 
-    /// Every method with its defaults, and each of its options at another value, there and back.
+    /// Every method survives a round trip, with each of its options at another value than the default.
     #[test]
     fn options_lie_flat_beside_their_method() {
         fn check<M: Method>(of: fn(&SamplerConfig) -> String) {
@@ -161,8 +98,8 @@ mod tests {
                 assert_eq!(of(&config), method.to_string());
                 let written = serde_json::to_value(&config).unwrap();
                 for (option, value) in &options {
-                    let number = |value: &Value| value.as_f64();
-                    assert!(&written[option] == value || number(&written[option]) == number(value), "{option}");
+                    // 3 may be written as 3.0.
+                    assert!(&written[option] == value || written[option].as_f64() == value.as_f64(), "{option}");
                 }
                 assert_eq!(serde_json::from_value::<SamplerConfig>(written).unwrap(), config);
             }
@@ -172,7 +109,7 @@ mod tests {
         check::<LengthConfig>(|config| config.length.to_string());
     }
 
-    /// An option of one method is refused by every other of its kind that does not have it, and the hint leads to it.
+    /// An option is refused by every method of its kind that does not have it, and the hint names the methods that do.
     #[test]
     fn options_of_other_methods_are_refused() {
         fn check<M: Method>() {
@@ -188,7 +125,7 @@ mod tests {
                             let hint = error.hint().unwrap().to_string();
                             assert!(hint.contains(&format!("{} {owner}", M::KEY)), "{hint}");
                         }
-                        // What is null is not given.
+                        // An option that is null counts as absent.
                         assert!(read(json!({M::KEY: name, option.as_str(): null})).is_ok());
                     }
                 }

@@ -1,12 +1,12 @@
-//! From logits to predictions, in stages: what processes the logits, the token that is picked, the confidence in it. What
-//! becomes of the predictions is the decoder's choice.
+//! The stages from logits to predictions: the logits are processed, a token is picked, and its confidence is measured. The
+//! decoder then chooses among the predictions.
 
 use std::collections::BTreeMap;
 
 use llada_core::{
     confidence::Remasking,
     predictor::Hidden,
-    rng::{Domain, Noise},
+    rng::{Domain, Noise, Stream},
     sampling::{gumbel_max, softmax_at},
 };
 use rayon::prelude::*;
@@ -18,16 +18,24 @@ use crate::{
     vocabulary::Vocabulary,
 };
 
-/// Logits that are worth a second thread.
+/// The number of logits from which on several threads are faster than one.
 const WORTH_SHARING: usize = 1 << 16;
 
-/// The stages of one request's step.
+/// The stages of one step of a request.
 #[derive(Clone, Copy)]
 pub(crate) struct Stages<'a> {
     config: &'a SamplerConfig,
     vocabulary: &'a Vocabulary,
     step: u32,
     needs_entropy: bool,
+}
+
+/// A position on its way through the stages.
+struct Pending<'a> {
+    /// The guided logits of the position.
+    logits: &'a mut [f32],
+    prediction: &'a mut Prediction,
+    state: Option<&'a mut Box<dyn PositionState>>,
 }
 
 impl<'a> Stages<'a> {
@@ -40,11 +48,11 @@ impl<'a> Stages<'a> {
         Self { config, vocabulary, step: at.step as u32, needs_entropy: decoder.needs_entropy() }
     }
 
-    /// Writes the predictions of the `wanted` positions of `ids`, the first that the reader's row wants, into
-    /// `predictions`. `states` has an entry for each of them, or for none.
+    /// Writes the predictions of the `wanted` positions of `ids` into `predictions`. They must be the first wanted
+    /// positions of the reader's row. `states` has the decoder's state of each masked position, or is empty.
     ///
     /// # Errors
-    /// The predictor fails, or gives logits that are not finite.
+    /// If the predictor fails or its logits are not finite.
     pub(crate) fn predict<H: Hidden>(
         &self,
         reader: &mut LogitsReader<'_, H>,
@@ -56,7 +64,7 @@ impl<'a> Stages<'a> {
         predictions.clear();
         predictions.extend(wanted.iter().map(|&position| Prediction { position, ..Default::default() }));
         if wanted.is_empty() {
-            // Its row was not in the forward.
+            // The forward had no row to read.
             return Ok(());
         }
         let has_visible = wanted.iter().any(|&position| ids[position] != self.vocabulary.mask_id);
@@ -68,34 +76,27 @@ impl<'a> Stages<'a> {
             }
             return check_finite(predictions);
         }
+        // States and wanted positions are both in ascending order, so they are matched in one pass.
         let mut states = states.iter_mut().peekable();
-        let mut states_of_wanted: Vec<Option<&mut Box<dyn PositionState>>> = Vec::with_capacity(wanted.len());
-        for position in wanted {
-            states_of_wanted.push(states.next_if(|(at, _)| *at == position).map(|(_, state)| state));
-        }
-        let width = self.vocabulary.padded_size;
         for range in chunks(wanted.len()) {
             let logits = reader.read(range.clone())?;
-            let (predictions, states) = (&mut predictions[range.clone()], &mut states_of_wanted[range]);
-            let predict = |((logits, prediction), state): ((&mut [f32], &mut Prediction), &mut Option<_>)| {
-                let token = ids[prediction.position];
-                if token == self.vocabulary.mask_id {
-                    self.run(logits, prediction, state.take());
-                } else {
-                    self.verify(logits, prediction, token);
-                }
-            };
-            if logits.len() < WORTH_SHARING {
-                logits.chunks_mut(width).zip(predictions).zip(states).for_each(predict);
+            let is_shared = logits.len() >= WORTH_SHARING;
+            let mut pending = Vec::with_capacity(range.len());
+            for (logits, prediction) in logits.chunks_mut(self.vocabulary.padded_size).zip(&mut predictions[range]) {
+                let state = states.next_if(|(position, _)| **position == prediction.position).map(|(_, state)| state);
+                pending.push(Pending { logits, prediction, state });
+            }
+            if is_shared {
+                pending.into_par_iter().for_each(|position| self.run(position, ids));
             } else {
-                logits.par_chunks_mut(width).zip(predictions).zip(states).for_each(predict);
+                pending.into_iter().for_each(|position| self.run(position, ids));
             }
         }
         check_finite(predictions)
     }
 
-    /// Whether the stages give the most probable token and its probability, whatever the logits: then a model may as well
-    /// find them itself.
+    /// Returns true if the stages yield the most probable token and its probability for any logits. The model can then
+    /// compute them itself, where that is faster.
     fn is_plain_argmax(&self, has_states: bool, has_visible: bool) -> bool {
         let config = self.config;
         let is_processed = config.logits_eos_inf || config.cfg_scale > 0.0 || has_states;
@@ -105,26 +106,36 @@ impl<'a> Stages<'a> {
         !is_processed && !is_drawn && is_probability && is_all
     }
 
-    /// All stages of a masked position.
-    fn run(&self, logits: &mut [f32], prediction: &mut Prediction, state: Option<&mut Box<dyn PositionState>>) {
-        let noise = Noise::new(self.config.seed);
-        let noise = |domain| noise.domain(domain).stream(0, self.step, prediction.position as u32);
-        let (of_token, mut of_order) = (noise(Domain::Token), noise(Domain::Order));
-        self.process(logits, prediction, state);
-        prediction.token =
-            without(logits, &self.vocabulary.banned, |logits| gumbel_max(logits, self.config.temperature, &of_token));
-        prediction.confidence = self.confidence(logits, prediction.token, || of_order.uniform());
+    /// Runs the stages that apply to the position: a masked one is predicted, a visible one is verified.
+    fn run(&self, position: Pending<'_>, ids: &[u32]) {
+        let Pending { logits, prediction, state } = position;
+        let token = ids[prediction.position];
+        self.ban_eos(logits);
+        if token == self.vocabulary.mask_id {
+            if let Some(state) = state {
+                state.process(logits, prediction);
+            }
+            self.pick(logits, prediction);
+        } else {
+            // The logits of a visible position are those of its shadow.
+            (prediction.token, prediction.confidence) = (token, softmax_at(logits, token));
+        }
+    }
+
+    /// Picks a token from the processed logits and measures the confidence in it.
+    fn pick(&self, logits: &mut [f32], prediction: &mut Prediction) {
+        let token_noise = self.noise(Domain::Token, prediction.position);
+        prediction.token = without(logits, &self.vocabulary.banned, |logits| {
+            gumbel_max(logits, self.config.temperature, &token_noise)
+        });
+        prediction.confidence = self.confidence(logits, prediction);
         if self.needs_entropy {
             prediction.entropy = -Remasking::Entropy.confidence(logits, prediction.token, || 0.0);
         }
     }
 
-    /// Changes the logits before a token is picked from them.
-    fn process(&self, logits: &mut [f32], prediction: &mut Prediction, state: Option<&mut Box<dyn PositionState>>) {
-        self.ban_eos(logits);
-        if let Some(state) = state {
-            state.process(logits, prediction);
-        }
+    fn noise(&self, domain: Domain, position: usize) -> Stream {
+        Noise::new(self.config.seed).domain(domain).stream(0, self.step, position as u32)
     }
 
     fn ban_eos(&self, logits: &mut [f32]) {
@@ -133,24 +144,20 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// How sure the model is of `token`.
-    fn confidence(&self, logits: &mut [f32], token: u32, uniform: impl FnOnce() -> f64) -> f32 {
+    /// Returns the confidence in the picked token. Deferred ids are banned in the logits first.
+    fn confidence(&self, logits: &mut [f32], prediction: &Prediction) -> f32 {
         for id in self.config.deferred(self.vocabulary.special) {
             logits[id as usize] = f32::NEG_INFINITY;
         }
-        // The ban leaves the picked token no probability, and perhaps no token any: the least that each measure can say.
-        let banned = logits[token as usize] == f32::NEG_INFINITY;
+        // If the picked token itself is deferred, the measures below would be NaN when no finite logit remains. Its
+        // confidence is the lowest value of the measure instead.
+        let is_deferred = logits[prediction.token as usize] == f32::NEG_INFINITY;
         match self.config.remasking {
-            Remasking::LowConfidence | Remasking::Margin if banned => 0.0,
-            Remasking::Entropy if banned => -(logits.len() as f32).ln(),
-            measure => measure.confidence(logits, token, uniform),
+            Remasking::LowConfidence | Remasking::Margin if is_deferred => 0.0,
+            Remasking::Entropy if is_deferred => -(logits.len() as f32).ln(),
+            measure => measure
+                .confidence(logits, prediction.token, || self.noise(Domain::Order, prediction.position).uniform()),
         }
-    }
-
-    /// How probable `token`, which is visible, is to its shadow.
-    fn verify(&self, logits: &mut [f32], prediction: &mut Prediction, token: u32) {
-        self.ban_eos(logits);
-        (prediction.token, prediction.confidence) = (token, softmax_at(logits, token));
     }
 }
 
@@ -161,8 +168,7 @@ fn check_finite(predictions: &[Prediction]) -> Result<(), InferError> {
     }
 }
 
-/// Runs `f` on the logits with `ids` left out, then puts them back: a token that is never emitted still counts in the
-/// softmax.
+/// Runs `f` on the logits with `ids` set to −∞, then restores them, because banned tokens still count in the softmax.
 pub(crate) fn without<T>(logits: &mut [f32], ids: &[u32], f: impl FnOnce(&[f32]) -> T) -> T {
     let kept: Vec<f32> = ids.iter().map(|&id| std::mem::replace(&mut logits[id as usize], f32::NEG_INFINITY)).collect();
     let result = f(logits);

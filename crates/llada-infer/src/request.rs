@@ -1,4 +1,4 @@
-//! What is asked of the engine, and what it answers.
+//! Requests to generate an answer, and their results.
 
 use std::sync::Arc;
 
@@ -6,42 +6,42 @@ use llada_core::trace::Trace;
 
 use crate::{Cache, Decoder, SamplerConfig};
 
-/// A prompt, masks in it or not, and how to sample its answer.
+/// A request to generate an answer.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Request {
-    /// Token ids of the prompt; masks in it are filled too.
+    /// The token ids of the prompt. Masks in it are filled in too.
     pub prompt: Vec<u32>,
-    /// The sampler's options.
+    /// The options of the sampler.
     pub config: SamplerConfig,
-    /// A decoder that takes the place of the config's.
+    /// A custom decoder, which replaces the config's.
     pub(crate) decoder: Option<Arc<dyn Decoder>>,
-    /// A cache that takes the place of the config's.
+    /// A custom cache, which replaces the config's.
     pub(crate) cache: Option<Arc<dyn Cache>>,
 }
 
 impl Request {
-    /// A request to continue `prompt`, or to fill its masks.
+    /// Creates a request to answer `prompt` and to fill in its masks.
     pub fn new(prompt: impl Into<Vec<u32>>, config: SamplerConfig) -> Self {
         Self { prompt: prompt.into(), config, decoder: None, cache: None }
     }
 
-    /// The same with a decoder of one's own instead of the config's.
+    /// Replaces the decoder of the config with a custom one.
     #[must_use]
     pub fn with_decoder(mut self, decoder: impl Decoder + 'static) -> Self {
         self.decoder = Some(Arc::new(decoder));
         self
     }
 
-    /// The same with a cache of one's own instead of the config's.
+    /// Replaces the cache of the config with a custom one.
     #[must_use]
     pub fn with_cache(mut self, cache: impl Cache + 'static) -> Self {
         self.cache = Some(Arc::new(cache));
         self
     }
 
-    /// One request for each of `prompts`, with seeds that count up from `config`'s: requests of one seed would share their
-    /// noise.
+    /// Creates one request per prompt. Their seeds ascend from `config.seed`, because requests with the same seed would
+    /// share their noise.
     pub fn for_each(prompts: &[Vec<u32>], config: &SamplerConfig) -> Vec<Self> {
         let mut requests = Vec::with_capacity(prompts.len());
         for (index, prompt) in (0..).zip(prompts) {
@@ -52,22 +52,22 @@ impl Request {
     }
 }
 
-/// An answer.
+/// A generated answer.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Generation {
-    /// The prompt, its masks filled.
+    /// The token ids of the prompt, with its masks filled in.
     pub prompt: Vec<u32>,
-    /// The answer: as many ids as the policy of its length made it, or up to the end-of-text token that it stopped at.
+    /// The token ids of the answer. If the request stopped at an end-of-text token, that is the last one.
     pub output: Vec<u32>,
-    /// Forward evaluations: calls of the predictor, a guided one with its doubled batch counting once.
+    /// The number of forward evaluations; a guided one, with its doubled batch, counts once.
     pub nfe: usize,
-    /// How the answer came about.
+    /// The record of all steps.
     pub trace: Trace,
 }
 
 impl Generation {
-    /// The number of tokens that its steps committed and did not take back.
+    /// Returns the number of tokens that were committed and not revoked.
     pub fn committed(&self) -> usize {
         self.trace.committed_at().into_iter().flatten().count()
     }

@@ -1,56 +1,56 @@
-//! The step that is being taken, as decoders, caches and length policies see it.
+//! The view of a step that decoders, caches and length policies have.
 
 use std::ops::Range;
 
 use llada_core::rng::{Domain, Noise};
 
-/// Where a generation stands at the beginning of a step.
+/// The state of a generation at the beginning of a step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StepContext {
-    /// The number of the step, counted over all blocks.
+    /// The number of the step, counted from zero over all blocks.
     pub step: usize,
-    /// The tokens of the prompt.
+    /// The number of prompt tokens.
     pub prompt_length: usize,
-    /// The tokens of prompt and answer.
+    /// The number of tokens of prompt and answer together.
     pub length: usize,
-    /// The number of the block that is being decoded.
+    /// The number of the block that is being decoded, counted from zero.
     pub block_index: usize,
-    /// The positions that may be committed: the block's, and masks that were left before it.
+    /// The positions that may be committed: from the first mask, which may lie before the block, to the end of the block.
     pub block: Range<usize>,
-    /// The number of the step in its block.
+    /// The number of the step in its block, counted from zero.
     pub block_step: usize,
-    /// The steps of the block's schedule.
+    /// The number of steps in the schedule of the block.
     pub block_steps: usize,
-    /// The tokens that the schedule commits in this step.
+    /// The number of tokens that the schedule commits in this step.
     pub scheduled_commits: usize,
-    /// The tokens that the step before committed in the block.
+    /// The number of tokens that the previous step of the block committed.
     pub previous_commits: usize,
-    /// Whether the forward has shadows.
+    /// True if the forward has [shadows](llada_core::predictor::Row::shadowed).
     pub has_shadows: bool,
     /// The seed of the request's noise.
     pub seed: u64,
 }
 
 impl StepContext {
-    /// A number of this step and `position`, uniform in (0, 1).
+    /// Draws a number for `position` in this step, uniform in (0, 1). Repeated calls return the same number.
     pub fn uniform(&self, position: usize) -> f64 {
-        // Lane 0 is the confidence of random remasking.
+        // Lane 0 of this stream is the confidence of random remasking.
         Noise::new(self.seed).domain(Domain::Order).stream(0, self.step as u32, position as u32).at(1)
     }
 }
 
-/// Masks that are put into a sequence.
+/// Masks that are inserted into a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Growth {
-    /// The position of the first of them. What stood there before comes after them.
+    /// The position of the first inserted mask. Tokens from this position on are shifted.
     pub at: usize,
-    /// How many there are.
+    /// The number of inserted masks.
     pub count: usize,
 }
 
 impl Growth {
-    /// Where the growth leaves what stood at `position`.
+    /// Returns the position, after the growth, of the token that was at `position` before.
     pub fn moved(&self, position: usize) -> usize {
         if position < self.at { position } else { position + self.count }
     }

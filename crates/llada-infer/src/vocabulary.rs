@@ -1,25 +1,25 @@
-//! What sampling has to know of a predictor's vocabulary.
+//! The part of a predictor's vocabulary that sampling needs.
 
 use llada_core::predictor::MaskPredictor;
 
-/// The ids that some options treat apart.
+/// The ids of special tokens, which some options treat differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpecialTokens {
-    /// End of the text.
+    /// The end-of-text token.
     pub eos: u32,
-    /// End of a turn of a conversation, if the tokenizer has one.
+    /// The end-of-turn token of a conversation, if the tokenizer has one.
     pub eot: Option<u32>,
 }
 
 impl SpecialTokens {
-    /// What stands before the first end of the text or of the turn in `ids`.
+    /// Returns the part of `ids` before the first end-of-text or end-of-turn token.
     pub fn cut<'a>(&self, ids: &'a [u32]) -> &'a [u32] {
         let end = ids.iter().position(|&id| id == self.eos || Some(id) == self.eot);
         &ids[..end.unwrap_or(ids.len())]
     }
 }
 
-/// The ids of a predictor, copied: while somebody reads the hidden states of a forward, the predictor is borrowed.
+/// A copy of a predictor's special ids. It is a copy because the hidden states of a forward borrow the predictor.
 #[derive(Debug, Clone)]
 pub(crate) struct Vocabulary {
     /// The length of a row of logits.
@@ -40,12 +40,12 @@ impl Vocabulary {
         }
     }
 
-    /// Whether `id` may stand in a prompt: a mask, or a token that may be emitted.
+    /// Returns true if `id` may occur in a prompt: it is the mask or a token that may be emitted.
     pub(crate) fn knows(&self, id: u32) -> bool {
         id == self.mask_id || (id as usize) < self.padded_size && self.banned.binary_search(&id).is_err()
     }
 
-    /// The first id from which on there are no tokens.
+    /// Returns the id after the last one that may occur in a prompt.
     pub(crate) fn end(&self) -> u32 {
         (0..self.padded_size as u32).rev().find(|&id| self.knows(id)).map_or(0, |last| last + 1)
     }

@@ -1,9 +1,9 @@
 //! Tables computed by the official LLaDA code (`crates/llada-model/tests/fixtures`).
 
+use llada_core::block::num_transfer_tokens;
 use llada_core::masking::{forward_process, restore_prompts};
 use llada_core::objective::{pretraining_weights, sft_weights};
 use llada_core::sampling::add_gumbel_noise;
-use llada_core::transfer::num_transfer_tokens;
 use serde::Deserialize;
 use std::num::NonZeroUsize;
 use std::path::Path;

@@ -1,13 +1,12 @@
 //! Laws that hold for every input.
 
-use llada_core::block::BlockPlan;
+use llada_core::block::{BlockPlan, num_transfer_tokens};
 use llada_core::confidence::top_k;
 use llada_core::likelihood::MaskingPlan;
 use llada_core::masking::{Noisy, forward_process, mask_uniforms, random_length, restore_prompts};
 use llada_core::objective::{loss, pretraining_weights, sft_weights};
 use llada_core::rng::Noise;
 use llada_core::schedule::{EPS, NoiseSchedule, stratified_t};
-use llada_core::transfer::num_transfer_tokens;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::num::NonZeroUsize;

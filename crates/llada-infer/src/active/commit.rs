@@ -1,5 +1,5 @@
-//! What a step does to its request: tokens committed and taken back, growth, and the way to the next step, the next
-//! block, or the end.
+//! The second half of a step: tokens are committed and revoked, the sequence may grow, and the request moves on to the
+//! next step, the next block, or the end.
 
 use std::num::NonZeroUsize;
 
@@ -13,23 +13,30 @@ use crate::{
 };
 
 impl ActiveRequest {
-    /// Lets the decoder choose among `predictions`, writes what it chose, and moves on.
+    /// Commits the predictions that the decoder chooses and moves on to the next step. Returns the growth of the sequence,
+    /// if it grew.
+    ///
+    /// `predictions` has masked positions and, if the decoder needs shadows, decoded ones, by ascending position.
     pub(super) fn commit(
         &mut self,
         at: &StepContext,
         predictions: &[Prediction],
         eos_confidence: Option<f64>,
     ) -> Option<Growth> {
-        let is_draft = |prediction: &Prediction| self.sequence.ids[prediction.position] == self.sequence.mask_id;
-        let (predictions, verified): (Vec<_>, Vec<_>) = predictions.iter().copied().partition(is_draft);
-        let block = &mut self.progression.block;
-        // What is verified are the decoded positions, in the same order.
-        for (commit, verified) in block.decoded.iter_mut().zip(&verified) {
-            commit.confidence = verified.confidence;
+        // If there are shadows, every decoded position was predicted too, and both lists ascend: they are walked together.
+        let mut masked = Vec::with_capacity(predictions.len());
+        let mut decoded = self.progression.block.decoded.iter_mut();
+        for prediction in predictions {
+            if self.sequence.ids[prediction.position] == self.sequence.mask_id {
+                masked.push(*prediction);
+            } else if let Some(commit) = decoded.next() {
+                commit.confidence = prediction.confidence;
+            }
         }
+        let predictions = masked;
         let chosen = self.choose(at, &predictions);
         let mut revoked = Vec::new();
-        // The last step that the budget allows fills the block.
+        // The last step before the deadline fills the block, so it must not open it again.
         if self.progression.block.has_time() {
             self.decoder.revoke(at, chosen.len(), &self.progression.block.decoded, &mut revoked);
         }
@@ -47,6 +54,8 @@ impl ActiveRequest {
         block.previous_commits = commits.len();
         block.step += 1;
         self.sequence.record(at.block_index, commits, revoked);
+        // Whether the block has ended is decided before the growth: new masks may lie inside of it, and a block that was
+        // full ends all the same.
         let block_has_ended = self.block_has_ended();
         let growth = self.growth(&predictions, &chosen, eos_confidence, block_has_ended);
         let growth = growth.map(|growth| self.grow(growth));
@@ -60,12 +69,13 @@ impl ActiveRequest {
         growth
     }
 
-    /// The indices of the predictions that the step commits: the decoder's choice, or more if the deadline demands it.
+    /// Returns the indices of the predictions to commit: the decoder's choice, or more if the deadline requires it.
     fn choose(&self, at: &StepContext, predictions: &[Prediction]) -> Vec<usize> {
         let mut chosen = Vec::new();
         if !predictions.is_empty() {
             self.decoder.choose(at, predictions, &mut chosen);
         }
+        // A scheduled decoder needs no help: its schedule was made to end before the deadline.
         if !self.decoder.is_scheduled() {
             let masked = self.sequence.masked(at.block.clone()).count();
             let min_commits = self.progression.block.min_commits(masked);
@@ -76,7 +86,7 @@ impl ActiveRequest {
         chosen
     }
 
-    /// How the sequence is to grow after a step.
+    /// Asks the length policy for the growth of the sequence after the step.
     fn growth(
         &self,
         predictions: &[Prediction],
@@ -100,23 +110,26 @@ impl ActiveRequest {
         })
     }
 
-    /// Puts masks into the sequence, and moves what goes by its positions.
+    /// Inserts masks into the sequence and shifts everything that refers to its positions.
     pub(super) fn grow(&mut self, growth: Growth) -> Growth {
         let growth = self.sequence.grow(growth);
         let states = std::mem::take(&mut self.position_states);
         self.position_states = states.into_iter().map(|(position, state)| (growth.moved(position), state)).collect();
-        // A block that the end of the sequence cut short has room now.
+        // If the end of the sequence had truncated the block, it is extended to its full length.
         let block = &mut self.progression.block;
         let end = block.block_range.start + self.progression.block_length;
         block.block_range.end = end.min(self.sequence.ids.len());
         block.range.end = block.block_range.end;
+        // The cached keys and values belong to the positions before the growth.
         self.needs_refresh = true;
         growth
     }
 
+    /// Starts the block that follows the current one.
     pub(super) fn start_block(&mut self, index: usize) {
         let start = self.progression.block.block_range.end;
         let end = self.sequence.ids.len().min(start + self.progression.block_length);
+        // Masks before the block, in the prompt or left by earlier blocks, are decoded along with it.
         let first = self.sequence.masked(0..end).next().unwrap_or(start);
         self.progression.block =
             ActiveBlock { index, block_range: start..end, range: first.min(start)..end, ..Default::default() };
@@ -124,21 +137,25 @@ impl ActiveRequest {
         self.reschedule();
     }
 
-    /// Plans the steps of the block that are left.
+    /// Plans the remaining steps of the block. The schedule of the steps that have been taken stays as it is.
     pub(super) fn reschedule(&mut self) {
         let block = &self.progression.block;
-        // The reference does not count the masks that the prompt has.
+        // The reference does not count the masks of the prompt.
         let counted = if self.config.reference_compat { &block.block_range } else { &block.range };
         let masked = self.sequence.masked(counted.clone()).count();
+        // A sequence that grows may have more blocks than the plan; they take as many steps as its last one.
         let planned = self.plan.steps(block.index.min(self.plan.blocks() - 1)).get();
         let left = planned.saturating_sub(block.step).min(block.deadline - block.step);
         let steps = NonZeroUsize::new(left).unwrap_or(NonZeroUsize::MIN);
         let mut schedule = self.decoder.schedule(masked, steps);
         if self.progression.forwards_left.is_some() {
-            // A budget is not spent on steps that commit nothing.
-            schedule.truncate(schedule.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1));
+            // Trailing steps that commit nothing would waste the budget.
+            while schedule.last() == Some(&0) {
+                schedule.pop();
+            }
         }
         let block = &mut self.progression.block;
+        // In the middle of a block there is always one more step, which ends it.
         if block.step > 0 && schedule.is_empty() {
             schedule.push(0);
         }
@@ -151,11 +168,12 @@ impl ActiveRequest {
         if self.decoder.is_scheduled() {
             return block.step >= block.schedule.len();
         }
-        let second_forward = self.config.reference_compat && self.cache.is_some() && block.step == 1;
-        !second_forward && self.sequence.masked(block.range.clone()).next().is_none()
+        // Fast-dLLM's code runs a second forward even if the first one has filled the cached block.
+        let has_second_forward = self.config.reference_compat && self.cache.is_some() && block.step == 1;
+        !has_second_forward && self.sequence.masked(block.range.clone()).next().is_none()
     }
 
-    /// Ends at the first end-of-text of the answer that has no mask before it, and will have none, if there is one.
+    /// Finishes the request if the settled part of the answer has an end-of-text token.
     pub(super) fn stop(&mut self) {
         let prompt_length = self.sequence.trace.prompt_length;
         let settled = &self.sequence.ids[prompt_length..self.settled().max(prompt_length)];

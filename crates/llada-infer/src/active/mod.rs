@@ -1,5 +1,7 @@
-//! One request on its way from masks to tokens. Between two steps it is always ready for the next: what it wants of the
-//! model is collected, so that anybody may ask what the step will cost.
+//! A request that is being decoded.
+//!
+//! Between two steps a request is always prepared for the next one: the positions that it wants and those that it
+//! recomputes are known, so the cost of the step can be asked for before it is taken.
 
 mod commit;
 mod progression;
@@ -33,30 +35,30 @@ pub(crate) struct ActiveRequest {
     eos: u32,
     sequence: Sequence,
     progression: Progression,
-    /// What the decoder keeps of each masked position, if it keeps anything.
+    /// The decoder's state of each masked position of the block, if the decoder has such a state.
     position_states: BTreeMap<usize, Box<dyn PositionState>>,
-    /// The positions that the next forward predicts, ascending: the masks of the block, none if the step commits nothing;
-    /// the decoded positions that it verifies; and, if it asks how sure the model is that the answer ends, the masks
-    /// after the block.
+    /// The positions that the next forward predicts, in ascending order: the masks of the block, unless the step commits
+    /// nothing; the decoded positions that have shadows; and, if the step needs the confidence that the answer ends, the
+    /// masks after the block.
     wanted: Vec<usize>,
-    /// What the next forward computes.
+    /// The positions that the next forward computes.
     recompute: Recompute,
-    /// Whether what the cache keeps is of another sequence, or nothing: the next forward computes everything.
+    /// True if the cache is empty or holds another sequence, so that the next forward must compute everything.
     needs_refresh: bool,
-    /// Whether the next step asks how sure the model is that the answer ends.
+    /// True if the next step needs the confidence that the answer ends.
     needs_eos_confidence: bool,
-    /// Where the rows with and without the prompt keep their keys and values.
+    /// The cache slots of the row with the prompt and, under guidance, of the row without it.
     slots: Vec<CacheSlot>,
     is_finished: bool,
-    /// The tokens of the answer to hand out, if it has stopped early.
+    /// The number of answer tokens to return, if the request has stopped at an end-of-text token.
     output_length: Option<usize>,
 }
 
 impl ActiveRequest {
-    /// The request before its first step.
+    /// Prepares a request for its first step.
     ///
     /// # Errors
-    /// An option is impossible, or prompt and answer together are too long.
+    /// If an option is invalid, an id is unknown, or prompt and answer together are too long.
     pub(crate) fn new(
         request: &Request,
         vocabulary: &Vocabulary,
@@ -84,11 +86,12 @@ impl ActiveRequest {
         let length = config.length.build();
         let answer_length = length.initial_length(config.gen_length, plan.block_length());
         let sequence = Sequence::new(prompt, answer_length, max_len, vocabulary.mask_id);
-        // Without an answer the masks of the prompt are one block, from the first id to the last.
-        let (start, block_length) = match config.gen_length {
-            0 => (0, sequence.ids.len()),
-            _ => (prompt.len(), plan.block_length()),
-        };
+        // If there is no answer to generate, the whole prompt is one block.
+        let (mut start, mut block_length) = (prompt.len(), plan.block_length());
+        if config.gen_length == 0 {
+            (start, block_length) = (0, sequence.ids.len());
+        }
+        // An empty block before the first one, for `start_block` to follow.
         let block = ActiveBlock { block_range: start..start, ..Default::default() };
         let mut active = Self {
             decoder,
@@ -113,16 +116,16 @@ impl ActiveRequest {
         Ok(active)
     }
 
-    /// The number of slots that its rows keep their keys and values under.
+    /// Returns the number of cache slots that the request uses.
     pub(crate) fn slots_needed(&self) -> usize {
         if self.cache.is_none() {
             return 0;
         }
-        // Guidance keeps its own keys and values.
+        // The row without the prompt has its own keys and values.
         if self.is_guided() { 2 } else { 1 }
     }
 
-    /// Gives it [as many slots as it needs](Self::slots_needed).
+    /// Assigns [as many slots as the request uses](Self::slots_needed).
     pub(crate) fn set_slots(&mut self, slots: Vec<CacheSlot>) {
         self.slots = slots;
     }
@@ -139,40 +142,41 @@ impl ActiveRequest {
         &self.sequence
     }
 
-    /// Whether a step runs the sequence without its prompt too.
+    /// Returns true if a forward also has the sequence without its prompt.
     pub(crate) fn is_guided(&self) -> bool {
         self.config.cfg_scale > 0.0
     }
 
-    /// The scale of guidance.
+    /// Returns the scale of guidance; 0 means none.
     pub(crate) fn cfg_scale(&self) -> f32 {
         self.config.cfg_scale
     }
 
-    /// What the next forward computes.
+    /// Returns the positions that the next forward computes.
     pub(crate) fn recompute(&self) -> &Recompute {
         &self.recompute
     }
 
-    /// The length of the prefix that no later step changes.
+    /// Returns the length of the prefix that no later step can change.
     pub(crate) fn settled(&self) -> usize {
         let revocable = self.progression.block.decoded.first().map(|commit| commit.position);
         self.sequence.settled(revocable)
     }
 
-    /// The most forwards that it takes from here, if that is known.
+    /// Returns an upper bound of the remaining forwards, if there is one.
     pub(crate) fn forwards_left(&self) -> Option<usize> {
         let block = &self.progression.block;
         if !self.decoder.is_scheduled() {
             return self.progression.forwards_left;
         }
-        let of_block = block.schedule.len().saturating_sub(block.step);
-        let later = (block.index + 1..self.plan.blocks()).map(|index| self.plan.steps(index).get());
-        let scheduled = later.fold(of_block, usize::saturating_add);
+        let mut scheduled = block.schedule.len().saturating_sub(block.step);
+        for index in block.index + 1..self.plan.blocks() {
+            scheduled = scheduled.saturating_add(self.plan.steps(index).get());
+        }
         Some(self.progression.forwards_left.map_or(scheduled, |left| left.min(scheduled)))
     }
 
-    /// Makes the next forward compute everything. Returns whether it was going to reuse something.
+    /// Makes the next forward compute everything. Returns true if it would have reused something.
     pub(crate) fn refresh(&mut self) -> bool {
         let reused = !self.recompute.is_whole(self.sequence.ids.len());
         self.needs_refresh = true;
@@ -180,26 +184,30 @@ impl ActiveRequest {
         reused
     }
 
-    /// Limits the forwards that it takes from here. Its answer grows no more, and where there are more blocks left than
-    /// forwards, blocks become longer.
+    /// Limits the number of remaining forwards. From now on the answer does not grow, and if there are more blocks left
+    /// than forwards, the blocks become longer.
     pub(crate) fn hurry(&mut self, forwards: NonZeroUsize) {
         if self.forwards_left().is_some_and(|left| left <= forwards.get()) {
             return;
         }
-        let Progression { block_length, forwards_left, is_hurried, block } = &mut self.progression;
-        let forwards = forwards_left.map_or(forwards.get(), |left| left.clamp(1, forwards.get()));
-        (*forwards_left, *is_hurried) = (Some(forwards), true);
-        let end = self.sequence.ids.len();
-        *block_length = (*block_length).max((end - block.block_range.start).div_ceil(forwards));
-        block.block_range.end = end.min(block.block_range.start + *block_length);
-        block.range.end = block.block_range.end;
-        let deadline = self.progression.deadline(end);
-        self.progression.block.deadline = deadline;
+        let progression = &mut self.progression;
+        let forwards = match progression.forwards_left {
+            Some(left) => left.clamp(1, forwards.get()),
+            None => forwards.get(),
+        };
+        progression.forwards_left = Some(forwards);
+        progression.is_hurried = true;
+        let (start, end) = (progression.block.block_range.start, self.sequence.ids.len());
+        // A block takes at least one forward, so what is left must fit into as many blocks as there are forwards.
+        progression.block_length = progression.block_length.max((end - start).div_ceil(forwards));
+        progression.block.block_range.end = end.min(start + progression.block_length);
+        progression.block.range.end = progression.block.block_range.end;
+        progression.block.deadline = progression.deadline(end);
         self.reschedule();
         self.prepare();
     }
 
-    /// The answer, or what there is of it.
+    /// Returns the answer, with masks in it if the request is not finished.
     pub(crate) fn into_generation(self) -> Generation {
         let Sequence { mut ids, trace, .. } = self.sequence;
         let mut output = ids.split_off(trace.prompt_length);
@@ -207,7 +215,7 @@ impl ActiveRequest {
         Generation { prompt: ids, output, nfe: trace.steps.iter().map(|step| step.nfe).sum(), trace }
     }
 
-    /// The answer grows no longer than this.
+    /// Returns the largest length of prompt and answer together.
     fn max_len(&self) -> usize {
         if self.progression.is_hurried { self.sequence.ids.len() } else { self.sequence.max_len }
     }

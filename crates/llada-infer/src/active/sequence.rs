@@ -1,4 +1,4 @@
-//! The ids of a request, and all that goes by their positions: what was given, what was committed when.
+//! The ids of a request and everything that refers to their positions.
 
 use std::{iter::repeat_n, ops::Range};
 
@@ -9,22 +9,22 @@ use llada_core::{
 
 use crate::step::Growth;
 
-/// Prompt and answer on their way from masks to tokens.
+/// The prompt and the answer of a request, and the record of its steps.
 #[derive(Debug)]
 pub(crate) struct Sequence {
     pub(crate) ids: Vec<u32>,
     pub(crate) trace: Trace,
     pub(crate) mask_id: u32,
-    /// The number of ids that there may be.
+    /// The largest number of ids.
     pub(crate) max_len: usize,
-    /// Whether a position was given, not masked, at the start.
+    /// True for the positions that were given, not masked, at the start.
     prompt_index: Vec<bool>,
-    /// The ids without the prompt, for guidance.
+    /// The ids with the prompt masked, for guidance.
     pub(crate) unconditional: Vec<u32>,
 }
 
 impl Sequence {
-    /// `prompt` followed by `answer_length` masks, with memory for `max_len` ids.
+    /// Creates a sequence of `prompt` and `answer_length` masks, with capacity for `max_len` ids.
     pub(crate) fn new(prompt: &[u32], answer_length: usize, max_len: usize, mask_id: u32) -> Self {
         let mut ids = Vec::with_capacity(max_len);
         ids.extend_from_slice(prompt);
@@ -39,23 +39,23 @@ impl Sequence {
         }
     }
 
-    /// The masked positions among `positions`.
+    /// Returns the masked positions in a range.
     pub(crate) fn masked(&self, positions: Range<usize>) -> impl Iterator<Item = usize> {
         positions.filter(|&position| self.ids[position] == self.mask_id)
     }
 
-    /// The length of the prefix that no later step changes, where tokens from `revocable` on may be taken back.
+    /// Returns the length of the prefix that no later step can change. Tokens from position `revocable` on may be revoked.
     pub(crate) fn settled(&self, revocable: Option<usize>) -> usize {
         let first_mask = self.masked(0..self.ids.len()).next().unwrap_or(self.ids.len());
         first_mask.min(revocable.unwrap_or(first_mask))
     }
 
-    /// Brings [`unconditional`](Self::unconditional) up to date.
-    pub(crate) fn remove_prompt(&mut self) {
+    /// Updates [`unconditional`](Self::unconditional).
+    pub(crate) fn update_unconditional(&mut self) {
         unconditional_ids(&self.ids, &self.prompt_index, self.mask_id, &mut self.unconditional);
     }
 
-    /// Writes what a step does and records it.
+    /// Applies the commits and revocations of a step and records the step.
     pub(crate) fn record(&mut self, block: usize, commits: Vec<Commit>, revoked: Vec<usize>) {
         for &position in &revoked {
             self.ids[position] = self.mask_id;
@@ -67,8 +67,8 @@ impl Sequence {
         self.trace.steps.push(TraceStep { step, block, nfe: 1, commits, revoked });
     }
 
-    /// Puts in the masks of `growth`, fewer where more would be too long, and returns what it put in. The trace goes by
-    /// the positions of the final text, so what it has recorded moves.
+    /// Inserts the masks of `growth`, but no more than `max_len` allows, and returns the growth that took place. The trace
+    /// has positions of the final text, so the recorded positions are shifted.
     pub(crate) fn grow(&mut self, growth: Growth) -> Growth {
         let growth = Growth { count: growth.count.min(self.max_len - self.ids.len()), ..growth };
         let Growth { at, count } = growth;

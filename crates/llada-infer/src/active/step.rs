@@ -1,4 +1,4 @@
-//! The steps of a request: what the next one asks of the model, and taking it.
+//! The first half of a step: the rows that it needs from the model, and the predictions made from them.
 
 use llada_core::predictor::{Hidden, Recompute, Row};
 
@@ -14,29 +14,34 @@ use crate::{
 };
 
 impl ActiveRequest {
-    /// Appends the rows of the next forward: the sequence and, for guidance, the same without its prompt; none if the
-    /// step wants nothing.
+    /// Appends the rows of the next forward: the sequence and, under guidance, the sequence without its prompt. A step that
+    /// wants no position has no rows.
     pub(crate) fn push_rows<'a>(&'a self, rows: &mut Vec<Row<'a>>) {
         if self.wanted.is_empty() {
             return;
         }
-        let unconditional = self.is_guided().then_some(&self.sequence.unconditional);
-        for (index, ids) in [Some(&self.sequence.ids), unconditional].into_iter().flatten().enumerate() {
-            rows.push(Row {
-                ids,
-                wanted: &self.wanted,
-                shadowed: self.decoder.needs_shadows(),
-                cache: self.slots.get(index).copied(),
-                recompute: self.recompute.clone(),
-                block_length: self.config.block_length,
-            });
+        rows.push(self.row(&self.sequence.ids, 0));
+        if self.is_guided() {
+            rows.push(self.row(&self.sequence.unconditional, 1));
         }
     }
 
-    /// Takes a step with what the forward over its rows has computed. Returns the growth of the sequence, if it grew.
+    /// Returns the row of `ids`, with the slot of that index.
+    fn row<'a>(&'a self, ids: &'a [u32], slot: usize) -> Row<'a> {
+        Row {
+            ids,
+            wanted: &self.wanted,
+            shadowed: self.decoder.needs_shadows(),
+            cache: self.slots.get(slot).copied(),
+            recompute: self.recompute.clone(),
+            block_length: self.config.block_length,
+        }
+    }
+
+    /// Takes a step with the results of a forward over the request's rows. Returns the growth of the sequence, if it grew.
     ///
     /// # Errors
-    /// The predictor fails, or gives logits that are not finite.
+    /// If the predictor fails or its logits are not finite.
     pub(crate) fn step<H: Hidden>(
         &mut self,
         reader: &mut LogitsReader<'_, H>,
@@ -44,6 +49,7 @@ impl ActiveRequest {
         predictions: &mut Vec<Prediction>,
     ) -> Result<Option<Growth>, InferError> {
         let at = self.context();
+        // This reads logits before the stages below change them in place.
         let mut confidence = None;
         if self.needs_eos_confidence {
             confidence = Some(eos_confidence(reader, vocabulary, &self.sequence.ids, at.prompt_length, &self.wanted)?);
@@ -51,12 +57,15 @@ impl ActiveRequest {
         if !self.wanted.is_empty() {
             self.needs_refresh = false;
         }
-        self.progression.forwards_left = self.progression.forwards_left.map(|left| left.saturating_sub(1));
+        if let Some(left) = &mut self.progression.forwards_left {
+            *left = left.saturating_sub(1);
+        }
         let growth = if let Some(growth) = self.length.before_step(&at, confidence) {
             self.sequence.record(at.block_index, Vec::new(), Vec::new());
             Some(self.grow(growth))
         } else {
             let stages = Stages::new(&self.config, self.decoder.as_ref(), vocabulary, &at);
+            // Masks after the block are wanted for `eos_confidence` only.
             let wanted = &self.wanted[..self.wanted.partition_point(|&position| position < at.block.end)];
             stages.predict(reader, &self.sequence.ids, wanted, &mut self.position_states, predictions)?;
             self.commit(&at, predictions, confidence)
@@ -70,7 +79,7 @@ impl ActiveRequest {
         Ok(growth)
     }
 
-    /// Where it stands.
+    /// Returns the context of the next step.
     fn context(&self) -> StepContext {
         let block = &self.progression.block;
         StepContext {
@@ -88,13 +97,15 @@ impl ActiveRequest {
         }
     }
 
-    /// Collects what the next step needs from the model. A step that commits nothing needs nothing.
+    /// Determines the positions that the next step wants and those that its forward computes. A step that commits nothing
+    /// wants none and has no forward.
     pub(super) fn prepare(&mut self) {
         let at = self.context();
         self.recompute = match &self.cache {
             None => Recompute::All,
             Some(cache) => {
-                // A refresh that falls on a step without a forward is still due in the next.
+                // The flag is cleared by the next forward only: a refresh is not lost if the step that it is due in has
+                // no forward.
                 self.needs_refresh |= cache.is_refreshed(&at);
                 if self.needs_refresh { cache.refresh(&at) } else { cache.recompute(&at) }
             }
@@ -115,7 +126,7 @@ impl ActiveRequest {
                 self.position_states.insert(position, state);
             }
         }
-        // Between two full forwards of a cache nothing after the block is computed.
+        // Only a full forward computes the positions after the block; between two of them the cache reuses them.
         self.needs_eos_confidence = self.length.needs_eos_confidence()
             && self.sequence.ids.len() < self.max_len()
             && self.recompute.is_whole(self.sequence.ids.len());
@@ -123,7 +134,7 @@ impl ActiveRequest {
             self.wanted.extend(self.sequence.masked(at.block.end..self.sequence.ids.len()));
         }
         if self.is_guided() {
-            self.sequence.remove_prompt();
+            self.sequence.update_unconditional();
         }
     }
 }

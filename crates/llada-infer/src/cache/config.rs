@@ -1,4 +1,4 @@
-//! The caches with their options, as a request names them: `"cache": "dual", "refresh_interval": 8`.
+//! The choice of a cache with its options, as in a request: `"cache": "dual", "refresh_interval": 8`.
 
 use std::{fmt, sync::Arc};
 
@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoEnumIterator, VariantArray};
 
 use super::{Cache, Dllm, Dual, Prefix, Vicinity};
-use crate::{InferError, options::Method};
+use crate::{InferError, method::Method};
 
-/// A cache and its options. An option that a cache does not name it does not have.
+/// A built-in cache with its options.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, strum::EnumDiscriminants, strum::EnumIter)]
 #[serde(tag = "cache", rename_all = "snake_case")]
 #[strum_discriminants(
     name(CacheKind),
-    doc = "The caches by name.",
+    doc = "The name of a built-in cache.",
     derive(Hash, Serialize, Deserialize, strum::Display, strum::EnumString, strum::VariantNames, strum::VariantArray),
     serde(rename_all = "snake_case"),
     strum(serialize_all = "snake_case", parse_err_ty = InferError, parse_err_fn = unknown)
 )]
 #[non_exhaustive]
 pub enum CacheConfig {
-    /// Every step recomputes everything.
+    /// No cache: every step computes everything.
     #[default]
     None,
-    /// Fast-dLLM's prefix cache: what lies before the block is reused.
+    /// Fast-dLLM's prefix cache: positions before the block are reused.
     Prefix(Prefix),
-    /// Fast-dLLM's dual cache: what lies on either side of the block is reused.
+    /// Fast-dLLM's dual cache: positions before and after the block are reused.
     Dual(Dual),
-    /// dInfer's vicinity refresh: as dual, but the block's neighbours are recomputed too.
+    /// dInfer's vicinity refresh: like the dual cache, but the neighbours of the block are recomputed too.
     Vicinity(Vicinity),
-    /// dLLM-Cache: of the answer, what has moved the most is recomputed.
+    /// dLLM-Cache: the positions of the answer that have changed the most are recomputed.
     Dllm(Dllm),
 }
 
@@ -46,7 +46,7 @@ impl CacheConfig {
 }
 
 impl CacheKind {
-    /// Every cache.
+    /// All built-in caches.
     pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 }
 

@@ -1,9 +1,11 @@
-//! dLLM-Cache (arXiv 2506.06295): the prompt hardly changes, the answer changes a little at a time.
+//! dLLM-Cache (arXiv 2506.06295), which exploits that the prompt hardly changes and the answer changes slowly.
 //!
-//! Everything is computed every K_p steps (`refresh_interval`, 100 unless it is given), the answer every K_r
-//! (`gen_interval_steps`). In the steps between, each layer computes the values of the whole answer, and all else for the
-//! share ρ (`transfer_ratio`) of its tokens whose values are the least similar, by cosine, to those that were kept; to the
-//! others it adds what it added then. It goes by steps, not by blocks: so it serves pure diffusion too, where the block is
+//! Everything is computed every K_p steps (`refresh_interval`) and the whole answer every K_r steps
+//! (`gen_interval_steps`). In the steps between, each layer computes the values of the whole answer and compares them, by
+//! cosine similarity, with the cached ones. Only the fraction ρ (`transfer_ratio`) of the answer's tokens with the least
+//! similar values is computed in full; for the others the layer's cached output is added.
+//!
+//! Refreshes follow the steps of the answer, not its blocks, so the cache also works for pure diffusion, where the block is
 //! the whole answer.
 
 use llada_core::predictor::Recompute;
@@ -15,15 +17,15 @@ use crate::{
     error::{check_non_negative, check_positive},
 };
 
-/// dLLM-Cache.
+/// The options of dLLM-Cache.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dllm {
-    /// K_p, steps from one forward over everything to the next.
+    /// K_p, the number of steps from one forward over everything to the next.
     pub refresh_interval: usize,
-    /// K_r, steps from one forward over all of the answer to the next.
+    /// K_r, the number of steps from one forward over the whole answer to the next.
     pub gen_interval_steps: usize,
-    /// ρ, the share of the answer's tokens that is recomputed in between.
+    /// ρ, the fraction of the answer's tokens that the steps in between compute.
     pub transfer_ratio: f32,
 }
 
@@ -46,7 +48,7 @@ impl Cache for Dllm {
     }
 
     fn refresh(&self, at: &StepContext) -> Recompute {
-        // Shadows ask for all of the answer in every step: there is nothing to choose from.
+        // Shadows need every position of the answer in every step, so nothing is left to select.
         if at.has_shadows {
             return Recompute::All;
         }

@@ -1,4 +1,4 @@
-//! The decoders with their options, as a request names them: `"decoder": "threshold", "threshold": 0.9`.
+//! The choice of a decoder with its options, as in a request: `"decoder": "threshold", "threshold": 0.9`.
 
 use std::{fmt, sync::Arc};
 
@@ -9,48 +9,48 @@ use super::{
     Credit, Decoder, Dream, EntropyBounded, Factor, Hierarchical, Klass, LocalLeap, RemdmOptions, Threshold, Wino,
     remdm::Remdm, schedule::Schedule,
 };
-use crate::{InferError, options::Method};
+use crate::{InferError, method::Method};
 
-/// A decoder and its options. An option that a decoder does not name it does not have.
+/// A built-in decoder with its options.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, strum::EnumDiscriminants, strum::EnumIter)]
 #[serde(tag = "decoder", rename_all = "snake_case")]
 #[strum_discriminants(
     name(DecoderKind),
-    doc = "The decoders by name.",
+    doc = "The name of a built-in decoder.",
     derive(Hash, Serialize, Deserialize, strum::Display, strum::EnumString, strum::VariantNames, strum::VariantArray),
     serde(rename_all = "snake_case"),
     strum(serialize_all = "snake_case", parse_err_ty = InferError, parse_err_fn = unknown)
 )]
 #[non_exhaustive]
 pub enum DecoderConfig {
-    /// LLaDA: a number of tokens a step that is settled in advance.
+    /// LLaDA: each step commits a fixed number of tokens, the most confident first.
     #[default]
     Schedule,
-    /// Fast-dLLM: all that are surer than a threshold.
+    /// Fast-dLLM: commits all predictions whose confidence reaches a threshold.
     Threshold(Threshold),
-    /// Fast-dLLM: as many as are jointly sure enough.
+    /// Fast-dLLM: commits as many predictions as their joint confidence allows.
     Factor(Factor),
-    /// EB-sampler: as many as have a bounded joint entropy.
+    /// EB-sampler: commits as many predictions as a bound on their joint entropy allows.
     EntropyBounded(EntropyBounded),
-    /// LocalLeap: all that are sure, and their neighbours that are nearly so.
+    /// LocalLeap: commits all confident predictions, and neighbours of these at a lower threshold.
     LocalLeap(LocalLeap),
-    /// dInfer: the surest of every run of masks, and all that are sure.
+    /// dInfer: commits the most confident prediction of every run of masks, and all confident ones.
     Hierarchical(Hierarchical),
-    /// Dream: a number of tokens a step that is settled in advance, drawn by their confidences.
+    /// Dream: each step commits a fixed number of tokens, which may be drawn at random by confidence.
     Dream(Dream),
-    /// KLASS: all that are sure and whose distribution has settled.
+    /// KLASS: commits all confident predictions whose distribution has become stable.
     Klass(Klass),
-    /// CreditDecoding: all that are sure, where a token that has long been the most probable is surer.
+    /// CreditDecoding: commits all confident predictions; tokens that have long been the most probable gain confidence.
     Credit(Credit),
-    /// ReMDM, capped: each by chance, and each token of the block may become a mask again.
+    /// ReMDM with capped remasking: commits and remasks positions at random.
     Remdm(RemdmOptions),
-    /// ReMDM, rescaled: as capped, with a share of the largest probability that is possible.
+    /// ReMDM with rescaled remasking: the remasking probability is a fraction of its upper bound.
     RemdmRescale(RemdmOptions),
-    /// ReMDM by confidence: the less sure a token was, the sooner it becomes a mask again.
+    /// ReMDM with remasking by confidence: the less confident a token, the more likely it is remasked.
     RemdmConf,
-    /// ReMDM in a loop: most of a block first, then over and over again, then the rest.
+    /// ReMDM with a remasking loop: most of a block is decoded, then remasked and decoded repeatedly, then completed.
     RemdmLoop(RemdmOptions),
-    /// WINO: all that are fairly sure; those that the others do not bear out become masks again.
+    /// WINO: commits all fairly confident predictions and revokes tokens that become improbable given the others.
     Wino(Wino),
 }
 
@@ -76,7 +76,7 @@ impl DecoderConfig {
 }
 
 impl DecoderKind {
-    /// Every decoder.
+    /// All built-in decoders.
     pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 }
 

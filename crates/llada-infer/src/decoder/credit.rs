@@ -1,26 +1,28 @@
-//! CreditDecoding (arXiv 2510.06133): a token that was the most probable before has credit. At each step of a masked
-//! position M ← β M, then M\[v\] += p_v^γ for its most probable token v; logits + λ ln(1 + M) take the logits' place, and
-//! every position with confidence ≥ τ is committed, the surest in any case. Defaults β = 0.8, γ = 0.2, λ = 0.7, τ = 0.9.
+//! CreditDecoding (arXiv 2510.06133): tokens that were the most probable in earlier steps have credit, which raises their
+//! logits.
+//!
+//! In each step, each masked position updates its credits: M ← β M, then M\[v\] += p_v^γ for its most probable token v. Its
+//! logits are replaced by logits + λ ln(1 + M). Every position with confidence ≥ τ is committed, and at least the most
+//! confident one. Defaults: β = 0.8, γ = 0.2, λ = 0.7, τ = 0.9.
 
 use llada_core::sampling::{argmax, softmax_at};
-
 use serde::{Deserialize, Serialize};
 
 use super::{Decoder, PositionState, Prediction, threshold::Threshold};
 use crate::{InferError, StepContext, error::check_non_negative};
 
-/// β: what a step leaves of earlier credit.
+/// β, the factor by which earlier credit decays in a step.
 const DECAY: f32 = 0.8;
-/// γ: how little the probability matters beside being the most probable.
+/// γ, the exponent of the probability. Being small, it makes the rank of a token count more than its probability.
 const EXPONENT: f32 = 0.2;
-/// λ: weight of the credit.
+/// λ, the weight of the credit.
 const WEIGHT: f32 = 0.7;
 
-/// Parallel decoding above a confidence that grows with persistence.
+/// Parallel decoding by a confidence that includes credit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Credit {
-    /// τ, the raised confidence that suffices.
+    /// τ, the confidence at which a prediction is committed.
     pub threshold: f32,
 }
 
@@ -44,7 +46,7 @@ impl Decoder for Credit {
     }
 }
 
-/// M of a position: the tokens that have been its most probable, and their credit.
+/// M of one position: the tokens that have been its most probable, with their credit.
 #[derive(Default)]
 struct Account(Vec<(u32, f32)>);
 
@@ -52,7 +54,9 @@ impl PositionState for Account {
     fn process(&mut self, logits: &mut [f32], _prediction: &mut Prediction) {
         let top = argmax(logits);
         let earned = softmax_at(logits, top).powf(EXPONENT);
-        self.0.iter_mut().for_each(|(_, credit)| *credit *= DECAY);
+        for (_, credit) in &mut self.0 {
+            *credit *= DECAY;
+        }
         match self.0.iter_mut().find(|(token, _)| *token == top) {
             Some((_, credit)) => *credit += earned,
             None => self.0.push((top, earned)),

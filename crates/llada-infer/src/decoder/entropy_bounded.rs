@@ -1,16 +1,17 @@
-//! EB-sampler (arXiv 2505.24857): surest first, commit the largest set U with Σ H − max H ≤ γ, a bound of the mutual
-//! information that deciding them together ignores. Default γ = 0.1.
+//! EB-sampler (arXiv 2505.24857): in order of decreasing confidence, commit the largest set of positions with
+//! Σ H − max H ≤ γ, where H is the entropy of a position. The left-hand side bounds the mutual information that is ignored
+//! when the positions are decided together. Default: γ = 0.1.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Decoder, Prediction, by_confidence};
 use crate::{InferError, StepContext, error::check_non_negative};
 
-/// Parallel decoding within an entropy.
+/// Parallel decoding with a bounded joint entropy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EntropyBounded {
-    /// γ, in nats.
+    /// γ, the bound of the joint entropy, in nats.
     pub gamma: f32,
 }
 
@@ -31,7 +32,7 @@ impl Decoder for EntropyBounded {
             let entropy = predictions[index].entropy;
             sum += entropy;
             largest = largest.max(entropy);
-            // A lone position ignores nothing, whatever rounding makes of it.
+            // The first position is always committed: its bound is 0, but rounding might exceed a γ of 0.
             if !chosen.is_empty() && sum - largest > self.gamma {
                 break;
             }

@@ -1,19 +1,20 @@
-//! Hierarchical decoding (dInfer, arXiv 2510.08666): if nothing is surer than 0.4, the surest alone; otherwise the surest
-//! of every contiguous run of masks that is surer than that, so that runs are split, and all that are surer than 0.9.
+//! Hierarchical decoding (dInfer, arXiv 2510.08666): commit the most confident prediction of every contiguous run of masks
+//! if its confidence exceeds 0.4, so that runs are split, and every prediction whose confidence exceeds 0.9. If there is
+//! none, commit the most confident prediction.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Decoder, Prediction, most_confident};
 use crate::{InferError, StepContext, error::check_non_negative};
 
-/// Confidence that suffices for the surest of a run.
+/// The confidence above which the most confident prediction of a run is committed.
 const LOW: f32 = 0.4;
 
 /// Parallel decoding that splits runs of masks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hierarchical {
-    /// Confidence that always suffices.
+    /// The confidence above which every prediction is committed.
     pub threshold: f32,
 }
 

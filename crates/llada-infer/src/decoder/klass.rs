@@ -1,27 +1,26 @@
-//! KLASS (arXiv 2511.05664): with KL_t = Σ p_t (ln p_t − ln p_{t−1}) from a position's distribution of one step to that of
-//! the next, commit every position with confidence > τ whose last n divergences were below ε; if there is none, as many
-//! as the schedule says, the surest first. Defaults τ = 0.9, n = 2, ε = 0.01.
+//! KLASS (arXiv 2511.05664): with the divergence KL_t = Σ p_t (ln p_t − ln p_{t−1}) between a position's distributions in
+//! consecutive steps, commit every position with confidence > τ whose last n divergences were below ε. If there is none,
+//! commit as many predictions as the schedule has, the most confident first. Defaults: τ = 0.9, n = 2, ε = 0.01.
 //!
-//! A distribution settles in the third step of a block at the earliest. The published code's entropy order, which
-//! commits the least sure first, is not repeated. PositionState: a row of logits a masked position of the block.
+//! A distribution can be stable from the third step of a block on. The published code's order by entropy commits the least
+//! confident predictions first, which is not repeated. The state is one row of logits per masked position of the block.
 
 use llada_core::sampling::{argmax, log_softmax_at};
-
 use serde::{Deserialize, Serialize};
 
 use super::{Decoder, PositionState, Prediction, most_confident};
 use crate::{InferError, StepContext, error::check_non_negative};
 
-/// n: divergences that have to be small, one after the other.
+/// n, the number of consecutive divergences that have to be small.
 const HISTORY: usize = 2;
-/// ε: what is small, in nats.
+/// ε, the divergence below which a step counts as small, in nats.
 const KL_THRESHOLD: f64 = 0.01;
 
-/// Parallel decoding of what has settled.
+/// Parallel decoding of stable predictions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Klass {
-    /// τ, the confidence that suffices of what has settled.
+    /// τ, the confidence above which a stable prediction is committed.
     pub threshold: f32,
 }
 
@@ -37,8 +36,11 @@ impl Decoder for Klass {
     }
 
     fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
-        let ready = |prediction: &Prediction| prediction.settled && prediction.confidence > self.threshold;
-        chosen.extend((0..predictions.len()).filter(|&index| ready(&predictions[index])));
+        for (index, prediction) in predictions.iter().enumerate() {
+            if prediction.settled && prediction.confidence > self.threshold {
+                chosen.push(index);
+            }
+        }
         if chosen.is_empty() {
             most_confident(predictions, at.scheduled_commits.max(1), chosen);
         }
@@ -49,13 +51,13 @@ impl Decoder for Klass {
     }
 }
 
-/// How long a distribution has hardly moved.
+/// The stability of one position's distribution.
 #[derive(Default)]
 struct Settling {
-    /// ln p of the step before; empty before the first.
+    /// ln p of the previous step; empty before the first.
     log_p: Vec<f32>,
-    /// Divergences below ε since the last that was not.
-    calm: usize,
+    /// The number of consecutive divergences below ε, up to the last one.
+    small_in_a_row: usize,
 }
 
 impl PositionState for Settling {
@@ -70,13 +72,13 @@ impl PositionState for Settling {
         for (before, logit) in self.log_p.iter_mut().zip(logits) {
             let log_p = *logit - log_sum;
             let p = log_p.exp();
-            // What cannot be adds nothing, whatever it was before.
+            // p ln p tends to 0 as p does, but 0 times infinity is NaN.
             if p > 0.0 {
                 divergence += f64::from(p * (log_p - *before));
             }
             *before = log_p;
         }
-        self.calm = if divergence < KL_THRESHOLD { self.calm + 1 } else { 0 };
-        prediction.settled = self.calm >= HISTORY;
+        self.small_in_a_row = if divergence < KL_THRESHOLD { self.small_in_a_row + 1 } else { 0 };
+        prediction.settled = self.small_in_a_row >= HISTORY;
     }
 }

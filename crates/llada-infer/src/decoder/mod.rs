@@ -1,5 +1,5 @@
-//! Which of a step's predictions become tokens. One file a method; each without a schedule of its own
-//! commits at least the surest prediction.
+//! Decoders, which choose the predictions of a step that become tokens. There is one file per method. A decoder without a
+//! schedule commits at least the most confident prediction.
 
 mod config;
 mod credit;
@@ -16,7 +16,7 @@ mod wino;
 
 use std::{fmt, num::NonZeroUsize};
 
-use llada_core::{confidence::top_k, trace::Commit, transfer::num_transfer_tokens};
+use llada_core::{block::num_transfer_tokens, confidence::top_k, trace::Commit};
 
 use crate::{InferError, StepContext};
 pub use config::{DecoderConfig, DecoderKind};
@@ -31,7 +31,7 @@ pub use remdm::RemdmOptions;
 pub use threshold::Threshold;
 pub use wino::Wino;
 
-/// What the model predicts for one masked position.
+/// The model's prediction for one position.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Prediction {
@@ -39,81 +39,84 @@ pub struct Prediction {
     pub position: usize,
     /// The token that was picked.
     pub token: u32,
-    /// How sure the model is of it, by the request's remasking.
+    /// The confidence in the token, by the request's remasking measure.
     pub confidence: f32,
     /// The entropy of the position's distribution, in nats; 0 unless the decoder needs it.
     pub entropy: f32,
-    /// Whether the position's distribution has stopped moving; false unless a [`PositionState`] says so.
+    /// True if the position's distribution is stable. Only a [`PositionState`] sets it.
     pub settled: bool,
 }
 
-/// Chooses which of a step's predictions become tokens.
+/// A method that chooses the predictions of a step that become tokens.
 pub trait Decoder: fmt::Debug + Send + Sync {
-    /// Writes the indices of the predictions to commit into `chosen`, which is empty, in ascending order.
+    /// Writes the indices of the predictions to commit into `chosen`, in ascending order. `chosen` is empty at first.
     ///
-    /// `predictions` has an entry for each position that may be committed, ascending and at least one.
+    /// `predictions` has one entry for each position that may be committed, by ascending position. There is at least one.
     fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>);
 
-    /// Writes the positions that become masks again into `revoked`, which is empty, in ascending order, after the step
-    /// has chosen `drafted` predictions.
+    /// Writes the positions to mask again into `revoked`, in ascending order, once the step has chosen `drafted`
+    /// predictions. `revoked` is empty at first.
     ///
-    /// `decoded` is what earlier steps committed in the block and still stands, by ascending position; it is empty unless
-    /// the decoder is revocable. Its confidences are those of the commits or, if the decoder needs shadows, the tokens'
-    /// probabilities by their shadows in this step.
+    /// `decoded` has the tokens that earlier steps have committed in the block, by ascending position; it is empty unless
+    /// the decoder is revocable. Their confidences are those of the commits or, if the decoder needs shadows, the
+    /// probabilities of the tokens according to their shadows in this step.
     fn revoke(&self, _at: &StepContext, _drafted: usize, _decoded: &[Commit], _revoked: &mut Vec<usize>) {}
 
-    /// Checks its own options.
+    /// Checks the options of the decoder.
     ///
     /// # Errors
-    /// One of them is out of its range.
+    /// If an option is out of range.
     fn validate(&self) -> Result<(), InferError> {
         Ok(())
     }
 
-    /// The number of a block's `masked` positions that each of its steps commits.
+    /// Returns, for each of a block's `steps`, the number of tokens that it commits. The block has `masked` masks.
     fn schedule(&self, masked: usize, steps: NonZeroUsize) -> Vec<usize> {
         num_transfer_tokens(masked, steps)
     }
 
-    /// Whether a block takes the steps of its schedule; otherwise it ends when it is full.
+    /// Returns true if a block takes exactly the steps of its schedule. Otherwise a block ends when it has no masks.
     fn is_scheduled(&self) -> bool {
         false
     }
 
-    /// Whether what it commits may become a mask again, until the end of the block.
+    /// Returns true if the decoder may revoke tokens, which it can until the end of their block.
     fn is_revocable(&self) -> bool {
         false
     }
 
-    /// Whether it asks the shadows of what it decoded in the block.
+    /// Returns true if the decoder needs [shadows](llada_core::predictor::Row::shadowed) of the tokens that it has
+    /// committed in the block.
     fn needs_shadows(&self) -> bool {
         false
     }
 
-    /// Whether it reads the predictions' entropy.
+    /// Returns true if the decoder reads the entropy of predictions.
     fn needs_entropy(&self) -> bool {
         false
     }
 
-    /// What it keeps of a masked position, made anew when the position is first predicted.
+    /// Creates the state of a masked position, if the decoder has one. It is called when the position is first predicted.
     fn position_state(&self) -> Option<Box<dyn PositionState>> {
         None
     }
 }
 
-/// What a decoder keeps of one masked position from step to step, until the position is committed.
+/// The state of one masked position, which a decoder keeps from step to step until the position is committed.
 pub trait PositionState: Send {
-    /// Takes in the position's guided logits, before a token is picked from them, and may change them or the prediction.
+    /// Processes the guided logits of the position, before a token is picked from them. It may change the logits and the
+    /// prediction.
     fn process(&mut self, logits: &mut [f32], prediction: &mut Prediction);
 }
 
-/// Writes the indices of the `count` most confident predictions into `chosen`, ascending; ties go to the lowest position.
+/// Writes the indices of the `count` most confident predictions into `chosen`, in ascending order. Ties go to the lowest
+/// position.
 pub fn most_confident(predictions: &[Prediction], count: usize, chosen: &mut Vec<usize>) {
     let confidence: Vec<f32> = predictions.iter().map(|prediction| prediction.confidence).collect();
     top_k(&confidence, count, chosen);
 }
 
-/// The indices of all predictions, surest first; ties go to the lowest position.
+/// Returns the indices of all predictions, the most confident first. Ties go to the lowest position.
 fn by_confidence(predictions: &[Prediction]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..predictions.len()).collect();
     order.sort_by(|&a, &b| predictions[b].confidence.total_cmp(&predictions[a].confidence));

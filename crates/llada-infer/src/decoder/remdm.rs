@@ -1,13 +1,19 @@
-//! ReMDM (arXiv 2503.00307): at a step from time t to s < t, with α_t visible, a token decoded in the block becomes a
-//! mask again with probability σ, and a mask becomes a token with probability (α_s − (1 − σ) α_t) / (1 − α_t): α_s are
-//! visible then, as without remasking. Each position is drawn by itself; at temperature 1 the token is the model's.
+//! ReMDM (arXiv 2503.00307), ancestral sampling with remasking.
 //!
-//! α = 1 − t, and σ is at most σ_max = min(1, (1 − α_s) / α_t). *cap*: σ = min(η, σ_max). *rescale*: σ = η σ_max, η at
-//! most 1. *conf*: decoded position i has σ_i = σ_max · softmax_i(−confidence when it was decoded) and masks have 0, as
-//! published: a little less than α is visible between the first step and the last. *loop*: α grows to α_on until
-//! t_on = 0.55, stays there with σ = min(η, σ_max) until t_off = 0.05, and grows to 1; defaults α_on = 0.9, η = 0.02.
-//! Where a step of it crosses t_on or t_off, α_s is that of s; published code goes past it, or lags a step behind. The
-//! last step commits everything.
+//! In a step from time t to s < t, where α_t is the expected fraction of visible tokens, each token decoded in the block is
+//! masked again with probability σ, and each mask becomes a token with probability (α_s − (1 − σ) α_t) / (1 − α_t). Then
+//! α_s are visible, as without remasking. Positions are independent. The last step commits everything.
+//!
+//! The strategies differ in σ, whose upper bound is σ_max = min(1, (1 − α_s) / α_t), and in α, which is 1 − t unless stated:
+//!
+//! * *cap*: σ = min(η, σ_max).
+//! * *rescale*: σ = η σ_max, with η at most 1.
+//! * *conf*: decoded position i has σ_i = σ_max · softmax_i(−confidence when it was decoded), and σ = 0 for masks, as
+//!   published. Slightly fewer than α are visible between the first step and the last.
+//! * *loop*: α rises to α_on at time t_on, stays there with σ = min(η, σ_max) until t_off, and then rises to 1. If a step
+//!   crosses t_on or t_off, α_s is taken at s; the published code overshoots or lags by a step.
+//!
+//! Defaults: η = 0.02, t_on = 0.55, t_off = 0.05, α_on = 0.9.
 
 use std::num::NonZeroUsize;
 
@@ -17,12 +23,11 @@ use serde::{Deserialize, Serialize};
 use super::{Decoder, Prediction};
 use crate::{InferError, StepContext, error::check_non_negative};
 
-/// The option that all of them have but *conf*.
+/// The option of all ReMDM strategies except *conf*.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RemdmOptions {
-    /// η: the probability that a step masks a token again, where that is possible; of *rescale*, the share of what is
-    /// possible.
+    /// η, the probability with which a step masks a token again, up to σ_max; for *rescale*, the fraction of σ_max.
     pub eta: f32,
 }
 
@@ -32,13 +37,13 @@ impl Default for RemdmOptions {
     }
 }
 
-/// Ancestral sampling that takes back.
+/// Ancestral sampling with remasking.
 #[derive(Debug)]
 pub(super) struct Remdm {
     strategy: Strategy,
 }
 
-/// Where σ comes from.
+/// The choice of σ.
 #[derive(Debug)]
 enum Strategy {
     Cap { eta: f64 },
@@ -65,12 +70,12 @@ impl Remdm {
     }
 }
 
-/// The times between which *loop* remasks.
+/// The interval of time in which *loop* remasks.
 #[derive(Debug)]
 struct Window {
     t_on: f64,
     t_off: f64,
-    /// α in between.
+    /// The value of α in the interval.
     alpha_on: f64,
 }
 
@@ -96,13 +101,13 @@ impl Window {
     }
 }
 
-/// t and s.
+/// Returns the times t and s of a step.
 fn times(at: &StepContext) -> [f64; 2] {
     [at.block_step, at.block_step + 1].map(|steps| 1.0 - steps as f64 / at.block_steps as f64)
 }
 
 impl Remdm {
-    /// α_t and α_s.
+    /// Returns α_t and α_s of a step.
     fn visible(&self, at: &StepContext) -> [f64; 2] {
         times(at).map(|t| match &self.strategy {
             Strategy::Loop { window, .. } => window.alpha(t),
@@ -112,11 +117,11 @@ impl Remdm {
 
     fn sigma_max(&self, at: &StepContext) -> f64 {
         let [alpha_t, alpha_s] = self.visible(at);
-        // Infinite, or no number, where nothing is visible yet: 1 either way.
+        // If nothing is visible yet, this is infinite or NaN, and min(1) gives 1 for both.
         ((1.0 - alpha_s) / alpha_t).min(1.0)
     }
 
-    /// σ, the same for every token but in *conf*.
+    /// Returns σ, which is the same for every token; 0 for *conf*, whose σ of decoded tokens `revoke` computes.
     fn sigma(&self, at: &StepContext) -> f64 {
         match &self.strategy {
             Strategy::Cap { eta } => self.sigma_max(at).min(*eta),
@@ -140,21 +145,27 @@ impl Decoder for Remdm {
     fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let [alpha_t, alpha_s] = self.visible(at);
         let reveal = (alpha_s - (1.0 - self.sigma(at)) * alpha_t) / (1.0 - alpha_t);
-        let is_revealed = |&index: &usize| at.uniform(predictions[index].position) < reveal;
-        chosen.extend((0..predictions.len()).filter(is_revealed));
+        for (index, prediction) in predictions.iter().enumerate() {
+            if at.uniform(prediction.position) < reveal {
+                chosen.push(index);
+            }
+        }
     }
 
     fn revoke(&self, at: &StepContext, _drafted: usize, decoded: &[Commit], revoked: &mut Vec<usize>) {
         let sum: f64 = decoded.iter().map(doubt).sum();
-        let sigma = |commit: &Commit| match self.strategy {
-            Strategy::Conf => self.sigma_max(at) * doubt(commit) / sum,
-            _ => self.sigma(at),
-        };
-        let is_revoked = |commit: &&Commit| at.uniform(commit.position) < sigma(commit);
-        revoked.extend(decoded.iter().filter(is_revoked).map(|commit| commit.position));
+        for commit in decoded {
+            let sigma = match self.strategy {
+                Strategy::Conf => self.sigma_max(at) * doubt(commit) / sum,
+                _ => self.sigma(at),
+            };
+            if at.uniform(commit.position) < sigma {
+                revoked.push(commit.position);
+            }
+        }
     }
 
-    /// Any step may commit any number.
+    /// Any step may commit any number of tokens.
     fn schedule(&self, masked: usize, steps: NonZeroUsize) -> Vec<usize> {
         vec![masked; steps.get()]
     }
@@ -168,7 +179,7 @@ impl Decoder for Remdm {
     }
 }
 
-/// What the softmax of *conf* weighs by.
+/// Returns the unnormalised weight of a token in the softmax of *conf*.
 fn doubt(commit: &Commit) -> f64 {
     f64::from(-commit.confidence).exp()
 }

@@ -1,6 +1,6 @@
-//! The fixed schedule of LLaDA (`generate.py`): each step of a block commits a number of tokens settled in advance.
+//! The fixed schedule of LLaDA (`generate.py`): each step of a block commits a predetermined number of tokens.
 //!
-//! Of n masks, step i of S commits T\[i\] = ⌊n/S⌋ + 1\[i < n mod S\], the surest first; nothing is ever masked again.
+//! Of n masks, step i of S commits T\[i\] = ⌊n/S⌋ + 1\[i < n mod S\], the most confident first. Nothing is masked again.
 
 use super::{Decoder, Prediction, most_confident};
 use crate::StepContext;

@@ -1,4 +1,4 @@
-//! A step of the engine: one forward over the jobs whose turn it is, and what becomes of each.
+//! A step of the engine: one forward over the jobs whose turn it is, and the step of each job.
 
 use std::collections::BTreeSet;
 
@@ -15,15 +15,16 @@ use crate::{
 };
 
 impl<P: MaskPredictor> Engine<P> {
-    /// Takes a step with as many jobs as compute at most `max_tokens` tokens, and at least with one, if one is running.
+    /// Advances as many jobs as fit into a forward over at most `max_tokens` tokens, and at least one job, if any is
+    /// running.
     ///
-    /// Jobs take turns: those that have waited longest come first, and those that took a step wait behind the others. A
-    /// job's answer does not depend on it.
+    /// Jobs take turns: those that have waited longest come first, and those that took a step go to the end of the queue.
+    /// The answer of a job does not depend on the turns.
     pub fn step(&mut self, max_tokens: usize, observe: impl FnMut(JobId, Event<'_>)) {
         let (mut turn, mut tokens) = (Vec::new(), 0_usize);
         for &id in &self.turns {
             tokens = tokens.saturating_add(self.jobs.get(&id).map_or(0, ActiveJob::next_tokens));
-            // The first that does not fit ends the turn: to pass it over would let small jobs starve a large one.
+            // The first job that does not fit ends the turn. If it were skipped, small jobs could starve a large one.
             if !turn.is_empty() && tokens > max_tokens {
                 break;
             }
@@ -33,11 +34,12 @@ impl<P: MaskPredictor> Engine<P> {
         self.advance(&turn, observe);
     }
 
-    /// Takes a step with these of the running jobs, in one forward. Others are passed over.
+    /// Advances each of `jobs` by one step, in one forward. Jobs that are not running are ignored.
     ///
-    /// `observe` hears of each job what happened to it. A job that fails does not touch the others: if a forward over
-    /// many fails, it is repeated with half of them until the culprit is alone.
+    /// `observe` is called with the events of each job. A job that fails does not affect the others: if a forward over
+    /// several jobs fails, it is repeated with half of them until the cause is isolated.
     pub fn advance(&mut self, jobs: &[JobId], mut observe: impl FnMut(JobId, Event<'_>)) {
+        // In the order of the ids, so that the batch does not depend on the order of the argument.
         let distinct: BTreeSet<JobId> = jobs.iter().copied().collect();
         let running: Vec<JobId> = distinct.into_iter().filter(|id| self.jobs.contains_key(id)).collect();
         if !running.is_empty() {
@@ -53,6 +55,7 @@ impl<P: MaskPredictor> Engine<P> {
             first_rows.push(rows.len());
             jobs[id].push_rows(&mut rows);
         }
+        // The hidden states borrow the predictor, so jobs that end are removed, and their slots released, afterwards.
         let mut outcomes = Vec::with_capacity(ids.len());
         let failure = match predictor.forward(&rows) {
             Ok(mut hidden) => {
@@ -78,7 +81,7 @@ impl<P: MaskPredictor> Engine<P> {
         }
         let Some(error) = failure else { return };
         match *ids {
-            // A slot may have been lost in the failure, and what was kept there has to be computed anew.
+            // The failure may have emptied a slot, so the job is tried once more without reusing anything.
             [id] if self.refresh(id) => self.forward(ids, observe),
             [id] => self.fail(id, error, observe),
             _ => {
@@ -89,7 +92,7 @@ impl<P: MaskPredictor> Engine<P> {
         }
     }
 
-    /// Makes the job's next forward compute everything. Returns whether it was going to reuse something.
+    /// Makes the next forward of a job compute everything. Returns true if it would have reused something.
     fn refresh(&mut self, id: JobId) -> bool {
         match self.jobs.get_mut(&id) {
             Some(ActiveJob::Generate(request)) => request.refresh(),
@@ -115,10 +118,10 @@ impl<P: MaskPredictor> Engine<P> {
     }
 }
 
-/// One job's part in a step. Its methods return whether the job is over.
+/// The part of one job in a step. Its methods return true if the job has ended.
 struct Turn<'a, H> {
     hidden: &'a mut H,
-    /// The first of the job's rows in the forward.
+    /// The index of the job's first row in the forward.
     row: usize,
     vocabulary: &'a Vocabulary,
     buffers: &'a mut LogitsBuffers,
@@ -132,8 +135,7 @@ impl<H: Hidden> Turn<'_, H> {
         request: &mut ActiveRequest,
         observe: &mut dyn FnMut(JobId, Event<'_>),
     ) -> Result<bool, InferError> {
-        let unconditional = request.is_guided().then_some((self.row + 1, request.cfg_scale()));
-        let row = LogitsRow { row: self.row, unconditional };
+        let row = LogitsRow::new(self.row, request.cfg_scale());
         let mut reader = LogitsReader { hidden: &mut *self.hidden, row, buffers: &mut *self.buffers };
         let growth = request.step(&mut reader, self.vocabulary, self.predictions)?;
         if let Some(step) = request.sequence().trace.steps.last() {

@@ -1,29 +1,30 @@
-//! Whole batches: everything submitted at once, and steps until all are done.
+//! Whole batches: jobs that are submitted together and run until all of them are done.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use llada_core::predictor::MaskPredictor;
+use llada_core::{likelihood::Perturbation, predictor::MaskPredictor};
 
 use super::{Engine, Event, Job, JobId, Progress};
-use crate::{Generation, InferError, Request, Score, ScoreConfig, ScoreRequest};
+use crate::{Generation, InferError, Request, Score, ScoreConfig, ScoreRequest, score::Samples};
 
 impl<P: MaskPredictor> Engine<P> {
     /// Samples one answer.
     ///
     /// # Errors
-    /// As [`generate_batch`](Self::generate_batch).
+    /// As for [`generate_batch`](Self::generate_batch).
     pub fn generate(&mut self, request: &Request) -> Result<Generation, InferError> {
         let mut answers = self.generate_batch(std::slice::from_ref(request), |_| ControlFlow::Continue(()))?;
         Ok(answers.remove(0))
     }
 
-    /// Samples the answers of a ragged batch; each is what it would be alone.
+    /// Samples the answers of a ragged batch, in the order of the requests. Each answer is the same as if it were sampled
+    /// alone.
     ///
-    /// `observe` is called after each step of each request, and may stop them all. Other jobs of the engine rest
-    /// meanwhile.
+    /// `observe` is called after each step of each request and can stop the batch. Other jobs of the engine do not advance
+    /// in the meantime.
     ///
     /// # Errors
-    /// Some request is impossible, the predictor fails or gives logits that are not finite, or `observe` stopped.
+    /// If a request is invalid, if the predictor fails or its logits are not finite, or if `observe` stops the batch.
     pub fn generate_batch(
         &mut self,
         requests: &[Request],
@@ -42,12 +43,14 @@ impl<P: MaskPredictor> Engine<P> {
         Ok(answers.into_values().collect())
     }
 
-    /// Estimates the log-likelihood of `answer` given `prompt` (which may be empty).
+    /// Estimates the log-likelihood of `answer` given `prompt`, which may be empty.
     ///
-    /// `observe` is told the number of samples done and of all samples after each mini-batch, and may stop.
+    /// After each mini-batch, `observe` is called with the number of samples so far and the number of all samples. It can
+    /// stop the estimate.
     ///
     /// # Errors
-    /// The answer or a setting is empty, the sequence too long, the predictor fails, or `observe` stopped.
+    /// If the answer is empty, a setting is invalid, or the sequence is too long; if the predictor fails; or if `observe`
+    /// stops the estimate.
     pub fn score(
         &mut self,
         prompt: &[u32],
@@ -58,13 +61,14 @@ impl<P: MaskPredictor> Engine<P> {
         Ok(self.score_options(&[ScoreRequest::new(prompt, answer)], config, observe)?.remove(0))
     }
 
-    /// Estimates the log-likelihoods of the options of one question, each as [`score`](Self::score) would alone.
+    /// Estimates the log-likelihoods of the options of one question. Each estimate is the same as that of
+    /// [`score`](Self::score).
     ///
-    /// The options share the noise: those of one length are masked alike, so that their difference varies less than
-    /// either. Their mini-batches go to the model together.
+    /// The options share their noise: options of the same length are masked alike, so the difference of their scores has a
+    /// lower variance than each score. Their mini-batches share a forward.
     ///
     /// # Errors
-    /// As [`score`](Self::score), of any option.
+    /// As for [`score`](Self::score), for any of the options.
     pub fn score_options(
         &mut self,
         options: &[ScoreRequest],
@@ -84,7 +88,30 @@ impl<P: MaskPredictor> Engine<P> {
         Ok(scores)
     }
 
-    /// Runs jobs to their ends, and no others, until one fails or `observe` stops.
+    /// For each perturbation of the answer, computes the sum of log p over the tokens that it masks, in nats.
+    ///
+    /// # Errors
+    /// If the sequence is too long or the predictor fails.
+    pub fn log_p_masked(
+        &mut self,
+        prompt: &[u32],
+        answer: &[u32],
+        perturbations: &[Perturbation],
+        cfg_scale: f32,
+    ) -> Result<Vec<f64>, InferError> {
+        let option = ScoreRequest::new(prompt, answer);
+        option.check_length(self.predictor.max_sequence_length())?;
+        let mut samples = Samples::new(cfg_scale);
+        for perturbation in perturbations {
+            samples.push(&option, perturbation, self.vocabulary.mask_id);
+        }
+        let mut rows = Vec::new();
+        samples.push_rows(&mut rows);
+        let mut hidden = self.predictor.forward(&rows).map_err(InferError::predict)?;
+        samples.log_p(&mut hidden, 0, &mut self.buffers, self.vocabulary.padded_size)
+    }
+
+    /// Submits `jobs` and advances them, and no others, until all have ended, one fails, or `observe` stops them.
     fn run(
         &mut self,
         jobs: Vec<Job>,
@@ -99,13 +126,15 @@ impl<P: MaskPredictor> Engine<P> {
             }
         }
         while failure.is_none() && !running.is_empty() {
-            self.advance(&running, |id, event| match event {
-                _ if failure.is_some() => (),
-                Event::Failed(error) => failure = Some(error),
-                event => {
-                    if observe(id, event).is_break() {
-                        failure = Some(InferError::Interrupted);
-                    }
+            self.advance(&running, |id, event| {
+                // After a failure the remaining events of the step are of no interest.
+                if failure.is_some() {
+                    return;
+                }
+                if let Event::Failed(error) = event {
+                    failure = Some(error);
+                } else if observe(id, event).is_break() {
+                    failure = Some(InferError::Interrupted);
                 }
             });
             running.retain(|id| self.jobs.contains_key(id));

@@ -1,9 +1,9 @@
-//! What the engine works on: answers to generate and answers to score.
+//! The jobs of an engine, which are answers to generate and answers to score, and their events.
 
 use std::fmt;
 
 use llada_core::{
-    predictor::{CacheSlot, Recompute, Row},
+    predictor::{CacheSlot, MaskPredictor, Row},
     trace::TraceStep,
 };
 
@@ -12,7 +12,7 @@ use crate::{
     step::Growth,
 };
 
-/// The name of a job in its engine. Ids count up in the order of submission.
+/// The id of a job in its engine. Ids ascend in the order of submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub(super) u64);
 
@@ -22,17 +22,17 @@ impl fmt::Display for JobId {
     }
 }
 
-/// What can be submitted to an engine.
+/// A task that can be submitted to an engine.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Job {
-    /// An answer to generate. It ends in [`Event::Finished`].
+    /// Generate an answer. The job ends with [`Event::Finished`].
     Generate(Request),
-    /// Options of one question to score, under the same masks. It ends in [`Event::Scored`].
+    /// Score the options of one question under the same masks. The job ends with [`Event::Scored`].
     Score {
-        /// The options.
+        /// The options of the question.
         options: Vec<ScoreRequest>,
-        /// How to score them.
+        /// The settings of the estimator.
         config: ScoreConfig,
     },
 }
@@ -43,64 +43,63 @@ impl From<Request> for Job {
     }
 }
 
-/// What happened to a job in a step.
+/// An event of a job in a step.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A generation took a step.
     Step(Progress<'a>),
-    /// A generation has its answer; the job is over.
+    /// A generation is complete. The job has ended.
     Finished(Generation),
     /// A mini-batch of samples was scored.
     Sampled {
-        /// Samples so far.
+        /// The number of samples so far.
         done: usize,
-        /// Samples that there will be.
+        /// The number of all samples.
         all: usize,
     },
-    /// The options are scored; the job is over.
+    /// All options are scored. The job has ended.
     Scored(Vec<Score>),
-    /// The job failed; it is over, and no other job is touched.
+    /// The job failed and has ended. Other jobs are not affected.
     Failed(InferError),
 }
 
-/// A step of a generation: all that a stream of it has to tell.
+/// A step of a generation.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Progress<'a> {
-    /// The generation's job. Those of a batch count up in the order of its requests.
+    /// The job of the generation. The jobs of a batch ascend in the order of its requests.
     pub job: JobId,
-    /// The sequence, prompt and answer, after the step.
+    /// The ids of prompt and answer after the step.
     pub canvas: &'a [u32],
-    /// The number of the step and of its block; the tokens that it committed, with their confidences; and the positions
-    /// that it masked again. Positions are those after the growth.
+    /// The record of the step. Its positions are those after the growth.
     pub step: &'a TraceStep,
-    /// The masks that were put into the sequence after the step.
+    /// The masks that were inserted after the step, if any.
     pub growth: Option<Growth>,
-    /// The length of the prefix of the sequence, prompt included, that no later step changes.
+    /// The length of the prefix of the canvas, including the prompt, that no later step can change.
     pub settled: usize,
 }
 
-/// What the next step of a job takes.
+/// The cost of a job's next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StepCost {
-    /// The tokens that its forward computes.
+    /// The number of tokens that the forward computes.
     pub tokens: usize,
-    /// The bytes that its slots hold at most, while it runs.
+    /// The largest size of the job's cache slots while it runs, in bytes.
     pub kept_bytes: usize,
-    /// The forwards that it takes from here at most, this one included; `None` if that is not known.
+    /// An upper bound of the remaining forwards, including the next one; `None` if there is none.
     pub forwards_left: Option<usize>,
 }
 
-/// A job that runs.
+/// A running job.
 pub(super) enum ActiveJob {
     Generate(Box<ActiveRequest>),
     Score(Box<ActiveScore>),
 }
 
 impl ActiveJob {
-    /// Appends the rows of its next forward.
+    /// Appends the rows of the next forward.
     pub(super) fn push_rows<'a>(&'a self, rows: &mut Vec<Row<'a>>) {
         match self {
             Self::Generate(request) => request.push_rows(rows),
@@ -115,20 +114,20 @@ impl ActiveJob {
         }
     }
 
-    /// The tokens that its next forward computes.
+    /// Returns the number of tokens that the next forward computes.
     pub(super) fn next_tokens(&self) -> usize {
         let mut rows = Vec::new();
         self.push_rows(&mut rows);
         rows.iter().map(Row::computed_tokens).sum()
     }
 
-    /// What its next step takes, where `kept_bytes` is what a slot holds of a row of that length.
-    pub(super) fn cost(&self, kept_bytes: impl Fn(usize, &Recompute) -> usize) -> StepCost {
+    /// Returns the cost of the next step with `predictor`.
+    pub(super) fn cost(&self, predictor: &impl MaskPredictor) -> StepCost {
         let tokens = self.next_tokens();
         match self {
             Self::Generate(request) => {
-                let of_slot = kept_bytes(request.sequence().max_len, request.recompute());
-                let kept_bytes = request.slots().len() * of_slot;
+                let slot_bytes = predictor.kept_bytes(request.sequence().max_len, request.recompute());
+                let kept_bytes = request.slots().len() * slot_bytes;
                 StepCost { tokens, kept_bytes, forwards_left: request.forwards_left() }
             }
             Self::Score(score) => StepCost { tokens, kept_bytes: 0, forwards_left: Some(score.forwards_left()) },

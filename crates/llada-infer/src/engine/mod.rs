@@ -1,8 +1,8 @@
-//! The engine: takes jobs to the mask predictor step by step, alone or as one ragged batch.
+//! The engine, which advances jobs step by step, each with its own options, in ragged batches.
 //!
-//! Jobs join by [`submit`](Engine::submit) and leave when they end, between any two steps. Each has its own block and
-//! schedule, so jobs of different lengths and options share a forward and none waits for another. An engine has no
-//! threads, no clock and no channels: whoever owns it decides when the next step is.
+//! A job joins with [`submit`](Engine::submit) and leaves when it ends, between any two steps. Each job has its own block
+//! and schedule, so jobs with different lengths and options can share a forward, and none waits for another. An engine has
+//! no threads, no clock and no channels: its owner decides when to take the next step.
 
 mod advance;
 mod batch;
@@ -18,28 +18,28 @@ use std::{
 use llada_core::predictor::MaskPredictor;
 
 use crate::{
-    Generation, InferError, Request, SpecialTokens, active::ActiveRequest, decoder::Prediction, logits::LogitsBuffers,
-    score::ActiveScore, vocabulary::Vocabulary,
+    Generation, InferError, Request, ScoreConfig, ScoreRequest, SpecialTokens, active::ActiveRequest,
+    decoder::Prediction, logits::LogitsBuffers, score::ActiveScore, vocabulary::Vocabulary,
 };
 use job::ActiveJob;
 pub use job::{Event, Job, JobId, Progress, StepCost};
 use slots::Slots;
 
-/// Samples from, and scores with, one mask predictor.
+/// A sampler and scorer that owns one mask predictor.
 pub struct Engine<P> {
     pub(crate) predictor: P,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) buffers: LogitsBuffers,
     predictions: Vec<Prediction>,
     jobs: BTreeMap<JobId, ActiveJob>,
-    /// The running jobs, in the order in which they take their turns.
+    /// The running jobs, in the order of their turns.
     turns: VecDeque<JobId>,
     slots: Slots,
     next_id: u64,
 }
 
 impl<P: MaskPredictor> Engine<P> {
-    /// An engine over `predictor`.
+    /// Creates an engine over `predictor`.
     pub fn new(predictor: P, special: SpecialTokens) -> Self {
         Self {
             vocabulary: Vocabulary::new(&predictor, special),
@@ -53,23 +53,31 @@ impl<P: MaskPredictor> Engine<P> {
         }
     }
 
-    /// The predictor.
+    /// Returns the predictor.
     pub fn predictor(&self) -> &P {
         &self.predictor
     }
 
-    /// Checks what can be known of a request before its first step.
+    /// Checks a request without running it.
     ///
     /// # Errors
-    /// An option is impossible, or prompt and answer together are too long.
+    /// If an option is invalid, an id is unknown, or prompt and answer together are too long.
     pub fn validate(&self, request: &Request) -> Result<(), InferError> {
         self.activate(request).map(drop)
     }
 
-    /// Takes a job in. It takes its first step with the next [`step`](Self::step).
+    /// Checks the options of a question without scoring them.
     ///
     /// # Errors
-    /// An option is impossible, or a sequence too long. Nothing is taken in then.
+    /// If an answer is empty, a setting is invalid, or a sequence is too long.
+    pub fn validate_options(&self, options: &[ScoreRequest], config: &ScoreConfig) -> Result<(), InferError> {
+        config.validate(options, self.predictor.max_sequence_length())
+    }
+
+    /// Adds a job to the running ones. Its first step can be the next one.
+    ///
+    /// # Errors
+    /// If the job is invalid, as [`validate`](Self::validate) and [`validate_options`](Self::validate_options) check.
     pub fn submit(&mut self, job: impl Into<Job>) -> Result<JobId, InferError> {
         let job = match job.into() {
             Job::Generate(request) => {
@@ -91,8 +99,8 @@ impl<P: MaskPredictor> Engine<P> {
         Ok(id)
     }
 
-    /// Ends a job, and returns what there is of its answer; masks are left in it. `None` if no such job runs, or if it is
-    /// a score, of which a part is nothing.
+    /// Ends a job and returns its incomplete answer, in which masks remain. Returns `None` if there is no such running job,
+    /// or if it is a score, which has no partial result.
     pub fn cancel(&mut self, id: JobId) -> Option<Generation> {
         match self.remove(id)? {
             ActiveJob::Generate(request) => Some(request.into_generation()),
@@ -100,10 +108,10 @@ impl<P: MaskPredictor> Engine<P> {
         }
     }
 
-    /// Limits the forwards that a running generation takes from now on; its answer is complete after them. Returns
-    /// whether there is such a generation.
+    /// Limits the remaining forwards of a running generation, after which its answer is complete. Returns false if there is
+    /// no such generation.
     ///
-    /// The answer grows no longer than it is, and where there are more blocks left than forwards, blocks become longer.
+    /// From now on the answer does not grow. If there are more blocks left than forwards, the blocks become longer.
     pub fn hurry(&mut self, id: JobId, forwards: NonZeroUsize) -> bool {
         match self.jobs.get_mut(&id) {
             Some(ActiveJob::Generate(request)) => {
@@ -114,13 +122,12 @@ impl<P: MaskPredictor> Engine<P> {
         }
     }
 
-    /// What the next step of a running job takes.
+    /// Returns the cost of the next step of a running job.
     pub fn cost(&self, id: JobId) -> Option<StepCost> {
-        let kept_bytes = |length: usize, recompute: &_| self.predictor.kept_bytes(length, recompute);
-        Some(self.jobs.get(&id)?.cost(kept_bytes))
+        Some(self.jobs.get(&id)?.cost(&self.predictor))
     }
 
-    /// The running jobs, in the order in which they will take their turns.
+    /// Returns the running jobs, in the order of their turns.
     pub fn running(&self) -> impl Iterator<Item = JobId> {
         self.turns.iter().copied()
     }
@@ -129,7 +136,7 @@ impl<P: MaskPredictor> Engine<P> {
         ActiveRequest::new(request, &self.vocabulary, self.predictor.max_sequence_length())
     }
 
-    /// Takes a job out, and empties its slots.
+    /// Removes a job and releases its slots.
     fn remove(&mut self, id: JobId) -> Option<ActiveJob> {
         self.turns.retain(|&other| other != id);
         let job = self.jobs.remove(&id)?;

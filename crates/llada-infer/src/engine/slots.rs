@@ -1,25 +1,26 @@
-//! The cache slots of a predictor: which are in use, and which is next.
+//! The free list of a predictor's cache slots.
 
 use std::collections::BTreeSet;
 
 use llada_core::predictor::CacheSlot;
 
-/// A free list of slots.
+/// The slots that are not in use.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     free: BTreeSet<CacheSlot>,
-    /// Slots from this number on were never in use.
+    /// The lowest slot that has never been in use.
     next: usize,
 }
 
 impl Slots {
-    /// The lowest slot that is free.
+    /// Takes the lowest free slot.
     pub(super) fn take(&mut self) -> CacheSlot {
-        self.free.pop_first().unwrap_or_else(|| {
-            let slot = CacheSlot(self.next);
-            self.next += 1;
-            slot
-        })
+        if let Some(slot) = self.free.pop_first() {
+            return slot;
+        }
+        let slot = CacheSlot(self.next);
+        self.next += 1;
+        slot
     }
 
     pub(super) fn put_back(&mut self, slot: CacheSlot) {

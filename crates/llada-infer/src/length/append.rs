@@ -1,10 +1,10 @@
-//! *append*: the canvas is the prompt and the blocks so far. A block of masks is appended when the one before it is full
-//! and has no end-of-text token in it.
+//! *append*: the canvas consists of the prompt and the blocks so far. When a block is complete and has no end-of-text token,
+//! another block of masks is appended.
 
 use super::{FinishedStep, LengthPolicy};
 use crate::step::Growth;
 
-/// Blocks until one has an end.
+/// The policy that appends blocks until one has an end-of-text token.
 pub(super) struct Append;
 
 impl LengthPolicy for Append {

@@ -1,5 +1,4 @@
-//! The policies of an answer's length with their options, as a request names them: `"length": "daedal",
-//! "initial_gen_length": 64`.
+//! The choice of a length policy with its options, as in a request: `"length": "daedal", "initial_gen_length": 64`.
 
 use std::fmt;
 
@@ -7,26 +6,26 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoEnumIterator, VariantArray};
 
 use super::{Daedal, Fixed, LengthPolicy, append::Append};
-use crate::{InferError, options::Method};
+use crate::{InferError, method::Method};
 
-/// A policy of the answer's length and its options.
+/// A policy of the answer's length with its options.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, strum::EnumDiscriminants, strum::EnumIter)]
 #[serde(tag = "length", rename_all = "snake_case")]
 #[strum_discriminants(
     name(LengthKind),
-    doc = "The policies by name.",
+    doc = "The name of a length policy.",
     derive(Hash, Serialize, Deserialize, strum::Display, strum::EnumString, strum::VariantNames, strum::VariantArray),
     serde(rename_all = "snake_case"),
     strum(serialize_all = "snake_case", parse_err_ty = InferError, parse_err_fn = unknown)
 )]
 #[non_exhaustive]
 pub enum LengthConfig {
-    /// `gen_length` tokens.
+    /// The answer has `gen_length` tokens.
     #[default]
     Fixed,
-    /// Blocks until one has an end-of-text token, `gen_length` tokens at most.
+    /// Blocks are appended until one has an end-of-text token, up to `gen_length` tokens.
     Append,
-    /// DAEDAL: as many masks as the model asks for, `gen_length` at most.
+    /// DAEDAL: the answer grows until the model predicts its end with confidence, up to `gen_length` tokens.
     Daedal(Daedal),
 }
 
@@ -41,7 +40,7 @@ impl LengthConfig {
 }
 
 impl LengthKind {
-    /// Every policy.
+    /// All policies.
     pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 }
 

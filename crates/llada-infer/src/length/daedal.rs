@@ -1,29 +1,35 @@
-//! *daedal* (DAEDAL, arXiv 2508.00819): with c the mean, over 32, of the probabilities of the last 32 positions that
-//! predict end-of-text, or fewer. Stage 1: from `initial_gen_length` masks on, while c < 0.5, append 8. Stage 2: at each
-//! step of a block, if c < 0.9, the least sure of its masks becomes 8 masks, provided that its confidence is < 0.1. The
-//! last forward of the first stage is the first of the second. Published code puts 16 visible end-of-text tokens after
-//! the canvas in between; that is not repeated. A visible end-of-text of the answer counts as certain. Masks of the
-//! prompt count for nothing here, and stay single. Between two full forwards of a cache the length stays as it is.
+//! *daedal* (DAEDAL, arXiv 2508.00819): the answer grows as long as the model is not confident that it ends.
+//!
+//! The confidence c is the sum of the probabilities of end-of-text at the last 32 positions that predict it, divided by 32;
+//! if fewer positions do, the others count as 0. A visible end-of-text token of the answer counts as certain.
+//!
+//! * Stage 1: the answer starts with `initial_gen_length` masks. While c < 0.5, 8 masks are appended.
+//! * Stage 2: after each step of a block with c < 0.9, the block's least confident mask is expanded to 8 masks if its
+//!   confidence is < 0.1.
+//!
+//! The last forward of stage 1 is also the first of stage 2. The published code appends 16 visible end-of-text tokens to the
+//! canvas between the stages, which is not repeated. Masks of the prompt have no part in c and are never expanded. With a
+//! cache, the answer grows only at full forwards.
 
 use serde::{Deserialize, Serialize};
 
 use super::{FinishedStep, LengthPolicy};
-use crate::{Growth, InferError, StepContext, error::check_positive};
+use crate::{Growth, InferError, Prediction, StepContext, error::check_positive};
 
-/// The c that ends the first stage.
+/// The c at which the first stage ends.
 const EOS_CONFIDENCE: f64 = 0.5;
-/// The c from which on no mask is expanded.
+/// The c at which masks are no longer expanded.
 const EXPAND_EOS_CONFIDENCE: f64 = 0.9;
-/// The confidence below which a mask may be.
+/// The confidence below which a mask is expanded.
 const LOW_CONFIDENCE: f32 = 0.1;
-/// Masks that are appended, or that one mask becomes.
+/// The number of masks that are appended, or that a mask is expanded to.
 const EXPANSION_FACTOR: usize = 8;
 
-/// As many masks as the model asks for.
+/// The options of DAEDAL.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Daedal {
-    /// Masks that the answer begins with.
+    /// The number of masks that the answer starts with.
     pub initial_gen_length: usize,
 }
 
@@ -56,11 +62,19 @@ impl LengthPolicy for Daedal {
         if step.eos_confidence? >= EXPAND_EOS_CONFIDENCE {
             return None;
         }
-        let answer = step.predictions.partition_point(|prediction| prediction.position < step.prompt_length);
-        let left = (answer..step.predictions.len()).filter(|index| !step.chosen.contains(index));
-        let confidence = |index: usize| step.predictions[index].confidence;
-        let least_sure = left.min_by(|&a, &b| confidence(a).total_cmp(&confidence(b)))?;
-        let growth = Growth { at: step.predictions[least_sure].position + 1, count: EXPANSION_FACTOR - 1 };
-        (confidence(least_sure) < LOW_CONFIDENCE).then_some(growth)
+        let mut least_confident: Option<&Prediction> = None;
+        for (index, prediction) in step.predictions.iter().enumerate() {
+            if prediction.position < step.prompt_length || step.chosen.contains(&index) {
+                continue;
+            }
+            if least_confident.is_none_or(|least| prediction.confidence.total_cmp(&least.confidence).is_lt()) {
+                least_confident = Some(prediction);
+            }
+        }
+        let mask = least_confident?;
+        if mask.confidence >= LOW_CONFIDENCE {
+            return None;
+        }
+        Some(Growth { at: mask.position + 1, count: EXPANSION_FACTOR - 1 })
     }
 }

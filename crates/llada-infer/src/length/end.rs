@@ -1,6 +1,4 @@
-//! How sure a model is that an answer ends.
-
-use std::ops::Range;
+//! The confidence of a model that an answer ends.
 
 use llada_core::{
     predictor::Hidden,
@@ -13,15 +11,16 @@ use crate::{
     vocabulary::Vocabulary,
 };
 
-/// Positions that the confidence is a mean over.
+/// The number of positions that the confidence is a mean over.
 const EOS_CHECK_TOKENS: usize = 32;
 
-/// The mean, over 32, of the probabilities of the last 32 positions of the answer that predict end-of-text, or fewer. A
-/// visible end-of-text of the answer counts as certain. The answer follows the first `prompt_length` of `ids`; `wanted`
-/// are the positions that are predicted.
+/// Returns the sum of the end-of-text probabilities at the last 32 positions of the answer that predict end-of-text,
+/// divided by 32. A visible end-of-text token of the answer counts as certain.
+///
+/// The answer follows the first `prompt_length` of `ids`. `wanted` has the positions that the forward predicts.
 ///
 /// # Errors
-/// The predictor fails.
+/// If the predictor fails.
 pub(crate) fn eos_confidence<H: Hidden>(
     reader: &mut LogitsReader<'_, H>,
     vocabulary: &Vocabulary,
@@ -30,18 +29,18 @@ pub(crate) fn eos_confidence<H: Hidden>(
     wanted: &[usize],
 ) -> Result<f64, InferError> {
     let eos = vocabulary.special.eos;
-    let visible = |range: Range<usize>| ids[range].iter().filter(|&&id| id == eos).count();
     let mut confidences: Vec<f64> = Vec::new();
     let mut end = ids.len();
-    // From the end on: most of the time the last positions are enough, and the others' logits are never read.
+    // From the end to the start: usually the last positions suffice, and the logits of the others are never read.
     'answer: for range in chunks(wanted.len()).rev() {
         let rows = reader.read(range.clone())?.chunks(vocabulary.padded_size);
         for (logits, &position) in rows.zip(&wanted[range]).rev() {
             if position < prompt_length {
-                // What follows a mask of the prompt was given: an end in it is not the answer's.
+                // Tokens between a mask of the prompt and the answer were given, so they are not counted.
                 break 'answer;
             }
-            confidences.extend(std::iter::repeat_n(1.0, visible(position + 1..end)));
+            let visible_ends = count(&ids[position + 1..end], eos);
+            confidences.extend(std::iter::repeat_n(1.0, visible_ends));
             if argmax(logits) == eos {
                 confidences.push(f64::from(softmax_at(logits, eos)));
             }
@@ -52,4 +51,8 @@ pub(crate) fn eos_confidence<H: Hidden>(
         }
     }
     Ok(confidences.iter().take(EOS_CHECK_TOKENS).sum::<f64>() / EOS_CHECK_TOKENS as f64)
+}
+
+fn count(ids: &[u32], wanted: u32) -> usize {
+    ids.iter().filter(|&&id| id == wanted).count()
 }

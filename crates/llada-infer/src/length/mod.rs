@@ -1,4 +1,4 @@
-//! How long an answer becomes: as long as `gen_length` says, or at most so long. One file a policy.
+//! Policies of an answer's length, which is `gen_length` tokens or at most so many. There is one file per policy.
 
 mod append;
 mod config;
@@ -10,51 +10,55 @@ pub use config::{LengthConfig, LengthKind};
 pub use daedal::Daedal;
 pub(crate) use end::eos_confidence;
 
-/// Decides whether an answer grows. A request whose forwards were limited while it ran grows no more and is not asked.
+/// A policy that decides when an answer grows. It is not asked for a request that was hurried, whose answer does not grow.
 pub(crate) trait LengthPolicy: Send + Sync {
-    /// Checks its own options.
+    /// Checks the options of the policy.
+    ///
+    /// # Errors
+    /// If an option is out of range.
     fn validate(&self) -> Result<(), InferError> {
         Ok(())
     }
 
-    /// The masks that the answer begins with.
+    /// Returns the number of masks that the answer starts with.
     fn initial_length(&self, gen_length: usize, _block_length: usize) -> usize {
         gen_length
     }
 
-    /// Whether steps that compute everything ask how sure the model is that the answer ends.
+    /// Returns true if the policy needs the confidence that the answer ends, which full forwards provide.
     fn needs_eos_confidence(&self) -> bool {
         false
     }
 
-    /// The masks that are put in instead of the step, whose forward has run.
+    /// Returns masks to insert instead of taking the step. The forward of the step has run.
     fn before_step(&self, _at: &StepContext, _eos_confidence: Option<f64>) -> Option<Growth> {
         None
     }
 
-    /// The masks that are put in after the step.
+    /// Returns masks to insert after the step.
     fn after_step(&self, _step: &FinishedStep<'_>) -> Option<Growth> {
         None
     }
 }
 
-/// A step that has been taken, before the sequence grows.
+/// A step after its commits, before the sequence grows.
 pub(crate) struct FinishedStep<'a> {
     pub(crate) ids: &'a [u32],
-    /// The ids of the block itself.
+    /// The ids of the block.
     pub(crate) block: &'a [u32],
     pub(crate) block_length: usize,
     pub(crate) block_has_ended: bool,
     pub(crate) prompt_length: usize,
-    /// The predictions of the step, by ascending position, and the indices of those that it committed.
+    /// The predictions of the step, by ascending position.
     pub(crate) predictions: &'a [Prediction],
+    /// The indices of the predictions that the step committed.
     pub(crate) chosen: &'a [usize],
     pub(crate) eos: u32,
-    /// How sure the model is that the answer ends, if the step asked.
+    /// The confidence that the answer ends, if the step computed it.
     pub(crate) eos_confidence: Option<f64>,
 }
 
-/// The answer is as long as `gen_length` says.
+/// The policy with which the answer has `gen_length` tokens.
 struct Fixed;
 
 impl LengthPolicy for Fixed {}

@@ -1,4 +1,4 @@
-//! Options that are being scored, a mini-batch of each a step.
+//! A scoring job. Each step scores a mini-batch of every option.
 
 use llada_core::{
     likelihood::MaskingPlan,
@@ -8,33 +8,34 @@ use llada_core::{
 use super::{Score, ScoreConfig, ScoreRequest, sample::Samples};
 use crate::{InferError, logits::LogitsBuffers, vocabulary::Vocabulary};
 
-/// The state of one job.
+/// The state of one scoring job.
 pub(crate) struct ActiveScore {
     config: ScoreConfig,
     mask_id: u32,
     options: Vec<OptionScore>,
-    /// The samples of the next forward: each option's next mini-batch, none of one that is done.
+    /// The samples of the next forward: the next mini-batch of each option that is not done.
     samples: Samples,
 }
 
-/// One option, and what is known of it.
+/// An option with its samples so far.
 struct OptionScore {
     request: ScoreRequest,
     plan: MaskingPlan,
-    /// By sample so far.
+    /// For each sample so far, the log-probability of its masked tokens.
     log_p_masked: Vec<f64>,
 }
 
 impl OptionScore {
-    /// The samples that are left, at most `batch_size` of them.
-    fn next_batch(&self, batch_size: usize) -> usize {
-        (self.plan.perturbations().len() - self.log_p_masked.len()).min(batch_size)
+    fn samples_left(&self) -> usize {
+        self.plan.perturbations().len() - self.log_p_masked.len()
     }
 }
 
 impl ActiveScore {
+    /// Plans the samples of all options.
+    ///
     /// # Errors
-    /// An answer or a setting is empty, or a sequence too long.
+    /// If an answer is empty, a setting is invalid, or a sequence is too long.
     pub(crate) fn new(
         options: Vec<ScoreRequest>,
         config: ScoreConfig,
@@ -51,12 +52,12 @@ impl ActiveScore {
         Ok(active)
     }
 
-    /// Masks the answers of the next forward.
+    /// Prepares the samples of the next forward.
     fn prepare(&mut self) {
         self.samples = Samples::new(self.config.cfg_scale);
         for option in &self.options {
             let next = option.plan.perturbations().iter().skip(option.log_p_masked.len());
-            for perturbation in next.take(self.config.batch_size.max(1)) {
+            for perturbation in next.take(self.batch_size()) {
                 self.samples.push(&option.request, perturbation, self.mask_id);
             }
         }
@@ -67,10 +68,10 @@ impl ActiveScore {
         self.samples.push_rows(rows);
     }
 
-    /// Takes in what the forward over its rows has computed, the first of which is `first_row`.
+    /// Takes a step with the results of a forward, in which the job's first row is `first_row`.
     ///
     /// # Errors
-    /// The predictor fails.
+    /// If the predictor fails.
     pub(crate) fn step<H: Hidden>(
         &mut self,
         hidden: &mut H,
@@ -78,32 +79,37 @@ impl ActiveScore {
         buffers: &mut LogitsBuffers,
         vocabulary: &Vocabulary,
     ) -> Result<(), InferError> {
+        let batch_size = self.batch_size();
         let mut sums = self.samples.log_p(hidden, first_row, buffers, vocabulary.padded_size)?.into_iter();
         for option in &mut self.options {
-            let count = option.next_batch(self.config.batch_size.max(1));
+            let count = option.samples_left().min(batch_size);
             option.log_p_masked.extend(sums.by_ref().take(count));
         }
         self.prepare();
         Ok(())
     }
 
-    /// The number of samples so far, and of all.
+    /// The mini-batch size. It may be configured as 0 where no batch is needed.
+    fn batch_size(&self) -> usize {
+        self.config.batch_size.max(1)
+    }
+
+    /// Returns the number of samples so far and the number of all samples.
     pub(crate) fn samples(&self) -> (usize, usize) {
         let done = self.options.iter().map(|option| option.log_p_masked.len()).sum();
         let all = self.options.iter().map(|option| option.plan.perturbations().len()).sum();
         (done, all)
     }
 
-    /// The forwards that are left.
+    /// Returns the number of remaining forwards.
     pub(crate) fn forwards_left(&self) -> usize {
-        let left = |option: &OptionScore| option.plan.perturbations().len() - option.log_p_masked.len();
-        self.options.iter().map(left).max().unwrap_or(0).div_ceil(self.config.batch_size.max(1))
+        self.options.iter().map(OptionScore::samples_left).max().unwrap_or(0).div_ceil(self.batch_size())
     }
 
-    /// The estimates.
+    /// Returns the scores, in the order of the options.
     ///
     /// # Errors
-    /// Samples are missing.
+    /// If samples are missing.
     pub(crate) fn into_scores(self) -> Result<Vec<Score>, InferError> {
         let mut scores = Vec::with_capacity(self.options.len());
         for OptionScore { request, plan, log_p_masked } in &self.options {
@@ -111,7 +117,7 @@ impl ActiveScore {
             if self.config.is_exact(request.answer.len()) {
                 estimate.standard_error = Some(0.0);
             }
-            scores.push(Score { estimate, nfe: log_p_masked.len().div_ceil(self.config.batch_size.max(1)) });
+            scores.push(Score { estimate, nfe: log_p_masked.len().div_ceil(self.batch_size()) });
         }
         Ok(scores)
     }

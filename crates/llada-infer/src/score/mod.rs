@@ -1,46 +1,47 @@
-//! Likelihood scoring: log p(answer | prompt), estimated by masking the answer in many ways (`get_log_likelihood.py`).
+//! Likelihood scoring: log p(answer | prompt), estimated from random masks of the answer (`get_log_likelihood.py`).
 
 mod active;
 mod sample;
 
 use llada_core::{
-    likelihood::{BATCH_SIZE, Estimate, MC_NUM, MaskingPlan, Perturbation},
-    predictor::MaskPredictor,
+    likelihood::{BATCH_SIZE, Estimate, MC_NUM, MaskingPlan},
     rng::Noise,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, InferError, error::check_non_negative};
+use crate::{InferError, error::check_non_negative};
 pub(crate) use active::ActiveScore;
-use sample::Samples;
+pub(crate) use sample::Samples;
 
-/// Which estimator of the likelihood bound to use.
+/// An estimator of the bound of the log-likelihood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Estimator {
-    /// Every token is masked independently with a uniform probability t, weight 1/t: the training objective (equation 4
-    /// of the paper), with a high variance.
+    /// Each token is masked independently with a uniform probability t, and the weight is 1/t: the training objective
+    /// (equation 3 of the LLaDA paper). It has a high variance.
     #[serde(rename = "form-a")]
     IndependentMasks,
-    /// Exactly ℓ tokens are masked, ℓ stratified over 1..L, weight L/ℓ (equation 6): what evaluation uses.
+    /// Exactly ℓ tokens are masked, with ℓ stratified over 1..L, and the weight is L/ℓ (equation 6 of the LLaDA paper).
+    /// Evaluations use this estimator.
     #[default]
     #[serde(rename = "form-b")]
     StratifiedCounts,
 }
 
-/// How to score an answer.
+/// The settings of likelihood scoring.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScoreConfig {
-    /// Samples; an answer of one token needs, and gets, a single one with stratified counts.
+    /// The number of samples. With stratified counts, an answer of one token gets a single sample, which is exact.
     pub mc_num: usize,
-    /// Samples that go to the model together, and that stratified counts spread evenly over the numbers of masks.
+    /// The number of samples in a mini-batch, which share a forward. Stratified counts spread the numbers of masks evenly
+    /// over a mini-batch.
     pub batch_size: usize,
-    /// Scale of classifier-free guidance; 0 is none.
+    /// The scale of classifier-free guidance; 0 means none.
     pub cfg_scale: f32,
     /// The estimator.
     pub estimator: Estimator,
-    /// Seed of the masks.
+    /// The seed of the masks.
     pub seed: u64,
 }
 
@@ -51,34 +52,38 @@ impl Default for ScoreConfig {
     }
 }
 
-/// A scored answer.
+/// The score of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Score {
-    /// The estimate and its standard error.
+    /// The estimate of the log-likelihood and its standard error.
     #[serde(flatten)]
     pub estimate: Estimate,
-    /// Forward evaluations: mini-batches that went to the model.
+    /// The number of forward evaluations, one per mini-batch.
     pub nfe: usize,
 }
 
-/// An answer to score, and the prompt that it follows.
+/// An answer to score, with the prompt that it follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScoreRequest {
-    /// Token ids; may be empty.
+    /// The token ids of the prompt; may be empty.
     pub prompt: Vec<u32>,
-    /// Token ids, at least one.
+    /// The token ids of the answer; at least one.
     pub answer: Vec<u32>,
 }
 
 impl ScoreRequest {
-    /// A request to score `answer` after `prompt`.
+    /// Creates a request to score `answer` after `prompt`.
     pub fn new(prompt: impl Into<Vec<u32>>, answer: impl Into<Vec<u32>>) -> Self {
         Self { prompt: prompt.into(), answer: answer.into() }
     }
 
-    fn check_length(&self, max_sequence_length: usize) -> Result<(), InferError> {
+    /// Checks that prompt and answer fit into the model.
+    ///
+    /// # Errors
+    /// If they are longer than `max_sequence_length` together.
+    pub(crate) fn check_length(&self, max_sequence_length: usize) -> Result<(), InferError> {
         let (prompt, answer) = (self.prompt.len(), self.answer.len());
         if prompt + answer > max_sequence_length {
             return Err(InferError::ScoredTooLong { prompt, answer, max_sequence_length });
@@ -88,21 +93,21 @@ impl ScoreRequest {
 }
 
 impl ScoreConfig {
-    /// Checks what can be known of the options of a question before the first forward.
+    /// Checks the settings and the options of a question.
     ///
     /// # Errors
-    /// An answer or a setting is empty, or a sequence too long.
-    fn validate(&self, options: &[ScoreRequest], max_sequence_length: usize) -> Result<(), InferError> {
+    /// If an answer is empty, a setting is invalid, or a sequence is too long.
+    pub(crate) fn validate(&self, options: &[ScoreRequest], max_sequence_length: usize) -> Result<(), InferError> {
         check_non_negative("cfg_scale", self.cfg_scale)?;
         for option in options {
             option.check_length(max_sequence_length)?;
-            // A plan of the smallest answer costs nothing and refuses the same settings.
+            // Planning for an answer of 0 or 1 tokens is cheap and refuses the same settings.
             self.plan(option.answer.len().min(1))?;
         }
         Ok(())
     }
 
-    /// How an answer of `length` tokens is masked. Plans of the same length are the same.
+    /// Plans the samples of an answer of `length` tokens. Answers of the same length have the same plan.
     fn plan(&self, length: usize) -> Result<MaskingPlan, InferError> {
         let noise = Noise::new(self.seed);
         let plan = match self.estimator {
@@ -115,41 +120,8 @@ impl ScoreConfig {
         Ok(plan?)
     }
 
-    /// Whether a single sample has no error: there is one way to mask an answer of one token.
+    /// Returns true if a single sample is exact, because there is only one way to mask an answer of one token.
     fn is_exact(&self, length: usize) -> bool {
         self.estimator == Estimator::StratifiedCounts && length == 1
-    }
-}
-
-impl<P: MaskPredictor> Engine<P> {
-    /// Checks what can be known of the options of a question before the first forward.
-    ///
-    /// # Errors
-    /// An answer or a setting is empty, or a sequence too long.
-    pub fn validate_options(&self, options: &[ScoreRequest], config: &ScoreConfig) -> Result<(), InferError> {
-        config.validate(options, self.predictor.max_sequence_length())
-    }
-
-    /// For each perturbation of the answer, the sum of log p over the tokens that it masks, in nats.
-    ///
-    /// # Errors
-    /// The sequence is too long, or the predictor fails.
-    pub fn log_p_masked(
-        &mut self,
-        prompt: &[u32],
-        answer: &[u32],
-        perturbations: &[Perturbation],
-        cfg_scale: f32,
-    ) -> Result<Vec<f64>, InferError> {
-        let option = ScoreRequest::new(prompt, answer);
-        option.check_length(self.predictor.max_sequence_length())?;
-        let mut samples = Samples::new(cfg_scale);
-        for perturbation in perturbations {
-            samples.push(&option, perturbation, self.vocabulary.mask_id);
-        }
-        let mut rows = Vec::new();
-        samples.push_rows(&mut rows);
-        let mut hidden = self.predictor.forward(&rows).map_err(InferError::predict)?;
-        samples.log_p(&mut hidden, 0, &mut self.buffers, self.vocabulary.padded_size)
     }
 }

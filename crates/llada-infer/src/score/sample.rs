@@ -1,4 +1,4 @@
-//! Masked answers on their way through one forward.
+//! Masked answers that share a forward.
 
 use llada_core::{
     likelihood::Perturbation,
@@ -12,25 +12,25 @@ use crate::{
     logits::{LogitsBuffers, LogitsReader, LogitsRow, chunks},
 };
 
-/// The samples of a mini-batch, or of several options' mini-batches.
-pub(super) struct Samples {
-    /// The scale of guidance; 0 is none.
+/// The samples of a forward: mini-batches of one or several options.
+pub(crate) struct Samples {
+    /// The scale of guidance; 0 means none.
     cfg_scale: f32,
     samples: Vec<Sample>,
 }
 
 struct Sample {
     ids: Vec<u32>,
-    /// The ids without the prompt, for guidance.
+    /// The ids with the prompt masked, for guidance.
     unconditional: Vec<u32>,
     /// The masked positions.
     wanted: Vec<usize>,
-    /// The tokens that stood there.
+    /// The tokens at the masked positions.
     targets: Vec<u32>,
 }
 
 impl Samples {
-    pub(super) fn new(cfg_scale: f32) -> Self {
+    pub(crate) fn new(cfg_scale: f32) -> Self {
         Self { cfg_scale, samples: Vec::new() }
     }
 
@@ -38,8 +38,8 @@ impl Samples {
         self.cfg_scale > 0.0
     }
 
-    /// Adds `option` with the tokens masked that `perturbation` says.
-    pub(super) fn push(&mut self, option: &ScoreRequest, perturbation: &Perturbation, mask_id: u32) {
+    /// Adds a sample: `option` with the tokens of `perturbation` masked.
+    pub(crate) fn push(&mut self, option: &ScoreRequest, perturbation: &Perturbation, mask_id: u32) {
         let ScoreRequest { prompt, answer } = option;
         let mut ids = [prompt.as_slice(), answer].concat();
         let (mut wanted, mut targets) = (Vec::new(), Vec::new());
@@ -56,8 +56,8 @@ impl Samples {
         self.samples.push(Sample { ids, unconditional, wanted, targets });
     }
 
-    /// Appends the rows of a forward over all samples.
-    pub(super) fn push_rows<'a>(&'a self, rows: &mut Vec<Row<'a>>) {
+    /// Appends the rows of all samples.
+    pub(crate) fn push_rows<'a>(&'a self, rows: &mut Vec<Row<'a>>) {
         for Sample { ids, unconditional, wanted, .. } in &self.samples {
             rows.push(Row::new(ids, wanted));
             if self.is_guided() {
@@ -66,12 +66,12 @@ impl Samples {
         }
     }
 
-    /// For each sample, the sum of log p over the tokens that are masked in it, in nats. The rows of the samples begin
-    /// with `first_row`.
+    /// For each sample, computes the sum of log p over its masked tokens, in nats. The first row of the samples in the
+    /// forward is `first_row`.
     ///
     /// # Errors
-    /// The predictor fails.
-    pub(super) fn log_p<H: Hidden>(
+    /// If the predictor fails.
+    pub(crate) fn log_p<H: Hidden>(
         &self,
         hidden: &mut H,
         first_row: usize,
@@ -81,14 +81,16 @@ impl Samples {
         let mut sums = Vec::with_capacity(self.samples.len());
         let mut row = first_row;
         for Sample { targets, .. } in &self.samples {
-            let unconditional = self.is_guided().then_some((row + 1, self.cfg_scale));
-            let mut reader =
-                LogitsReader { hidden: &mut *hidden, row: LogitsRow { row, unconditional }, buffers: &mut *buffers };
+            let logits_row = LogitsRow::new(row, self.cfg_scale);
+            let mut reader = LogitsReader { hidden: &mut *hidden, row: logits_row, buffers: &mut *buffers };
             let mut sum = 0.0;
             for range in chunks(targets.len()) {
                 let logits = reader.read(range.clone())?;
-                let rows = logits.chunks(padded_vocab_size).zip(&targets[range]);
-                sum += rows.map(|(logits, &target)| log_softmax_at(logits, target)).sum::<f64>();
+                let mut chunk_sum = 0.0;
+                for (logits, &target) in logits.chunks(padded_vocab_size).zip(&targets[range]) {
+                    chunk_sum += log_softmax_at(logits, target);
+                }
+                sum += chunk_sum;
             }
             sums.push(sum);
             row += if self.is_guided() { 2 } else { 1 };

@@ -78,9 +78,9 @@ fn decoders_commit_what_their_papers_say() {
     // 3 · 0.05 = 0.15, 4 · 0.2 = 0.8, 5 · 0.24 = 1.2.
     assert_eq!(plain(DecoderKind::Factor), [0, 2, 3]);
     assert_eq!(first_step(&sure, DecoderConfig::Factor(Factor { factor: 0.2 }), |_| ()), [0, 3]);
-    // Anchors at 0 and 3: 2 and 5 are near enough and sure enough, 4 and 1 are near but not sure.
+    // Anchors at 0 and 3: 2 and 5 are near and confident enough, 4 and 1 are near but not confident.
     assert_eq!(plain(DecoderKind::LocalLeap), [0, 2, 3, 5]);
-    // One run of masks: its surest, and all above 0.9.
+    // One run of masks: its most confident prediction, and all above 0.9.
     assert_eq!(plain(DecoderKind::Hierarchical), [0, 3]);
     assert_eq!(first_step(&[0.35, 0.3], DecoderKind::Hierarchical, |_| ()), [0]);
     // Entropies 0.17 and 0.25 nats: together they ignore at most 0.17.
@@ -92,7 +92,7 @@ fn decoders_commit_what_their_papers_say() {
 
 /// Runs of masks are split where the prompt and earlier steps left them.
 #[test]
-fn hierarchical_takes_the_surest_of_every_run() {
+fn hierarchical_takes_the_most_confident_of_every_run() {
     let steps = steps(&mut independent(&[0.6, 0.7, 0.99, 0.6, 0.5]), DecoderKind::Hierarchical, |_| ());
     assert_eq!(steps, [vec![2], vec![1, 3], vec![0, 4]]);
 }
@@ -110,7 +110,7 @@ fn dream_commits_by_its_times() {
     assert_eq!(counts(8), [0, 1, 1, 1, 1, 1, 1, 2]);
 }
 
-/// Without a temperature the surest; with one, each as often as softmax(confidence / a) says.
+/// Without a temperature the most confident tokens are committed; with one, each as often as softmax(confidence / a) says.
 #[test]
 fn dream_draws_its_order() {
     let first = |alg_temp, seed| {

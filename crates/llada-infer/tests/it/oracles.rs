@@ -154,7 +154,7 @@ fn options_are_scored_as_alone() {
 
 /// Shared masks: the difference of two options of one length varies less than with masks of their own.
 #[test]
-fn shared_masks_make_differences_surer() {
+fn shared_masks_lower_the_variance_of_differences() {
     const SEEDS: u64 = 1000;
     let mut engine = engine(5, 3);
     let options = [[1, 2, 1], [1, 2, 2]].map(|answer| (vec![0, 3], answer));

@@ -130,7 +130,7 @@ fn wino_takes_back_what_the_rest_does_not_bear_out() {
     assert_eq!(run(0.55), [(vec![0, 1], vec![]), (vec![2, 3], vec![])]);
 }
 
-/// Nothing taken back is the threshold decoder; nothing sure enough, oracle (h), a token a step.
+/// If nothing is revoked it is the threshold decoder; if nothing is confident enough, a step commits one token (oracle h).
 #[test]
 fn wino_at_its_limits_is_another_decoder() {
     for (seed, cache) in (0..20).zip(CacheKind::ALL.iter().copied().cycle()) {
