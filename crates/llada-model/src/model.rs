@@ -144,8 +144,7 @@ impl Llada {
             if length > max_sequence_length {
                 return Err(ModelError::TooLong { length, max_sequence_length });
             }
-            let is_known = |id: u32| (id as usize) < self.config.vocab_size || id == self.config.mask_token_id;
-            if let Some(position) = ids.iter().position(|&id| !is_known(id)) {
+            if let Some(position) = ids.iter().position(|&id| !self.config.knows(id)) {
                 let (id, vocab_size) = (ids[position], self.config.vocab_size);
                 return Err(ModelError::TokenOutOfRange { id, position, vocab_size });
             }
@@ -227,10 +226,10 @@ impl Llada {
             let mut tokens = Vec::with_capacity(row.wanted.len());
             for (shadow, &position) in row.wanted.iter().enumerate() {
                 let by_shadow = row.shadowed && row.ids[position] != mask_id;
-                let source = self.predicting(position) - computed.start;
+                let source = self.config.predicted_from(position) - computed.start;
                 tokens.push(if by_shadow { computed.len() + shadow } else { source });
             }
-            selections.push(Selection { tokens, lowest: self.predicting(row.wanted[0]) });
+            selections.push(Selection { tokens, lowest: self.config.predicted_from(row.wanted[0]) });
             pieces.push(Piece { computed, shadows: shadows(row), block_length: row.block_length });
         }
         let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device)?;
@@ -277,19 +276,15 @@ impl Llada {
         if let Some(slot) = row.cache {
             self.feature_caches.insert(slot, cache);
         }
-        let wanted = round_up(row.wanted).map(|position| (self.predicting(position) - start) as i64).collect();
+        let wanted =
+            round_up(row.wanted).map(|position| (self.config.predicted_from(position) - start) as i64).collect();
         self.final_norm.forward(&x.f_index_select(0, &on_device(wanted)?)?)
     }
 
     /// The positions of a row that are computed: with shifted logits, the one before its predictions too.
     fn computed(&self, row: &Row<'_>) -> Range<usize> {
         let range = row.recompute.range(row.ids.len());
-        self.predicting(range.start)..range.end
-    }
-
-    /// The position whose hidden state predicts the token at `position`.
-    fn predicting(&self, position: usize) -> usize {
-        if self.config.logit_shift { position.saturating_sub(1) } else { position }
+        self.config.predicted_from(range.start)..range.end
     }
 
     /// The row's KV cache, to be written to: the one that it has, of the row's new length, or an empty one.

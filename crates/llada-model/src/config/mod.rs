@@ -116,6 +116,16 @@ impl ModelConfig {
         self.moe.as_ref().filter(|moe| moe.layers.contain(layer))
     }
 
+    /// Whether `id` may stand in a row: a token, or the mask.
+    pub(crate) fn knows(&self, id: u32) -> bool {
+        (id as usize) < self.vocab_size || id == self.mask_token_id
+    }
+
+    /// The position whose hidden state predicts the token at `position` of a row.
+    pub(crate) fn predicted_from(&self, position: usize) -> usize {
+        if self.logit_shift { position.saturating_sub(1) } else { position }
+    }
+
     /// Number of parameters of a model of this shape; the largest number there is if they are more.
     pub fn parameters(&self) -> usize {
         let blocks = self.num_hidden_layers;

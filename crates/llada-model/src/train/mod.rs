@@ -59,7 +59,8 @@ pub struct TrainingBatch<'a> {
     pub ids: &'a [u32],
     /// Tokens of a row; divides their number.
     pub row_length: usize,
-    /// The tokens whose hidden states predict, as ascending indices into `ids`.
+    /// The tokens that are predicted, as ascending indices into `ids`. (An autoregressive model predicts the token after
+    /// each of these: its logits are not shifted here.)
     pub wanted: &'a [usize],
     /// What each of them has to predict.
     pub targets: &'a [u32],
@@ -223,8 +224,7 @@ impl TrainableLlada {
             return Err(ModelError::TooLong { length: row_length, max_sequence_length });
         }
         let vocab_size = self.config.vocab_size;
-        let is_known = |id: u32| (id as usize) < vocab_size || id == self.config.mask_token_id;
-        if let Some((position, &id)) = ids.iter().chain(targets).enumerate().find(|(_, id)| !is_known(**id)) {
+        if let Some((position, &id)) = ids.iter().chain(targets).enumerate().find(|(_, id)| !self.config.knows(**id)) {
             return Err(ModelError::TokenOutOfRange { id, position: position % row_length, vocab_size });
         }
         if targets.len() != wanted.len() || weights.len() != wanted.len() {
@@ -250,10 +250,16 @@ impl TrainableLlada {
         Ok(Some(Prepared {
             packing: Packing::new(&vec![Piece::whole(row_length); ids.len() / row_length], self.device)?,
             ids: Tensor::f_from_slice(&ids)?.f_to_device(self.device)?,
-            wanted: round(wanted.iter().map(|&token| token as i64).collect())?,
+            wanted: round(wanted.iter().map(|&token| self.predicted_from(token, row_length)).collect())?,
             targets: round(targets.iter().map(|&id| i64::from(id)).collect())?,
             weights: Tensor::f_from_slice(&weights)?.f_to_device(self.device)?,
         }))
+    }
+
+    /// The token whose hidden state predicts `token`, in rows of `row_length`.
+    fn predicted_from(&self, token: usize, row_length: usize) -> i64 {
+        let position = token % row_length;
+        (token - position + self.config.predicted_from(position)) as i64
     }
 
     /// (tokens) -> (tokens, d) in the compute dtype.
