@@ -1,9 +1,12 @@
 //! The options of the sampler, with the names and the defaults of the reference's `generate.py`.
 
-use llada_core::{Hint, block::BlockPlan, confidence::Remasking};
+use llada_core::{CoreError, Hint, block::BlockPlan, confidence::Remasking};
 use serde::Serialize;
 
-use crate::{CacheConfig, Decoder, DecoderConfig, InferError, LengthConfig, SpecialTokens, error::check_non_negative};
+use crate::{
+    CacheConfig, Decoder, DecoderConfig, InferError, LengthConfig, SpecialTokens,
+    error::{check_non_negative, check_positive},
+};
 
 /// The options of a request.
 ///
@@ -20,8 +23,15 @@ pub struct SamplerConfig {
     pub length: LengthConfig,
     /// The number of tokens in a block; if absent, `gen_length` (pure diffusion).
     pub block_length: Option<usize>,
+    /// If true, blocks are counted from position 0, so that the first one may hold the end of the prompt; otherwise from
+    /// the start of the answer. Models whose attention is causal from block to block need it.
+    pub aligned_blocks: bool,
     /// The temperature of the Gumbel noise; 0 picks the most probable token.
     pub temperature: f64,
+    /// The number of most probable tokens to pick from; if absent, all.
+    pub top_k: Option<usize>,
+    /// The probability of the most probable tokens to pick from, at most 1; if absent, 1.
+    pub top_p: Option<f32>,
     /// The scale w of classifier-free guidance: logits = u + (w + 1)(c − u); 0 means none.
     pub cfg_scale: f32,
     /// The measure of confidence. The most confident predictions are kept.
@@ -45,6 +55,12 @@ pub struct SamplerConfig {
     /// schedule, so some may remain; and a cached block that is full after its first forward takes a second one
     /// (Fast-dLLM). Settings that the reference refuses are refused: blocks of different lengths or numbers of steps.
     pub reference_compat: bool,
+    /// The token ids that end the model's reasoning, whose logits are boosted; none without a boost.
+    pub end_think_token_ids: Vec<u32>,
+    /// The boost of their logits at the end of the answer (iLLaDA); it grows with the place of the first mask.
+    pub end_think_logit_boost: f32,
+    /// The power of the place, as a share of `gen_length`, that the boost grows with.
+    pub end_think_boost_power: f32,
     /// If true, the answer ends at the first end-of-text token without a mask before it.
     pub stop_at_eos: bool,
     /// The seed of the noise. The same seed gives the same tokens, alone or in any batch.
@@ -58,7 +74,10 @@ impl Default for SamplerConfig {
             gen_length: 128,
             length: LengthConfig::default(),
             block_length: None,
+            aligned_blocks: false,
             temperature: 0.0,
+            top_k: None,
+            top_p: None,
             cfg_scale: 0.0,
             remasking: Remasking::LowConfidence,
             decoder: DecoderConfig::default(),
@@ -67,6 +86,9 @@ impl Default for SamplerConfig {
             logits_eos_inf: false,
             confidence_eos_eot_inf: false,
             reference_compat: false,
+            end_think_token_ids: Vec::new(),
+            end_think_logit_boost: 0.0,
+            end_think_boost_power: 2.0,
             stop_at_eos: false,
             seed: 0,
         }
@@ -110,6 +132,12 @@ impl SamplerConfig {
     ) -> Result<BlockPlan, InferError> {
         check_non_negative("temperature", self.temperature)?;
         check_non_negative("cfg_scale", self.cfg_scale)?;
+        check_non_negative("end_think_logit_boost", self.end_think_logit_boost)?;
+        check_non_negative("end_think_boost_power", self.end_think_boost_power)?;
+        check_positive("top_k", self.top_k.unwrap_or(1))?;
+        if let Some(top_p) = self.top_p.filter(|top_p| !(*top_p > 0.0 && *top_p <= 1.0)) {
+            return Err(CoreError::OutOfRange { name: "top_p", found: top_p.into(), lowest: 0.0, highest: 1.0 }.into());
+        }
         decoder.validate()?;
         self.length.build().validate()?;
         if matches!(self.length, LengthConfig::Daedal(_)) {
@@ -126,7 +154,7 @@ impl SamplerConfig {
 
     /// Refuses options that DAEDAL does not support, because they need a known length or prevent the answer from ending.
     fn check_daedal(&self, decoder: &dyn Decoder) -> Result<(), InferError> {
-        if decoder.is_scheduled() || decoder.is_revocable() {
+        if decoder.is_scheduled() || decoder.is_revocable() || decoder.editing().is_some() {
             let with = format!("decoder {}", self.decoder);
             return Err(InferError::Daedal { with, hint: Hint::set("decoder", ["threshold"]) });
         }

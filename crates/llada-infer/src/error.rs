@@ -161,6 +161,15 @@ pub(crate) fn check_non_negative(name: &'static str, found: impl Into<f64>) -> R
     }
 }
 
+/// Refuses a number that is not between 0 and 1, both excluded.
+pub(crate) fn check_fraction(name: &'static str, found: f32) -> Result<(), InferError> {
+    if found > 0.0 && found < 1.0 {
+        Ok(())
+    } else {
+        Err(CoreError::OutOfRange { name, found: found.into(), lowest: 0.0, highest: 1.0 }.into())
+    }
+}
+
 /// Refuses a count that is zero.
 pub(crate) fn check_positive(name: &'static str, found: usize) -> Result<(), InferError> {
     if found == 0 { Err(CoreError::Zero { name }.into()) } else { Ok(()) }

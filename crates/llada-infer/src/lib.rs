@@ -28,6 +28,7 @@ pub mod cache;
 mod config;
 pub mod decoder;
 mod divergence;
+mod end_think;
 mod engine;
 mod error;
 pub mod length;
@@ -38,6 +39,7 @@ mod prediction;
 mod request;
 mod score;
 mod step;
+mod truncation;
 mod vocabulary;
 
 pub use autoregressive::Continuation;

@@ -45,6 +45,12 @@ impl SamplerConfig {
             "steps" => self.steps = read(option, value)?,
             "gen_length" => self.gen_length = read(option, value)?,
             "block_length" => self.block_length = read(option, value)?,
+            "aligned_blocks" => self.aligned_blocks = read(option, value)?,
+            "top_k" => self.top_k = read(option, value)?,
+            "top_p" => self.top_p = read(option, value)?,
+            "end_think_token_ids" => self.end_think_token_ids = read(option, value)?,
+            "end_think_logit_boost" => self.end_think_logit_boost = read(option, value)?,
+            "end_think_boost_power" => self.end_think_boost_power = read(option, value)?,
             "temperature" => self.temperature = read(option, value)?,
             "cfg_scale" => self.cfg_scale = read(option, value)?,
             "remasking" => self.remasking = read(option, value)?,
@@ -85,6 +91,12 @@ mod tests {
         SamplerConfig::from_options(options)
     }
 
+    /// A value of the option other than its default.
+    fn another<M: Method>(method: &M, option: &str) -> Value {
+        let default = serde_json::to_value(method).unwrap()[option].clone();
+        if default.is_boolean() { true.into() } else { 3.into() }
+    }
+
     /// Every method survives a round trip, with each of its options at another value than the default.
     #[test]
     fn options_lie_flat_beside_their_method() {
@@ -92,7 +104,8 @@ mod tests {
             for method in M::iter() {
                 let mut options = Map::from_iter([(M::KEY.to_owned(), Value::from(method.to_string()))]);
                 for option in options_of(&method).unwrap() {
-                    options.insert(option, 3.into());
+                    let value = another(&method, &option);
+                    options.insert(option, value);
                 }
                 let config = SamplerConfig::from_options(options.clone()).unwrap();
                 assert_eq!(of(&config), method.to_string());
@@ -118,7 +131,7 @@ mod tests {
                     for other in M::iter() {
                         let name = other.to_string();
                         let has = options_of(&other).unwrap().contains(option);
-                        let found = read(json!({M::KEY: name, option.as_str(): 3}));
+                        let found = read(json!({M::KEY: name, option.as_str(): another(&owner, option)}));
                         assert_eq!(found.is_ok(), has, "{name} {option}");
                         if let Err(error) = found {
                             assert_eq!(error.to_string(), format!("{} {name} has no option {option}", M::KEY));

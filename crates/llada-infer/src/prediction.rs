@@ -13,8 +13,10 @@ use rayon::prelude::*;
 
 use crate::{
     InferError, SamplerConfig, StepContext,
-    decoder::{Decoder, PositionState, Prediction},
+    decoder::{Decoder, PositionState, Prediction, TokenDistribution},
+    end_think::Boost,
     logits::{LogitsReader, chunks},
+    truncation::Truncation,
     vocabulary::Vocabulary,
 };
 
@@ -28,6 +30,11 @@ pub(crate) struct Stages<'a> {
     vocabulary: &'a Vocabulary,
     step: u32,
     needs_entropy: bool,
+    distribution: TokenDistribution,
+    truncation: Option<Truncation>,
+    /// True if visible positions are predicted like masks, because their tokens may be replaced.
+    is_editing: bool,
+    boost: Option<Boost>,
 }
 
 /// A position on its way through the stages.
@@ -45,7 +52,22 @@ impl<'a> Stages<'a> {
         vocabulary: &'a Vocabulary,
         at: &StepContext,
     ) -> Self {
-        Self { config, vocabulary, step: at.step as u32, needs_entropy: decoder.needs_entropy() }
+        let distribution = decoder.distribution();
+        Self {
+            config,
+            vocabulary,
+            step: at.step as u32,
+            needs_entropy: decoder.needs_entropy(),
+            distribution,
+            truncation: Truncation::new(config, distribution),
+            is_editing: decoder.editing().is_some(),
+            boost: None,
+        }
+    }
+
+    /// Adds a boost of one logit.
+    pub(crate) fn with_boost(self, boost: Option<Boost>) -> Self {
+        Self { boost, ..self }
     }
 
     /// Writes the predictions of the `wanted` positions of `ids` into `predictions`. They must be the first wanted
@@ -99,10 +121,11 @@ impl<'a> Stages<'a> {
     /// compute them itself, where that is faster.
     fn is_plain_argmax(&self, has_states: bool, has_visible: bool) -> bool {
         let config = self.config;
-        let is_processed = config.logits_eos_inf || config.cfg_scale > 0.0 || has_states;
+        let is_changed = self.boost.is_some() || self.truncation.is_some();
+        let is_processed = config.logits_eos_inf || config.cfg_scale > 0.0 || has_states || is_changed;
         let is_drawn = config.temperature > 0.0;
         let is_probability = config.remasking == Remasking::LowConfidence && !config.confidence_eos_eot_inf;
-        let is_all = !self.needs_entropy && !has_visible;
+        let is_all = !self.needs_entropy && (self.is_editing || !has_visible);
         !is_processed && !is_drawn && is_probability && is_all
     }
 
@@ -111,7 +134,12 @@ impl<'a> Stages<'a> {
         let Pending { logits, prediction, state } = position;
         let token = ids[prediction.position];
         self.ban_eos(logits);
-        if token == self.vocabulary.mask_id {
+        if let Some(boost) = self.boost.filter(|boost| boost.position == prediction.position)
+            && let Some(logit) = logits.get_mut(boost.token as usize)
+        {
+            *logit += boost.amount;
+        }
+        if token == self.vocabulary.mask_id || self.is_editing {
             if let Some(state) = state {
                 state.process(logits, prediction);
             }
@@ -125,9 +153,25 @@ impl<'a> Stages<'a> {
     /// Picks a token from the processed logits and measures the confidence in it.
     fn pick(&self, logits: &mut [f32], prediction: &mut Prediction) {
         let token_noise = self.noise(Domain::Token, prediction.position);
-        prediction.token = without(logits, &self.vocabulary.banned, |logits| {
-            gumbel_max(logits, self.config.temperature, &token_noise)
-        });
+        let draw = |logits: &mut [f32]| {
+            without(logits, &self.vocabulary.banned, |logits| gumbel_max(logits, self.config.temperature, &token_noise))
+        };
+        prediction.token = match self.truncation {
+            None => draw(logits),
+            Some(truncation) if self.distribution == TokenDistribution::Llada => {
+                let mut truncated = logits.to_vec();
+                truncation.apply(&mut truncated);
+                draw(&mut truncated)
+            }
+            Some(truncation) => {
+                truncation.apply(logits);
+                draw(logits)
+            }
+        };
+        if self.distribution != TokenDistribution::Llada && self.config.temperature > 0.0 {
+            let scale = self.config.temperature.recip() as f32;
+            logits.iter_mut().for_each(|logit| *logit *= scale);
+        }
         prediction.confidence = self.confidence(logits, prediction);
         if self.needs_entropy {
             prediction.entropy = -Remasking::Entropy.confidence(logits, prediction.token, || 0.0);

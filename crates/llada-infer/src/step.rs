@@ -16,6 +16,12 @@ pub struct StepContext {
     pub length: usize,
     /// The number of the block that is being decoded, counted from zero.
     pub block_index: usize,
+    /// The number of tokens in a block; the last block may have fewer.
+    pub block_length: usize,
+    /// The number of answer tokens, or its upper bound.
+    pub gen_length: usize,
+    /// The first position of the block before this one; that of the first block for the first block.
+    pub previous_block: usize,
     /// The positions that may be committed: from the first mask, which may lie before the block, to the end of the block.
     pub block: Range<usize>,
     /// The number of the step in its block, counted from zero.

@@ -7,7 +7,7 @@ use llada_core::trace::Commit;
 
 use super::{ActiveBlock, ActiveRequest};
 use crate::{
-    decoder::{Prediction, most_confident},
+    decoder::{Editing, Prediction, most_confident},
     length::FinishedStep,
     step::{Growth, StepContext},
 };
@@ -16,19 +16,28 @@ impl ActiveRequest {
     /// Commits the predictions that the decoder chooses and moves on to the next step. Returns the growth of the sequence,
     /// if it grew.
     ///
-    /// `predictions` has masked positions and, if the decoder needs shadows, decoded ones, by ascending position.
+    /// `predictions` has masked positions and, if the decoder needs shadows or replaces tokens, decoded ones, by ascending
+    /// position.
     pub(super) fn commit(
         &mut self,
         at: &StepContext,
         predictions: &[Prediction],
         eos_confidence: Option<f64>,
     ) -> Option<Growth> {
+        let editing = self.decoder.editing();
+        let mut edits = Vec::new();
         // If there are shadows, every decoded position was predicted too, and both lists ascend: they are walked together.
         let mut masked = Vec::with_capacity(predictions.len());
         let mut decoded = self.progression.block.decoded.iter_mut();
         for prediction in predictions {
-            if self.sequence.ids[prediction.position] == self.sequence.mask_id {
+            let token = self.sequence.ids[prediction.position];
+            if token == self.sequence.mask_id {
                 masked.push(*prediction);
+            } else if let Some(Editing { threshold, .. }) = editing {
+                if prediction.token != token && prediction.confidence > threshold {
+                    let &Prediction { position, token, confidence, .. } = prediction;
+                    edits.push(Commit { position, token, confidence });
+                }
             } else if let Some(commit) = decoded.next() {
                 commit.confidence = prediction.confidence;
             }
@@ -45,6 +54,9 @@ impl ActiveRequest {
             let Prediction { position, token, confidence, .. } = predictions[index];
             commits.push(Commit { position, token, confidence });
         }
+        let has_edits = !edits.is_empty();
+        commits.extend(edits);
+        commits.sort_unstable_by_key(|commit| commit.position);
         let block = &mut self.progression.block;
         if self.decoder.is_revocable() {
             block.decoded.retain(|commit| revoked.binary_search(&commit.position).is_err());
@@ -56,7 +68,12 @@ impl ActiveRequest {
         self.sequence.record(at.block_index, commits, revoked);
         // Whether the block has ended is decided before the growth: new masks may lie inside of it, and a block that was
         // full ends all the same.
-        let block_has_ended = self.block_has_ended();
+        let block_has_ended = match editing {
+            Some(Editing { max_post_steps, .. }) => {
+                self.edited_block_has_ended(predictions.is_empty(), has_edits, max_post_steps)
+            }
+            None => self.block_has_ended(),
+        };
         let growth = self.growth(&predictions, &chosen, eos_confidence, block_has_ended);
         let growth = growth.map(|growth| self.grow(growth));
         if block_has_ended {
@@ -99,7 +116,6 @@ impl ActiveRequest {
         }
         self.length.after_step(&FinishedStep {
             ids: &self.sequence.ids,
-            block: &self.sequence.ids[self.progression.block.block_range.clone()],
             block_length: self.progression.block_length,
             block_has_ended,
             prompt_length: self.sequence.trace.prompt_length,
@@ -120,19 +136,27 @@ impl ActiveRequest {
         let end = block.block_range.start + self.progression.block_length;
         block.block_range.end = end.min(self.sequence.ids.len());
         block.range.end = block.block_range.end;
-        // The cached keys and values belong to the positions before the growth.
-        self.needs_refresh = true;
+        // The cached keys and values belong to the positions before the growth. A block that is appended moves none of them,
+        // and the step after it computes the block.
+        let survives = self.cache.as_ref().is_some_and(|cache| cache.survives_growth());
+        self.needs_refresh |= !(survives && self.length.grows_by_blocks());
         growth
     }
 
     /// Starts the block that follows the current one.
     pub(super) fn start_block(&mut self, index: usize) {
         let start = self.progression.block.block_range.end;
+        let previous = self.progression.block.block_range.start;
         let end = self.sequence.ids.len().min(start + self.progression.block_length);
         // Masks before the block, in the prompt or left by earlier blocks, are decoded along with it.
         let first = self.sequence.masked(0..end).next().unwrap_or(start);
-        self.progression.block =
-            ActiveBlock { index, block_range: start..end, range: first.min(start)..end, ..Default::default() };
+        self.progression.block = ActiveBlock {
+            index,
+            block_range: start..end,
+            range: first.min(start)..end,
+            previous,
+            ..Default::default()
+        };
         self.progression.block.deadline = self.progression.deadline(self.max_len());
         self.reschedule();
     }
@@ -171,6 +195,18 @@ impl ActiveRequest {
         // Fast-dLLM's code runs a second forward even if the first one has filled the cached block.
         let has_second_forward = self.config.reference_compat && self.cache.is_some() && block.step == 1;
         !has_second_forward && self.sequence.masked(block.range.clone()).next().is_none()
+    }
+
+    /// Returns true if a block whose tokens may be replaced has ended. Once it is full it has up to `max_post_steps` steps
+    /// more, and ends at the first that replaces nothing.
+    fn edited_block_has_ended(&mut self, was_full: bool, has_edits: bool, max_post_steps: usize) -> bool {
+        let block = &mut self.progression.block;
+        if self.sequence.masked(block.range.clone()).next().is_some() {
+            return false;
+        }
+        block.post_steps += 1;
+        let is_settled = was_full && !has_edits;
+        is_settled || block.post_steps > max_post_steps || block.step >= block.deadline
     }
 
     /// Finishes the request if the settled part of the answer has an end-of-text token.

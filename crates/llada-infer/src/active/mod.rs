@@ -3,6 +3,7 @@
 //! Between two steps a request is always prepared for the next one: the positions that it wants and those that it
 //! recomputes are known, so the cost of the step can be asked for before it is taken.
 
+mod aligned;
 mod commit;
 mod progression;
 mod sequence;
@@ -22,6 +23,7 @@ use crate::{
     length::LengthPolicy,
     vocabulary::Vocabulary,
 };
+use aligned::Aligned;
 use progression::{ActiveBlock, Progression};
 use sequence::Sequence;
 
@@ -84,10 +86,18 @@ impl ActiveRequest {
         }
         let plan = config.validate_with(masked_in_prompt, decoder.as_ref())?;
         let length = config.length.build();
-        let answer_length = length.initial_length(config.gen_length, plan.block_length());
+        let (mut start, mut block_length) = (prompt.len(), plan.block_length());
+        let (mut answer_length, mut max_len) = (length.initial_length(config.gen_length, block_length), max_len);
+        if config.aligned_blocks {
+            block_length = config.block_length.unwrap_or(config.gen_length).max(1);
+            start -= start % block_length;
+            let canvas = Aligned { prompt_length: prompt.len(), block_length, max_sequence_length };
+            let first = if length.grows_by_blocks() { 1 } else { answer_length };
+            (answer_length, max_len) = (canvas.end(prompt.len() + first) - prompt.len(), canvas.end(max_len));
+            canvas.check_budget(config.max_nfe, max_len)?;
+        }
         let sequence = Sequence::new(prompt, answer_length, max_len, vocabulary.mask_id);
         // If there is no answer to generate, the whole prompt is one block.
-        let (mut start, mut block_length) = (prompt.len(), plan.block_length());
         if config.gen_length == 0 {
             (start, block_length) = (0, sequence.ids.len());
         }
@@ -159,7 +169,10 @@ impl ActiveRequest {
 
     /// Returns the length of the prefix that no later step can change.
     pub(crate) fn settled(&self) -> usize {
-        let revocable = self.progression.block.decoded.first().map(|commit| commit.position);
+        let mut revocable = self.progression.block.decoded.first().map(|commit| commit.position);
+        if self.decoder.editing().is_some() && !self.is_finished {
+            revocable = Some(self.progression.block.block_range.start.max(self.sequence.trace.prompt_length));
+        }
         self.sequence.settled(revocable)
     }
 
@@ -212,6 +225,10 @@ impl ActiveRequest {
         let Sequence { mut ids, trace, .. } = self.sequence;
         let mut output = ids.split_off(trace.prompt_length);
         output.truncate(self.output_length.unwrap_or(usize::MAX));
+        if self.config.aligned_blocks {
+            // The last block may reach beyond the answer.
+            output.truncate(self.config.gen_length);
+        }
         Generation { prompt: ids, output, nfe: trace.steps.iter().map(|step| step.nfe).sum(), trace }
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Progression {
 #[derive(Debug, Default)]
 pub(crate) struct ActiveBlock {
     pub(crate) index: usize,
+    /// The first position of the block before.
+    pub(crate) previous: usize,
     /// The positions of the block itself.
     pub(crate) block_range: Range<usize>,
     /// The positions that may be committed: from the first mask of the sequence, which may lie before the block, to the
@@ -29,6 +31,8 @@ pub(crate) struct ActiveBlock {
     pub(crate) schedule: Vec<usize>,
     /// The number of the current step in the block.
     pub(crate) step: usize,
+    /// The number of steps since the block became full, where its tokens may still be replaced.
+    pub(crate) post_steps: usize,
     /// The tokens of the block that may still be revoked, by ascending position.
     pub(crate) decoded: Vec<Commit>,
     /// The number of tokens that the previous step committed.

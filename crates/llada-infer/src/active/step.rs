@@ -6,6 +6,7 @@ use super::ActiveRequest;
 use crate::{
     InferError,
     decoder::Prediction,
+    end_think::boost,
     length::eos_confidence,
     logits::LogitsReader,
     prediction::Stages,
@@ -64,7 +65,13 @@ impl ActiveRequest {
             self.sequence.record(at.block_index, Vec::new(), Vec::new());
             Some(self.grow(growth))
         } else {
-            let stages = Stages::new(&self.config, self.decoder.as_ref(), vocabulary, &at);
+            let first_mask = self.sequence.masked(at.block.clone()).next();
+            let stages = Stages::new(&self.config, self.decoder.as_ref(), vocabulary, &at).with_boost(
+                first_mask.and_then(|position| {
+                    let answer = &self.sequence.ids[at.prompt_length..];
+                    boost(&self.config, answer, at.prompt_length, position)
+                }),
+            );
             // Masks after the block are wanted for `eos_confidence` only.
             let wanted = &self.wanted[..self.wanted.partition_point(|&position| position < at.block.end)];
             stages.predict(reader, &self.sequence.ids, wanted, &mut self.position_states, predictions)?;
@@ -87,6 +94,9 @@ impl ActiveRequest {
             prompt_length: self.sequence.trace.prompt_length,
             length: self.sequence.ids.len(),
             block_index: block.index,
+            block_length: self.progression.block_length,
+            gen_length: self.config.gen_length,
+            previous_block: block.previous,
             block: block.range.clone(),
             block_step: block.step,
             block_steps: block.schedule.len(),
@@ -113,6 +123,12 @@ impl ActiveRequest {
         self.wanted.clear();
         if !self.decoder.is_scheduled() || at.scheduled_commits > 0 {
             self.wanted.extend(self.sequence.masked(at.block.clone()));
+        }
+        if self.decoder.editing().is_some() {
+            let end = at.block.end;
+            let start = self.progression.block.block_range.start.max(at.prompt_length).min(end);
+            self.wanted.extend((start..end).filter(|&position| self.sequence.ids[position] != self.sequence.mask_id));
+            self.wanted.sort_unstable();
         }
         if self.decoder.needs_shadows() {
             self.wanted.extend(self.progression.block.decoded.iter().map(|commit| commit.position));

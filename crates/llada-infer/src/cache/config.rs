@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use strum::{IntoEnumIterator, VariantArray};
 
-use super::{Cache, Dllm, Dual, Prefix, Vicinity};
+use super::{Block, Cache, Dllm, Dual, Prefix, Vicinity};
 use crate::{InferError, method::Method};
 
 /// A built-in cache with its options.
@@ -23,6 +23,8 @@ pub enum CacheConfig {
     /// No cache: every step computes everything.
     #[default]
     None,
+    /// Finished blocks are reused for good: exact for models whose attention is causal from block to block.
+    Block,
     /// Fast-dLLM's prefix cache: positions before the block are reused.
     Prefix(Prefix),
     /// Fast-dLLM's dual cache: positions before and after the block are reused.
@@ -37,6 +39,7 @@ impl CacheConfig {
     pub(crate) fn build(self) -> Option<Arc<dyn Cache>> {
         match self {
             Self::None => None,
+            Self::Block => Some(Arc::new(Block)),
             Self::Prefix(cache) => Some(Arc::new(cache)),
             Self::Dual(cache) => Some(Arc::new(cache)),
             Self::Vicinity(cache) => Some(Arc::new(cache)),

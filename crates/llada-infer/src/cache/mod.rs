@@ -1,8 +1,10 @@
 //! Caches, which choose the positions that a step recomputes. The other positions keep their keys and values from an
 //! earlier step.
 //!
-//! All caches are approximate for a bidirectional model. With a refresh interval of 1 all of them are exact.
+//! All caches are approximate for a bidirectional model. With a refresh interval of 1 all of them are exact. For a model
+//! whose attention is causal from block to block, *block* is exact.
 
+mod block;
 mod block_wise;
 mod config;
 mod dllm;
@@ -12,6 +14,7 @@ use std::fmt;
 use llada_core::predictor::Recompute;
 
 use crate::{InferError, StepContext};
+pub(crate) use block::Block;
 pub use block_wise::{Dual, Prefix, Vicinity};
 pub use config::{CacheConfig, CacheKind};
 pub use dllm::Dllm;
@@ -28,6 +31,11 @@ pub trait Cache: fmt::Debug + Send + Sync {
     /// If an option is out of range.
     fn validate(&self) -> Result<(), InferError> {
         Ok(())
+    }
+
+    /// Returns true if what is cached stays valid when masks are appended to the sequence.
+    fn survives_growth(&self) -> bool {
+        false
     }
 
     /// Returns how a step that computes everything does so.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoEnumIterator, VariantArray};
 
 use super::{
-    Credit, Decoder, Dream, EntropyBounded, Factor, Hierarchical, Klass, LocalLeap, RemdmOptions, Threshold, Wino,
-    remdm::Remdm, schedule::Schedule,
+    Credit, Decoder, Dream, EntropyBounded, Factor, Hierarchical, Klass, Llada2, Llada2Edit, LocalLeap, Origin,
+    RemdmOptions, Smdm, Threshold, Wino, remdm::Remdm, schedule::Schedule,
 };
 use crate::{InferError, method::Method};
 
@@ -36,8 +36,16 @@ pub enum DecoderConfig {
     LocalLeap(LocalLeap),
     /// dInfer: commits the most confident prediction of every run of masks, and all confident ones.
     Hierarchical(Hierarchical),
-    /// Dream: each step commits a fixed number of tokens, which may be drawn at random by confidence.
+    /// Dream: a schedule by diffusion time; the tokens may be drawn at random by confidence.
     Dream(Dream),
+    /// SMDM: a schedule by diffusion time, the most confident first.
+    Smdm(Smdm),
+    /// The reverse process in discrete time: each mask becomes a token at random.
+    Origin(Origin),
+    /// LLaDA2.0: commits all predictions above a threshold, and a minimal number at each step.
+    Llada2(Llada2),
+    /// LLaDA2.1: commits all predictions above a threshold, and replaces tokens until their block ends.
+    Llada2Edit(Llada2Edit),
     /// KLASS: commits all confident predictions whose distribution has become stable.
     Klass(Klass),
     /// CreditDecoding: commits all confident predictions; tokens that have long been the most probable gain confidence.
@@ -64,6 +72,10 @@ impl DecoderConfig {
             Self::LocalLeap(decoder) => Arc::new(decoder),
             Self::Hierarchical(decoder) => Arc::new(decoder),
             Self::Dream(decoder) => Arc::new(decoder),
+            Self::Smdm(decoder) => Arc::new(decoder),
+            Self::Origin(decoder) => Arc::new(decoder),
+            Self::Llada2(decoder) => Arc::new(decoder),
+            Self::Llada2Edit(decoder) => Arc::new(decoder),
             Self::Klass(decoder) => Arc::new(decoder),
             Self::Credit(decoder) => Arc::new(decoder),
             Self::Remdm(options) => Arc::new(Remdm::cap(options)),

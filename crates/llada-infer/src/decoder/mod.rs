@@ -8,10 +8,15 @@ mod entropy_bounded;
 mod factor;
 mod hierarchical;
 mod klass;
+mod llada2;
+mod llada2_edit;
 mod local_leap;
+mod origin;
 mod remdm;
 mod schedule;
+mod smdm;
 mod threshold;
+mod timesteps;
 mod wino;
 
 use std::{fmt, num::NonZeroUsize};
@@ -26,8 +31,12 @@ pub use entropy_bounded::EntropyBounded;
 pub use factor::Factor;
 pub use hierarchical::Hierarchical;
 pub use klass::Klass;
+pub use llada2::Llada2;
+pub use llada2_edit::Llada2Edit;
 pub use local_leap::LocalLeap;
+pub use origin::Origin;
 pub use remdm::RemdmOptions;
+pub use smdm::Smdm;
 pub use threshold::Threshold;
 pub use wino::Wino;
 
@@ -91,6 +100,16 @@ pub trait Decoder: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Returns the rule by which the decoder replaces tokens that it has committed in the block, if it does so.
+    fn editing(&self) -> Option<Editing> {
+        None
+    }
+
+    /// Returns the distribution whose probabilities are confidences.
+    fn distribution(&self) -> TokenDistribution {
+        TokenDistribution::Llada
+    }
+
     /// Returns true if the decoder reads the entropy of predictions.
     fn needs_entropy(&self) -> bool {
         false
@@ -100,6 +119,29 @@ pub trait Decoder: fmt::Debug + Send + Sync {
     fn position_state(&self) -> Option<Box<dyn PositionState>> {
         None
     }
+}
+
+/// The rule by which committed tokens are replaced until their block ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Editing {
+    /// A token is replaced if the prediction at its position is another one with a confidence above this.
+    pub threshold: f32,
+    /// The number of steps that a full block has at most. It ends at the first of them that replaces nothing.
+    pub max_post_steps: usize,
+}
+
+/// The distribution of a position's token whose probabilities are confidences, by the sampler that has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenDistribution {
+    /// LLaDA's: the model's, before temperature and truncation.
+    #[default]
+    Llada,
+    /// Dream's: after temperature and truncation, where `top_p` counts before `top_k`.
+    Dream,
+    /// LLaDA2's: after temperature and truncation, where `top_k` counts before `top_p`. At temperature 0 nothing is
+    /// truncated.
+    Llada2,
 }
 
 /// The state of one masked position, which a decoder keeps from step to step until the position is committed.

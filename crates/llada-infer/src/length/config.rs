@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use strum::{IntoEnumIterator, VariantArray};
 
-use super::{Daedal, Fixed, LengthPolicy, append::Append};
+use super::{Append, Daedal, Fixed, LengthPolicy};
 use crate::{InferError, method::Method};
 
 /// A policy of the answer's length with its options.
@@ -24,7 +24,7 @@ pub enum LengthConfig {
     #[default]
     Fixed,
     /// Blocks are appended until one has an end-of-text token, up to `gen_length` tokens.
-    Append,
+    Append(Append),
     /// DAEDAL: the answer grows until the model predicts its end with confidence, up to `gen_length` tokens.
     Daedal(Daedal),
 }
@@ -33,7 +33,7 @@ impl LengthConfig {
     pub(crate) fn build(self) -> Box<dyn LengthPolicy> {
         match self {
             Self::Fixed => Box::new(Fixed),
-            Self::Append => Box::new(Append),
+            Self::Append(policy) => Box::new(policy),
             Self::Daedal(policy) => Box::new(policy),
         }
     }

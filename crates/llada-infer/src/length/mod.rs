@@ -6,6 +6,7 @@ mod daedal;
 mod end;
 
 use crate::{Growth, InferError, Prediction, StepContext};
+pub use append::Append;
 pub use config::{LengthConfig, LengthKind};
 pub use daedal::Daedal;
 pub(crate) use end::eos_confidence;
@@ -23,6 +24,11 @@ pub(crate) trait LengthPolicy: Send + Sync {
     /// Returns the number of masks that the answer starts with.
     fn initial_length(&self, gen_length: usize, _block_length: usize) -> usize {
         gen_length
+    }
+
+    /// Returns true if the answer starts with one block, whatever its length.
+    fn grows_by_blocks(&self) -> bool {
+        false
     }
 
     /// Returns true if the policy needs the confidence that the answer ends, which full forwards provide.
@@ -44,8 +50,6 @@ pub(crate) trait LengthPolicy: Send + Sync {
 /// A step after its commits, before the sequence grows.
 pub(crate) struct FinishedStep<'a> {
     pub(crate) ids: &'a [u32],
-    /// The ids of the block.
-    pub(crate) block: &'a [u32],
     pub(crate) block_length: usize,
     pub(crate) block_has_ended: bool,
     pub(crate) prompt_length: usize,

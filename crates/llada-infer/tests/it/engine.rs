@@ -39,7 +39,11 @@ pub(crate) fn any_config() -> impl Strategy<Value = SamplerConfig> {
                 ..Default::default()
             };
             // DAEDAL goes with some of the decoders.
-            if config.validate(0).is_ok() { config } else { SamplerConfig { length: LengthConfig::Append, ..config } }
+            if config.validate(0).is_ok() {
+                config
+            } else {
+                SamplerConfig { length: LengthConfig::Append(Default::default()), ..config }
+            }
         },
     )
 }
@@ -176,7 +180,7 @@ proptest! {
         let id = engine.submit(request(&[1], config.clone())).unwrap();
         let first = match config.length {
             LengthConfig::Fixed => 5,
-            LengthConfig::Append => config.block_length.unwrap(),
+            LengthConfig::Append(_) => config.block_length.unwrap(),
             _ => 2,
         };
         let mut canvas = [vec![1], vec![MASK; first]].concat();

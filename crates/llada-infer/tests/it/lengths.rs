@@ -253,7 +253,7 @@ fn any_small() -> impl Strategy<Value = SamplerConfig> {
     let cache = prop::sample::select(CacheKind::ALL.to_vec());
     (any::<bool>(), decoder, cache, 0..50_u64).prop_map(|(grows, decoder, cache, seed)| {
         let daedal = small(from(1), decoder, cache.into(), seed);
-        let append = small(LengthConfig::Append, decoder, cache.into(), seed);
+        let append = small(LengthConfig::Append(Default::default()), decoder, cache.into(), seed);
         if grows && daedal.validate(0).is_ok() { daedal } else { append }
     })
 }
@@ -282,7 +282,7 @@ proptest! {
         prop_assert_eq!(&engine.generate(&request(&[1], refreshed)).unwrap(), &answer);
         prop_assert!(lengths.is_sorted() && lengths.last() == Some(&(1 + answer.output.len())));
         prop_assert!(!answer.output.contains(&MASK));
-        if config.length == LengthConfig::Append {
+        if config.length == LengthConfig::Append(Default::default()) {
             let ended = answer.output.len() == 6 || answer.output[answer.output.len() - 2..].contains(&SPECIAL.eos);
             prop_assert!(ended && !answer.output[..answer.output.len() - 2].contains(&SPECIAL.eos));
             let bounded = SamplerConfig { max_nfe: Some(4), ..config };
@@ -300,7 +300,7 @@ proptest! {
             whole.validate(0).is_ok().then(|| engine.generate(&request(&[1], whole)).unwrap())
         };
         let fixed = run(LengthConfig::Fixed);
-        prop_assert_eq!(&run(LengthConfig::Append), &fixed);
+        prop_assert_eq!(&run(LengthConfig::Append(Default::default())), &fixed);
         if let Some(daedal) = run(from(6)) {
             prop_assert_eq!(Some(daedal), fixed);
         }

@@ -17,7 +17,7 @@ use llada_core::{rng::Noise, tabular::TabularPredictor};
 use llada_infer::{
     CacheConfig, CacheKind, DecoderConfig, DecoderKind, Engine, Request, SamplerConfig, SpecialTokens,
     cache::{Dllm, Dual, Prefix, Vicinity},
-    decoder::{Dream, RemdmOptions},
+    decoder::{Dream, Llada2Edit, RemdmOptions},
 };
 
 /// Tokens of the tabular vocabulary; its last is the end of the text, the one before ends a turn.
@@ -44,7 +44,13 @@ fn request(prompt: &[u32], config: SamplerConfig) -> Request {
 fn lively(decoder: DecoderKind) -> DecoderConfig {
     let often = RemdmOptions { eta: 0.5 };
     match decoder {
-        DecoderKind::Dream => DecoderConfig::Dream(Dream { alg_temp: 0.1 }),
+        DecoderKind::Dream => DecoderConfig::Dream(Dream { alg_temp: 0.1, ..Default::default() }),
+        DecoderKind::Llada2Edit => DecoderConfig::Llada2Edit(Llada2Edit {
+            threshold: 0.5,
+            editing_threshold: 0.2,
+            max_post_steps: 3,
+            num_to_transfer: 1,
+        }),
         DecoderKind::Remdm => DecoderConfig::Remdm(often),
         DecoderKind::RemdmRescale => DecoderConfig::RemdmRescale(often),
         DecoderKind::RemdmLoop => DecoderConfig::RemdmLoop(often),

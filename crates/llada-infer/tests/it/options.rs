@@ -153,7 +153,10 @@ fn impossible_settings_are_refused_with_what_works() {
         (SamplerConfig { temperature: -1.0, ..config(4) }, vec![], "temperature -1", ""),
         (SamplerConfig { temperature: f64::NAN, ..config(4) }, vec![], "temperature NaN", ""),
         (
-            SamplerConfig { decoder: DecoderConfig::Dream(Dream { alg_temp: -0.5 }), ..config(4) },
+            SamplerConfig {
+                decoder: DecoderConfig::Dream(Dream { alg_temp: -0.5, ..Default::default() }),
+                ..config(4)
+            },
             vec![],
             "alg_temp -0.5",
             "",

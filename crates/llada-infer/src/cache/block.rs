@@ -1,0 +1,29 @@
+//! The block cache: finished blocks keep their keys and values for good, the block is recomputed.
+//!
+//! Under block-causal attention (LLaDA2) a finished block never sees what follows it, so the cache is exact: the first
+//! step of a block recomputes the block before it too, from its final tokens, and no step recomputes anything older.
+
+use llada_core::predictor::Recompute;
+
+use super::Cache;
+use crate::StepContext;
+
+/// The cache of finished blocks.
+#[derive(Debug)]
+pub(crate) struct Block;
+
+impl Cache for Block {
+    fn is_refreshed(&self, at: &StepContext) -> bool {
+        at.block_index == 0 && at.block_step == 0
+    }
+
+    fn survives_growth(&self) -> bool {
+        true
+    }
+
+    fn recompute(&self, at: &StepContext) -> Recompute {
+        let is_first = at.block_step == 0;
+        let start = if is_first { at.previous_block.min(at.block.start) } else { at.block.start };
+        Recompute::Span(start..at.block.end)
+    }
+}
