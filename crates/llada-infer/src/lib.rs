@@ -23,6 +23,7 @@
 struct Readme;
 
 mod active;
+mod algorithm;
 mod autoregressive;
 pub mod cache;
 mod config;
@@ -42,6 +43,7 @@ mod step;
 mod truncation;
 mod vocabulary;
 
+pub use algorithm::Algorithm;
 pub use autoregressive::Continuation;
 pub use cache::{Cache, CacheConfig, CacheKind};
 pub use config::SamplerConfig;
@@ -49,7 +51,7 @@ pub use decoder::{Decoder, DecoderConfig, DecoderKind, PositionState, Prediction
 pub use engine::{Engine, Event, Job, JobId, Progress, StepCost};
 pub use error::InferError;
 pub use length::{LengthConfig, LengthKind};
-pub use request::{Generation, Request};
+pub use request::{Generation, Request, Stop};
 pub use score::{Estimator, Score, ScoreConfig, ScoreRequest};
 pub use step::{Growth, StepContext};
 pub use vocabulary::SpecialTokens;

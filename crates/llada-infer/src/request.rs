@@ -1,6 +1,6 @@
 //! Requests to generate an answer, and their results.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use llada_core::trace::Trace;
 
@@ -18,12 +18,21 @@ pub struct Request {
     pub(crate) decoder: Option<Arc<dyn Decoder>>,
     /// A custom cache, which replaces the config's.
     pub(crate) cache: Option<Arc<dyn Cache>>,
+    /// A condition that ends the answer.
+    pub(crate) stop: Option<Arc<dyn Stop>>,
+}
+
+/// A condition that ends an answer before its length does, such as a text in it.
+pub trait Stop: fmt::Debug + Send + Sync {
+    /// Returns true if the answer is to end with `output`, the answer up to the end of a block. It is asked at the end of
+    /// each block.
+    fn is_reached(&self, output: &[u32]) -> bool;
 }
 
 impl Request {
     /// Creates a request to answer `prompt` and to fill in its masks.
     pub fn new(prompt: impl Into<Vec<u32>>, config: SamplerConfig) -> Self {
-        Self { prompt: prompt.into(), config, decoder: None, cache: None }
+        Self { prompt: prompt.into(), config, decoder: None, cache: None, stop: None }
     }
 
     /// Replaces the decoder of the config with a custom one.
@@ -37,6 +46,13 @@ impl Request {
     #[must_use]
     pub fn with_cache(mut self, cache: impl Cache + 'static) -> Self {
         self.cache = Some(Arc::new(cache));
+        self
+    }
+
+    /// Ends the answer at the first end of a block where `stop` is reached.
+    #[must_use]
+    pub fn with_stop(mut self, stop: impl Stop + 'static) -> Self {
+        self.stop = Some(Arc::new(stop));
         self
     }
 

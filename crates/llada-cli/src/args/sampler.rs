@@ -3,50 +3,15 @@
 use clap::{ArgMatches, Command, FromArgMatches, error::ErrorKind, parser::ValueSource};
 use llada_core::confidence::Remasking;
 use llada_infer::{
-    CacheKind, DecoderKind, InferError, LengthKind, SamplerConfig,
+    Algorithm, CacheKind, DecoderKind, InferError, LengthKind, SamplerConfig,
     cache::Dllm,
-    decoder::{Dream, EntropyBounded, Factor, RemdmOptions, Wino},
+    decoder::{Dream, EntropyBounded, Factor, Llada2, Llada2Edit, RemdmOptions, Wino},
     length::Daedal,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::named;
-
-/// Published samplers by name: which decoder and cache they are, and their authors' ways of counting.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-enum Algorithm {
-    /// The official sampler, or whatever --decoder and --cache say
-    #[default]
-    Vanilla,
-    /// Fast-dLLM without a cache: --decoder threshold if --threshold is given
-    Fast,
-    /// Fast-dLLM with --cache prefix
-    FastPrefixCache,
-    /// Fast-dLLM with --cache dual
-    FastDualCache,
-}
-
-impl Algorithm {
-    /// Puts what the name stands for into `options`.
-    fn apply(self, options: &mut Map<String, Value>) {
-        let cache = match self {
-            Self::Vanilla => return,
-            Self::Fast => CacheKind::None,
-            Self::FastPrefixCache => CacheKind::Prefix,
-            Self::FastDualCache => CacheKind::Dual,
-        };
-        let has_threshold = options.get("threshold").is_some_and(|threshold| !threshold.is_null());
-        let decoder = if has_threshold { DecoderKind::Threshold } else { DecoderKind::Schedule };
-        // An argument of the published sampler that this way of running it does not use.
-        options.remove("factor");
-        options.insert("cache".to_owned(), cache.to_string().into());
-        options.insert("decoder".to_owned(), decoder.to_string().into());
-        options.insert("reference_compat".to_owned(), true.into());
-    }
-}
 
 /// What is done about end-of-text, by name. Allow leaves it to the two flags, which can also be combined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -78,9 +43,13 @@ impl Eos {
 /// # Errors
 /// As of [`SamplerConfig::from_options`].
 pub(crate) fn read_options(mut options: Map<String, Value>) -> Result<SamplerConfig, InferError> {
-    let algorithm: Algorithm = take(&mut options, "algorithm")?;
+    let algorithm = match options.remove("algorithm") {
+        None | Some(Value::Null) => Algorithm::default(),
+        Some(Value::String(name)) => name.parse()?,
+        Some(other) => other.to_string().parse()?,
+    };
     let eos: Eos = take(&mut options, "eos")?;
-    algorithm.apply(&mut options);
+    let mut options = algorithm.options(options)?;
     eos.apply(&mut options);
     SamplerConfig::from_options(options)
 }
@@ -98,17 +67,25 @@ fn take<T: Default + DeserializeOwned>(options: &mut Map<String, Value>, option:
 #[derive(clap::Args, Serialize)]
 #[command(next_help_heading = "Sampling")]
 struct Flags {
-    /// A published sampler by name
-    #[arg(long, value_enum, default_value = "vanilla")]
+    /// A published sampler by name, which sets other options: vanilla (LLaDA's, or whatever the options say), fast,
+    /// fast_prefix_cache and fast_dual_cache (Fast-dLLM), illada (steps are those of a block), llada2, llada2_edit (LLaDA2.0
+    /// and 2.1), dream or smdm
+    #[arg(long, value_name = "NAME", default_value_t = Algorithm::Vanilla, value_parser = named::<Algorithm>)]
     algorithm: Algorithm,
 
-    /// Which of a step's predictions become tokens: schedule, dream, remdm, remdm_rescale, remdm_conf, remdm_loop,
-    /// threshold, factor, entropy_bounded, local_leap, hierarchical, klass, credit or wino. The first six take the steps
-    /// they are given, the others as many as they need
+    /// Order of --algorithm dream and smdm: origin (at random, the default), and maskgit_plus, topk_margin or entropy for
+    /// dream, greddy for smdm
+    #[arg(long, value_name = "NAME")]
+    alg: Option<String>,
+
+    /// Which of a step's predictions become tokens: schedule, dream, smdm, origin, remdm, remdm_rescale, remdm_conf,
+    /// remdm_loop, threshold, factor, entropy_bounded, local_leap, hierarchical, klass, credit, wino, llada2 or llada2_edit.
+    /// The first eight take the steps they are given, the others as many as they need
     #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule, value_parser = named::<DecoderKind>)]
     decoder: DecoderKind,
 
-    /// Confidence that suffices, for threshold, local_leap, hierarchical, klass, credit and wino [default: 0.9, wino 0.6]
+    /// Confidence that suffices, for threshold, local_leap, hierarchical, klass, credit, wino and llada2 [default: 0.9,
+    /// wino 0.6, llada2 0.95]
     #[arg(long, value_name = "F")]
     threshold: Option<f32>,
 
@@ -124,7 +101,31 @@ struct Flags {
     #[arg(long, value_name = "F", default_value_t = EntropyBounded::default().gamma)]
     gamma: f32,
 
-    /// Temperature of the order in which the dream decoder commits; 0 takes the surest
+    /// Confidence above which the llada2_edit decoder replaces a token of the block
+    #[arg(long, value_name = "F", default_value_t = Llada2Edit::default().editing_threshold)]
+    editing_threshold: f32,
+
+    /// Steps that a full block has at most for the llada2_edit decoder
+    #[arg(long, value_name = "N", default_value_t = Llada2Edit::default().max_post_steps)]
+    max_post_steps: usize,
+
+    /// Masks that a step of the llada2_edit decoder commits at least
+    #[arg(long, value_name = "N", default_value_t = Llada2Edit::default().num_to_transfer)]
+    num_to_transfer: usize,
+
+    /// Steps in which a block is full in any case, for the llada2 decoder
+    #[arg(long, value_name = "N", default_value_t = Llada2::default().block_steps)]
+    block_steps: usize,
+
+    /// Tokens that the llada2 decoder commits at least in a step, on average
+    #[arg(long, value_name = "N", default_value_t = Llada2::default().minimal_topk)]
+    minimal_topk: usize,
+
+    /// Diffusion time after the last step of the dream, smdm and origin decoders [default: 0.001, smdm 0.00001]
+    #[arg(long, value_name = "F")]
+    eps: Option<f32>,
+
+    /// Temperature of the order in which the dream decoder commits; 0 takes the most confident
     #[arg(long, value_name = "F", default_value_t = Dream::default().alg_temp)]
     alg_temp: f32,
 
@@ -133,7 +134,8 @@ struct Flags {
     #[arg(long, value_name = "F", default_value_t = RemdmOptions::default().eta)]
     eta: f32,
 
-    /// What a step recomputes: none (everything), prefix, dual, vicinity or dllm. The others are approximate and faster
+    /// What a step recomputes: none (everything), block, prefix, dual, vicinity or dllm. The others are faster and, but for
+    /// block with LLaDA2, approximate
     #[arg(long, value_name = "NAME", default_value_t = CacheKind::None, value_parser = named::<CacheKind>)]
     cache: CacheKind,
 
@@ -159,7 +161,7 @@ struct Flags {
     steps: Option<usize>,
 
     /// Tokens of the answer, with --length append and daedal at most; 0 fills only the masks of the prompt [default: 128]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", alias = "max-new-tokens")]
     gen_length: Option<usize>,
 
     /// How long the answer becomes: fixed (--gen-length), append (blocks until one has an end-of-text) or daedal (as
@@ -175,6 +177,34 @@ struct Flags {
     /// Tokens of a block: blocks are decoded from left to right, each by diffusion [default: the whole answer]
     #[arg(long, value_name = "N")]
     block_length: Option<usize>,
+
+    /// Count blocks from the first token on, not from the answer's, as models with block-causal attention need it
+    #[arg(long)]
+    aligned_blocks: bool,
+
+    /// With --length append, go on after an end-of-text
+    #[arg(long)]
+    ignore_eos: bool,
+
+    /// Pick from the N most probable tokens
+    #[arg(long, value_name = "N")]
+    top_k: Option<usize>,
+
+    /// Pick from the most probable tokens that have this probability together
+    #[arg(long, value_name = "F")]
+    top_p: Option<f32>,
+
+    /// Token ids that end the model's reasoning, such as those of </think>: they become more probable towards the end
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    end_think_token_ids: Vec<u32>,
+
+    /// How much is added to their logits at the end of the answer
+    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    end_think_logit_boost: f32,
+
+    /// Power of the place in the answer that this grows with
+    #[arg(long, value_name = "F", default_value_t = 2.0)]
+    end_think_boost_power: f32,
 
     /// Temperature of the sampling noise; 0 takes the most probable tokens
     #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
@@ -208,7 +238,7 @@ struct Flags {
 
     /// Stop at the first end-of-text token that has no mask before it. Without, the whole answer is filled; the text
     /// shown ends there either way
-    #[arg(long)]
+    #[arg(long, alias = "eos-early-stop")]
     stop_at_eos: bool,
 
     /// Seed of the sampling noise

@@ -6,6 +6,7 @@ mod benchmarks;
 mod book;
 mod compare;
 mod damaged;
+mod families;
 mod generate;
 mod golden;
 mod inspect;

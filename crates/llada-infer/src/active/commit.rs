@@ -74,6 +74,10 @@ impl ActiveRequest {
             }
             None => self.block_has_ended(),
         };
+        if block_has_ended && self.stop_is_reached() {
+            self.is_finished = true;
+            return None;
+        }
         let growth = self.growth(&predictions, &chosen, eos_confidence, block_has_ended);
         let growth = growth.map(|growth| self.grow(growth));
         if block_has_ended {
@@ -207,6 +211,19 @@ impl ActiveRequest {
         block.post_steps += 1;
         let is_settled = was_full && !has_edits;
         is_settled || block.post_steps > max_post_steps || block.step >= block.deadline
+    }
+
+    /// Returns true if the request's stop condition ends the answer with the block, which is complete. The answer then has
+    /// no tokens after it.
+    fn stop_is_reached(&mut self) -> bool {
+        let prompt_length = self.sequence.trace.prompt_length;
+        let end = self.progression.block.block_range.end.max(prompt_length);
+        let Some(stop) = &self.stop else { return false };
+        let is_reached = stop.is_reached(&self.sequence.ids[prompt_length..end]);
+        if is_reached {
+            self.output_length = Some(end - prompt_length);
+        }
+        is_reached
     }
 
     /// Finishes the request if the settled part of the answer has an end-of-text token.

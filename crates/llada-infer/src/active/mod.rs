@@ -17,7 +17,7 @@ use llada_core::{
 };
 
 use crate::{
-    Generation, InferError, Request, SamplerConfig,
+    Generation, InferError, Request, SamplerConfig, Stop,
     cache::Cache,
     decoder::{Decoder, PositionState},
     length::LengthPolicy,
@@ -32,6 +32,7 @@ pub(crate) struct ActiveRequest {
     config: SamplerConfig,
     decoder: Arc<dyn Decoder>,
     cache: Option<Arc<dyn Cache>>,
+    stop: Option<Arc<dyn Stop>>,
     length: Box<dyn LengthPolicy>,
     plan: BlockPlan,
     eos: u32,
@@ -106,6 +107,7 @@ impl ActiveRequest {
         let mut active = Self {
             decoder,
             cache,
+            stop: request.stop.clone(),
             length,
             plan,
             eos: vocabulary.special.eos,

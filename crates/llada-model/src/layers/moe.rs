@@ -1,9 +1,11 @@
 //! A mixture of gated MLPs, as LLaDA-MoE and LLaDA2 have it: a router sends each token to a few experts and weighs what
 //! they return.
 
+use std::ops::Range;
+
 use tch::{Kind, Tensor};
 
-use super::{mlp::Mlp, packing::round_up};
+use super::{mlp::Mlp, packing::rounded};
 use crate::{
     ModelError, MoeConfig, Scoring,
     torch::shim::Epilogue,
@@ -61,25 +63,24 @@ impl Moe {
     /// hidden (tokens, d), the epilogue's operand (tokens, d) -> (tokens, d).
     pub(crate) fn forward(&self, hidden: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
         let routing = self.route(hidden)?;
-        let mut sum = hidden.f_zeros_like()?.f_to_kind(Kind::Float)?;
-        let weights = routing.weights.f_view([-1])?;
-        for (mlp, choices) in self.experts.iter().zip(self.choices(&routing)?) {
-            if choices.is_empty() {
+        let dispatch = Dispatch::new(&routing, self.experts.len())?;
+        let device = hidden.device();
+        // The tokens of each expert together, so that an expert is three products of matrices.
+        let sorted = hidden.f_index_select(0, &Tensor::f_from_slice(&dispatch.tokens)?.f_to_device(device)?)?;
+        let mut outputs = Vec::with_capacity(self.experts.len());
+        for (mlp, places) in self.experts.iter().zip(&dispatch.places) {
+            if places.is_empty() {
                 continue;
             }
-            // A token's place among all choices, and the token itself.
-            let per_token = self.config.num_experts_per_tok;
-            let count = choices.len() as i64;
-            let tokens: Vec<usize> = choices.iter().map(|choice| choice / per_token).collect();
-            let rounded: Vec<i64> = round_up(&tokens).map(|token| token as i64).collect();
-            let on_device = |indices: &[i64]| Tensor::f_from_slice(indices)?.f_to_device(hidden.device());
-            let rounded = on_device(&rounded)?;
-            let choices: Vec<i64> = choices.iter().map(|&choice| choice as i64).collect();
-            let out = mlp.forward(&hidden.f_index_select(0, &rounded)?, Epilogue::None)?.f_narrow(0, 0, count)?;
-            let weights = weights.f_index_select(0, &on_device(&choices)?)?.f_unsqueeze(1)?;
-            let weighted = out.f_to_kind(Kind::Float)?.f_mul(&weights)?;
-            _ = sum.f_index_add_(0, &rounded.f_narrow(0, 0, count)?, &weighted)?;
+            // The rows beyond the expert's own are another's, and are dropped.
+            let input = sorted.f_narrow(0, places.start as i64, rounded(places.len()) as i64)?;
+            outputs.push(mlp.forward(&input, Epilogue::None)?.f_narrow(0, 0, places.len() as i64)?);
         }
+        let (tokens, width) = hidden.size2()?;
+        let by_choice = Tensor::f_from_slice(&dispatch.place_of_choice)?.f_to_device(device)?;
+        let outputs = Tensor::f_cat(&outputs, 0)?.f_index_select(0, &by_choice)?.f_to_kind(Kind::Float)?;
+        let sum =
+            routing.weights.f_unsqueeze(1)?.f_bmm(&outputs.f_view([tokens, -1, width])?)?.f_view([tokens, width])?;
         let mut y = sum.f_to_kind(hidden.kind())?;
         if let Some(shared) = &self.shared_expert {
             y = shared.forward(hidden, Epilogue::Add(&y))?;
@@ -124,15 +125,39 @@ impl Moe {
         }
         Ok(Routing { experts, weights: weights.f_mul_scalar(rule.routed_scaling_factor)? })
     }
+}
 
-    /// By expert, the places in `routing.experts`, row after row, where it was chosen.
-    fn choices(&self, routing: &Routing) -> Result<Vec<Vec<usize>>, ModelError> {
+/// The order in which tokens go through the experts: those of the first expert, then those of the second, and so on.
+struct Dispatch {
+    /// The token at each place, and some more at the end to round the last expert's number up.
+    tokens: Vec<i64>,
+    /// The places of each expert.
+    places: Vec<Range<usize>>,
+    /// The place of each choice, (tokens, experts per token) row-major.
+    place_of_choice: Vec<i64>,
+}
+
+impl Dispatch {
+    fn new(routing: &Routing, experts: usize) -> Result<Self, ModelError> {
+        let per_token = routing.experts.size2()?.1 as usize;
         let chosen: Vec<i64> = Vec::try_from(routing.experts.f_reshape([-1])?)?;
-        let mut choices = vec![Vec::new(); self.experts.len()];
-        for (choice, expert) in chosen.into_iter().enumerate() {
+        let mut choices = vec![Vec::new(); experts];
+        for (choice, &expert) in chosen.iter().enumerate() {
             choices[expert as usize].push(choice);
         }
-        Ok(choices)
+        let mut tokens = Vec::with_capacity(rounded(chosen.len()));
+        let mut places = Vec::with_capacity(experts);
+        let mut place_of_choice = vec![0; chosen.len()];
+        for choices in choices {
+            let start = tokens.len();
+            for choice in choices {
+                place_of_choice[choice] = tokens.len() as i64;
+                tokens.push((choice / per_token) as i64);
+            }
+            places.push(start..tokens.len());
+        }
+        tokens.resize(tokens.len() + rounded(1), 0);
+        Ok(Self { tokens, places, place_of_choice })
     }
 }
 
