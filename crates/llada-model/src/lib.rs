@@ -1,7 +1,7 @@
 //! The LLaDA mask predictor (arXiv 2502.09992) on libtorch: a Transformer without causal mask.
 //!
 //! [`Llada`] is the model; it implements [`llada_core::predictor::MaskPredictor`], which is all that samplers see.
-//! [`TrainableLlada`] is the same Transformer with gradients. [`LladaConfig`] and [`Weights`] read the Hugging Face layout, [`Tokenizer`] the text side of a checkpoint.
+//! [`TrainableLlada`] is the same Transformer with gradients; it predicts like [`Llada`] while it learns. [`LladaConfig`] and [`Weights`] read the Hugging Face layout, [`Tokenizer`] the text side of a checkpoint.
 //!
 //! ```text
 //! config.json ──► LladaConfig ─┐
@@ -13,12 +13,14 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod batch;
 mod chat;
 mod config;
 mod error;
 mod files;
 mod folder;
 mod guard;
+mod hidden;
 mod layers;
 mod load;
 mod model;
@@ -32,7 +34,8 @@ mod weights;
 pub use chat::Message;
 pub use config::{ConfigReading, LladaConfig};
 pub use error::ModelError;
-pub use model::{Llada, LladaHidden};
+pub use hidden::LladaHidden;
+pub use model::Llada;
 pub use names::tensors as expected_tensors;
 pub use quantize::quantize;
 pub use tokenizer::{Tokenizer, Turn};

@@ -8,6 +8,7 @@
 mod head;
 mod init;
 mod parameters;
+mod predictor;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -20,6 +21,7 @@ use self::{
 };
 use crate::{
     Device, Dtype, LladaConfig, ModelError, Weights,
+    batch::banned_ids,
     files::write_json,
     layers::{
         attention::CacheView,
@@ -34,6 +36,9 @@ use crate::{
 };
 
 /// A LLaDA model that learns.
+///
+/// Between two steps it predicts: it implements [`MaskPredictor`](llada_core::predictor::MaskPredictor), so that whatever
+/// samples from a [`Llada`](crate::Llada) samples from it too. It keeps no cache and has no shadows.
 #[derive(Debug)]
 pub struct TrainableLlada {
     config: LladaConfig,
@@ -45,6 +50,8 @@ pub struct TrainableLlada {
     /// By name: leaves of the graph over the memory of `weights`, their gradients over that of `gradient`.
     variables: BTreeMap<String, Tensor>,
     activation_checkpointing: bool,
+    /// The ids that are never emitted, ascending.
+    banned: Vec<u32>,
 }
 
 /// Rows of one length, and which of their tokens are predicted.
@@ -110,7 +117,9 @@ impl TrainableLlada {
         };
         let variables = weights.layout.spans.iter().map(variable).collect::<Result<_, ModelError>>()?;
         let rope = Rope::new(&config, device)?;
-        Ok(Self { config, dtype, device, rope, weights, gradient, variables, activation_checkpointing: false })
+        let banned = banned_ids(&config);
+        let activation_checkpointing = false;
+        Ok(Self { config, dtype, device, rope, weights, gradient, variables, activation_checkpointing, banned })
     }
 
     /// Whether blocks keep their inputs alone for the backward pass: less memory, one more forward pass.

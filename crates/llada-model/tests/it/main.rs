@@ -11,6 +11,7 @@ mod fuzz_text;
 mod loss;
 mod mutation;
 mod text;
+mod trainable;
 mod turns;
 mod variant;
 
