@@ -26,7 +26,7 @@ use crate::{
     layers::{
         attention::CacheView,
         block::{Block, Source},
-        linear::Linear,
+        linear::{Layout as WeightLayout, Linear},
         norm::RmsNorm,
         packing::Packing,
         rope::Rope,
@@ -50,6 +50,8 @@ pub struct TrainableLlada {
     /// By name: leaves of the graph over the memory of `weights`, their gradients over that of `gradient`.
     variables: BTreeMap<String, Tensor>,
     activation_checkpointing: bool,
+    /// How predictions hold their weights.
+    layout: WeightLayout,
     /// The ids that are never emitted, ascending.
     banned: Vec<u32>,
 }
@@ -117,9 +119,19 @@ impl TrainableLlada {
         };
         let variables = weights.layout.spans.iter().map(variable).collect::<Result<_, ModelError>>()?;
         let rope = Rope::new(&config, device)?;
-        let banned = banned_ids(&config);
-        let activation_checkpointing = false;
-        Ok(Self { config, dtype, device, rope, weights, gradient, variables, activation_checkpointing, banned })
+        let layout = WeightLayout::of(dtype.into(), device);
+        Ok(Self {
+            banned: banned_ids(&config),
+            config,
+            dtype,
+            device,
+            rope,
+            weights,
+            gradient,
+            variables,
+            activation_checkpointing: false,
+            layout,
+        })
     }
 
     /// Whether blocks keep their inputs alone for the backward pass: less memory, one more forward pass.

@@ -1,24 +1,31 @@
 //! A model in training as a mask predictor: to sample from it, or to score with it, between two steps.
 //!
-//! The weights that it predicts with are those of the moment. In bf16 they are cast anew for each forward, layer by
-//! layer, so that no second copy of the model is ever in memory.
+//! It predicts with the weights of the moment, to the bit what a [`Llada`](crate::Llada) loaded from them would. Each
+//! forward casts and packs them anew, layer by layer, so that no second copy of the model is ever in memory.
 
 use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute, Row};
 use tch::{Tensor, no_grad};
 
 use super::{TrainableLlada, head};
 use crate::{
-    LladaHidden, ModelError,
+    LladaConfig, LladaHidden, ModelError,
     batch::{check_row, rows_together},
     hidden::{Head, HiddenRow},
     layers::{
         attention::CacheView,
         block::{Block, Source},
-        linear::Linear,
+        linear::{Layout, Linear},
+        norm::RmsNorm,
         packing::{Packing, Wanted},
     },
     names,
 };
+
+/// The weights of a model as they are, in the format of inference and without a gradient.
+struct Frozen<'a> {
+    model: &'a TrainableLlada,
+    layout: Layout,
+}
 
 /// Rows on their way through the layers together.
 struct Group {
@@ -28,6 +35,23 @@ struct Group {
     wanted: Wanted,
     /// (tokens, d); after the last block (wanted, d).
     x: Tensor,
+}
+
+impl Source for Frozen<'_> {
+    fn config(&self) -> &LladaConfig {
+        &self.model.config
+    }
+
+    fn norm(&mut self, prefix: &str, name: &str) -> Result<RmsNorm, ModelError> {
+        let weight = self.model.cast(prefix, &format!("{name}.weight"))?.f_detach()?;
+        Ok(RmsNorm::new(weight, self.model.config.rms_norm_eps))
+    }
+
+    fn linear(&mut self, prefix: &str, name: &str, _shape: [usize; 2], bias: bool) -> Result<Linear, ModelError> {
+        let weight = self.model.cast(prefix, &format!("{name}.weight"))?.f_detach()?;
+        let bias = if bias { Some(self.model.cast(prefix, &format!("{name}.bias"))?.f_detach()?) } else { None };
+        Linear::float(weight, bias, self.layout)
+    }
 }
 
 impl TrainableLlada {
@@ -62,16 +86,16 @@ impl TrainableLlada {
         Ok(Group { rows: rows.to_vec(), packing, wanted, x })
     }
 
-    /// The hidden states of each row's wanted positions; none of a row without any.
-    fn hidden_rows(&self, batch: &[Row<'_>]) -> Result<Vec<Option<HiddenRow>>, ModelError> {
+    fn predict(&self, batch: &[Row<'_>]) -> Result<LladaHidden<'_>, ModelError> {
+        let mut weights = Frozen { model: self, layout: self.layout };
         let computed: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
         let mut groups = Vec::new();
         for rows in computed.chunks(rows_together(self.device, computed.len())) {
             groups.push(self.group(batch, rows)?);
         }
-        // Layer by layer over all groups: each layer's weights are cast once.
+        // Layer by layer over all groups: each layer's weights are cast and packed once.
         for layer in 0..self.config.n_layers {
-            let block = Block::new(&mut &*self, layer)?;
+            let block = Block::new(&mut weights, layer)?;
             for Group { packing, wanted, x, .. } in &mut groups {
                 *x = if layer + 1 < self.config.n_layers {
                     block.forward(x, packing, &self.rope, CacheView::none())?
@@ -80,16 +104,20 @@ impl TrainableLlada {
                 };
             }
         }
-        let ln_f = (&mut &*self).norm(names::ROOT, "ln_f")?;
-        let mut hidden = Vec::with_capacity(batch.len());
-        hidden.resize_with(batch.len(), || None);
+        let ln_f = weights.norm(names::ROOT, "ln_f")?;
+        let mut rows = Vec::with_capacity(batch.len());
+        rows.resize_with(batch.len(), || None);
         for group in groups {
             let states = ln_f.forward(&group.x)?;
             for (row, span) in group.rows.into_iter().zip(&group.wanted.packing.spans) {
-                hidden[row] = Some(HiddenRow { states: span.of(&states)?, wanted: batch[row].wanted.len() });
+                rows[row] = Some(HiddenRow { states: span.of(&states)?, wanted: batch[row].wanted.len() });
             }
         }
-        Ok(hidden)
+        let head::Head { weight, bias } = self.head()?;
+        // As in a loaded model, a head that is the embedding is not packed.
+        let layout = if self.config.weight_tying { Layout::Plain } else { self.layout };
+        let head = Head::Cast(Linear::float(weight, bias, layout)?);
+        Ok(LladaHidden { head, device: self.device, banned: &self.banned, rows })
     }
 }
 
@@ -117,10 +145,7 @@ impl MaskPredictor for TrainableLlada {
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<LladaHidden<'_>, ModelError> {
         self.check(batch)?;
         self.rope.reach(batch.iter().map(|row| row.ids.len()).max().unwrap_or(0))?;
-        let rows = no_grad(|| self.hidden_rows(batch))?;
-        let head::Head { weight, bias } = no_grad(|| self.head())?;
-        let head = Head::Cast(Linear::plain(weight, bias));
-        Ok(LladaHidden { head, device: self.device, banned: &self.banned, rows })
+        no_grad(|| self.predict(batch))
     }
 
     /// Nothing: there is no slot that is not empty.
