@@ -16,17 +16,17 @@ pub(super) fn mitchell(weights: &mut Parameters, config: &LladaConfig, seed: u64
     let noise = Noise::new(seed).domain(Domain::Weight);
     for (index, (name, shape)) in names::tensors(config).into_iter().enumerate() {
         let mut view = weights.view(&weights.layout.spans[&name])?;
-        let values: Vec<f32> = match *shape.as_slice() {
-            [rows, columns] => {
-                let std = standard_deviation(config, &name, columns);
-                let row = |row| {
-                    let mut stream = noise.stream(index as u64, 0, row as u32);
-                    (0..columns).map(move |_| (std * truncated_normal(&mut stream)) as f32)
-                };
-                (0..rows).flat_map(row).collect()
+        let mut values: Vec<f32> = Vec::new();
+        if let [rows, columns] = *shape.as_slice() {
+            let std = standard_deviation(config, &name, columns);
+            for row in 0..rows {
+                let mut stream = noise.stream(index as u64, 0, row as u32);
+                values.extend((0..columns).map(|_| (std * truncated_normal(&mut stream)) as f32));
             }
-            _ => vec![if name.ends_with("norm.weight") || name.ends_with("ln_f.weight") { 1.0 } else { 0.0 }; shape[0]],
-        };
+        } else {
+            let is_norm = name.ends_with("norm.weight") || name.ends_with("ln_f.weight");
+            values.resize(shape[0], if is_norm { 1.0 } else { 0.0 });
+        }
         no_grad(|| view.f_copy_(&Tensor::f_from_slice(&values)?.f_view_as(&view)?))?;
     }
     Ok(())
