@@ -164,6 +164,43 @@ pub trait MaskPredictor {
     fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize;
 }
 
+/// A borrowed predictor: whoever owns a model that learns lends it to those who sample from it.
+impl<P: MaskPredictor> MaskPredictor for &mut P {
+    type Error = P::Error;
+    type Hidden<'a>
+        = P::Hidden<'a>
+    where
+        Self: 'a;
+
+    fn padded_vocab_size(&self) -> usize {
+        (**self).padded_vocab_size()
+    }
+
+    fn mask_id(&self) -> u32 {
+        (**self).mask_id()
+    }
+
+    fn banned(&self) -> &[u32] {
+        (**self).banned()
+    }
+
+    fn max_sequence_length(&self) -> usize {
+        (**self).max_sequence_length()
+    }
+
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<Self::Hidden<'_>, Self::Error> {
+        (**self).forward(batch)
+    }
+
+    fn release(&mut self, slot: CacheSlot) {
+        (**self).release(slot);
+    }
+
+    fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize {
+        (**self).kept_bytes(length, recompute)
+    }
+}
+
 /// The hidden states of a batch's wanted positions, from which the head computes logits.
 pub trait Hidden {
     /// The error type of the head.

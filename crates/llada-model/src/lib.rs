@@ -1,7 +1,7 @@
 //! The LLaDA mask predictor (arXiv 2502.09992) on libtorch: a Transformer without causal mask.
 //!
 //! [`Llada`] is the model; it implements [`llada_core::predictor::MaskPredictor`], which is all that samplers see.
-//! [`TrainableLlada`] is the same Transformer with gradients. [`ModelConfig`] and [`Weights`] read the Hugging Face layout, [`Tokenizer`] the text side of a checkpoint.
+//! [`TrainableLlada`] is the same Transformer with gradients; it predicts like [`Llada`] while it learns. [`ModelConfig`] and [`Weights`] read the Hugging Face layout, [`Tokenizer`] the text side of a checkpoint.
 //!
 //! ```text
 //! config.json ──► ModelConfig ─┐
@@ -14,12 +14,14 @@
 struct Readme;
 
 mod arch;
+mod batch;
 mod chat;
 mod config;
 mod error;
 mod files;
 mod folder;
 mod guard;
+mod hidden;
 mod layers;
 mod load;
 mod model;
@@ -33,7 +35,8 @@ pub use arch::Family;
 pub use chat::Message;
 pub use config::{AttentionPattern, Biases, ConfigReading, ModelConfig, MoeConfig, MoeLayers, Router, Scoring};
 pub use error::ModelError;
-pub use model::{Llada, LladaHidden};
+pub use hidden::LladaHidden;
+pub use model::Llada;
 pub use quantize::quantize;
 pub use tokenizer::{Tokenizer, Turn};
 pub use torch::{Device, Dtype, Int8Kernel, Precision, set_threads};

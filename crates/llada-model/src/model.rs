@@ -2,28 +2,26 @@
 
 use std::{collections::BTreeMap, fmt, ops::Range, path::Path};
 
-use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row, TopToken};
+use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute, Row};
 use tch::Tensor;
 
 use crate::{
-    AttentionPattern, Device, ModelConfig, ModelError, Precision,
+    AttentionPattern, Device, LladaHidden, ModelConfig, ModelError, Precision,
+    batch::{banned_ids, check_row, rows_together},
+    hidden::{Head, HiddenRow},
     layers::{
         attention::CacheView,
         block::TransformerBlock,
         feature_cache::{FeatureCache, Part},
         kv_cache::KvCache,
-        linear::{Input, Linear},
+        linear::Linear,
         norm::RmsNorm,
-        packing::{Packing, Piece, Selection, round_up, rounded},
+        packing::{Packing, Piece, Selection, round_up},
         rope::Rope,
     },
     load::Loader,
-    torch::{shim::Epilogue, tensor, top_token},
     weights::{MappedTensor, role::Role, source::WeightSource},
 };
-
-/// Positions whose logits exist at a time where they are not read but picked from.
-const PICKED_TOGETHER: usize = 256;
 
 /// A LLaDA checkpoint in memory (LLaDA-8B, LLaDA-1.5, and others of that architecture).
 ///
@@ -58,22 +56,6 @@ pub struct Llada {
     _mapped: Vec<MappedTensor>,
 }
 
-/// What [`Llada`]'s forward returns: the last hidden states of the wanted positions, for its head.
-#[derive(Debug)]
-pub struct LladaHidden<'a> {
-    model: &'a Llada,
-    /// By row of the batch; none where nothing was wanted.
-    rows: Vec<Option<HiddenRow>>,
-}
-
-/// The normed last hidden states of a row's wanted positions.
-#[derive(Debug)]
-struct HiddenRow {
-    /// (wanted or more, d).
-    states: Tensor,
-    wanted: usize,
-}
-
 impl Llada {
     /// Loads the checkpoint in `folder` (`config.json` and safetensors).
     ///
@@ -94,11 +76,7 @@ impl Llada {
         }
         let final_norm = loader.norm(Role::FinalNorm, config.hidden_size)?;
         let _mapped = loader.finish()?;
-        let mut banned: Vec<u32> = (config.vocab_size as u32..config.padded_vocab_size as u32).collect();
-        // A mask without a row in the head has no logit to ban.
-        banned.extend(Some(config.mask_token_id).filter(|&mask| (mask as usize) < config.padded_vocab_size));
-        banned.sort_unstable();
-        banned.dedup();
+        let banned = banned_ids(&config);
         let rope = Rope::new(&config, device)?;
         Ok(Self {
             config,
@@ -134,20 +112,10 @@ impl Llada {
     }
 
     fn check(&self, batch: &[Row<'_>]) -> Result<(), ModelError> {
-        let max_sequence_length = self.config.max_sequence_length;
         for (index, row) in batch.iter().enumerate() {
+            check_row(&self.config, index, row)?;
             let refuse = |message: String| Err(ModelError::Row { row: index, message });
-            let (ids, length) = (row.ids, row.ids.len());
-            if ids.is_empty() {
-                return refuse("it has no tokens".to_owned());
-            }
-            if length > max_sequence_length {
-                return Err(ModelError::TooLong { length, max_sequence_length });
-            }
-            if let Some(position) = ids.iter().position(|&id| !self.config.knows(id)) {
-                let (id, vocab_size) = (ids[position], self.config.vocab_size);
-                return Err(ModelError::TokenOutOfRange { id, position, vocab_size });
-            }
+            let length = row.ids.len();
             if row.cache.is_some() && self.config.is_causal() {
                 return refuse("a causal model keeps no keys and values".to_owned());
             }
@@ -164,17 +132,14 @@ impl Llada {
             if row.shadowed && is_partial {
                 return refuse("the least similar positions are not chosen among shadows".to_owned());
             }
-            let computed = row.recompute.range(length);
             if !row.recompute.is_whole(length) {
+                let computed = row.recompute.range(length);
                 let Some(slot) = row.cache else {
                     return refuse(format!("only {computed:?} is computed, and no slot has the rest"));
                 };
                 if computed.end > length || !self.keeps_rest(slot, &row.recompute, length) {
                     return refuse(format!("{slot} keeps nothing of {length} tokens up to {}", computed.end));
                 }
-            }
-            if let Some(position) = row.wanted.iter().find(|position| !computed.contains(position)) {
-                return refuse(format!("logits of position {position} are wanted, {computed:?} is computed"));
             }
         }
         Ok(())
@@ -328,12 +293,9 @@ impl MaskPredictor for Llada {
         self.check(batch)?;
         self.rope.reach(batch.iter().map(|row| row.ids.len()).max().unwrap_or(0))?;
         let computed: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
-        // A processor is busy with one row; and alone a row's matrix products round alike whatever the batch, which
-        // makes its tokens independent of the company it keeps. A GPU needs them together.
-        let together = if self.device == tch::Device::Cpu { 1 } else { computed.len().max(1) };
         let mut rows: Vec<Option<HiddenRow>> = Vec::with_capacity(batch.len());
         rows.resize_with(batch.len(), || None);
-        for group in computed.chunks(together) {
+        for group in computed.chunks(rows_together(self.device, computed.len())) {
             let (mut done, mut packed) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
             for &row in group {
                 match batch[row].recompute {
@@ -349,7 +311,7 @@ impl MaskPredictor for Llada {
                 rows[row] = Some(HiddenRow { states, wanted: batch[row].wanted.len() });
             }
         }
-        Ok(LladaHidden { model: self, rows })
+        Ok(LladaHidden { head: Head::Kept(&self.head), device: self.device, banned: &self.banned, rows })
     }
 
     fn release(&mut self, slot: CacheSlot) {
@@ -364,52 +326,6 @@ impl MaskPredictor for Llada {
             Recompute::All | Recompute::Span(_) => 0,
         };
         length * self.blocks.len() * (keys_and_values + outputs) * self.embedding.kind().elt_size_in_bytes()
-    }
-}
-
-impl LladaHidden<'_> {
-    /// # Shapes
-    /// (range.len(), padded_vocab_size), in the dtype of computation; `range` is not empty.
-    fn logits_on_device(&self, row: usize, range: Range<usize>) -> Result<Tensor, ModelError> {
-        let hidden = self.rows.get(row).and_then(Option::as_ref);
-        let hidden = hidden.filter(|hidden| hidden.wanted >= range.end).ok_or_else(|| ModelError::Row {
-            row,
-            message: format!("logits of wanted positions {range:?} are not part of this forward"),
-        })?;
-        let (start, states) = (range.start as i64, hidden.states.size()[0]);
-        let states = hidden.states.f_narrow(0, start, (rounded(range.len()) as i64).min(states - start))?;
-        let logits = self.model.head.forward(&Input::new(&states), Epilogue::None)?;
-        Ok(logits.f_narrow(0, 0, range.len() as i64)?)
-    }
-}
-
-impl Hidden for LladaHidden<'_> {
-    type Error = ModelError;
-
-    fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), ModelError> {
-        out.clear();
-        if range.is_empty() {
-            return Ok(());
-        }
-        tensor::append(&self.logits_on_device(row, range)?, out)
-    }
-
-    fn top_tokens(&mut self, row: usize, range: Range<usize>) -> Result<Option<Vec<TopToken>>, ModelError> {
-        if self.model.device == tch::Device::Cpu {
-            return Ok(None);
-        }
-        if range.is_empty() {
-            return Ok(Some(Vec::new()));
-        }
-        let banned: Vec<i64> = self.model.banned.iter().map(|&id| i64::from(id)).collect();
-        let banned = Tensor::f_from_slice(&banned)?.f_to_device(self.model.device)?;
-        let mut found = Vec::new();
-        for start in range.clone().step_by(PICKED_TOGETHER) {
-            let piece = start..range.end.min(start + PICKED_TOGETHER);
-            found.push(top_token::find(&self.logits_on_device(row, piece)?, &banned)?);
-        }
-        // One copy from the device, however many pieces.
-        Ok(Some(top_token::read(&Tensor::f_cat(&found, 0)?)?))
     }
 }
 

@@ -12,6 +12,9 @@ pub enum TrainError {
     /// The numbers of a batch.
     #[error(transparent)]
     Core(#[from] llada_core::CoreError),
+    /// A validation.
+    #[error(transparent)]
+    Infer(#[from] llada_infer::InferError),
     /// A file could not be read or written.
     #[error("{}: {source}\nhint: {hint}", path.display())]
     Io {

@@ -52,9 +52,8 @@ impl Optimizer {
     /// libtorch's own.
     pub fn step(&mut self, model: &mut TrainableLlada, step: u64, lr: f64) -> Result<(), TrainError> {
         let OptimizerConfig { betas, eps, weight_decay, clip } = self.config;
-        let (weights, gradient) = model.parts_mut();
         let settings = AdamW { lr, betas, eps, weight_decay };
-        weights.adamw(gradient, [&mut self.exp_avg, &mut self.exp_avg_sq], step, settings, clip)?;
-        Ok(gradient.clear()?)
+        model.adamw([&mut self.exp_avg, &mut self.exp_avg_sq], step, settings, clip)?;
+        Ok(model.clear_gradient()?)
     }
 }

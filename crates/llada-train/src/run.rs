@@ -185,11 +185,11 @@ impl Run {
         let question = self.config.objective.ask(&rows, mask_id, self.config.stratified_t, noise, step)?;
         let number = self.step + 1;
         let mut loss = 0.0;
-        self.model.parts_mut().1.clear()?;
+        self.model.clear_gradient()?;
         for micro_batch in question.micro_batches(self.config.micro_batch_size()) {
             loss += micro_batch.loss(&self.model.accumulate(&micro_batch.batch())?)?;
         }
-        let grad_norm = self.model.parts_mut().1.norm()?;
+        let grad_norm = self.model.gradient().norm()?;
         for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
             if !value.is_finite() {
                 return Err(TrainError::NotFinite { what, step: number, value });

@@ -2,7 +2,7 @@
 
 use llada_core::guidance::guide;
 use llada_core::likelihood::{Estimate, MaskingPlan};
-use llada_core::predictor::{Hidden, MaskPredictor, Row};
+use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row};
 use llada_core::rng::Noise;
 use llada_core::sampling::gumbel_max;
 use llada_core::tabular::TabularPredictor;
@@ -32,6 +32,30 @@ fn estimate(plan: &MaskingPlan) -> Estimate {
     let predictor = &mut predictor();
     let log_p: Vec<_> = plan.perturbations().iter().map(|p| log_p_masked(predictor, &p.masked)).collect();
     plan.estimate(&log_p).unwrap()
+}
+
+/// Whatever is done with a borrowed predictor is done with the predictor.
+#[test]
+fn a_borrowed_predictor_is_the_predictor() {
+    fn check<P: MaskPredictor>(mut borrowed: P, own: &mut TabularPredictor) {
+        assert_eq!(borrowed.padded_vocab_size(), own.padded_vocab_size());
+        assert_eq!(borrowed.mask_id(), own.mask_id());
+        assert_eq!(borrowed.banned(), own.banned());
+        assert_eq!(borrowed.max_sequence_length(), own.max_sequence_length());
+        assert_eq!(borrowed.kept_bytes(3, &Recompute::All), own.kept_bytes(3, &Recompute::All));
+        let slot = CacheSlot(2);
+        let ids = [1, own.mask_id()];
+        let row = Row { cache: Some(slot), ..Row::new(&ids, &[1]) };
+        let (mut found, mut expected) = (Vec::new(), Vec::new());
+        borrowed.forward(std::slice::from_ref(&row)).unwrap().logits(0, 0..1, &mut found).unwrap();
+        own.forward(std::slice::from_ref(&row)).unwrap().logits(0, 0..1, &mut expected).unwrap();
+        assert_eq!(found, expected);
+        let reused = Row { recompute: Recompute::Span(1..2), ..row };
+        assert!(borrowed.forward(std::slice::from_ref(&reused)).is_ok());
+        borrowed.release(slot);
+        assert!(borrowed.forward(&[reused]).is_err());
+    }
+    check(&mut predictor(), &mut predictor());
 }
 
 /// The expectations of both forms, summed over all masks, are the log-likelihood itself: the

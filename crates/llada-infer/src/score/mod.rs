@@ -43,12 +43,14 @@ pub struct ScoreConfig {
     pub estimator: Estimator,
     /// The seed of the masks.
     pub seed: u64,
+    /// Tells apart the questions that share a seed: those of another number are masked by independent noise.
+    pub sample: u64,
 }
 
 impl Default for ScoreConfig {
     fn default() -> Self {
         let estimator = Estimator::default();
-        Self { mc_num: MC_NUM, batch_size: BATCH_SIZE, cfg_scale: 0.0, estimator, seed: 0 }
+        Self { mc_num: MC_NUM, batch_size: BATCH_SIZE, cfg_scale: 0.0, estimator, seed: 0, sample: 0 }
     }
 }
 
@@ -109,13 +111,14 @@ impl ScoreConfig {
 
     /// Plans the samples of an answer of `length` tokens. Answers of the same length have the same plan.
     fn plan(&self, length: usize) -> Result<MaskingPlan, InferError> {
+        let &Self { mc_num, batch_size, sample, .. } = self;
         let noise = Noise::new(self.seed);
         let plan = match self.estimator {
-            Estimator::IndependentMasks => MaskingPlan::independent(length, self.mc_num, noise, 0),
+            Estimator::IndependentMasks => MaskingPlan::independent(length, mc_num, noise, sample),
             Estimator::StratifiedCounts if self.is_exact(length) => {
-                MaskingPlan::stratified(1, self.mc_num.min(1), self.batch_size, noise, 0)
+                MaskingPlan::stratified(1, mc_num.min(1), batch_size, noise, sample)
             }
-            Estimator::StratifiedCounts => MaskingPlan::stratified(length, self.mc_num, self.batch_size, noise, 0),
+            Estimator::StratifiedCounts => MaskingPlan::stratified(length, mc_num, batch_size, noise, sample),
         };
         Ok(plan?)
     }

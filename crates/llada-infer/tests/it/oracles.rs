@@ -119,6 +119,21 @@ fn standard_errors_cover_the_truth() {
     }
 }
 
+/// Questions of one seed are masked alike if they have one number, and by independent noise otherwise.
+#[test]
+fn questions_that_share_a_seed_are_told_apart_by_their_number() {
+    for estimator in [Estimator::IndependentMasks, Estimator::StratifiedCounts] {
+        let score = |seed, sample| {
+            let config = ScoreConfig { mc_num: 16, seed, sample, estimator, ..Default::default() };
+            let score = engine(5, 3).score(&[0, 3], &[1, 2, 1], &config, |_, _| ControlFlow::Continue(())).unwrap();
+            score.estimate.log_likelihood
+        };
+        assert_eq!(score(6, 2), score(6, 2));
+        assert_ne!(score(6, 2), score(6, 3));
+        assert_ne!(score(6, 2), score(7, 2));
+    }
+}
+
 /// Options of one question are scored as each would be alone, in the forwards that the longest needs.
 #[test]
 fn options_are_scored_as_alone() {

@@ -18,19 +18,18 @@ use crate::{
 pub(super) fn mitchell(weights: &mut Parameters, config: &ModelConfig, seed: u64) -> Result<(), ModelError> {
     let noise = Noise::new(seed).domain(Domain::Weight);
     for (index, tensor) in stored_tensors(config).into_iter().enumerate() {
-        let StoredTensor { ref name, ref shape, role, .. } = tensor;
-        let mut view = weights.view(&weights.layout.spans[name])?;
-        let values: Vec<f32> = match *shape.as_slice() {
-            [rows, columns] => {
-                let std = standard_deviation(role, columns);
-                let row = |row| {
-                    let mut stream = noise.stream(index as u64, 0, row as u32);
-                    (0..columns).map(move |_| (std * truncated_normal(&mut stream)) as f32)
-                };
-                (0..rows).flat_map(row).collect()
+        let StoredTensor { name, shape, role } = tensor;
+        let mut view = weights.view(&weights.layout.spans[&name])?;
+        let mut values: Vec<f32> = Vec::new();
+        if let [rows, columns] = *shape.as_slice() {
+            let std = standard_deviation(role, columns);
+            for row in 0..rows {
+                let mut stream = noise.stream(index as u64, 0, row as u32);
+                values.extend((0..columns).map(|_| (std * truncated_normal(&mut stream)) as f32));
             }
-            _ => vec![if is_norm(role) { 1.0 } else { 0.0 }; shape[0]],
-        };
+        } else {
+            values.resize(shape[0], if is_norm(role) { 1.0 } else { 0.0 });
+        }
         no_grad(|| view.f_copy_(&Tensor::f_from_slice(&values)?.f_view_as(&view)?))?;
     }
     Ok(())

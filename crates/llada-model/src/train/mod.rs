@@ -1,31 +1,37 @@
-//! LLaDA's Transformer in training: f32 weights, gradients, and the layers of inference over variables.
+//! LLaDA's Transformer in training: f32 weights, their gradient, and the layers of inference over variables.
 //!
 //! The forward pass is computed in [`Dtype`]: in bf16 the weights are cast inside the graph, so that their gradient
 //! arrives in f32. The body's graph is recorded by libtorch; the head's gradient is computed chunk by chunk (`head.rs`).
 //! With activation checkpointing (Chen et al. 2016, arXiv 1604.06174) a block keeps its input alone and runs again when
 //! its gradient is due.
 
+mod batch;
 mod head;
 mod init;
 mod parameters;
+mod predictor;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
 
 use tch::{Tensor, no_grad};
 
-pub use self::parameters::{AdamW, Parameters};
 use self::{
+    batch::PreparedBatch,
     head::{Gradients, Head},
-    parameters::Layout,
+    parameters::ParameterLayout,
+};
+pub use self::{
+    batch::TrainingBatch,
+    parameters::{AdamW, Parameters},
 };
 use crate::{
     Device, Dtype, ModelConfig, ModelError, Weights,
+    batch::banned_ids,
     files::write_json,
     layers::{
         attention::CacheView,
         block::TransformerBlock,
-        linear::Linear,
-        packing::{Packing, Piece},
+        linear::{Linear, WeightFormat},
         rope::Rope,
     },
     torch::{
@@ -33,12 +39,15 @@ use crate::{
         tensor::{rows_of, sizes},
     },
     weights::{
-        role::{Module, Role},
+        role::{Module, Role, expected_tensors},
         source::WeightSource,
     },
 };
 
 /// A LLaDA model that learns.
+///
+/// Between two steps it predicts: it implements [`MaskPredictor`](llada_core::predictor::MaskPredictor), so that whatever
+/// samples from a [`Llada`](crate::Llada) samples from it too. It keeps no cache and has no shadows.
 #[derive(Debug)]
 pub struct TrainableLlada {
     config: ModelConfig,
@@ -47,40 +56,14 @@ pub struct TrainableLlada {
     rope: Rope,
     weights: Parameters,
     gradient: Parameters,
-    /// By name: leaves of the graph over the memory of `weights`, their gradients over that of `gradient`.
+    /// By name: the leaves of the graph. They lie in the memory of `weights`, their gradients in that of `gradient`.
     variables: BTreeMap<String, Tensor>,
     activation_checkpointing: bool,
+    /// How predictions hold their weights.
+    format: WeightFormat,
+    /// The ids that are never emitted, ascending.
+    banned: Vec<u32>,
 }
-
-/// Rows of one length, and which of their tokens are predicted.
-#[derive(Debug, Clone, Copy)]
-pub struct TrainingBatch<'a> {
-    /// The ids that the model sees, row after row.
-    pub ids: &'a [u32],
-    /// Tokens of a row; divides their number.
-    pub row_length: usize,
-    /// The tokens that are predicted, as ascending indices into `ids`. (An autoregressive model predicts the token after
-    /// each of these: its logits are not shifted here.)
-    pub wanted: &'a [usize],
-    /// What each of them has to predict.
-    pub targets: &'a [u32],
-    /// What each one's cross-entropy weighs in the loss.
-    pub weights: &'a [f32],
-}
-
-/// A checked batch on its device.
-struct Prepared {
-    ids: Tensor,
-    packing: Packing,
-    /// Rounded up by repeating the last, whose repetitions weigh nothing.
-    wanted: Tensor,
-    targets: Tensor,
-    weights: Tensor,
-}
-
-/// Wanted tokens are rounded up to a multiple of this: oneDNN compiles and keeps a kernel for each number of rows that
-/// it meets, and the number of masks changes with every step.
-const ROUND: usize = 64;
 
 impl TrainableLlada {
     /// A model whose weights are drawn as LLaDA's were (`init_fn` "mitchell"), a function of `seed` alone.
@@ -107,19 +90,31 @@ impl TrainableLlada {
 
     fn zeroed(config: ModelConfig, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
         let device = device.open()?;
-        let weights = Parameters::new(Arc::new(Layout::new(&config)), device)?;
+        let weights = Parameters::new(Arc::new(ParameterLayout::new(expected_tensors(&config))), device)?;
         let gradient = weights.zeros_like()?;
-        let variable = |(name, span): (&String, _)| {
+        let mut variables = BTreeMap::new();
+        for (name, span) in &weights.layout.spans {
             let mut variable = weights.view(span)?.f_detach()?.f_set_requires_grad(true)?;
             gradient::set_grad(&mut variable, &gradient.view(span)?)?;
-            Ok((name.clone(), variable))
-        };
-        let variables = weights.layout.spans.iter().map(variable).collect::<Result<_, ModelError>>()?;
+            variables.insert(name.clone(), variable);
+        }
         let rope = Rope::new(&config, device)?;
-        Ok(Self { config, dtype, device, rope, weights, gradient, variables, activation_checkpointing: false })
+        let format = WeightFormat::of(dtype.into(), device);
+        Ok(Self {
+            banned: banned_ids(&config),
+            config,
+            dtype,
+            device,
+            rope,
+            weights,
+            gradient,
+            variables,
+            activation_checkpointing: false,
+            format,
+        })
     }
 
-    /// Whether blocks keep their inputs alone for the backward pass: less memory, one more forward pass.
+    /// Sets whether blocks keep only their inputs for the backward pass: less memory, one more forward pass.
     pub fn set_activation_checkpointing(&mut self, on: bool) {
         self.activation_checkpointing = on;
     }
@@ -139,9 +134,36 @@ impl TrainableLlada {
         &mut self.weights
     }
 
-    /// The weights, to be moved, and the gradient accumulated so far, to be used up.
-    pub fn parts_mut(&mut self) -> (&mut Parameters, &mut Parameters) {
-        (&mut self.weights, &mut self.gradient)
+    /// The gradient that has accumulated since it was last cleared.
+    pub fn gradient(&self) -> &Parameters {
+        &self.gradient
+    }
+
+    /// The gradient, to be replaced: by the sum over all processes that compute parts of it.
+    pub fn gradient_mut(&mut self) -> &mut Parameters {
+        &mut self.gradient
+    }
+
+    /// Sets the gradient to zero.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn clear_gradient(&mut self) -> Result<(), ModelError> {
+        self.gradient.clear()
+    }
+
+    /// Moves the weights against the gradient by one step of AdamW ([`Parameters::adamw`]).
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn adamw(
+        &mut self,
+        moments: [&mut Parameters; 2],
+        step: u64,
+        settings: AdamW,
+        max_norm: f64,
+    ) -> Result<(), ModelError> {
+        self.weights.adamw(&mut self.gradient, moments, step, settings, max_norm)
     }
 
     /// Each wanted token's cross-entropy in nats, without a gradient.
@@ -161,7 +183,7 @@ impl TrainableLlada {
         Ok(out)
     }
 
-    /// Each wanted token's cross-entropy in nats; the gradient of their weighted sum is added to what has accumulated.
+    /// Each wanted token's cross-entropy in nats. The gradient of their weighted sum is added to what has accumulated.
     ///
     /// # Errors
     /// As for [`cross_entropy`](Self::cross_entropy).
@@ -169,18 +191,22 @@ impl TrainableLlada {
         let wanted = batch.wanted.len();
         let Some(batch) = self.prepare(batch)? else { return Ok(Vec::new()) };
         let embedded = self.embed(&batch.ids)?;
-        let stretch = if self.activation_checkpointing { 1 } else { self.config.num_hidden_layers };
-        let starts = || (0..self.config.num_hidden_layers).step_by(stretch);
-        let mut inputs = vec![embedded.f_detach()?];
-        for start in starts().skip(1) {
-            let x = no_grad(|| self.run(start - stretch..start, inputs[inputs.len() - 1].shallow_clone(), &batch))?;
-            inputs.push(x);
+        // Stretches of layers whose graph exists at a time, each with its input.
+        let length = if self.activation_checkpointing { 1 } else { self.config.num_hidden_layers };
+        let mut stretches: Vec<(Range<usize>, Tensor)> = Vec::new();
+        for start in (0..self.config.num_hidden_layers).step_by(length) {
+            let input = match stretches.last() {
+                None => embedded.f_detach()?,
+                Some((layers, x)) => no_grad(|| self.run(layers.clone(), x.shallow_clone(), &batch))?,
+            };
+            stretches.push((start..start + length, input));
         }
         let mut out = Vec::new();
+        // The gradient of the input of the stretch before.
         let mut slope: Option<Tensor> = None;
-        for (start, input) in starts().zip(inputs).rev() {
+        for (layers, input) in stretches.into_iter().rev() {
             let input = input.f_set_requires_grad(true)?;
-            let y = self.run(start..start + stretch, input.shallow_clone(), &batch)?;
+            let y = self.run(layers, input.shallow_clone(), &batch)?;
             let of_y = match slope {
                 Some(slope) => slope,
                 None => self.head_gradient(&y.f_detach()?, &batch, &mut out)?,
@@ -213,55 +239,6 @@ impl TrainableLlada {
         weights.write(folder, dtype)
     }
 
-    fn prepare(&mut self, batch: &TrainingBatch<'_>) -> Result<Option<Prepared>, ModelError> {
-        let &TrainingBatch { ids, row_length, wanted, targets, weights } = batch;
-        let refuse = |message: String| Err(ModelError::Batch { message });
-        if row_length == 0 || !ids.len().is_multiple_of(row_length) {
-            return refuse(format!("{} ids are not rows of {row_length}", ids.len()));
-        }
-        let max_sequence_length = self.config.max_sequence_length;
-        if row_length > max_sequence_length {
-            return Err(ModelError::TooLong { length: row_length, max_sequence_length });
-        }
-        let vocab_size = self.config.vocab_size;
-        if let Some((position, &id)) = ids.iter().chain(targets).enumerate().find(|(_, id)| !self.config.knows(**id)) {
-            return Err(ModelError::TokenOutOfRange { id, position: position % row_length, vocab_size });
-        }
-        if targets.len() != wanted.len() || weights.len() != wanted.len() {
-            let (targets, weights) = (targets.len(), weights.len());
-            return refuse(format!("{} wanted tokens, {targets} targets, {weights} weights", wanted.len()));
-        }
-        if !wanted.is_sorted_by(|a, b| a < b) || wanted.last().is_some_and(|&last| last >= ids.len()) {
-            return refuse(format!("wanted tokens are not ascending indices below {}", ids.len()));
-        }
-        if wanted.is_empty() {
-            return Ok(None);
-        }
-        self.rope.reach(row_length)?;
-        let rounded = wanted.len().next_multiple_of(ROUND);
-        let round = |values: Vec<i64>| {
-            let last = values[values.len() - 1];
-            let values: Vec<i64> = values.into_iter().chain(std::iter::repeat(last)).take(rounded).collect();
-            Tensor::f_from_slice(&values)?.f_to_device(self.device)
-        };
-        let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
-        let mut weights = weights.to_vec();
-        weights.resize(rounded, 0.0);
-        Ok(Some(Prepared {
-            packing: Packing::new(&vec![Piece::whole(row_length); ids.len() / row_length], self.device)?,
-            ids: Tensor::f_from_slice(&ids)?.f_to_device(self.device)?,
-            wanted: round(wanted.iter().map(|&token| self.predicted_from(token, row_length)).collect())?,
-            targets: round(targets.iter().map(|&id| i64::from(id)).collect())?,
-            weights: Tensor::f_from_slice(&weights)?.f_to_device(self.device)?,
-        }))
-    }
-
-    /// The token whose hidden state predicts `token`, in rows of `row_length`.
-    fn predicted_from(&self, token: usize, row_length: usize) -> i64 {
-        let position = token % row_length;
-        (token - position + self.config.predicted_from(position)) as i64
-    }
-
     /// (tokens) -> (tokens, d) in the compute dtype.
     fn embed(&self, ids: &Tensor) -> Result<Tensor, ModelError> {
         let table = self.variable(&self.module(Role::Embedding).weight(Role::Embedding))?;
@@ -269,7 +246,7 @@ impl TrainableLlada {
     }
 
     /// Runs `layers` on `x`; after the last block, the final norm on the wanted tokens.
-    fn run(&self, layers: std::ops::Range<usize>, mut x: Tensor, batch: &Prepared) -> Result<Tensor, ModelError> {
+    fn run(&self, layers: Range<usize>, mut x: Tensor, batch: &PreparedBatch) -> Result<Tensor, ModelError> {
         for layer in layers {
             let block = TransformerBlock::new(&mut &*self, layer)?;
             x = if layer + 1 < self.config.num_hidden_layers {
@@ -283,21 +260,28 @@ impl TrainableLlada {
     }
 
     /// The gradient of the hidden states; that of the head is accumulated.
-    fn head_gradient(&self, hidden: &Tensor, batch: &Prepared, out: &mut Vec<f32>) -> Result<Tensor, ModelError> {
+    fn head_gradient(&self, hidden: &Tensor, batch: &PreparedBatch, out: &mut Vec<f32>) -> Result<Tensor, ModelError> {
         let (weight, bias) = self.head_variables()?;
-        let bias = bias.map(Tensor::f_grad).transpose()?;
-        let mut gradients = Gradients { weight: weight.f_grad()?, bias, hidden: hidden.f_empty_like()? };
+        let mut gradients = Gradients {
+            weight: weight.f_grad()?,
+            bias: bias.map(Tensor::f_grad).transpose()?,
+            hidden: hidden.f_empty_like()?,
+        };
         self.head()?.cross_entropy(hidden, &batch.targets, &batch.weights, Some(&mut gradients), out)?;
         Ok(gradients.hidden)
     }
 
+    /// The head in the compute dtype, without a gradient.
     fn head(&self) -> Result<Head, ModelError> {
-        let cast = |variable: &Tensor| variable.f_detach()?.f_to_kind(self.dtype.kind());
         let (weight, bias) = self.head_variables()?;
-        Ok(Head { weight: cast(weight)?, bias: bias.map(cast).transpose()? })
+        let kind = self.dtype.kind();
+        Ok(Head {
+            weight: weight.f_detach()?.f_to_kind(kind)?,
+            bias: bias.map(|bias| bias.f_detach()?.f_to_kind(kind)).transpose()?,
+        })
     }
 
-    /// The weight and the bias of the LM head, which may be the embedding.
+    /// The variables of the head: its own, or the embedding's if they are tied.
     fn head_variables(&self) -> Result<(&Tensor, Option<&Tensor>), ModelError> {
         let role = if self.config.tie_word_embeddings { Role::Embedding } else { Role::Head };
         let module = self.module(role);

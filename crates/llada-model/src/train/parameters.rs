@@ -1,4 +1,4 @@
-//! One f32 number for every parameter of a model: its weights, their gradient, or what an optimizer remembers of them.
+//! One f32 number for every parameter: the weights, their gradient, or what an optimizer remembers of them.
 //!
 //! All of them lie in one tensor, matrices first: what treats every parameter alike is one operation, and what treats
 //! matrices apart (weight decay) is two.
@@ -9,29 +9,30 @@ use safetensors::{Dtype as StoredDtype, tensor::TensorView};
 use tch::{Kind, Tensor, no_grad};
 
 use crate::{
-    Dtype, ModelConfig, ModelError, Weights,
+    Dtype, ModelError, Weights,
     files::write_safetensors,
     torch::{
         gradient,
         tensor::{bytes, map, sizes},
     },
-    weights::role::expected_tensors,
 };
 
-/// One f32 number for every parameter of a model, by [`expected_tensors`](crate::expected_tensors)' names and shapes.
+/// One f32 number for every parameter that is trained, in tensors with names and shapes.
 #[derive(Debug)]
 pub struct Parameters {
-    pub(super) layout: Arc<Layout>,
+    pub(super) layout: Arc<ParameterLayout>,
     /// (parameters) f32.
     pub(super) flat: Tensor,
 }
 
-/// Where the parameters of a tensor lie.
+/// Where the parameters of each tensor lie.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct ParameterLayout {
+    /// By the tensor's name.
     pub(super) spans: BTreeMap<String, Span>,
-    /// How many parameters matrices have, together.
+    /// The number of parameters of all matrices. They lie before the others.
     matrices: i64,
+    /// The number of all parameters.
     total: i64,
 }
 
@@ -55,23 +56,31 @@ pub struct AdamW {
     pub weight_decay: f64,
 }
 
-impl Layout {
-    pub(super) fn new(config: &ModelConfig) -> Self {
-        let (matrices, vectors): (Vec<_>, Vec<_>) =
-            expected_tensors(config).into_iter().partition(|(_, shape)| shape.len() > 1);
+impl ParameterLayout {
+    /// The layout of tensors with these names and shapes, in their order.
+    pub(super) fn new(tensors: impl IntoIterator<Item = (String, Vec<usize>)>) -> Self {
+        let (matrices, vectors): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|(_, shape)| shape.len() > 1);
         let mut layout = Self { spans: BTreeMap::new(), matrices: 0, total: 0 };
-        for (name, shape) in matrices.into_iter().chain(vectors) {
-            let count = shape.iter().product::<usize>() as i64;
-            layout.matrices += if shape.len() > 1 { count } else { 0 };
-            layout.spans.insert(name, Span { start: layout.total, shape });
-            layout.total += count;
+        for (name, shape) in matrices {
+            layout.push(name, shape);
+        }
+        layout.matrices = layout.total;
+        for (name, shape) in vectors {
+            layout.push(name, shape);
         }
         layout
+    }
+
+    fn push(&mut self, name: String, shape: Vec<usize>) {
+        let start = self.total;
+        self.total += shape.iter().product::<usize>() as i64;
+        self.spans.insert(name, Span { start, shape });
     }
 }
 
 impl Parameters {
-    pub(super) fn new(layout: Arc<Layout>, device: tch::Device) -> Result<Self, ModelError> {
+    /// Zero for each parameter of `layout`.
+    pub(super) fn new(layout: Arc<ParameterLayout>, device: tch::Device) -> Result<Self, ModelError> {
         let flat = Tensor::f_zeros([layout.total], (Kind::Float, device))?;
         Ok(Self { layout, flat })
     }
@@ -109,12 +118,23 @@ impl Parameters {
 
     /// () f64: tensor by tensor, so that neither a copy is made nor the small ones are lost.
     fn norm_on_device(&self) -> Result<Tensor, ModelError> {
-        let norm = |span| Ok(self.view(span)?.f_norm()?);
-        let norms: Vec<Tensor> = self.layout.spans.values().map(norm).collect::<Result<_, ModelError>>()?;
+        let mut norms = Vec::with_capacity(self.layout.spans.len());
+        for span in self.layout.spans.values() {
+            norms.push(self.view(span)?.f_norm()?);
+        }
         Ok(Tensor::f_stack(&norms, 0)?.f_to_kind(Kind::Double)?.f_norm()?)
     }
 
-    /// Takes over the values of `other`.
+    /// Adds the values of `other`, whose tensors are the same: the gradients of two parts of a batch make that of both.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn add(&mut self, other: &Self) -> Result<(), ModelError> {
+        _ = no_grad(|| self.flat.f_add_(&other.flat))?;
+        Ok(())
+    }
+
+    /// Takes over the values of `other`, whose tensors are the same.
     ///
     /// # Errors
     /// libtorch's own.
@@ -151,11 +171,20 @@ impl Parameters {
         let step = Tensor::f_full([], step as f64, (Kind::Float, self.flat.device()))?;
         let (matrices, total) = (self.layout.matrices, self.layout.total);
         for (start, end, weight_decay) in [(0, matrices, settings.weight_decay), (matrices, total, 0.0)] {
-            let stretch = |all: &Self| all.flat.f_narrow(0, start, end - start);
-            let mut tensors = [stretch(self)?, stretch(gradient)?, stretch(exp_avg)?, stretch(exp_avg_sq)?];
+            let mut tensors = [
+                self.stretch(start, end)?,
+                gradient.stretch(start, end)?,
+                exp_avg.stretch(start, end)?,
+                exp_avg_sq.stretch(start, end)?,
+            ];
             no_grad(|| gradient::adamw(tensors.each_mut(), &step, AdamW { weight_decay, ..settings }, &scale))?;
         }
         Ok(())
+    }
+
+    /// (end - start) f32, a view.
+    fn stretch(&self, start: i64, end: i64) -> Result<Tensor, ModelError> {
+        Ok(self.flat.f_narrow(0, start, end - start)?)
     }
 
     /// Reads `folder`'s safetensors, all of them and no others, stored as f32 or bf16.
@@ -185,12 +214,12 @@ impl Parameters {
         let (bytes, width) = (bytes(&flat)?, dtype.bytes());
         let stored = if dtype == Dtype::F32 { StoredDtype::F32 } else { StoredDtype::BF16 };
         let path = folder.join("model.safetensors");
-        let view = |(name, span): (&String, &Span)| {
+        let mut views = Vec::with_capacity(self.layout.spans.len());
+        for (name, span) in &self.layout.spans {
             let (start, count) = (span.start as usize * width, span.shape.iter().product::<usize>() * width);
             let view = TensorView::new(stored, span.shape.clone(), &bytes[start..start + count]);
-            Ok((name.clone(), view.map_err(|e| ModelError::file(&path, e))?))
-        };
-        let views: Vec<_> = self.layout.spans.iter().map(view).collect::<Result<_, ModelError>>()?;
+            views.push((name.clone(), view.map_err(|e| ModelError::file(&path, e))?));
+        }
         write_safetensors(&path, views)
     }
 }

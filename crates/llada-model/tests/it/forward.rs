@@ -11,7 +11,7 @@ fn load(name: &str, dtype: Dtype) -> Llada {
 }
 
 /// The logits of all `wanted` positions of every row.
-fn logits(model: &mut Llada, rows: &[Row<'_>]) -> Vec<Vec<f32>> {
+pub(crate) fn logits(model: &mut impl MaskPredictor, rows: &[Row<'_>]) -> Vec<Vec<f32>> {
     let mut hidden = model.forward(rows).unwrap();
     let mut all = Vec::new();
     for (row, Row { wanted, .. }) in rows.iter().enumerate() {
@@ -34,7 +34,7 @@ fn everywhere(ids: &[u32]) -> Vec<usize> {
 }
 
 /// The golden inputs and logits of a fixture.
-fn golden(name: &str) -> Vec<(Vec<u32>, Vec<f32>)> {
+pub(crate) fn golden(name: &str) -> Vec<(Vec<u32>, Vec<f32>)> {
     let bytes = std::fs::read(fixture(name).join("golden_logits.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let words = |name: &str| file.tensor(name).unwrap().data().to_vec();
@@ -48,7 +48,7 @@ fn golden(name: &str) -> Vec<(Vec<u32>, Vec<f32>)> {
     (0..4).map(row).collect()
 }
 
-fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }

@@ -12,6 +12,7 @@ mod fuzz_text;
 mod loss;
 mod mutation;
 mod text;
+mod trainable;
 mod turns;
 mod variant;
 

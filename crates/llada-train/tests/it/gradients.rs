@@ -32,13 +32,12 @@ fn new(is_causal: bool) -> TrainableLlada {
 
 /// All gradients, in the order of their names.
 fn gradient(model: &mut TrainableLlada, question: &Question, micro_batch_size: usize) -> Vec<f32> {
-    let gradient = model.parts_mut().1;
-    gradient.clear().unwrap();
+    model.clear_gradient().unwrap();
     for part in question.micro_batches(micro_batch_size) {
         model.accumulate(&part.batch()).unwrap();
     }
     let folder = tempfile::tempdir().unwrap();
-    model.parts_mut().1.write(folder.path(), Dtype::F32).unwrap();
+    model.gradient().write(folder.path(), Dtype::F32).unwrap();
     let mut weights = Weights::open(folder.path()).unwrap();
     let tensors = expected_tensors(model.config()).into_iter();
     let of_tensor = |(name, shape): (String, Vec<usize>)| {

@@ -8,6 +8,7 @@ mod gradients;
 #[path = "../../../llada-model/tests/it/mutation.rs"]
 mod mutation;
 mod run;
+mod sampling;
 
 use std::path::PathBuf;
 

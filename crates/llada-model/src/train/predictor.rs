@@ -1,0 +1,160 @@
+//! A model in training as a mask predictor: to sample from it, or to score with it, between two steps.
+//!
+//! It predicts with the weights of the moment, to the bit what a [`Llada`](crate::Llada) loaded from them would. Each
+//! forward casts and packs them anew, layer by layer, so that no second copy of the model is ever in memory.
+
+use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute, Row};
+use tch::{Tensor, no_grad};
+
+use super::{TrainableLlada, head};
+use crate::{
+    LladaHidden, ModelConfig, ModelError,
+    batch::{check_row, rows_together},
+    hidden::{Head, HiddenRow},
+    layers::{
+        attention::CacheView,
+        block::TransformerBlock,
+        linear::{Linear, WeightFormat},
+        packing::{Packing, Piece, Selection, Wanted},
+    },
+    weights::{role::Role, source::WeightSource},
+};
+
+/// The weights of a model as they are, in the format of inference and without a gradient.
+struct Frozen<'a> {
+    model: &'a TrainableLlada,
+    format: WeightFormat,
+}
+
+/// Rows on their way through the layers together.
+struct Group {
+    /// Their indices in the batch.
+    rows: Vec<usize>,
+    packing: Packing,
+    wanted: Wanted,
+    /// (tokens, d); after the last block (wanted, d).
+    x: Tensor,
+}
+
+impl WeightSource for Frozen<'_> {
+    fn config(&self) -> &ModelConfig {
+        &self.model.config
+    }
+
+    fn tensor(&mut self, role: Role, _shape: &[usize]) -> Result<Tensor, ModelError> {
+        let module = self.model.module(role);
+        Ok(self.model.cast(&module, &module.weight(role))?.f_detach()?)
+    }
+
+    fn linear(&mut self, role: Role, shape: [usize; 2], has_bias: bool) -> Result<Linear, ModelError> {
+        let weight = self.tensor(role, &shape)?;
+        let module = self.model.module(role);
+        let bias = if has_bias { Some(self.model.cast(&module, &module.bias())?.f_detach()?) } else { None };
+        Linear::float(weight, bias, self.format)
+    }
+}
+
+impl TrainableLlada {
+    fn check(&self, batch: &[Row<'_>]) -> Result<(), ModelError> {
+        for (index, row) in batch.iter().enumerate() {
+            check_row(&self.config, index, row)?;
+            let refuse = |message: &str| Err(ModelError::Row { row: index, message: message.to_owned() });
+            if row.cache.is_some() {
+                return refuse("a model in training keeps no keys and values");
+            }
+            if row.shadowed {
+                return refuse("a model in training has no shadows");
+            }
+            if row.recompute != Recompute::All {
+                return refuse("a model in training computes every position of a row");
+            }
+        }
+        Ok(())
+    }
+
+    /// The embedded tokens of these rows of the batch.
+    fn group(&self, batch: &[Row<'_>], rows: &[usize]) -> Result<Group, ModelError> {
+        let mut ids = Vec::new();
+        let (mut pieces, mut selections) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        for &row in rows {
+            let row = &batch[row];
+            ids.extend(row.ids.iter().map(|&id| i64::from(id)));
+            pieces.push(Piece { block_length: row.block_length, ..Piece::whole(row.ids.len()) });
+            let tokens: Vec<usize> = row.wanted.iter().map(|&position| self.config.predicted_from(position)).collect();
+            selections.push(Selection { lowest: tokens[0], tokens });
+        }
+        let packing = Packing::new(&pieces, self.device)?;
+        let wanted = packing.select(&selections, self.device)?;
+        let x = self.embed(&Tensor::f_from_slice(&ids)?.f_to_device(self.device)?)?;
+        Ok(Group { rows: rows.to_vec(), packing, wanted, x })
+    }
+
+    fn predict(&self, batch: &[Row<'_>]) -> Result<LladaHidden<'_>, ModelError> {
+        let mut weights = Frozen { model: self, format: self.format };
+        let computed: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
+        let mut groups = Vec::new();
+        for rows in computed.chunks(rows_together(self.device, computed.len())) {
+            groups.push(self.group(batch, rows)?);
+        }
+        // Layer by layer over all groups: each layer's weights are cast and packed once.
+        for layer in 0..self.config.num_hidden_layers {
+            let block = TransformerBlock::new(&mut weights, layer)?;
+            for Group { packing, wanted, x, .. } in &mut groups {
+                *x = if layer + 1 < self.config.num_hidden_layers {
+                    block.forward(x, packing, &self.rope, CacheView::none())?
+                } else {
+                    block.forward_wanted(x, packing, wanted, &self.rope, CacheView::none())?
+                };
+            }
+        }
+        let final_norm = weights.norm(Role::FinalNorm, self.config.hidden_size)?;
+        let mut rows = Vec::with_capacity(batch.len());
+        rows.resize_with(batch.len(), || None);
+        for group in groups {
+            let states = final_norm.forward(&group.x)?;
+            for (row, span) in group.rows.into_iter().zip(&group.wanted.packing.spans) {
+                rows[row] = Some(HiddenRow { states: span.of(&states)?, wanted: batch[row].wanted.len() });
+            }
+        }
+        let head::Head { weight, bias } = self.head()?;
+        // As in a loaded model, a head that is the embedding is not packed.
+        let format = if self.config.tie_word_embeddings { WeightFormat::Plain } else { self.format };
+        let head = Head::Cast(Linear::float(weight, bias, format)?);
+        Ok(LladaHidden { head, device: self.device, banned: &self.banned, rows })
+    }
+}
+
+impl MaskPredictor for TrainableLlada {
+    type Error = ModelError;
+    type Hidden<'a> = LladaHidden<'a>;
+
+    fn padded_vocab_size(&self) -> usize {
+        self.config.padded_vocab_size
+    }
+
+    fn mask_id(&self) -> u32 {
+        self.config.mask_token_id
+    }
+
+    fn banned(&self) -> &[u32] {
+        &self.banned
+    }
+
+    fn max_sequence_length(&self) -> usize {
+        self.config.max_sequence_length
+    }
+
+    /// A row without wanted positions is not computed. No gradient is recorded, and none that has accumulated is touched.
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<LladaHidden<'_>, ModelError> {
+        self.check(batch)?;
+        self.rope.reach(batch.iter().map(|row| row.ids.len()).max().unwrap_or(0))?;
+        no_grad(|| self.predict(batch))
+    }
+
+    /// Nothing: there is no slot that is not empty.
+    fn release(&mut self, _slot: CacheSlot) {}
+
+    fn kept_bytes(&self, _length: usize, _recompute: &Recompute) -> usize {
+        0
+    }
+}
