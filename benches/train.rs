@@ -47,8 +47,8 @@ fn step(
     rows: &Rows,
     number: &mut u32,
 ) -> Result<(), TrainError> {
-    let question = Objective::Diffusion.ask(rows, model.config().mask_token_id, true, Noise::new(0), *number)?;
+    let batch = Objective::Diffusion.mask(rows, model.config().mask_token_id, true, Noise::new(0), *number)?;
     *number += 1;
-    model.accumulate(&question.batch())?;
+    model.accumulate(&batch.batch())?;
     optimizer.step(model, (*number).into(), LR)
 }

@@ -7,7 +7,7 @@ use llada_eval::EvalError;
 use llada_hub::HubError;
 use llada_infer::InferError;
 use llada_model::ModelError;
-use llada_train::TrainError;
+use llada_train::{TrainError, data::DatasetKind};
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -90,10 +90,24 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<Hint> {
             _ => error.hint(),
         };
     }
-    if let Some(TrainError::Core(error)) = cause.downcast_ref::<TrainError>() {
-        return error.hint();
+    if let Some(error) = cause.downcast_ref::<TrainError>() {
+        return training_hint(error);
     }
     cause.downcast_ref::<CoreError>().and_then(CoreError::hint)
+}
+
+/// What helps is a command, where the library can only name the work.
+fn training_hint(error: &TrainError) -> Option<Hint> {
+    let command = match error {
+        TrainError::Settings { .. } => "llada pretrain --help lists all keys",
+        TrainError::DamagedShard { .. } => "llada data prepare again",
+        TrainError::NoTokenizer { .. } => "llada tokenizer train",
+        TrainError::NoText { .. } => "is --format right?",
+        TrainError::OtherKind { found: DatasetKind::Pretrain, .. } => "llada pretrain",
+        TrainError::OtherKind { found: DatasetKind::Sft, .. } => "llada sft",
+        _ => return error.hint(),
+    };
+    Some(Hint::Advice(command.to_owned()))
 }
 
 fn code(error: &anyhow::Error) -> u8 {
@@ -116,8 +130,9 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<TrainError>() {
         return match error {
             TrainError::Model(source) => kind(source),
+            TrainError::Infer(source) => kind(source),
             TrainError::Settings { .. } | TrainError::Config { .. } => Some(USAGE),
-            TrainError::Io { .. } => Some(ENVIRONMENT),
+            TrainError::Read { .. } | TrainError::Write { .. } => Some(ENVIRONMENT),
             _ => Some(FAILED),
         };
     }

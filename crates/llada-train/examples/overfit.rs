@@ -35,9 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let (mut mean, every) = (0.0, (steps / 10).max(1));
     for step in 0..steps {
-        let question = Objective::Diffusion.ask(&rows, MASK, true, Noise::new(0), step)?;
-        let cross_entropy = model.accumulate(&question.batch())?;
-        mean += question.loss(&cross_entropy)? / f64::from(every);
+        let batch = Objective::Diffusion.mask(&rows, MASK, true, Noise::new(0), step)?;
+        let cross_entropy = model.accumulate(&batch.batch())?;
+        mean += batch.loss(&cross_entropy)? / f64::from(every);
         optimizer.step(&mut model, u64::from(step) + 1, 3e-3)?;
         if (step + 1) % every == 0 {
             println!("step {:4}  loss {mean:.4} nats a token", step + 1);

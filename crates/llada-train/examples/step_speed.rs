@@ -30,8 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut seconds, mut losses) = (Vec::new(), Vec::new());
     for step in 0..=steps {
         let start = Instant::now();
-        let question = Objective::Diffusion.ask(&rows, mask_id, false, noise, step)?;
-        losses.push(question.loss(&model.accumulate(&question.batch())?)?);
+        let batch = Objective::Diffusion.mask(&rows, mask_id, false, noise, step)?;
+        losses.push(batch.loss(&model.accumulate(&batch.batch())?)?);
         optimizer.step(&mut model, u64::from(step) + 1, 1e-4)?;
         seconds.push(start.elapsed().as_secs_f64());
     }

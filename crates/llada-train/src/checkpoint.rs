@@ -1,9 +1,9 @@
 //! Checkpoints: everything that the next step depends on, written so that each is whole or absent.
 //!
-//! `step-00000500/` is a Hugging Face folder with f32 weights, and beside them the optimizer's memory, the moving
-//! average of the weights, and `state.json`: the step (which, with the seed, is the state of all randomness and the
-//! place in the data), and the SHA-256 of every file. A folder is written under another name and renamed when all of it
-//! is on the disk.
+//! `step-00000500/` is a Hugging Face folder with f32 weights. Beside them lie the optimizer's moments, the moving average
+//! of the weights, and `state.json`, which holds the step (with the seed, that is the state of all randomness and the place
+//! in the data) and the SHA-256 of every file. A folder is written under another name and renamed once all of it is on the
+//! disk.
 
 use std::{
     collections::BTreeMap,
@@ -11,99 +11,107 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use llada_model::{Dtype, Parameters, Tokenizer, TrainableLlada};
+use llada_model::{Dtype, Parameters, Tokenizer};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::{TrainError, config::RunConfig, digest::sha256, folder::Pending, mark, optimizer::Optimizer};
+use crate::{TrainError, byte_order_mark, config::RunConfig, folder::PendingFolder, state::TrainState};
 
-/// `state.json`.
+/// The folders of the optimizer's moments and of the moving average, in a checkpoint.
+const EXP_AVG: &str = "exp_avg";
+const EXP_AVG_SQ: &str = "exp_avg_sq";
+const EMA: &str = "ema";
+
+/// The content of `state.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct State {
-    /// Steps that were made.
+pub struct Manifest {
+    /// The number of steps that were made.
     pub step: u64,
-    /// Tokens that were seen.
+    /// The number of tokens that were seen.
     pub tokens: u64,
     /// The dataset, by the digest of its `dataset.json`.
     pub data: String,
     /// The settings of the run.
     pub config: RunConfig,
-    /// SHA-256 of the other files, by their path in the folder.
+    /// The SHA-256 of the other files, by their path in the folder.
     digests: BTreeMap<PathBuf, String>,
 }
 
 /// A checkpoint that could not be used.
 #[derive(Debug)]
 pub struct Skipped {
-    /// Its folder.
+    /// The checkpoint.
     pub folder: PathBuf,
-    /// Why.
+    /// The reason.
     pub error: TrainError,
 }
 
-/// What a folder of checkpoints holds.
+/// The result of a search for a checkpoint.
 #[derive(Debug)]
 pub struct Found {
     /// The newest whole checkpoint.
-    pub whole: Option<(PathBuf, State)>,
+    pub whole: Option<(PathBuf, Manifest)>,
     /// The damaged ones that are newer.
     pub skipped: Vec<Skipped>,
 }
 
-/// What a checkpoint holds beside [`State`].
-pub(crate) struct Parts<'a> {
-    pub(crate) model: &'a mut TrainableLlada,
-    pub(crate) optimizer: &'a mut Optimizer,
-    pub(crate) ema: Option<&'a mut Parameters>,
-}
-
-impl State {
+impl Manifest {
     pub(crate) fn new(step: u64, tokens: u64, data: &str, config: &RunConfig) -> Self {
         Self { step, tokens, data: data.to_owned(), config: config.clone(), digests: BTreeMap::new() }
     }
 }
 
-impl Parts<'_> {
-    /// The optimizer's memory and the moving average, by the name of their folder.
-    fn memory(&mut self) -> impl Iterator<Item = (&'static str, &mut Parameters)> {
-        let optimizer = [("exp_avg", &mut self.optimizer.exp_avg), ("exp_avg_sq", &mut self.optimizer.exp_avg_sq)];
-        optimizer.into_iter().chain(self.ema.as_deref_mut().map(|ema| ("ema", ema)))
-    }
+/// The checkpoint of step `step` in `checkpoints`.
+pub(crate) fn folder(checkpoints: &Path, step: u64) -> PathBuf {
+    checkpoints.join(format!("step-{step:08}"))
+}
 
-    /// Writes a checkpoint into `checkpoints` and removes the oldest beyond `keep`.
-    pub(crate) fn save(
-        &mut self,
-        checkpoints: &Path,
-        tokenizer: Option<&Path>,
-        mut state: State,
-        keep: usize,
-    ) -> Result<PathBuf, TrainError> {
-        let pending = Pending::create(&checkpoints.join(format!("step-{:08}", state.step)))?;
-        let folder = pending.path();
-        self.model.save(folder, Dtype::F32)?;
-        copy_tokenizer(tokenizer, folder)?;
-        for (name, parameters) in self.memory() {
-            let part = folder.join(name);
-            fs::create_dir(&part).map_err(TrainError::write(&part))?;
-            parameters.write(&part, Dtype::F32)?;
-        }
-        state.digests = digests(folder)?;
-        let path = folder.join("state.json");
-        let text = serde_json::to_string_pretty(&state).map_err(|e| TrainError::file(&path, e))?;
-        fs::write(&path, text + "\n").map_err(TrainError::write(&path))?;
-        let folder = pending.finish()?;
-        for old in list(checkpoints)?.into_iter().skip(keep) {
-            fs::remove_dir_all(&old).map_err(TrainError::write(&old))?;
-        }
-        Ok(folder)
+/// Writes a checkpoint into `checkpoints` and removes the oldest ones beyond `keep`.
+pub(crate) fn save(
+    checkpoints: &Path,
+    state: &TrainState,
+    tokenizer: Option<&Path>,
+    mut manifest: Manifest,
+    keep: usize,
+) -> Result<PathBuf, TrainError> {
+    let pending = PendingFolder::create(&folder(checkpoints, manifest.step))?;
+    let path = pending.path();
+    state.model.save(path, Dtype::F32)?;
+    copy_tokenizer(tokenizer, path)?;
+    save_parameters(&state.optimizer.exp_avg, &path.join(EXP_AVG))?;
+    save_parameters(&state.optimizer.exp_avg_sq, &path.join(EXP_AVG_SQ))?;
+    if let Some(ema) = &state.ema {
+        save_parameters(ema, &path.join(EMA))?;
     }
+    manifest.digests = digests(path)?;
+    let file = path.join("state.json");
+    let text = serde_json::to_string_pretty(&manifest).map_err(|e| TrainError::file(&file, e))?;
+    fs::write(&file, text + "\n").map_err(TrainError::write(&file))?;
+    let saved = pending.finish()?;
+    for old in list(checkpoints)?.into_iter().skip(keep) {
+        fs::remove_dir_all(&old).map_err(TrainError::write(&old))?;
+    }
+    Ok(saved)
+}
 
-    /// Takes over the checkpoint in `folder`, which [`newest`] has found whole.
-    pub(crate) fn restore(&mut self, folder: &Path) -> Result<(), TrainError> {
-        self.model.weights_mut().read(folder)?;
-        self.memory().try_for_each(|(name, parameters)| Ok(parameters.read(&folder.join(name))?))
+fn save_parameters(parameters: &Parameters, folder: &Path) -> Result<(), TrainError> {
+    fs::create_dir(folder).map_err(TrainError::write(folder))?;
+    Ok(parameters.write(folder, Dtype::F32)?)
+}
+
+/// Takes over the checkpoint in `folder`, which [`newest`] has found whole.
+pub(crate) fn restore(folder: &Path, manifest: &Manifest, state: &mut TrainState) -> Result<(), TrainError> {
+    state.model.weights_mut().read(folder)?;
+    state.optimizer.exp_avg.read(&folder.join(EXP_AVG))?;
+    state.optimizer.exp_avg_sq.read(&folder.join(EXP_AVG_SQ))?;
+    if let Some(ema) = &mut state.ema {
+        ema.read(&folder.join(EMA))?;
     }
+    state.step = manifest.step;
+    state.tokens = manifest.tokens;
+    Ok(())
 }
 
 /// Looks for the newest whole checkpoint in `checkpoints`.
@@ -114,8 +122,8 @@ pub fn newest(checkpoints: &Path) -> Result<Found, TrainError> {
     let mut found = Found { whole: None, skipped: Vec::new() };
     for folder in list(checkpoints)? {
         match verify(&folder) {
-            Ok(state) => {
-                found.whole = Some((folder, state));
+            Ok(manifest) => {
+                found.whole = Some((folder, manifest));
                 break;
             }
             Err(error) => found.skipped.push(Skipped { folder, error }),
@@ -127,7 +135,8 @@ pub fn newest(checkpoints: &Path) -> Result<Found, TrainError> {
 /// Copies the files of a tokenizer that are there.
 pub(crate) fn copy_tokenizer(from: Option<&Path>, to: &Path) -> Result<(), TrainError> {
     let Some(from) = from else { return Ok(()) };
-    for (from, to) in Tokenizer::FILES.map(|file| (from.join(file), to.join(file))) {
+    for file in Tokenizer::FILES {
+        let (from, to) = (from.join(file), to.join(file));
         if from.exists() {
             fs::create_dir_all(to.parent().unwrap_or(&to)).map_err(TrainError::write(&to))?;
             fs::copy(from, &to).map_err(TrainError::write(&to))?;
@@ -144,25 +153,32 @@ fn list(checkpoints: &Path) -> Result<Vec<PathBuf>, TrainError> {
     let mut folders = Vec::new();
     for entry in fs::read_dir(checkpoints).map_err(TrainError::read(checkpoints))? {
         let path = entry.map_err(TrainError::read(checkpoints))?.path();
-        let step = path.file_name().and_then(|name| name.to_str()?.strip_prefix("step-")?.parse::<u64>().ok());
-        folders.extend(step.map(|step| (step, path)));
-    }
-    folders.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(folders.into_iter().map(|(_, path)| path).collect())
-}
-
-/// The state of a checkpoint whose files are those that were written.
-fn verify(folder: &Path) -> Result<State, TrainError> {
-    let path = folder.join("state.json");
-    let text = fs::read(&path).map_err(TrainError::read(&path))?;
-    let state: State = serde_json::from_slice(mark::skip(&text)).map_err(|e| TrainError::file(&path, e))?;
-    for (file, digest) in &state.digests {
-        if digest_of(&folder.join(file))? != *digest {
-            let message = "it is not what was written (SHA-256)\nhint: the previous checkpoint is used instead";
-            return Err(TrainError::file(&folder.join(file), message));
+        if let Some(step) = step_of(&path) {
+            folders.push((step, path));
         }
     }
-    Ok(state)
+    folders.sort_unstable();
+    Ok(folders.into_iter().rev().map(|(_, path)| path).collect())
+}
+
+/// The step that a folder is the checkpoint of, by its name.
+fn step_of(folder: &Path) -> Option<u64> {
+    folder.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
+}
+
+/// The manifest of a checkpoint whose files are those that were written.
+fn verify(folder: &Path) -> Result<Manifest, TrainError> {
+    let path = folder.join("state.json");
+    let text = fs::read(&path).map_err(TrainError::read(&path))?;
+    let text = byte_order_mark::skip(&text);
+    let manifest: Manifest = serde_json::from_slice(text).map_err(|e| TrainError::file(&path, e))?;
+    for (file, digest) in &manifest.digests {
+        let path = folder.join(file);
+        if digest_of(&path)? != *digest {
+            return Err(TrainError::file(&path, "it is not what was written (SHA-256)"));
+        }
+    }
+    Ok(manifest)
 }
 
 /// The digests of all files below `folder`, by their path in it.
@@ -172,7 +188,9 @@ fn digests(folder: &Path) -> Result<BTreeMap<PathBuf, String>, TrainError> {
         let path = entry.map_err(TrainError::read(folder))?.path();
         let name = PathBuf::from(path.file_name().unwrap_or_default());
         if path.is_dir() {
-            digests.extend(self::digests(&path)?.into_iter().map(|(file, digest)| (name.join(file), digest)));
+            for (file, digest) in self::digests(&path)? {
+                digests.insert(name.join(file), digest);
+            }
         } else {
             digests.insert(name, digest_of(&path)?);
         }
@@ -182,10 +200,16 @@ fn digests(folder: &Path) -> Result<BTreeMap<PathBuf, String>, TrainError> {
 
 fn digest_of(path: &Path) -> Result<String, TrainError> {
     let file = File::open(path).map_err(TrainError::read(path))?;
+    // An empty file cannot be mapped.
     if file.metadata().map_err(TrainError::read(path))?.len() == 0 {
         return Ok(sha256(&[]));
     }
     // SAFETY: the map is only read; the files of a checkpoint are never written again.
     let map = unsafe { Mmap::map(&file) }.map_err(TrainError::read(path))?;
     Ok(sha256(&map))
+}
+
+/// The SHA-256 of `bytes`, as the hexadecimal text that checksum tools print.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,18 +1,20 @@
-//! The run file: TOML, every key of which is here; a key that is not is an error.
+//! The run file: TOML whose keys are the fields of [`RunConfig`]. Any other key is an error.
 //!
 //! Defaults, file and flags are merged before they are read, so that a flag is a key like any other.
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use llada_model::{Device, Dtype, ModelConfig};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::{TrainError, data::Kind, lr::ScheduleConfig, mark, objective::Objective, optimizer::OptimizerConfig};
+use crate::{
+    TrainError, byte_order_mark, data::DatasetKind, lr::ScheduleConfig, objective::Objective,
+    optimizer::OptimizerConfig,
+};
 
 /// Everything that a run depends on. Values in brackets are defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,7 +22,7 @@ use crate::{TrainError, data::Kind, lr::ScheduleConfig, mark, objective::Objecti
 pub struct RunConfig {
     /// The run's folder: checkpoints, metrics, and at the end the model.
     pub out: PathBuf,
-    /// The dataset to train on, made by `llada data prepare`.
+    /// The dataset to train on.
     pub data: PathBuf,
     /// The dataset to validate on \[none\].
     pub validation: Option<PathBuf>,
@@ -33,20 +35,20 @@ pub struct RunConfig {
     /// `diffusion`, LLaDA's, or `ar`, the autoregressive baseline \[diffusion\].
     #[serde(default)]
     pub objective: Objective,
-    /// Steps of the optimizer.
+    /// The number of steps of the optimizer.
     pub steps: u64,
-    /// Rows of a step \[32\].
+    /// The number of rows of a step \[32\].
     pub batch_size: usize,
-    /// Rows that are computed together; a step adds up the gradients \[batch_size\].
+    /// The number of rows that are computed together; a step adds up their gradients \[batch_size\].
     pub micro_batch_size: Option<usize>,
-    /// Tokens of a row in pre-training \[the model's max_sequence_length\].
+    /// The number of tokens of a row in pre-training \[the model's max_sequence_length\].
     pub row_length: Option<usize>,
-    /// What all randomness is a function of \[0\].
+    /// The seed of all randomness \[0\].
     pub seed: u64,
-    /// `bf16` or `f32`: what is computed in; weights are f32 either way \[bf16\].
-    pub dtype: String,
-    /// `cpu`, `cuda`, `cuda:1` \[cpu\].
-    pub device: String,
+    /// The dtype of computation, `bf16` or `f32`; weights are f32 either way \[bf16\].
+    pub dtype: Dtype,
+    /// `cpu`, `cuda` or `cuda:1` \[cpu\].
+    pub device: Device,
     /// Whether one step of pre-training in a hundred sees short rows \[true\].
     pub random_length: bool,
     /// Whether the noise levels of a batch are spread evenly \[false, as in the paper\].
@@ -55,44 +57,44 @@ pub struct RunConfig {
     pub group_by_length: bool,
     /// Whether blocks are computed twice to save memory \[false\].
     pub activation_checkpointing: bool,
-    /// Decay of a moving average of the weights, which the exported model then has \[none\].
+    /// The decay of a moving average of the weights, which the exported model then has \[none\].
     pub ema_decay: Option<f64>,
-    /// Steps between checkpoints \[500\].
+    /// The number of steps between checkpoints \[500\].
     pub checkpoint_every: u64,
-    /// Checkpoints that are kept \[2\].
+    /// The number of checkpoints that are kept \[2\].
     pub keep: usize,
-    /// Steps between validations \[500\].
+    /// The number of steps between validations \[500\].
     pub validate_every: u64,
-    /// Rows that are validated on \[16\].
+    /// The number of rows that are validated on \[16\].
     pub validation_rows: usize,
-    /// Maskings of each of them \[16\].
+    /// The number of maskings of each of them \[16\].
     pub mc_num: usize,
-    /// `bf16` or `f32`: what the exported model is stored in \[bf16\].
-    pub export_dtype: String,
-    /// AdamW.
+    /// The dtype that the exported model is stored in, `bf16` or `f32` \[bf16\].
+    pub export_dtype: Dtype,
+    /// The settings of AdamW.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
     /// The learning rate.
     pub schedule: ScheduleConfig,
 }
 
-/// The shape of a new model; what the tokenizer decides is not in it.
+/// The shape of a new model. The tokenizer decides the rest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelShape {
-    /// Width of the residual stream.
+    /// The width of the residual stream.
     pub d_model: usize,
-    /// Number of blocks.
+    /// The number of blocks.
     pub n_layers: usize,
-    /// Number of query heads.
+    /// The number of query heads.
     pub n_heads: usize,
-    /// Number of key and value heads \[n_heads\].
+    /// The number of key and value heads \[n_heads\].
     pub n_kv_heads: Option<usize>,
-    /// Hidden width of the gated MLP.
+    /// The hidden width of the gated MLP.
     pub mlp_hidden_size: usize,
-    /// Longest sequence.
+    /// The length of the longest sequence.
     pub max_sequence_length: usize,
-    /// Base of the rotary embedding's frequencies \[500000\].
+    /// The base of the rotary embedding's frequencies \[500000\].
     pub rope_theta: Option<f64>,
     /// Whether the head is the embedding's transpose \[false\].
     pub weight_tying: Option<bool>,
@@ -116,13 +118,13 @@ export_dtype = "bf16"
 "#;
 
 impl RunConfig {
-    /// Reads the run file `path` for a run of `kind`, in which `flags`, keys and TOML values, have the last word.
+    /// Reads the run file `path` for a run of `kind`. The keys in `flags` replace those of the file.
     ///
     /// # Errors
     /// The file cannot be read; a key is missing, unknown, or has a value that cannot be honoured.
-    pub fn load(path: &Path, kind: Kind, flags: Table) -> Result<Self, TrainError> {
+    pub fn load(path: &Path, kind: DatasetKind, flags: Table) -> Result<Self, TrainError> {
         let bytes = fs::read(path).map_err(TrainError::read(path))?;
-        let text = std::str::from_utf8(mark::skip(&bytes)).map_err(|e| TrainError::file(path, e))?;
+        let text = std::str::from_utf8(byte_order_mark::skip(&bytes)).map_err(|e| TrainError::file(path, e))?;
         let file = text.parse().map_err(|e| TrainError::file(path, e))?;
         Self::from_tables(kind, [file, flags])
     }
@@ -131,13 +133,15 @@ impl RunConfig {
     ///
     /// # Errors
     /// A key is missing, unknown, or has a value that cannot be honoured.
-    pub fn from_tables(kind: Kind, tables: impl IntoIterator<Item = Table>) -> Result<Self, TrainError> {
-        let schedule = if kind == Kind::Sft { ScheduleConfig::sft() } else { ScheduleConfig::default() };
+    pub fn from_tables(kind: DatasetKind, tables: impl IntoIterator<Item = Table>) -> Result<Self, TrainError> {
+        let schedule = if kind == DatasetKind::Sft { ScheduleConfig::sft() } else { ScheduleConfig::default() };
         let refuse = |e: toml::de::Error| TrainError::Settings { message: e.to_string().trim_end().to_owned() };
         let mut keys: Table = DEFAULTS.parse().map_err(refuse)?;
         let schedule = Value::try_from(schedule).map_err(|e| TrainError::Settings { message: e.to_string() })?;
         keys.insert("schedule".to_owned(), schedule);
-        tables.into_iter().for_each(|table| merge(&mut keys, table));
+        for table in tables {
+            merge(&mut keys, table);
+        }
         let config: Self = keys.try_into().map_err(refuse)?;
         config.check()?;
         Ok(config)
@@ -166,28 +170,27 @@ impl RunConfig {
         if let Some(decay) = self.ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
             return Err(TrainError::config("ema_decay", decay, "give a number from 0 to below 1, such as 0.999"));
         }
-        self.schedule.check()?;
-        self.dtype()?;
-        self.export_dtype()?;
-        self.device().map(drop)
+        self.schedule.check()
     }
 
-    /// Rows that are computed together.
+    /// The number of rows that are computed together.
     pub fn micro_batch_size(&self) -> usize {
         self.micro_batch_size.unwrap_or(self.batch_size)
     }
 
-    pub(crate) fn dtype(&self) -> Result<Dtype, TrainError> {
-        Dtype::from_str(&self.dtype).map_err(|_| TrainError::config("dtype", &self.dtype, "bf16 or f32"))
+    /// The folder of the checkpoints.
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.out.join("checkpoints")
     }
 
-    pub(crate) fn export_dtype(&self) -> Result<Dtype, TrainError> {
-        Dtype::from_str(&self.export_dtype)
-            .map_err(|_| TrainError::config("export_dtype", &self.export_dtype, "bf16 or f32"))
+    /// The folder of the exported model.
+    pub(crate) fn exported(&self) -> PathBuf {
+        self.out.join("model")
     }
 
-    pub(crate) fn device(&self) -> Result<Device, TrainError> {
-        Ok(Device::from_str(&self.device)?)
+    /// The folder whose tokenizer goes into checkpoints and the exported model.
+    pub(crate) fn tokenizer_folder(&self) -> Option<&Path> {
+        self.tokenizer.as_deref().or(self.init.as_deref())
     }
 }
 

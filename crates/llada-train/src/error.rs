@@ -1,58 +1,128 @@
 //! The one error type of the crate: it keeps its sources and names the file, key, step or record at fault.
 
-use std::path::{Path, PathBuf};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+};
 
-/// What can go wrong between a text file and a trained model.
+use llada_core::Hint;
+
+use crate::data::DatasetKind;
+
+/// The error of this crate. What would help is apart from the message: [`hint`](Self::hint).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The model: its files, its device, its memory.
+    /// The model failed: its files, its device, its memory.
     #[error(transparent)]
     Model(#[from] llada_model::ModelError),
-    /// The numbers of a batch.
+    /// The numbers of a batch are impossible.
     #[error(transparent)]
     Core(#[from] llada_core::CoreError),
-    /// A validation.
+    /// A validation failed.
     #[error(transparent)]
     Infer(#[from] llada_infer::InferError),
-    /// A file could not be read or written.
-    #[error("{}: {source}\nhint: {hint}", path.display())]
-    Io {
+    /// The processes of a run could not reach each other.
+    #[error(transparent)]
+    Collective(Box<dyn Error + Send + Sync>),
+    /// A file or folder could not be read.
+    #[error("{}: {source}", path.display())]
+    Read {
         /// The file or folder.
         path: PathBuf,
         /// What the operating system said.
         source: std::io::Error,
-        /// What to look at.
-        hint: &'static str,
+    },
+    /// A file or folder could not be written.
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
     },
     /// A file is not what its name promises.
     #[error("{}: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, with a hint.
+        /// What is wrong with it.
         message: String,
     },
-    /// The keys of a run are not those that there are.
-    #[error("settings of the run: {message}\nhint: llada pretrain --help lists all keys")]
+    /// A line of an input file cannot be used.
+    #[error("{}: line {line}: {message}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+        /// What a line of the file should look like, if it looks otherwise.
+        expected: Option<&'static str>,
+    },
+    /// A folder that is to be made is there already.
+    #[error("{}: it exists already", path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The files for a dataset hold no text.
+    #[error("{}: there is no text in the input", out.display())]
+    NoText {
+        /// The dataset that they were for.
+        out: PathBuf,
+    },
+    /// A shard is not the one that was prepared.
+    #[error("{}: it is not what was prepared (SHA-256)", path.display())]
+    DamagedShard {
+        /// The shard.
+        path: PathBuf,
+    },
+    /// A dataset is for another kind of training than the run.
+    #[error("{}: it was prepared for another kind of training", folder.display())]
+    OtherKind {
+        /// The dataset.
+        folder: PathBuf,
+        /// What it is for.
+        found: DatasetKind,
+    },
+    /// A folder that should hold a tokenizer holds none.
+    #[error("{}: no tokenizer.json", folder.display())]
+    NoTokenizer {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The run's folder holds a checkpoint that was trained on another dataset.
+    #[error("{}: it was trained on other data", checkpoint.display())]
+    OtherData {
+        /// The checkpoint.
+        checkpoint: PathBuf,
+    },
+    /// The run's folder holds a checkpoint of another model.
+    #[error("{}: it is of another [model] or objective", checkpoint.display())]
+    OtherModel {
+        /// The checkpoint.
+        checkpoint: PathBuf,
+    },
+    /// A key of the run file is missing, unknown, or has a value that it cannot have.
+    #[error("settings of the run: {message}")]
     Settings {
-        /// What is missing, unknown or of a wrong type.
+        /// Which, and why.
         message: String,
     },
-    /// A setting that cannot be honoured.
-    #[error("{key} is {value}\nhint: {hint}")]
+    /// A setting cannot be honoured.
+    #[error("{key} is {value}")]
     Config {
         /// The key of the run file.
         key: &'static str,
         /// Its value.
         value: String,
         /// What would work.
-        hint: String,
+        hint: Hint,
     },
     /// The loss or the gradient overflowed.
-    #[error(
-        "{what} of step {step} is {value}\nhint: the last checkpoint is intact; lower schedule.lr and go on from it"
-    )]
+    #[error("{what} of step {step} is {value}")]
     NotFinite {
         /// `loss` or `gradient norm`.
         what: &'static str,
@@ -64,19 +134,52 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// What would help.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Core(error) => error.hint(),
+            Self::Infer(error) => error.hint(),
+            Self::Config { hint, .. } => Some(hint.clone()),
+            Self::Read { .. } => Some(advice("is it there, and may it be read?")),
+            Self::Write { .. } => Some(advice("is the disk full, or the folder read-only?")),
+            Self::Line { expected, .. } => expected.map(|expected| advice(format!("each line is {expected}"))),
+            Self::Exists { .. } => Some(Hint::set_with("out", "FOLDER", " of another name, or remove this one")),
+            Self::NoText { .. } => Some(advice("is the format right?")),
+            Self::DamagedShard { .. } => Some(advice("prepare the dataset again")),
+            Self::OtherKind { found: DatasetKind::Pretrain, .. } => Some(advice("it is for pre-training")),
+            Self::OtherKind { found: DatasetKind::Sft, .. } => Some(advice("it is for fine-tuning")),
+            Self::NoTokenizer { .. } => Some(advice("train a tokenizer, or take that of a checkpoint")),
+            Self::OtherData { .. } => {
+                Some(Hint::set_with("out", "FOLDER", " of another name, or the data of this run"))
+            }
+            Self::OtherModel { .. } => {
+                Some(Hint::set_with("out", "FOLDER", " of another name, or the settings of this run"))
+            }
+            Self::NotFinite { .. } => {
+                Some(advice("the last checkpoint is intact; lower schedule.lr and go on from it"))
+            }
+            Self::Model(_) | Self::Collective(_) | Self::File { .. } | Self::Settings { .. } => None,
+        }
+    }
+
     pub(crate) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        |source| Self::Io { path: path.to_owned(), source, hint: "is it there, and may it be read?" }
+        |source| Self::Read { path: path.to_owned(), source }
     }
 
     pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        |source| Self::Io { path: path.to_owned(), source, hint: "is the disk full, or the folder read-only?" }
+        |source| Self::Write { path: path.to_owned(), source }
     }
 
     pub(crate) fn file(path: &Path, message: impl ToString) -> Self {
         Self::File { path: path.to_owned(), message: message.to_string() }
     }
 
+    /// The error that `key` is `value`, with advice in words.
     pub(crate) fn config(key: &'static str, value: impl ToString, hint: impl Into<String>) -> Self {
-        Self::Config { key, value: value.to_string(), hint: hint.into() }
+        Self::Config { key, value: value.to_string(), hint: advice(hint) }
     }
+}
+
+fn advice(words: impl Into<String>) -> Hint {
+    Hint::Advice(words.into())
 }

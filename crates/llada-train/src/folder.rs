@@ -8,15 +8,15 @@ use std::{
 
 use crate::TrainError;
 
-/// A temporary sibling of a folder. Dropped before [`finish`](Self::finish), it is removed.
+/// A temporary sibling of a folder to be. It is removed if it is dropped before [`finish`](Self::finish).
 #[derive(Debug)]
-pub(crate) struct Pending {
+pub(crate) struct PendingFolder {
     target: PathBuf,
     path: PathBuf,
 }
 
-impl Pending {
-    /// Starts the folder that will be `target`; what a killed process left of an earlier start is removed.
+impl PendingFolder {
+    /// Starts the folder that will be `target`. What a killed process left of an earlier start is removed.
     pub(crate) fn create(target: &Path) -> Result<Self, TrainError> {
         let path = sibling(target, ".tmp");
         if path.exists() {
@@ -26,40 +26,41 @@ impl Pending {
         Ok(Self { target: target.to_owned(), path })
     }
 
-    /// Where to write meanwhile.
+    /// The temporary folder, to write into.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it will be called.
+    /// The folder that it will be.
     pub(crate) fn target(&self) -> &Path {
         &self.target
     }
 
-    /// Gives the folder its name, in place of what had it before.
+    /// Gives the folder its name, in place of the one that had it before.
     pub(crate) fn finish(self) -> Result<PathBuf, TrainError> {
-        let swap = || {
-            sync(&self.path)?;
-            let old = sibling(&self.target, ".old");
-            if self.target.exists() {
-                fs::rename(&self.target, &old)?;
-            }
-            fs::rename(&self.path, &self.target)?;
-            if old.exists() { fs::remove_dir_all(&old) } else { Ok(()) }
-        };
-        swap().map_err(TrainError::write(&self.target))?;
+        self.swap().map_err(TrainError::write(&self.target))?;
         Ok(self.target.clone())
+    }
+
+    fn swap(&self) -> io::Result<()> {
+        sync(&self.path)?;
+        let old = sibling(&self.target, ".old");
+        if self.target.exists() {
+            fs::rename(&self.target, &old)?;
+        }
+        fs::rename(&self.path, &self.target)?;
+        if old.exists() { fs::remove_dir_all(&old) } else { Ok(()) }
     }
 }
 
-impl Drop for Pending {
+impl Drop for PendingFolder {
     fn drop(&mut self) {
         // Best effort: the next start at this name removes it too.
         drop(fs::remove_dir_all(&self.path));
     }
 }
 
-/// Has the system write all files of `folder` to the disk: a name must not survive a power cut that its bytes did not.
+/// Has the system write all files of `folder` to the disk: after a power cut, no name may be there without its bytes.
 fn sync(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -1,30 +1,34 @@
 //! Training of LLaDA (arXiv 2502.09992): pre-training, supervised fine-tuning, and the autoregressive baseline.
 //!
 //! ```text
-//! text ─► tokenizer ─► data ─► Sampler ─► Objective ─► TrainableLlada ─► Optimizer
-//!                                          RunConfig ─► Run ─► checkpoints/, metrics.jsonl, tensorboard/, loss.svg, model/
+//! text ─► tokenizer ─► data ─► BatchOrder ─► Objective ─► TrainableLlada ─► Optimizer
+//!                                            RunConfig ─► Run ─► checkpoints/, metrics.jsonl, tensorboard/, loss.svg, model/
 //! ```
 //!
-//! [`run::Run`] is all of it. What it does at a step is a function of the seed and the step: so a run that was stopped,
-//! or killed, goes on from its last checkpoint bit for bit as if it had not been.
+//! [`run::Run`] is all of it. What it does at a step is a function of the seed and the step, so a run that was stopped or
+//! killed goes on from its last checkpoint bit for bit as if nothing had happened.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod batches;
+mod byte_order_mark;
 pub mod checkpoint;
+pub mod collective;
 pub mod config;
 mod curve;
 pub mod data;
-mod digest;
 mod error;
 mod folder;
 pub mod lr;
-mod mark;
 pub mod metrics;
 pub mod objective;
 pub mod optimizer;
+mod recorder;
 pub mod run;
+mod start;
+mod state;
 mod tensorboard;
 pub mod tokenizer;
 pub mod validate;

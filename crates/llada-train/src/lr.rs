@@ -11,7 +11,7 @@ use crate::TrainError;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Decay {
-    /// It stays, and falls linearly in the last part.
+    /// It stays, and falls linearly in the last part of the steps.
     #[default]
     Wsd,
     /// Half a cosine from the end of the warm-up on.
@@ -26,11 +26,11 @@ pub struct ScheduleConfig {
     pub decay: Decay,
     /// The highest learning rate \[4e-4, that of LLaDA-8B's pre-training\].
     pub lr: f64,
-    /// What it falls to at the last step \[1e-5\].
+    /// The learning rate of the last step \[1e-5\].
     pub min_lr: f64,
-    /// Steps of the linear rise from 0 \[2000\].
+    /// The number of steps of the linear rise from 0 \[2000\].
     pub warmup_steps: u64,
-    /// With `wsd`, the part of all steps in which it falls \[0.1\].
+    /// With `wsd`, the share of all steps in which it falls \[0.1\].
     pub decay_ratio: f64,
 }
 
@@ -41,7 +41,7 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
-    /// LLaDA's fine-tuning: up to 2.5e-5 in 50 steps, down to a tenth of it in the last tenth.
+    /// LLaDA's schedule of fine-tuning: up to 2.5e-5 in 50 steps, down to a tenth of that in the last tenth of the steps.
     pub fn sft() -> Self {
         Self { lr: 2.5e-5, min_lr: 2.5e-6, warmup_steps: 50, ..Self::default() }
     }

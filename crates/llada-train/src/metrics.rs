@@ -1,4 +1,4 @@
-//! What a run leaves for people and plots: `metrics.jsonl`, one object a step.
+//! `metrics.jsonl`, a run's record for people and plots: one JSON object a step.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -22,11 +22,11 @@ pub struct Metrics {
     pub grad_norm: f64,
     /// The learning rate.
     pub lr: f64,
-    /// Tokens seen since the start of the run.
+    /// The number of tokens seen since the start of the run.
     pub tokens: u64,
-    /// Tokens of this step to a second.
+    /// The tokens of this step by the seconds that it took.
     pub tokens_per_second: f64,
-    /// Bits per token of the validation set, where this step ended with a validation.
+    /// Bits per token of the validation set, if this step ended with a validation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_bits_per_token: Option<f64>,
     /// Bits per byte of the same.
@@ -34,7 +34,7 @@ pub struct Metrics {
     pub validation_bits_per_byte: Option<f64>,
 }
 
-/// `metrics.jsonl`, open for more.
+/// A `metrics.jsonl` that is open for more lines.
 #[derive(Debug)]
 pub(crate) struct MetricsFile {
     path: PathBuf,
@@ -42,13 +42,15 @@ pub(crate) struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// Opens `path` and drops what it tells of steps after `step`: they will be made again.
+    /// Opens `path` and drops its lines of steps after `step`, which will be made again.
     pub(crate) fn open(path: &Path, step: u64) -> Result<Self, TrainError> {
-        let kept: Vec<Metrics> = read(path)?.into_iter().filter(|metrics| metrics.step <= step).collect();
+        let lines = read(path)?;
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
-        let mut metrics = Self { path: path.to_owned(), file: file.map_err(TrainError::write(path))? };
-        kept.iter().try_for_each(|of_step| metrics.push(of_step))?;
-        Ok(metrics)
+        let mut opened = Self { path: path.to_owned(), file: file.map_err(TrainError::write(path))? };
+        for metrics in lines.iter().filter(|metrics| metrics.step <= step) {
+            opened.push(metrics)?;
+        }
+        Ok(opened)
     }
 
     pub(crate) fn push(&mut self, metrics: &Metrics) -> Result<(), TrainError> {

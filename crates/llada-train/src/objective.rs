@@ -1,4 +1,4 @@
-//! What a step of training asks the model: which tokens it sees, which it predicts, and what each of them weighs.
+//! The objectives: which tokens of a batch the model sees, which it predicts, and what each of them weighs in the loss.
 //!
 //! * **Diffusion** (equations 3 and 5 of the LLaDA paper): tokens are masked with probability `p_mask` and predicted
 //!   from both sides. In supervised fine-tuning the prompts stay visible, and the padding with EOS is part of the
@@ -8,6 +8,8 @@
 //!
 //! The weights are those of the whole batch of a step. It can be cut into micro-batches between any rows, and the
 //! gradients add up to the same.
+
+use std::ops::Range;
 
 use llada_core::{
     masking::{forward_process, mask_uniforms, random_length, restore_prompts},
@@ -20,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// What is minimised.
+/// The loss that is minimised.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -32,20 +34,22 @@ pub enum Objective {
     Ar,
 }
 
-/// Texts of one length.
+/// Rows of tokens, all of one length.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rows {
-    /// Token ids, row after row.
+    /// The token ids, row after row.
     pub ids: Vec<u32>,
-    /// Tokens of each row.
+    /// The number of tokens of each row.
     pub row_length: usize,
-    /// In supervised fine-tuning, how many tokens of each row are its prompt.
+    /// In supervised fine-tuning, the number of tokens of each row's prompt.
     pub prompt_lengths: Option<Vec<usize>>,
 }
 
-/// The owned form of a [`TrainingBatch`].
+/// A batch as the model sees it: masked, with the tokens that it has to predict and their weights in the loss.
+///
+/// It owns what a [`TrainingBatch`] borrows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Question {
+pub struct MaskedBatch {
     ids: Vec<u32>,
     row_length: usize,
     wanted: Vec<usize>,
@@ -54,7 +58,7 @@ pub struct Question {
 }
 
 impl Rows {
-    /// How many there are.
+    /// The number of rows.
     pub fn count(&self) -> usize {
         self.ids.len() / self.row_length.max(1)
     }
@@ -71,38 +75,42 @@ impl Rows {
 }
 
 impl Objective {
-    /// The question about `rows` at step `step`.
+    /// Masks `rows` for step `step`, with noise levels that are drawn one by one or, if `stratified`, spread evenly over
+    /// the batch. The noise of a row depends on its place in the batch.
     ///
     /// # Errors
     /// The rows contradict themselves.
-    pub fn ask(
+    pub fn mask(
         self,
         rows: &Rows,
         mask_id: u32,
         stratified: bool,
         noise: Noise,
         step: u32,
-    ) -> Result<Question, TrainError> {
+    ) -> Result<MaskedBatch, TrainError> {
         if self == Self::Ar {
-            return Ok(Question::autoregressive(rows));
+            return Ok(MaskedBatch::autoregressive(rows));
         }
         let time = noise.domain(Domain::Time);
-        let uniform: Vec<f64> = (0..rows.count()).map(|row| time.stream(row as u64, step, 0).at(0)).collect();
-        let t: Vec<f32> = if stratified { stratified_t(&uniform) } else { uniform }.iter().map(|&t| t as f32).collect();
+        let mut t: Vec<f64> = (0..rows.count()).map(|row| time.stream(row as u64, step, 0).at(0)).collect();
+        if stratified {
+            t = stratified_t(&t);
+        }
+        let t: Vec<f32> = t.into_iter().map(|t| t as f32).collect();
         let uniform = mask_uniforms(noise, step, &vec![rows.row_length; rows.count()]);
-        Question::masked(rows, &t, &uniform, mask_id)
+        MaskedBatch::diffusion(rows, &t, &uniform, mask_id)
     }
 }
 
-impl Question {
-    /// LLaDA's question, from given times and uniform numbers: a token is masked where its number is below `p_mask`.
+impl MaskedBatch {
+    /// LLaDA's batch for given times and uniform numbers: a token is masked where its number is below `p_mask`.
     ///
     /// # Shapes
-    /// t: one a row; uniform: one a token.
+    /// `t`: one a row; `uniform`: one a token.
     ///
     /// # Errors
     /// Lengths disagree, or a `t` is outside of \[0, 1\].
-    pub fn masked(rows: &Rows, t: &[f32], uniform: &[f64], mask_id: u32) -> Result<Self, TrainError> {
+    pub fn diffusion(rows: &Rows, t: &[f32], uniform: &[f64], mask_id: u32) -> Result<Self, TrainError> {
         let lengths = vec![rows.row_length; rows.count()];
         let mut noisy = forward_process(&rows.ids, &lengths, t, uniform, mask_id, EPS)?;
         let weights = match &rows.prompt_lengths {
@@ -122,48 +130,62 @@ impl Question {
         })
     }
 
-    /// The next token's question: the mean over all predicted tokens, or, with prompts, of each answer's mean.
+    /// The baseline's batch: nothing is masked, and each token predicts the next. The loss is the mean over all predicted
+    /// tokens or, with prompts, the mean of each answer's mean.
     pub fn autoregressive(rows: &Rows) -> Self {
-        let (length, count) = (rows.row_length, rows.count());
-        let mut question =
-            Self { ids: rows.ids.clone(), row_length: length, wanted: vec![], targets: vec![], weights: vec![] };
+        let (row_length, count) = (rows.row_length, rows.count());
+        let (mut wanted, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());
         for row in 0..count {
             let first = rows.prompt_lengths.as_ref().map_or(1, |lengths| lengths[row].max(1));
-            let weight = 1.0 / (length.saturating_sub(first) * count) as f32;
-            for token in row * length + first..(row + 1) * length {
-                question.wanted.push(token - 1);
-                question.targets.push(rows.ids[token]);
-                question.weights.push(weight);
+            let weight = 1.0 / (row_length.saturating_sub(first) * count) as f32;
+            for token in row * row_length + first..(row + 1) * row_length {
+                wanted.push(token - 1);
+                targets.push(rows.ids[token]);
+                weights.push(weight);
             }
         }
-        question
+        Self { ids: rows.ids.clone(), row_length, wanted, targets, weights }
     }
 
-    /// What the model takes.
+    /// The batch as the model takes it.
     pub fn batch(&self) -> TrainingBatch<'_> {
         let Self { ids, row_length, wanted, targets, weights } = self;
         TrainingBatch { ids, row_length: *row_length, wanted, targets, weights }
     }
 
-    /// The question cut into those about `rows` rows at a time.
-    pub fn micro_batches(&self, rows: usize) -> Vec<Self> {
-        let stretch = (rows * self.row_length).max(1);
-        let cut = |start: usize| {
-            let end = (start + stretch).min(self.ids.len());
-            let below = |bound: usize| self.wanted.partition_point(|&token| token < bound);
-            let wanted = below(start)..below(end);
-            Self {
-                ids: self.ids[start..end].to_vec(),
-                row_length: self.row_length,
-                wanted: self.wanted[wanted.clone()].iter().map(|token| token - start).collect(),
-                targets: self.targets[wanted.clone()].to_vec(),
-                weights: self.weights[wanted].to_vec(),
-            }
-        };
-        (0..self.ids.len()).step_by(stretch).map(cut).collect()
+    /// The share of process `rank` of `world_size`: consecutive rows, as many as any other's or one more.
+    ///
+    /// The weights stay those of the whole batch, so the gradients of all shares add up to that of the batch.
+    pub fn share(&self, rank: usize, world_size: usize) -> Self {
+        let rows = self.rows();
+        self.cut(rows * rank / world_size..rows * (rank + 1) / world_size)
     }
 
-    /// The loss, from the wanted tokens' cross-entropies.
+    /// The batch in pieces of at most `rows` rows, whose gradients add up to that of the batch.
+    pub fn micro_batches(&self, rows: usize) -> Vec<Self> {
+        let rows = rows.max(1);
+        let mut pieces = Vec::with_capacity(self.rows().div_ceil(rows));
+        for start in (0..self.rows()).step_by(rows) {
+            pieces.push(self.cut(start..self.rows().min(start + rows)));
+        }
+        pieces
+    }
+
+    /// These rows of the batch, with the weights that they have in it.
+    fn cut(&self, rows: Range<usize>) -> Self {
+        let tokens = rows.start * self.row_length..rows.end * self.row_length;
+        let first = self.wanted.partition_point(|&token| token < tokens.start);
+        let end = self.wanted.partition_point(|&token| token < tokens.end);
+        Self {
+            wanted: self.wanted[first..end].iter().map(|token| token - tokens.start).collect(),
+            targets: self.targets[first..end].to_vec(),
+            weights: self.weights[first..end].to_vec(),
+            ids: self.ids[tokens].to_vec(),
+            row_length: self.row_length,
+        }
+    }
+
+    /// The loss, from the cross-entropies of the wanted tokens.
     ///
     /// # Errors
     /// There are not as many as wanted tokens.
@@ -171,8 +193,12 @@ impl Question {
         Ok(llada_core::objective::loss(cross_entropy, &self.weights)?)
     }
 
-    /// Tokens of the batch.
+    /// The number of tokens of the batch.
     pub fn tokens(&self) -> usize {
         self.ids.len()
+    }
+
+    fn rows(&self) -> usize {
+        self.ids.len() / self.row_length.max(1)
     }
 }

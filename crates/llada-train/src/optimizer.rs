@@ -1,22 +1,23 @@
-//! AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) whose memory can be saved: decoupled weight decay on matrices
-//! alone, and gradients clipped by their global norm.
+//! AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) with decoupled weight decay on matrices alone, and with gradients
+//! clipped by their global norm. Its moments can be saved.
 
 use llada_model::{AdamW, Parameters, TrainableLlada};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// Settings that do not change from step to step; the defaults are those of SMDM, LLaDA's precedent in small.
+/// The settings of AdamW that do not change from step to step. The defaults are those of SMDM, the small models that
+/// preceded LLaDA.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// Decay of the moving averages of the gradient and of its square \[0.9, 0.95\].
+    /// The decays of the moving averages of the gradient and of its square \[0.9, 0.95\].
     pub betas: [f64; 2],
-    /// Added to the root of the second \[1e-8\].
+    /// The number added to the root of the second average \[1e-8\].
     pub eps: f64,
-    /// Decoupled weight decay of matrices \[0.1\].
+    /// The decoupled weight decay of matrices \[0.1\].
     pub weight_decay: f64,
-    /// Longer gradients are scaled to this norm \[1.0\].
+    /// The norm that longer gradients are scaled to \[1.0\].
     pub clip: f64,
 }
 
@@ -26,21 +27,21 @@ impl Default for OptimizerConfig {
     }
 }
 
-/// AdamW and what it remembers.
+/// AdamW with its moments.
 #[derive(Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
-    /// Moving average of the gradient.
+    /// The moving average of the gradient.
     pub exp_avg: Parameters,
-    /// Moving average of its square.
+    /// The moving average of the gradient's square.
     pub exp_avg_sq: Parameters,
 }
 
 impl Optimizer {
-    /// One that has seen no gradient of `model` yet.
+    /// An optimizer that has seen no gradient of `model` yet.
     ///
     /// # Errors
-    /// There is no memory for its state.
+    /// There is no memory for the moments.
     pub fn new(model: &TrainableLlada, config: OptimizerConfig) -> Result<Self, TrainError> {
         let weights = model.weights();
         Ok(Self { config, exp_avg: weights.zeros_like()?, exp_avg_sq: weights.zeros_like()? })
@@ -49,7 +50,7 @@ impl Optimizer {
     /// Moves the weights by step `step`, counted from 1, and clears the gradient.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// libtorch fails.
     pub fn step(&mut self, model: &mut TrainableLlada, step: u64, lr: f64) -> Result<(), TrainError> {
         let OptimizerConfig { betas, eps, weight_decay, clip } = self.config;
         let settings = AdamW { lr, betas, eps, weight_decay };

@@ -1,4 +1,4 @@
-//! What a run leaves for TensorBoard: `tensorboard/events.out.tfevents.*`, a file for each time the run is started.
+//! `tensorboard/events.out.tfevents.*`, a run's record for TensorBoard: a file for each time the run is started.
 //!
 //! A file is a sequence of records, each a protocol-buffer `Event` between its length and its checksum
 //! ([format](https://www.tensorflow.org/tutorials/load_data/tfrecord),
@@ -16,7 +16,7 @@ use prost::Message;
 
 use crate::{TrainError, metrics::Metrics};
 
-/// One `Event`: of its many fields, those that scalars need.
+/// One `Event`, with those of its many fields that scalars need.
 #[derive(Clone, PartialEq, Message)]
 struct Event {
     /// Seconds since 1970.
@@ -55,7 +55,7 @@ struct SessionLog {
 /// `SessionLog.START`.
 const START: i32 = 1;
 
-/// An event file, open for more.
+/// An event file that is open for more events.
 #[derive(Debug)]
 pub(crate) struct EventFile {
     path: PathBuf,
@@ -88,10 +88,13 @@ impl EventFile {
             ("validation/bits_per_token", metrics.validation_bits_per_token),
             ("validation/bits_per_byte", metrics.validation_bits_per_byte),
         ];
-        let scalar =
-            |(tag, value): (&str, Option<f64>)| Some(Scalar { tag: tag.to_owned(), simple_value: value? as f32 });
-        let summary = Some(Summary { value: scalars.into_iter().filter_map(scalar).collect() });
-        self.record(Event { step: metrics.step as i64, summary, ..Event::default() })
+        let mut summary = Summary { value: Vec::new() };
+        for (tag, value) in scalars {
+            if let Some(value) = value {
+                summary.value.push(Scalar { tag: tag.to_owned(), simple_value: value as f32 });
+            }
+        }
+        self.record(Event { step: metrics.step as i64, summary: Some(summary), ..Event::default() })
     }
 
     fn record(&mut self, event: Event) -> Result<(), TrainError> {

@@ -1,5 +1,5 @@
-//! Trains a tokenizer of LLaDA's kind: byte-level BPE (any text has ids), digits one by one (so that numbers of any
-//! length are read alike), and LLaDA's special tokens.
+//! Training of a tokenizer of LLaDA's kind: byte-level BPE, so that any text has ids; digits one by one, so that numbers of
+//! any length are read alike; and LLaDA's special tokens.
 
 use std::{fs, path::Path};
 
@@ -10,12 +10,12 @@ use tokenizers::{
     pre_tokenizers::{byte_level::ByteLevel, digits::Digits, sequence::Sequence},
 };
 
-use crate::{TrainError, folder::Pending};
+use crate::{TrainError, folder::PendingFolder};
 
 const BOS: &str = "<|startoftext|>";
 const EOS: &str = "<|endoftext|>";
 const MASK: &str = "<|mdm_mask|>";
-/// LLaDA's, in the order of its ids.
+/// LLaDA's special tokens, in the order of their ids.
 const SPECIAL: [&str; 6] = [BOS, EOS, "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", MASK];
 
 /// Learns `vocab_size` tokens from `texts` and writes `tokenizer.json` and `tokenizer_config.json` into the new folder
@@ -30,11 +30,8 @@ pub fn train<S: AsRef<str> + Send>(
 ) -> Result<(), TrainError> {
     let least = 256 + SPECIAL.len();
     if vocab_size < least {
-        return Err(TrainError::config(
-            "vocab_size",
-            vocab_size,
-            format!("{least} at least: all bytes, and {SPECIAL:?}"),
-        ));
+        let hint = format!("{least} at least: all bytes, and {SPECIAL:?}");
+        return Err(TrainError::config("vocab_size", vocab_size, hint));
     }
     let bytes = ByteLevel::new(false, true, true);
     let split = Sequence::new(vec![PreTokenizerWrapper::Digits(Digits::new(true)), bytes.into()]);
@@ -53,7 +50,7 @@ pub fn train<S: AsRef<str> + Send>(
         .special_tokens(SPECIAL.iter().map(|&token| AddedToken::from(token, true)).collect())
         .build();
     tokenizer.train(&mut trainer, texts).map_err(refuse)?;
-    let pending = Pending::create(out)?;
+    let pending = PendingFolder::create(out)?;
     tokenizer.save(pending.path().join("tokenizer.json"), true).map_err(refuse)?;
     let settings = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",

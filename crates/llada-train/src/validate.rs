@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     TrainError,
     data::Dataset,
-    objective::{Objective, Question, Rows},
+    objective::{MaskedBatch, Objective, Rows},
 };
 
 /// Validation is comparable between runs, whatever their seeds.
@@ -72,6 +72,6 @@ fn bound(model: &mut TrainableLlada, row: &Rows, mc_num: usize, sample: u64) -> 
 
 /// The cost of a lone row under a causal model.
 fn exact(model: &mut TrainableLlada, row: &Rows) -> Result<Cost, TrainError> {
-    let losses = model.cross_entropy(&Question::autoregressive(row).batch())?;
+    let losses = model.cross_entropy(&MaskedBatch::autoregressive(row).batch())?;
     Ok(Cost { nats: losses.iter().copied().map(f64::from).sum(), tokens: losses.len() })
 }

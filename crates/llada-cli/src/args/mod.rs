@@ -11,7 +11,7 @@ use std::str::FromStr;
 use clap::{Parser, Subcommand};
 use llada_infer::InferError;
 
-use llada_train::data::Kind;
+use llada_train::data::DatasetKind;
 
 use crate::commands::{
     batch, compare, data, eval, generate, inspect, logits, quantize, score, tasks, tokenizer, training,
@@ -62,8 +62,8 @@ impl Command {
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Quantize(args) => quantize::run(&args),
-            Self::Pretrain(args) => training::run(args.args, Kind::Pretrain),
-            Self::Sft(args) => training::run(args.args, Kind::Sft),
+            Self::Pretrain(args) => training::run(args.args, DatasetKind::Pretrain),
+            Self::Sft(args) => training::run(args.args, DatasetKind::Sft),
             Self::Tokenizer(command) => tokenizer::run(command),
             Self::Data(command) => data::run(command),
             Self::Tasks(command) => tasks::run(command),

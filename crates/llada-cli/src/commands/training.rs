@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_train::{
     config::RunConfig,
-    data::Kind,
+    data::DatasetKind,
     run::{Event, Outcome, Run},
 };
 use serde::Serialize;
@@ -210,7 +210,7 @@ struct OptimizerKeys {
     clip: Option<f64>,
 }
 
-pub(crate) fn run(args: Args, kind: Kind) -> anyhow::Result<()> {
+pub(crate) fn run(args: Args, kind: DatasetKind) -> anyhow::Result<()> {
     let mut flags = Table::try_from(&args.keys)?;
     // A section of which no key was typed must not stand for an empty one.
     flags.retain(|_, value| value.as_table().is_none_or(|section| !section.is_empty()));
@@ -222,7 +222,8 @@ pub(crate) fn run(args: Args, kind: Kind) -> anyhow::Result<()> {
     let steps = config.steps;
     let mut run = Run::open(config, kind)?;
     for skipped in run.skipped() {
-        eprintln!("warning: checkpoint {} is damaged: {}", skipped.folder.display(), skipped.error);
+        let (folder, error) = (skipped.folder.display(), &skipped.error);
+        eprintln!("warning: checkpoint {folder} is damaged: {error}\nhint: the previous checkpoint is used instead");
     }
     if run.steps_made() > 0 {
         eprintln!("going on after step {}", run.steps_made());

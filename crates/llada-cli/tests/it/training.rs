@@ -120,6 +120,8 @@ fn flags_override_keys_and_wrong_ones_are_refused() {
         (vec!["--batch-size", "0"], "batch_size is 0\nhint: it has to be at least 1"),
         (vec!["--row-length", "33"], "row_length is 33\nhint: the model's max_sequence_length is 32"),
         (vec!["--init", "run/model"], "hint: it has a shape"),
+        (vec!["--dtype", "f16"], "expected `f32` or `bf16`\nin `dtype`\nhint: llada pretrain --help lists all keys"),
+        (vec!["--device", "tpu"], "expected cpu, cuda, or cuda:1 and so on\nin `device`\nhint: llada pretrain --help"),
     ] {
         let output = run(&args);
         assert_eq!(output.status.code(), Some(2));
@@ -130,4 +132,17 @@ fn flags_override_keys_and_wrong_ones_are_refused() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("unknown field `learning_rate`"), "{}", stderr(&output));
     assert_eq!(llada(at, &["sft"]).status.code(), Some(2));
+    for (args, code, message) in [
+        ("sft --data data --init run/model --steps 1 --out sft", 1, "another kind of training\nhint: llada pretrain\n"),
+        ("data prepare --input book.txt --tokenizer tokenizer --out data", 1, "\nhint: --out FOLDER of another name"),
+        (
+            "pretrain --data nowhere --init run/model --steps 1 --out other",
+            3,
+            "\nhint: is it there, and may it be read?",
+        ),
+    ] {
+        let output = llada(at, &args.split(' ').collect::<Vec<_>>());
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use crate::ModelError;
 
 /// A device by its usual name: `cpu`, `cuda`, `cuda:1`.
@@ -70,18 +72,39 @@ impl fmt::Display for Device {
     }
 }
 
+impl Device {
+    /// The device of this name, if it is one.
+    fn by_name(name: &str) -> Option<Self> {
+        let index = match name {
+            "cpu" => return Some(Self::Cpu),
+            "cuda" => 0,
+            _ => name.strip_prefix("cuda:")?.parse().ok()?,
+        };
+        Some(Self::Cuda(index))
+    }
+}
+
 impl FromStr for Device {
     type Err = ModelError;
 
     fn from_str(name: &str) -> Result<Self, ModelError> {
-        let index = match name {
-            "cpu" => return Ok(Self::Cpu),
-            "cuda" => Some(0),
-            _ => name.strip_prefix("cuda:").and_then(|index| index.parse().ok()),
-        };
-        index.map(Self::Cuda).ok_or_else(|| ModelError::Device {
+        Self::by_name(name).ok_or_else(|| ModelError::Device {
             device: name.to_owned(),
             message: "not a device's name\nhint: --device cpu or --device cuda:0".to_owned(),
         })
+    }
+}
+
+impl Serialize for Device {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Device {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let expected = "cpu, cuda, or cuda:1 and so on";
+        Self::by_name(&name).ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&name), &expected))
     }
 }

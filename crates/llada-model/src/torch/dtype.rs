@@ -3,11 +3,13 @@
 use std::{fmt, str::FromStr};
 
 use safetensors::Dtype as StoredDtype;
+use serde::{Deserialize, Serialize};
 
 use super::{Device, Int8Kernel};
 
 /// The format of weights and activations in memory. Norms, rotation and softmax run in f32 either way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Dtype {
     /// 32-bit IEEE 754: what the golden outputs of the reference were computed in.

@@ -1,7 +1,7 @@
-//! A folder of token shards: memory-mapped, each with a SHA-256 that is checked when it is opened.
+//! A dataset on disk: a folder of token shards, memory-mapped, each with a SHA-256 that is checked when it is opened.
 //!
-//! `dataset.json` names the shards. A shard is a safetensors file: `tokens`, u32, and for fine-tuning `records`, u32 of
-//! shape (records, 2), the lengths of each record's prompt and answer, whose tokens follow each other.
+//! `dataset.json` names the shards. A shard is a safetensors file with `tokens`, u32, and for fine-tuning `records`, u32 of
+//! shape (records, 2): the lengths of each record's prompt and answer, whose tokens follow one another.
 
 use std::{
     fs::{self, File},
@@ -13,29 +13,29 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{TrainError, digest::sha256, mark, objective::Rows};
+use crate::{TrainError, byte_order_mark, checkpoint::sha256, objective::Rows};
 
-/// What a dataset trains for.
+/// The kind of training that a dataset is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// Documents, each ended by EOS, end to end.
+pub enum DatasetKind {
+    /// Pre-training: documents end to end, each ended by EOS.
     Pretrain,
-    /// Prompts and answers, each answer ended by EOS.
+    /// Supervised fine-tuning: prompts and answers, each answer ended by EOS.
     Sft,
 }
 
-/// `dataset.json`.
+/// The content of `dataset.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
-    pub(super) kind: Kind,
-    /// Ids are below it.
+    pub(super) kind: DatasetKind,
+    /// All ids are below this.
     pub(super) vocab_size: usize,
     pub(super) eos_token_id: u32,
-    /// Of all shards.
+    /// The number of tokens of all shards.
     pub(super) tokens: u64,
-    /// Bytes of the text that the tokens were made of.
+    /// The number of bytes of the text that the tokens were made of.
     pub(super) text_bytes: u64,
     pub(super) shards: Vec<ShardEntry>,
 }
@@ -47,25 +47,26 @@ pub(super) struct ShardEntry {
     pub(super) sha256: String,
 }
 
-/// Token shards, opened.
+/// A dataset whose shards are open.
 #[derive(Debug)]
 pub struct Dataset {
     folder: PathBuf,
     manifest: Manifest,
     digest: String,
     shards: Vec<Mmap>,
-    /// The bytes of each shard's tokens.
+    /// Where the tokens lie in the bytes of each shard.
     tokens: Vec<Range<usize>>,
     records: Vec<Record>,
 }
 
-/// Where a record of fine-tuning lies.
+/// A record of fine-tuning, and where it lies.
 #[derive(Debug, Clone, Copy)]
 struct Record {
     shard: usize,
-    /// Its first token in the shard.
+    /// The index of its first token in the shard.
     start: usize,
     prompt_length: usize,
+    /// The number of its tokens, prompt and answer.
     length: usize,
 }
 
@@ -77,7 +78,8 @@ impl Dataset {
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         let path = folder.join("dataset.json");
         let text = fs::read(&path).map_err(TrainError::read(&path))?;
-        let manifest: Manifest = serde_json::from_slice(mark::skip(&text)).map_err(|e| TrainError::file(&path, e))?;
+        let manifest: Manifest =
+            serde_json::from_slice(byte_order_mark::skip(&text)).map_err(|e| TrainError::file(&path, e))?;
         let digest = sha256(&text);
         let mut dataset =
             Self { folder: folder.to_owned(), manifest, digest, shards: vec![], tokens: vec![], records: vec![] };
@@ -86,10 +88,8 @@ impl Dataset {
         }
         let found = dataset.tokens.iter().map(|bytes| bytes.len() as u64 / 4).sum::<u64>();
         if found != dataset.manifest.tokens {
-            return Err(TrainError::file(
-                &path,
-                format!("it promises {} tokens, the shards have {found}", dataset.manifest.tokens),
-            ));
+            let message = format!("it promises {} tokens, the shards have {found}", dataset.manifest.tokens);
+            return Err(TrainError::file(&path, message));
         }
         Ok(dataset)
     }
@@ -100,17 +100,14 @@ impl Dataset {
         // SAFETY: the map is only read; shards take their names when they are complete and are never written again.
         let map = unsafe { Mmap::map(&file) }.map_err(TrainError::read(&path))?;
         if sha256(&map) != entry.sha256 {
-            return Err(TrainError::file(
-                &path,
-                "it is not what was prepared (SHA-256)\nhint: llada data prepare again",
-            ));
+            return Err(TrainError::DamagedShard { path });
         }
         let shard = self.shards.len();
         let tensors = SafeTensors::deserialize(&map).map_err(|e| TrainError::file(&path, e))?;
         let tokens = integers(&tensors, "tokens").map_err(|message| TrainError::file(&path, message))?;
         let offset = tokens.as_ptr() as usize - map.as_ptr() as usize;
         self.tokens.push(offset..offset + tokens.len());
-        if self.manifest.kind == Kind::Sft {
+        if self.manifest.kind == DatasetKind::Sft {
             let lengths = integers(&tensors, "records").map_err(|message| TrainError::file(&path, message))?;
             let mut start = 0;
             for pair in words(lengths).collect::<Vec<_>>().chunks_exact(2) {
@@ -127,65 +124,68 @@ impl Dataset {
         Ok(())
     }
 
-    /// What it trains for.
-    pub fn kind(&self) -> Kind {
+    /// The kind of training that it is for.
+    pub fn kind(&self) -> DatasetKind {
         self.manifest.kind
     }
 
-    /// Its ids are below this.
+    /// The number of ids of its vocabulary, which are below this.
     pub fn vocab_size(&self) -> usize {
         self.manifest.vocab_size
     }
 
-    /// Tokens of all shards.
+    /// The number of tokens of all shards.
     pub fn tokens(&self) -> u64 {
         self.manifest.tokens
     }
 
-    /// Bytes of text to a token, for bits per byte.
+    /// The mean number of bytes of text that a token stands for.
     pub fn bytes_per_token(&self) -> f64 {
         self.manifest.text_bytes as f64 / (self.manifest.tokens as f64).max(1.0)
     }
 
-    /// Tells datasets apart: the SHA-256 of `dataset.json`, which holds those of all shards.
+    /// The SHA-256 of `dataset.json`, which holds those of all shards: it tells datasets apart.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// Tokens of every record of fine-tuning, prompt and answer; empty for pre-training.
+    /// The number of tokens of every record of fine-tuning, prompt and answer; empty for pre-training.
     pub fn record_lengths(&self) -> Vec<usize> {
         self.records.iter().map(|record| record.length).collect()
     }
 
-    /// How many rows of `row_length` there are; for fine-tuning, records.
+    /// The number of rows of `row_length` tokens; for fine-tuning, of records.
     pub fn rows(&self, row_length: usize) -> usize {
         match self.kind() {
-            Kind::Sft => self.records.len(),
-            Kind::Pretrain => self.tokens.iter().map(|bytes| bytes.len() / 4 / row_length.max(1)).sum(),
+            DatasetKind::Sft => self.records.len(),
+            DatasetKind::Pretrain => self.tokens.iter().map(|bytes| bytes.len() / 4 / row_length.max(1)).sum(),
         }
     }
 
-    /// The rows of these indices, each below [`rows`](Self::rows); records are padded with EOS to the longest.
+    /// The rows of these indices, each below [`rows`](Self::rows). Records are padded with EOS to the longest of them.
     pub fn read(&self, indices: &[usize], row_length: usize) -> Rows {
         match self.kind() {
-            Kind::Pretrain => {
+            DatasetKind::Pretrain => {
                 let ids = indices.iter().flat_map(|&index| self.stretch(index, row_length)).collect();
                 Rows { ids, row_length, prompt_lengths: None }
             }
-            Kind::Sft => {
-                let records = || indices.iter().map(|&index| self.records[index]);
-                let row_length = records().map(|record| record.length).max().unwrap_or(0);
-                let padded = |record: Record| {
-                    let padding = std::iter::repeat_n(self.manifest.eos_token_id, row_length - record.length);
-                    self.ids(record.shard, record.start, record.length).chain(padding)
-                };
-                let prompt_lengths = Some(records().map(|record| record.prompt_length).collect());
-                Rows { ids: records().flat_map(padded).collect(), row_length, prompt_lengths }
-            }
+            DatasetKind::Sft => self.read_records(indices),
         }
     }
 
-    /// Row `index` of pre-training; none crosses from one shard to the next.
+    fn read_records(&self, indices: &[usize]) -> Rows {
+        let row_length = indices.iter().map(|&index| self.records[index].length).max().unwrap_or(0);
+        let (mut ids, mut prompt_lengths) = (Vec::with_capacity(indices.len() * row_length), Vec::new());
+        for (row, &index) in indices.iter().enumerate() {
+            let record = self.records[index];
+            ids.extend(self.ids(record.shard, record.start, record.length));
+            ids.resize((row + 1) * row_length, self.manifest.eos_token_id);
+            prompt_lengths.push(record.prompt_length);
+        }
+        Rows { ids, row_length, prompt_lengths: Some(prompt_lengths) }
+    }
+
+    /// The ids of row `index` of pre-training. No row crosses from one shard to the next.
     fn stretch(&self, mut index: usize, row_length: usize) -> impl Iterator<Item = u32> {
         let mut shard = 0;
         while index >= self.tokens[shard].len() / 4 / row_length {
@@ -201,7 +201,7 @@ impl Dataset {
     }
 }
 
-/// The bytes of a tensor of u32.
+/// The bytes of a tensor that has to be of u32.
 fn integers<'a>(tensors: &SafeTensors<'a>, name: &str) -> Result<&'a [u8], String> {
     let tensor = tensors.tensor(name).map_err(|error| error.to_string())?;
     match tensor.dtype() {

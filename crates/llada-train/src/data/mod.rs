@@ -1,10 +1,10 @@
-//! Text as token ids on disk, and which of it each step of training sees.
+//! Datasets: text as token ids on disk, and the order in which training sees it.
 
+mod batch_order;
 mod dataset;
 pub mod prepare;
-mod sampler;
 mod writer;
 
-pub use dataset::{Dataset, Kind};
-pub use sampler::Sampler;
+pub use batch_order::BatchOrder;
+pub use dataset::{Dataset, DatasetKind};
 pub use writer::DatasetWriter;

@@ -5,14 +5,14 @@ use std::fs;
 use llada_model::Tokenizer;
 use llada_train::{
     data::{
-        Dataset, Kind,
+        Dataset, DatasetKind,
         prepare::{Format, Options, Prepared, Remarks, prepare},
     },
     tokenizer,
 };
 use tempfile::TempDir;
 
-use crate::mutation::survives;
+use crate::{mutation::survives, told};
 
 const TEXT: &str = "Forty-two is 42.\n\nThe cat sat on the mat; the cat sat on the hat.\n";
 
@@ -39,7 +39,7 @@ fn a_trained_tokenizer_reads_any_text_and_splits_digits() {
         assert!(id.is_some());
     }
     let folder = tempfile::tempdir().unwrap();
-    let error = tokenizer::train([TEXT].into_iter(), 100, &folder.path().join("small")).unwrap_err().to_string();
+    let error = told(&tokenizer::train([TEXT].into_iter(), 100, &folder.path().join("small")).unwrap_err());
     assert!(error.contains("vocab_size is 100") && error.contains("262 at least"), "{error}");
 }
 
@@ -85,7 +85,7 @@ fn every_line_of_json_is_a_document() {
     assert_eq!(texts, ["a cat", "a hat", ""]);
     let chat = r#"{"messages": [{"role": "user", "content": "cat?"}, {"role": "assistant", "content": "hat"}]}"#;
     let (_folder, tokenizer, prepared, data) = check(chat, Format::Jsonl);
-    assert_eq!((prepared.items, data.kind()), (1, Kind::Pretrain));
+    assert_eq!((prepared.items, data.kind()), (1, DatasetKind::Pretrain));
     assert_eq!(tokenizer.decode(&data.read(&[0], data.tokens() as usize).ids).unwrap(), "cat?\nhat");
 }
 
@@ -96,7 +96,7 @@ fn every_answer_of_a_chat_is_a_record() {
     let long = turn("assistant", &"long ".repeat(100));
     let lines = format!("{{\"messages\": [{}]}}\n{{\"messages\": [{long}]}}\n", chat.join(", "));
     let (_folder, tokenizer, prepared, data) = check(&lines, Format::Chat);
-    assert_eq!((prepared.items, prepared.too_long, data.kind()), (2, 1, Kind::Sft));
+    assert_eq!((prepared.items, prepared.too_long, data.kind()), (2, 1, DatasetKind::Sft));
     let rows = data.read(&[0, 1], 0);
     let prompts = rows.prompt_lengths.unwrap();
     let (short, long) = rows.ids.split_at(rows.row_length);
@@ -217,15 +217,17 @@ fn what_is_wrong_with_the_input_is_told() {
     let out = folder.path().join("data");
     let check = |content: &str, format, message: &str| {
         fs::write(&input, content).unwrap();
-        let error = prepare(std::slice::from_ref(&input), options(format), open(&folder), &out, |_| ())
-            .unwrap_err()
-            .to_string();
+        let prepared = prepare(std::slice::from_ref(&input), options(format), open(&folder), &out, |_| ());
+        let error = told(&prepared.unwrap_err());
         assert!(error.contains(message), "{error}");
         assert!(!out.exists(), "half a dataset was left");
     };
     check("{\"text\": \"a\"}\n{\"txt\": 1}", Format::Jsonl, "line 2: neither `text` nor `messages`");
     check("{\"text\": \"a\"}", Format::Chat, "hint: each line is {\"messages\"");
-    check("", Format::Jsonl, "there is no text in the input");
+    check("", Format::Jsonl, "there is no text in the input\nhint: is the format right?");
+    fs::create_dir(&out).unwrap();
+    let prepared = prepare(std::slice::from_ref(&input), options(Format::Text), open(&folder), &out, |_| ());
+    assert!(told(&prepared.unwrap_err()).contains("it exists already\nhint: out FOLDER"));
 }
 
 #[test]
@@ -235,6 +237,6 @@ fn a_damaged_shard_is_refused() {
     let mut bytes = fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&path, bytes).unwrap();
-    let error = Dataset::open(&folder.path().join("data")).unwrap_err().to_string();
-    assert!(error.contains("shard-00000") && error.contains("SHA-256"), "{error}");
+    let error = told(&Dataset::open(&folder.path().join("data")).unwrap_err());
+    assert!(error.contains("shard-00000") && error.contains("SHA-256)\nhint: prepare the dataset again"), "{error}");
 }

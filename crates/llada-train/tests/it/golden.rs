@@ -5,7 +5,7 @@ use std::fs;
 use llada_core::objective::loss;
 use llada_model::{Device, Dtype, TrainableLlada, Weights};
 use llada_train::{
-    objective::{Question, Rows},
+    objective::{MaskedBatch, Rows},
     optimizer::{Optimizer, OptimizerConfig},
 };
 use serde::Deserialize;
@@ -37,8 +37,8 @@ fn json(name: &str, file: &str) -> serde_json::Value {
 fn accumulate(model: &mut TrainableLlada, case: Case, tolerance: f64) -> f64 {
     let row_length = case.input_ids[0].len();
     let rows = Rows { ids: case.input_ids.concat(), row_length, prompt_lengths: case.prompt_lengths };
-    let question = Question::masked(&rows, &case.t, &case.u.concat(), model.config().mask_token_id).unwrap();
-    let batch = question.batch();
+    let masked = MaskedBatch::diffusion(&rows, &case.t, &case.u.concat(), model.config().mask_token_id).unwrap();
+    let batch = masked.batch();
     let found = loss(&model.accumulate(&batch).unwrap(), batch.weights).unwrap();
     let alone = loss(&model.cross_entropy(&batch).unwrap(), batch.weights).unwrap();
     check_close("loss without a gradient", alone, found, tolerance);

@@ -3,7 +3,7 @@
 use llada_core::rng::Noise;
 use llada_model::{Device, Dtype, ModelConfig, TrainableLlada, TrainingBatch, Weights, expected_tensors};
 use llada_train::{
-    objective::{Objective, Question, Rows},
+    objective::{MaskedBatch, Objective, Rows},
     optimizer::{Optimizer, OptimizerConfig},
 };
 use serde_json::json;
@@ -15,8 +15,8 @@ fn rows(count: usize, row_length: usize, prompt_lengths: Option<Vec<usize>>) -> 
     Rows { ids, row_length, prompt_lengths }
 }
 
-fn ask(objective: Objective, rows: &Rows) -> Question {
-    objective.ask(rows, 510, true, Noise::new(5), 3).unwrap()
+fn mask(objective: Objective, rows: &Rows) -> MaskedBatch {
+    objective.mask(rows, 510, true, Noise::new(5), 3).unwrap()
 }
 
 /// A small model with new weights.
@@ -31,9 +31,9 @@ fn new(is_causal: bool) -> TrainableLlada {
 }
 
 /// All gradients, in the order of their names.
-fn gradient(model: &mut TrainableLlada, question: &Question, micro_batch_size: usize) -> Vec<f32> {
+fn gradient(model: &mut TrainableLlada, batch: &MaskedBatch, micro_batch_size: usize) -> Vec<f32> {
     model.clear_gradient().unwrap();
-    for part in question.micro_batches(micro_batch_size) {
+    for part in batch.micro_batches(micro_batch_size) {
         model.accumulate(&part.batch()).unwrap();
     }
     let folder = tempfile::tempdir().unwrap();
@@ -51,11 +51,11 @@ fn gradient(model: &mut TrainableLlada, question: &Question, micro_batch_size: u
 fn micro_batches_add_up_to_the_batch() {
     let mut model = TrainableLlada::load(&fixture("tiny-llada"), Device::Cpu, Dtype::F32).unwrap();
     for prompt_lengths in [None, Some(vec![3; 12])] {
-        let question = ask(Objective::Diffusion, &rows(12, 20, prompt_lengths));
-        let whole = gradient(&mut model, &question, 12);
+        let batch = mask(Objective::Diffusion, &rows(12, 20, prompt_lengths));
+        let whole = gradient(&mut model, &batch, 12);
         let largest = whole.iter().map(|x| x.abs()).fold(0.0, f32::max);
         for micro_batch_size in [1, 4, 5] {
-            let parts = gradient(&mut model, &question, micro_batch_size);
+            let parts = gradient(&mut model, &batch, micro_batch_size);
             let difference = whole.iter().zip(&parts).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(difference <= 1e-5 * largest, "{difference} of {largest}");
         }
@@ -84,10 +84,10 @@ fn a_causal_model_does_not_look_ahead() {
 fn check_learned_by_heart(objective: Objective) {
     let mut model = new(objective == Objective::Ar);
     let mut optimizer = Optimizer::new(&model, OptimizerConfig { weight_decay: 0.0, ..Default::default() }).unwrap();
-    let question = ask(objective, &rows(3, 12, None));
+    let batch = mask(objective, &rows(3, 12, None));
     let mut loss = f64::INFINITY;
     for step in 1..=400 {
-        loss = question.loss(&model.accumulate(&question.batch()).unwrap()).unwrap();
+        loss = batch.loss(&model.accumulate(&batch.batch()).unwrap()).unwrap();
         optimizer.step(&mut model, step, 1e-2).unwrap();
     }
     assert!(loss < 0.01, "{objective:?}: {loss}");

@@ -1,6 +1,7 @@
 //! Training against the reference's golden numbers, and against itself: resumed, accumulated, overfitted, damaged.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
+mod collective;
 mod data;
 mod fuzz;
 mod golden;
@@ -12,7 +13,17 @@ mod sampling;
 
 use std::path::PathBuf;
 
+use llada_train::TrainError;
+
 /// A folder of the model crate's fixtures; see its `fixtures/README.md`.
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../llada-model/tests/fixtures").join(name)
+}
+
+/// The error with what would help.
+fn told(error: &TrainError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}\nhint: {hint}"),
+        None => error.to_string(),
+    }
 }

@@ -6,25 +6,26 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
 use llada_model::{Device, Dtype, Llada, Tokenizer};
 use llada_train::{
     TrainError,
     checkpoint::newest,
     config::RunConfig,
-    data::{DatasetWriter, Kind},
+    data::{DatasetKind, DatasetWriter},
     metrics,
     run::{Event, Outcome, Run},
 };
 use tempfile::TempDir;
 use toml::Table;
 
-use crate::fixture;
+use crate::{fixture, told};
 
 /// A folder with a small dataset of each kind.
 pub(crate) fn workplace() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mut pretrain = DatasetWriter::create(&folder.path().join("pretrain"), Kind::Pretrain, 500, 508).unwrap();
-    let mut sft = DatasetWriter::create(&folder.path().join("sft"), Kind::Sft, 500, 508).unwrap();
+    let mut pretrain = DatasetWriter::create(&folder.path().join("pretrain"), DatasetKind::Pretrain, 500, 508).unwrap();
+    let mut sft = DatasetWriter::create(&folder.path().join("sft"), DatasetKind::Sft, 500, 508).unwrap();
     for document in 0..40_u32 {
         let ids: Vec<u32> = (0..20 + document % 7).map(|i| (document * 31 + i * i) % 500).collect();
         pretrain.part(&ids, ids.len() * 3).unwrap();
@@ -36,8 +37,8 @@ pub(crate) fn workplace() -> TempDir {
     folder
 }
 
-pub(crate) fn config(folder: &Path, kind: Kind, out: &str, keys: &str) -> RunConfig {
-    let data = folder.join(if kind == Kind::Sft { "sft" } else { "pretrain" });
+pub(crate) fn config(folder: &Path, kind: DatasetKind, out: &str, keys: &str) -> RunConfig {
+    let data = folder.join(if kind == DatasetKind::Sft { "sft" } else { "pretrain" });
     let text = format!(
         r#"
         out = {:?}
@@ -61,7 +62,7 @@ pub(crate) fn config(folder: &Path, kind: Kind, out: &str, keys: &str) -> RunCon
 }
 
 /// Runs to the end, or until `stop_at` steps were made.
-fn train(config: &RunConfig, kind: Kind, stop_at: u64) -> Result<(Run, Outcome), TrainError> {
+fn train(config: &RunConfig, kind: DatasetKind, stop_at: u64) -> Result<(Run, Outcome), TrainError> {
     let mut run = Run::open(config.clone(), kind)?;
     let stop = AtomicBool::new(false);
     let outcome = run.train(&stop, |event| {
@@ -73,7 +74,7 @@ fn train(config: &RunConfig, kind: Kind, stop_at: u64) -> Result<(Run, Outcome),
 }
 
 /// The bytes of everything that the newest checkpoint holds of numbers.
-fn bytes(config: &RunConfig) -> Vec<Vec<u8>> {
+pub(crate) fn bytes(config: &RunConfig) -> Vec<Vec<u8>> {
     let folder = newest(&config.out.join("checkpoints")).unwrap().whole.unwrap().0;
     let files =
         ["model.safetensors", "exp_avg/model.safetensors", "exp_avg_sq/model.safetensors", "ema/model.safetensors"];
@@ -84,9 +85,12 @@ fn bytes(config: &RunConfig) -> Vec<Vec<u8>> {
 fn a_resumed_run_equals_an_uninterrupted_one() {
     let folder = workplace();
     for (kind, keys) in [
-        (Kind::Pretrain, "steps = 14"),
-        (Kind::Pretrain, "steps = 14\nmicro_batch_size = 2\nema_decay = 0.9\nstratified_t = true\ndtype = \"bf16\""),
-        (Kind::Sft, "steps = 14\nmicro_batch_size = 4\ngroup_by_length = true\nactivation_checkpointing = true"),
+        (DatasetKind::Pretrain, "steps = 14"),
+        (
+            DatasetKind::Pretrain,
+            "steps = 14\nmicro_batch_size = 2\nema_decay = 0.9\nstratified_t = true\ndtype = \"bf16\"",
+        ),
+        (DatasetKind::Sft, "steps = 14\nmicro_batch_size = 4\ngroup_by_length = true\nactivation_checkpointing = true"),
     ] {
         let name = |part: &str| format!("{part}-{kind:?}-{}", keys.len());
         let whole = config(folder.path(), kind, &name("whole"), keys);
@@ -106,9 +110,36 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
 }
 
 #[test]
+fn settings_are_written_by_the_names_that_are_read() {
+    let folder = workplace();
+    let config = config(folder.path(), DatasetKind::Pretrain, "run", "steps = 1\nexport_dtype = \"bf16\"");
+    let mut keys = serde_json::to_value(&config).unwrap();
+    assert_eq!([&keys["dtype"], &keys["export_dtype"], &keys["device"]], ["f32", "bf16", "cpu"]);
+    for (device, expected) in [("cuda", Device::Cuda(0)), ("cuda:0", Device::Cuda(0)), ("cuda:3", Device::Cuda(3))] {
+        keys["device"] = device.into();
+        let read: RunConfig = serde_json::from_value(keys.clone()).unwrap();
+        assert_eq!(read, RunConfig { device: expected, ..config.clone() });
+    }
+}
+
+#[test]
+fn sampling_between_two_parts_of_a_run_does_not_change_it() {
+    let folder = workplace();
+    let whole = config(folder.path(), DatasetKind::Pretrain, "whole", "steps = 6");
+    train(&whole, DatasetKind::Pretrain, 0).unwrap();
+    let parts = config(folder.path(), DatasetKind::Pretrain, "parts", "steps = 6");
+    let (mut run, _) = train(&parts, DatasetKind::Pretrain, 3).unwrap();
+    let special = SpecialTokens { eos: run.model().config().eos_token_id, eot: None };
+    let request = Request::new([1, 2, 3], SamplerConfig { gen_length: 8, ..Default::default() });
+    assert_eq!(Engine::new(run.model_mut(), special).generate(&request).unwrap().output.len(), 8);
+    run.train(&AtomicBool::new(false), |_| ()).unwrap();
+    assert!(bytes(&whole) == bytes(&parts));
+}
+
+#[test]
 fn a_damaged_checkpoint_gives_way_to_the_previous() {
     let folder = workplace();
-    let kind = Kind::Pretrain;
+    let kind = DatasetKind::Pretrain;
     let config = config(folder.path(), kind, "run", "steps = 8");
     let checkpoints = config.out.join("checkpoints");
     let last = checkpoints.join("step-00000008");
@@ -150,8 +181,8 @@ fn flip(file: &Path) {
 #[test]
 fn checkpoints_are_kept_n_deep() {
     let folder = workplace();
-    let config = config(folder.path(), Kind::Pretrain, "run", "steps = 10\ncheckpoint_every = 2\nkeep = 3");
-    train(&config, Kind::Pretrain, 0).unwrap();
+    let config = config(folder.path(), DatasetKind::Pretrain, "run", "steps = 10\ncheckpoint_every = 2\nkeep = 3");
+    train(&config, DatasetKind::Pretrain, 0).unwrap();
     let mut names: Vec<PathBuf> =
         fs::read_dir(config.out.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
@@ -162,14 +193,14 @@ fn checkpoints_are_kept_n_deep() {
 #[test]
 fn an_overflow_stops_the_run_and_spares_the_checkpoint() {
     let folder = workplace();
-    let kind = Kind::Pretrain;
+    let kind = DatasetKind::Pretrain;
     let good = config(folder.path(), kind, "run", "steps = 4");
     train(&good, kind, 0).unwrap();
     let expected = bytes(&good);
     let bad = config(folder.path(), kind, "run", "steps = 20\nschedule.lr = 1e30");
     let error = train(&bad, kind, 0).unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
-    assert!(error.to_string().contains("hint: the last checkpoint is intact"));
+    assert!(told(&error).contains("hint: the last checkpoint is intact"));
     assert!(bytes(&good) == expected);
 }
 
@@ -177,12 +208,12 @@ fn an_overflow_stops_the_run_and_spares_the_checkpoint() {
 #[test]
 fn a_failed_write_spares_the_checkpoint() {
     let folder = workplace();
-    let kind = Kind::Pretrain;
+    let kind = DatasetKind::Pretrain;
     let config = config(folder.path(), kind, "run", "steps = 8");
     let checkpoints = config.out.join("checkpoints");
     fs::create_dir_all(&checkpoints).unwrap();
     fs::write(checkpoints.join("step-00000008.tmp"), "a file where a folder has to be").unwrap();
-    let error = train(&config, kind, 0).unwrap_err().to_string();
+    let error = told(&train(&config, kind, 0).unwrap_err());
     assert!(error.contains("step-00000008.tmp") && error.contains("hint: is the disk full"), "{error}");
     assert_eq!(newest(&checkpoints).unwrap().whole.unwrap().1.step, 4);
 }
@@ -198,8 +229,8 @@ fn the_exported_model_is_a_checkpoint_like_any_other() {
         fs::write(tokenizer.join(file), text).unwrap();
     }
     let keys = format!("steps = 3\nema_decay = 0.5\ntokenizer = {tokenizer:?}");
-    let config = config(folder.path(), Kind::Sft, "run", &keys);
-    let (run, outcome) = train(&config, Kind::Sft, 0).unwrap();
+    let config = config(folder.path(), DatasetKind::Sft, "run", &keys);
+    let (run, outcome) = train(&config, DatasetKind::Sft, 0).unwrap();
     let Outcome::Finished(model) = outcome else { panic!("{outcome:?}") };
     for file in Tokenizer::FILES.map(Path::new) {
         assert_eq!(fs::read(model.join(file)).ok(), fs::read(tokenizer.join(file)).ok(), "{}", file.display());
@@ -217,13 +248,15 @@ fn settings_are_honoured_or_refused_by_name() {
     let folder = workplace();
     let refused = |keys: &str| {
         let text = format!("out = \"o\"\ndata = \"d\"\ninit = \"i\"\nsteps = 3\n{keys}");
-        RunConfig::from_tables(Kind::Pretrain, [text.parse::<Table>().unwrap()]).unwrap_err().to_string()
+        told(&RunConfig::from_tables(DatasetKind::Pretrain, [text.parse::<Table>().unwrap()]).unwrap_err())
     };
     for (keys, message) in [
         ("learning_rate = 1", "unknown field `learning_rate`"),
         ("optimizer.beta = 1", "unknown field `beta`"),
         ("keep = 0", "keep is 0\nhint: it has to be at least 1"),
-        ("dtype = \"f16\"", "dtype is f16\nhint: bf16 or f32"),
+        ("dtype = \"f16\"", "unknown variant `f16`, expected `f32` or `bf16`\nin `dtype`"),
+        ("export_dtype = 16", "in `export_dtype`"),
+        ("device = \"tpu\"", "invalid value: string \"tpu\", expected cpu, cuda, or cuda:1 and so on\nin `device`"),
         ("schedule.decay_ratio = 2.0", "schedule.decay_ratio is 2"),
         ("ema_decay = 1.0", "ema_decay is 1"),
         ("objective = \"gan\"", "unknown variant `gan`"),
@@ -236,12 +269,13 @@ fn settings_are_honoured_or_refused_by_name() {
         ("steps = 1\nrow_length = 257", "row_length is 257"),
         ("steps = 1\nobjective = \"ar\"", "objective is not that of init"),
     ] {
-        let config = config(folder.path(), Kind::Pretrain, "refused", keys);
-        let error = Run::open(config, Kind::Pretrain).unwrap_err().to_string();
+        let config = config(folder.path(), DatasetKind::Pretrain, "refused", keys);
+        let error = Run::open(config, DatasetKind::Pretrain).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }
-    let config = config(folder.path(), Kind::Pretrain, "refused", "steps = 1");
-    assert!(Run::open(config, Kind::Sft).unwrap_err().to_string().contains("hint: llada pretrain"));
+    let config = config(folder.path(), DatasetKind::Pretrain, "refused", "steps = 1");
+    let error = told(&Run::open(config, DatasetKind::Sft).unwrap_err());
+    assert!(error.ends_with("it was prepared for another kind of training\nhint: it is for pre-training"), "{error}");
 }
 
 #[test]
@@ -255,10 +289,13 @@ fn a_run_goes_on_as_what_it_was() {
             folder.path().join("pretrain"),
             fixture("tiny-llada"),
         );
-        Run::open(RunConfig::from_tables(Kind::Pretrain, [text.parse::<Table>().unwrap()]).unwrap(), Kind::Pretrain)
+        Run::open(
+            RunConfig::from_tables(DatasetKind::Pretrain, [text.parse::<Table>().unwrap()]).unwrap(),
+            DatasetKind::Pretrain,
+        )
     };
     open(16).unwrap().train(&AtomicBool::new(false), |_| ()).unwrap();
     assert_eq!(open(16).unwrap().steps_made(), 2);
-    let error = open(32).unwrap_err().to_string();
-    assert!(error.contains("another [model] or objective\nhint: choose another --out"), "{error}");
+    let error = told(&open(32).unwrap_err());
+    assert!(error.contains("another [model] or objective\nhint: out FOLDER of another name"), "{error}");
 }

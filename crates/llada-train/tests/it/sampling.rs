@@ -21,7 +21,7 @@ fn learned(dtype: Dtype) -> TrainableLlada {
     let mut optimizer = Optimizer::new(&model, OptimizerConfig::default()).unwrap();
     let rows = Rows { ids: (0..60).map(|i| i * 7919 % 500).collect(), row_length: 20, prompt_lengths: None };
     for step in 1..=2 {
-        let batch = Objective::Diffusion.ask(&rows, 510, true, Noise::new(5), step).unwrap();
+        let batch = Objective::Diffusion.mask(&rows, 510, true, Noise::new(5), step).unwrap();
         model.accumulate(&batch.batch()).unwrap();
         optimizer.step(&mut model, step.into(), 1e-2).unwrap();
     }

@@ -1,4 +1,4 @@
-//! From files of text to token shards.
+//! Preparation of a dataset: from files of text to token shards.
 
 mod record;
 mod units;
@@ -14,53 +14,53 @@ use self::{
     record::{Document, Item, items},
     units::Units,
 };
-use super::{DatasetWriter, Kind};
+use super::{DatasetKind, DatasetWriter};
 use crate::TrainError;
 
-/// What the lines of an input file are.
+/// The format of input files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Text; each file is a document.
+    /// Text, each file a document.
     Text,
-    /// One `{"text": ...}` a line, each a document; or a line of [`Chat`](Self::Chat), whose document is its messages, a
-    /// line each.
+    /// One `{"text": ...}` a line, each a document. A line of [`Chat`](Self::Chat) is the document of its messages, a line
+    /// each.
     Jsonl,
     /// One `{"messages": [{"role": ..., "content": ...}, ...]}` a line, each a conversation: every answer of the
     /// assistant becomes a record, with all that was said before as its prompt (section 2.3 of the paper).
     Chat,
 }
 
-/// What becomes of the input.
+/// How to prepare a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// What the files are.
+    /// The format of the files.
     pub format: Format,
-    /// Tokens that a record may have; longer ones are left out.
+    /// The largest number of tokens of a record; longer ones are left out.
     pub max_length: usize,
-    /// Tokens that an answer has at least, its EOS included; shorter ones are padded with EOS. This is how a model
+    /// The smallest number of tokens of an answer, its EOS included; shorter ones are padded with EOS. This is how a model
     /// learns to end an answer on a canvas of this length, without the padding of a whole batch.
     pub answer_length: usize,
 }
 
-/// What came of the input.
+/// What a preparation wrote and left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prepared {
-    /// Documents or records written.
+    /// The number of documents or records written.
     pub items: u64,
-    /// Records left out because they were too long.
+    /// The number of records left out because they were too long.
     pub too_long: u64,
-    /// Bytes of the input that were read.
+    /// The number of bytes of the input that were read.
     pub bytes: u64,
-    /// What else there is to tell.
+    /// Remarks on the input.
     pub remarks: Remarks,
 }
 
-/// Tokenises `files` into the new dataset `out`; `observe` sees the bytes read so far. A mask that the text spells is
-/// text.
+/// Tokenises `files` into the new dataset `out`; `observe` hears the number of bytes read so far. A mask that the text
+/// spells is text.
 ///
 /// # Errors
-/// A file cannot be read or is not of `format`, which names the line; `tokenizer` speaks no chats and `format` is one;
-/// the dataset cannot be written.
+/// A file cannot be read, or a line is not of the format; the format is a chat and `tokenizer` has no chat template; the
+/// dataset cannot be written.
 pub fn prepare(
     files: &[PathBuf],
     options: Options,
@@ -69,7 +69,7 @@ pub fn prepare(
     mut observe: impl FnMut(u64),
 ) -> Result<Prepared, TrainError> {
     let Options { format, max_length, answer_length } = options;
-    let kind = if format == Format::Chat { Kind::Sft } else { Kind::Pretrain };
+    let kind = if format == Format::Chat { DatasetKind::Sft } else { DatasetKind::Pretrain };
     if let Some(problem) = tokenizer.chat_problem().filter(|_| format == Format::Chat) {
         return Err(ModelError::NoChat { message: problem.to_owned() }.into());
     }
@@ -87,9 +87,11 @@ pub fn prepare(
             let found: Vec<(Vec<Item>, Remarks)> =
                 chunk.par_iter().map(|unit| items(unit, format, &tokenizer, path)).collect::<Result<_, _>>()?;
             let (items, remarks): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-            remarks.into_iter().for_each(|remarks| prepared.remarks.add(remarks));
+            for remarks in remarks {
+                prepared.remarks.add(remarks);
+            }
             for Item { prompt, mut answer, text_bytes } in items.into_iter().flatten() {
-                if kind == Kind::Pretrain {
+                if kind == DatasetKind::Pretrain {
                     writer.part(&prompt, 0)?;
                     writer.part(&answer, text_bytes)?;
                     if format == Format::Jsonl {
@@ -122,7 +124,7 @@ pub fn prepare(
 /// All text of `files`, in pieces, for a tokenizer to learn from.
 ///
 /// # Errors
-/// A file cannot be read or is not of `format`, which names the line.
+/// A file cannot be read, or a line is not of `format`.
 pub fn texts(files: &[PathBuf], format: Format) -> Result<Vec<String>, TrainError> {
     let mut texts = Vec::new();
     for path in files {

@@ -1,4 +1,4 @@
-//! From a unit of a file to what is learnt from it: a document, or the answers of a conversation.
+//! Documents and answers: what is learnt from a paragraph or a line of a file.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,31 +8,33 @@ use serde::Deserialize;
 use super::{Format, units::Unit};
 use crate::TrainError;
 
-/// The roles of those who speak in a conversation. Another name may stand for one of them, and only who wrote the data
-/// knows for which: `gpt` for the assistant, whose answers would be learnt from by nobody.
+/// The roles of those who speak in a conversation. Another name may stand for one of them, and only the author of the data
+/// knows which: if `gpt` is the assistant, nothing would be learnt from its answers.
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
-/// A prompt, what follows it, and the bytes of their text. In pre-training the prompt is what begins a document.
+/// A prompt, its answer, and the number of bytes of their text. In pre-training the prompt is what begins a document.
 pub(super) struct Item {
     pub(super) prompt: Vec<u32>,
     pub(super) answer: Vec<u32>,
     pub(super) text_bytes: usize,
 }
 
-/// What of the input is worth telling, because it is not what one might expect.
+/// What is in the input that one might not expect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remarks {
-    /// Conversations left out because of a role that is none of system, developer, user, assistant and tool.
+    /// The number of conversations left out because of a role that is none of system, developer, user, assistant and
+    /// tool.
     pub of_unknown_roles: u64,
-    /// Those roles, and in how many conversations each is.
+    /// Those roles, each with the number of conversations that it is in.
     pub unknown_roles: BTreeMap<String, u64>,
-    /// Conversations in which the assistant says nothing: there is no answer to learn.
+    /// The number of conversations in which the assistant says nothing: there is no answer to learn.
     pub without_answer: u64,
-    /// Answers that the chat template does not write on from their prompt: their content and an end of turn are learnt.
+    /// The number of answers that the chat template renders otherwise than as a continuation of their prompt: their content
+    /// and an end of turn are learnt.
     pub not_rendered: u64,
-    /// How often the text spells the mask, which is text to learn like any other.
+    /// The number of times that the text spells the mask, which is text to learn like any other.
     pub masks: u64,
-    /// How often the text spells the end of the text, which ends it for the model as well.
+    /// The number of times that the text spells the end of the text, which ends it for the model as well.
     pub ends: u64,
 }
 
@@ -61,7 +63,7 @@ pub(super) struct Document {
     pub(super) text: String,
 }
 
-/// What a document may be made of.
+/// A line of JSON that a document may be made of.
 #[derive(Deserialize)]
 struct Line {
     text: Option<String>,
@@ -85,7 +87,7 @@ struct Conversation {
     messages: Vec<Message>,
 }
 
-/// What is learnt from `unit`.
+/// The items of `unit`, and remarks on it.
 pub(super) fn items(
     unit: &Unit,
     format: Format,
@@ -110,7 +112,7 @@ fn document(prompt: Vec<u32>, text: &str, tokenizer: &Tokenizer) -> Result<(Vec<
     Ok((vec![item], remarks))
 }
 
-/// Every answer of the assistant, after all that was said before.
+/// Every answer of the assistant, with all that was said before as its prompt.
 fn answers(messages: &[Message], tokenizer: &Tokenizer) -> Result<(Vec<Item>, Remarks), TrainError> {
     let mut remarks = Remarks::default();
     for role in messages.iter().map(|message| &message.role).filter(|role| !ROLES.contains(&role.as_str())) {

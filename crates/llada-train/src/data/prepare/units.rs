@@ -1,6 +1,7 @@
-//! Files taken apart: paragraphs of text, or lines of JSON.
+//! The units of a file: paragraphs of text, or lines of JSON.
 
 use std::{
+    fmt::Display,
     fs::File,
     io::{BufRead, BufReader},
     path::Path,
@@ -9,16 +10,14 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use super::Format;
-use crate::TrainError;
+use crate::{TrainError, byte_order_mark::MARK};
 
-/// Bytes of input that are tokenised together, on all threads.
+/// The number of bytes of input that are tokenised together, on all threads.
 const CHUNK: usize = 1 << 22;
 
-/// What some programs write at the beginning of a file to say that it is UTF-8; it is no part of the text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// A paragraph of text with the empty line after it, or a line of JSON; with the number of its last line.
+/// A paragraph of text with the empty line after it, or a line of JSON.
 pub(super) struct Unit {
+    /// The number of its last line, from 1.
     pub(super) line: usize,
     pub(super) text: String,
 }
@@ -29,13 +28,16 @@ impl Unit {
             Format::Chat => r#"{"messages": [{"role": "user", "content": "..."}, ...]}"#,
             _ => r#"{"text": "..."}"#,
         };
-        let refuse = |e| self.refuse(path, format!("{e}\nhint: each line is {expected}"));
-        serde_json::from_str(&self.text).map_err(refuse)
+        serde_json::from_str(&self.text).map_err(|error| self.error(path, error, Some(expected)))
     }
 
     /// The error that this unit of `path` is at fault.
-    pub(super) fn refuse(&self, path: &Path, message: impl std::fmt::Display) -> TrainError {
-        TrainError::file(path, format!("line {}: {message}", self.line))
+    pub(super) fn refuse(&self, path: &Path, message: impl Display) -> TrainError {
+        self.error(path, message, None)
+    }
+
+    fn error(&self, path: &Path, message: impl Display, expected: Option<&'static str>) -> TrainError {
+        TrainError::Line { path: path.to_owned(), line: self.line, message: message.to_string(), expected }
     }
 }
 
@@ -50,13 +52,13 @@ pub(super) struct Units<'a> {
 impl<'a> Units<'a> {
     pub(super) fn open(path: &'a Path, format: Format) -> Result<Self, TrainError> {
         let mut lines = BufReader::new(File::open(path).map_err(TrainError::read(path))?);
-        if lines.fill_buf().map_err(TrainError::read(path))?.starts_with(BYTE_ORDER_MARK) {
-            lines.consume(BYTE_ORDER_MARK.len());
+        if lines.fill_buf().map_err(TrainError::read(path))?.starts_with(MARK) {
+            lines.consume(MARK.len());
         }
         Ok(Self { path, format, lines, number: 0 })
     }
 
-    /// The next units, and how many bytes they took; none at the end.
+    /// The next units and the number of bytes that they took; none at the end.
     pub(super) fn chunk(&mut self) -> Result<Option<(Vec<Unit>, usize)>, TrainError> {
         let (mut units, mut bytes, mut text) = (Vec::new(), 0, String::new());
         loop {

@@ -1,4 +1,4 @@
-//! Which rows a step sees: every row once an epoch, in an order that is a function of the seed and the epoch alone.
+//! The order in which training sees the rows of a dataset: each once an epoch, shuffled by the seed and the epoch alone.
 //!
 //! Nothing is remembered from step to step, so a run that resumes at a step sees exactly what it would have seen.
 
@@ -6,24 +6,27 @@ use llada_core::rng::{Domain, Noise, Stream};
 
 use crate::TrainError;
 
-/// Batches that rows are sorted by length within, when they are grouped: enough for rows of a batch to be about equally
-/// long, few enough for batches to stay random.
+/// The number of batches within which rows are sorted by length, if they are grouped: enough for the rows of a batch to be
+/// about equally long, few enough for batches to stay random.
 const WINDOW: usize = 50;
 
 /// A seeded order of rows, epoch after epoch.
 #[derive(Debug)]
-pub struct Sampler {
+pub struct BatchOrder {
     rows: usize,
     batch_size: usize,
     noise: Noise,
-    /// By row, if rows are to be grouped.
+    /// The length of each row, if rows are grouped by it.
     lengths: Option<Vec<usize>>,
-    /// The epoch that was last asked for, and its order.
-    current: (u64, Vec<usize>),
+    /// The epoch that was last asked for.
+    epoch: u64,
+    /// Its rows, in order.
+    rows_of_epoch: Vec<usize>,
 }
 
-impl Sampler {
-    /// Batches of `batch_size` of `rows` rows; with `lengths`, one a row, those of a batch are about equally long.
+impl BatchOrder {
+    /// The order of `rows` rows in batches of `batch_size`. With `lengths`, one a row, the rows of a batch are about equally
+    /// long.
     ///
     /// # Errors
     /// There are fewer rows than one batch.
@@ -32,23 +35,25 @@ impl Sampler {
             let hint = format!("the data has {rows} rows: choose a batch_size from 1 to that");
             return Err(TrainError::config("batch_size", batch_size, hint));
         }
-        let mut sampler =
-            Self { rows, batch_size, noise: noise.domain(Domain::Shuffle), lengths, current: (0, vec![]) };
-        sampler.current.1 = sampler.order(0);
-        Ok(sampler)
+        let noise = noise.domain(Domain::Shuffle);
+        let mut order = Self { rows, batch_size, noise, lengths, epoch: 0, rows_of_epoch: Vec::new() };
+        order.rows_of_epoch = order.shuffled(0);
+        Ok(order)
     }
 
-    /// The rows of step `step`, counted from 0. What an epoch leaves over, less than a batch, waits for another one.
+    /// The rows of step `step`, counted from 0. The rows that are left over at the end of an epoch, fewer than a batch, are
+    /// not seen in it.
     pub fn batch(&mut self, step: u64) -> &[usize] {
         let batches = (self.rows / self.batch_size) as u64;
         let (epoch, batch) = (step / batches, (step % batches) as usize);
-        if epoch != self.current.0 {
-            self.current = (epoch, self.order(epoch));
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.rows_of_epoch = self.shuffled(epoch);
         }
-        &self.current.1[batch * self.batch_size..][..self.batch_size]
+        &self.rows_of_epoch[batch * self.batch_size..][..self.batch_size]
     }
 
-    fn order(&self, epoch: u64) -> Vec<usize> {
+    fn shuffled(&self, epoch: u64) -> Vec<usize> {
         let mut stream = self.noise.stream(epoch, 0, 0);
         let mut order: Vec<usize> = (0..self.rows).collect();
         shuffle(&mut order, &mut stream);
@@ -63,7 +68,7 @@ impl Sampler {
     }
 }
 
-/// Fisher & Yates.
+/// Shuffles by the method of Fisher and Yates.
 fn shuffle<T>(items: &mut [T], stream: &mut Stream) {
     for i in (1..items.len()).rev() {
         items.swap(i, stream.below(i as u64 + 1) as usize);
@@ -76,9 +81,9 @@ mod tests {
 
     #[test]
     fn an_epoch_is_a_permutation_and_the_next_another() {
-        let mut sampler = Sampler::new(103, 10, Noise::new(1), None).unwrap();
+        let mut order = BatchOrder::new(103, 10, Noise::new(1), None).unwrap();
         let mut epoch =
-            |first: u64| -> Vec<usize> { (first..first + 10).flat_map(|step| sampler.batch(step).to_vec()).collect() };
+            |first: u64| -> Vec<usize> { (first..first + 10).flat_map(|step| order.batch(step).to_vec()).collect() };
         let (one, two) = (epoch(0), epoch(10));
         assert_ne!(one, two);
         assert_eq!(one, epoch(0));
@@ -90,16 +95,17 @@ mod tests {
     #[test]
     fn grouped_rows_are_about_equally_long() {
         let lengths: Vec<usize> = (0..5000).map(|row| row * 7919 % 100).collect();
-        let mut sampler = Sampler::new(5000, 10, Noise::new(2), Some(lengths.clone())).unwrap();
+        let mut order = BatchOrder::new(5000, 10, Noise::new(2), Some(lengths.clone())).unwrap();
         for step in 0..500 {
-            let of_batch: Vec<usize> = sampler.batch(step).iter().map(|&row| lengths[row]).collect();
+            let of_batch: Vec<usize> = order.batch(step).iter().map(|&row| lengths[row]).collect();
             assert!(of_batch.iter().max().unwrap() - of_batch.iter().min().unwrap() <= 8);
         }
     }
 
     #[test]
     fn too_few_rows_are_refused() {
-        let error = Sampler::new(3, 4, Noise::new(0), None).unwrap_err();
-        assert!(error.to_string().contains("hint: the data has 3 rows"));
+        let error = BatchOrder::new(3, 4, Noise::new(0), None).unwrap_err();
+        assert_eq!(error.to_string(), "batch_size is 4");
+        assert!(error.hint().unwrap().to_string().contains("the data has 3 rows"));
     }
 }

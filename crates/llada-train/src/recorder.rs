@@ -1,0 +1,82 @@
+//! What a run writes into its folder: metrics, events for TensorBoard, checkpoints, the loss curve, and the model.
+//!
+//! In a data-parallel run, rank 0 alone has one.
+
+use std::{fs, path::PathBuf};
+
+use crate::{
+    TrainError,
+    checkpoint::{self, Manifest, copy_tokenizer},
+    config::RunConfig,
+    curve,
+    folder::PendingFolder,
+    metrics::{self, Metrics, MetricsFile},
+    run::Outcome,
+    state::TrainState,
+    tensorboard::EventFile,
+};
+
+/// The open files of a run.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    config: RunConfig,
+    /// The digest of the dataset.
+    data: String,
+    metrics: MetricsFile,
+    events: EventFile,
+    /// The checkpoint of the last step, if it has one.
+    saved: Option<PathBuf>,
+}
+
+impl Recorder {
+    /// Opens the files of a run that has made `step` steps; what they tell of later ones is dropped.
+    pub(crate) fn open(config: &RunConfig, data: &str, step: u64) -> Result<Self, TrainError> {
+        fs::create_dir_all(&config.out).map_err(TrainError::write(&config.out))?;
+        Ok(Self {
+            config: config.clone(),
+            data: data.to_owned(),
+            metrics: MetricsFile::open(&config.out.join("metrics.jsonl"), step)?,
+            events: EventFile::create(&config.out.join("tensorboard"), step)?,
+            saved: None,
+        })
+    }
+
+    /// Records a step.
+    pub(crate) fn push(&mut self, metrics: &Metrics) -> Result<(), TrainError> {
+        self.saved = None;
+        self.metrics.push(metrics)?;
+        self.events.push(metrics)
+    }
+
+    /// Writes a checkpoint.
+    pub(crate) fn save(&mut self, state: &TrainState) -> Result<PathBuf, TrainError> {
+        let manifest = Manifest::new(state.step, state.tokens, &self.data, &self.config);
+        let (checkpoints, tokenizer) = (self.config.checkpoints(), self.config.tokenizer_folder());
+        let folder = checkpoint::save(&checkpoints, state, tokenizer, manifest, self.config.keep)?;
+        self.saved = Some(folder.clone());
+        Ok(folder)
+    }
+
+    /// Writes the loss curve and, after the last step, the model; else a checkpoint, unless the last step has one.
+    pub(crate) fn finish(mut self, state: &TrainState) -> Result<Outcome, TrainError> {
+        let metrics = metrics::read(&self.config.out.join("metrics.jsonl"))?;
+        curve::write(&self.config.out.join("loss.svg"), &metrics)?;
+        if state.step >= self.config.steps {
+            return Ok(Outcome::Finished(self.export(state)?));
+        }
+        let folder = match self.saved.take() {
+            Some(folder) => folder,
+            None => self.save(state)?,
+        };
+        Ok(Outcome::Stopped(folder))
+    }
+
+    /// Writes a Hugging Face folder of the weights, or of their moving average if there is one.
+    fn export(&self, state: &TrainState) -> Result<PathBuf, TrainError> {
+        let pending = PendingFolder::create(&self.config.exported())?;
+        let weights = state.ema.as_ref().unwrap_or(state.model.weights());
+        state.model.save_as(weights, pending.path(), self.config.export_dtype)?;
+        copy_tokenizer(self.config.tokenizer_folder(), pending.path())?;
+        pending.finish()
+    }
+}

@@ -1,0 +1,51 @@
+//! What a run starts from: its model before the first step, and its datasets.
+
+use std::path::Path;
+
+use llada_model::{Tokenizer, TrainableLlada};
+
+use crate::{
+    TrainError,
+    config::{ModelShape, RunConfig},
+    data::{Dataset, DatasetKind},
+    objective::Objective,
+};
+
+/// The model before the first step.
+pub(crate) fn model(config: &RunConfig) -> Result<TrainableLlada, TrainError> {
+    let mut model = match (&config.init, &config.model, &config.tokenizer) {
+        (Some(folder), None, _) => TrainableLlada::load(folder, config.device, config.dtype)?,
+        (None, Some(shape), Some(tokenizer)) => new_model(shape, tokenizer, config)?,
+        (Some(folder), Some(_), _) => {
+            return Err(TrainError::config("init", folder.display(), "it has a shape: leave out [model]"));
+        }
+        (None, ..) => return Err(TrainError::config("init", "missing", "give it, or both [model] and tokenizer")),
+    };
+    if model.config().is_causal() != (config.objective == Objective::Ar) {
+        let hint = "a causal model is autoregressive, LLaDA is not";
+        return Err(TrainError::config("objective", "not that of init", hint));
+    }
+    model.set_activation_checkpointing(config.activation_checkpointing);
+    Ok(model)
+}
+
+/// A model with new weights, over the vocabulary of the tokenizer in `folder`.
+fn new_model(shape: &ModelShape, folder: &Path, config: &RunConfig) -> Result<TrainableLlada, TrainError> {
+    let Some(tokenizer) = Tokenizer::open(folder)? else {
+        return Err(TrainError::NoTokenizer { folder: folder.to_owned() });
+    };
+    let missing = |token| TrainError::file(folder, format!("the tokenizer has no {token} token"));
+    let mask_id = tokenizer.mask_id().ok_or_else(|| missing("mask"))?;
+    let eos_id = tokenizer.eos_id().ok_or_else(|| missing("end-of-text"))?;
+    let shape = shape.config(config.objective, tokenizer.vocab_size(), mask_id, eos_id)?;
+    Ok(TrainableLlada::new(shape, config.seed, config.device, config.dtype)?)
+}
+
+/// The dataset in `folder`, which has to be of this kind.
+pub(crate) fn dataset(folder: &Path, kind: DatasetKind) -> Result<Dataset, TrainError> {
+    let dataset = Dataset::open(folder)?;
+    if dataset.kind() != kind {
+        return Err(TrainError::OtherKind { folder: folder.to_owned(), found: dataset.kind() });
+    }
+    Ok(dataset)
+}

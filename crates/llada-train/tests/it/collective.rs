@@ -1,0 +1,174 @@
+//! Two processes train the model that one would.
+
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+};
+
+use llada_model::Parameters;
+use llada_train::{
+    TrainError,
+    checkpoint::newest,
+    collective::Collective,
+    config::RunConfig,
+    data::DatasetKind,
+    metrics,
+    run::{Event, Outcome, Run},
+};
+
+use crate::run::{bytes, config, workplace};
+
+/// One of two threads that stand for processes.
+#[derive(Debug)]
+struct Pair {
+    rank: usize,
+    to_other: Sender<Message>,
+    from_other: Receiver<Message>,
+}
+
+enum Message {
+    Parameters(Parameters),
+    Number(f64),
+}
+
+/// Both ends of a pair.
+fn pair() -> [Pair; 2] {
+    let (to_second, from_first) = channel();
+    let (to_first, from_second) = channel();
+    [
+        Pair { rank: 0, to_other: to_second, from_other: from_second },
+        Pair { rank: 1, to_other: to_first, from_other: from_first },
+    ]
+}
+
+impl Pair {
+    fn exchange(&self, message: Message) -> Result<Message, TrainError> {
+        self.to_other.send(message).map_err(|error| TrainError::Collective(error.to_string().into()))?;
+        self.from_other.recv().map_err(|error| TrainError::Collective(error.into()))
+    }
+}
+
+impl Collective for Pair {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn world_size(&self) -> usize {
+        2
+    }
+
+    fn sum_parameters(&mut self, parameters: &mut Parameters) -> Result<(), TrainError> {
+        let mut own = parameters.zeros_like()?;
+        own.copy_from(parameters)?;
+        let Message::Parameters(other) = self.exchange(Message::Parameters(own))? else { panic!("not in step") };
+        Ok(parameters.add(&other)?)
+    }
+
+    fn sum(&mut self, value: f64) -> Result<f64, TrainError> {
+        let Message::Number(other) = self.exchange(Message::Number(value))? else { panic!("not in step") };
+        Ok(value + other)
+    }
+}
+
+/// What a rank has to tell: how its run ended, after how many steps, and the losses that it saw.
+type Told = (Outcome, u64, Vec<f64>);
+
+/// Trains with two ranks, of which the second is asked to stop after `stop_at` steps.
+fn train_in_two(config: &RunConfig, kind: DatasetKind, stop_at: u64) -> [Told; 2] {
+    let ranks = pair().map(|process| {
+        let config = config.clone();
+        thread::spawn(move || {
+            let rank = process.rank;
+            let mut run = Run::open(config, kind).unwrap().with_collective(process);
+            let (stop, mut losses) = (AtomicBool::new(false), Vec::new());
+            let outcome = run.train(&stop, |event| {
+                if let Event::Step(metrics) = event {
+                    losses.push(metrics.loss);
+                    stop.store(rank == 1 && metrics.step == stop_at, Ordering::Relaxed);
+                }
+            });
+            (outcome.unwrap(), run.steps_made(), losses)
+        })
+    });
+    ranks.map(|rank| rank.join().unwrap())
+}
+
+/// The numbers of the newest checkpoint: weights, moments and the moving average.
+fn numbers(config: &RunConfig) -> Vec<f32> {
+    let mut numbers = Vec::new();
+    for file in bytes(config) {
+        let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+        numbers.extend(file[8 + header..].chunks(4).map(|number| f32::from_le_bytes(number.try_into().unwrap())));
+    }
+    numbers
+}
+
+#[test]
+fn two_ranks_train_to_the_weights_of_one() {
+    let folder = workplace();
+    for (kind, keys) in [
+        (DatasetKind::Pretrain, "steps = 6\nema_decay = 0.9"),
+        // Shares of three and four rows, in pieces of two.
+        (DatasetKind::Pretrain, "steps = 6\nbatch_size = 7\nmicro_batch_size = 2"),
+        // Rows of a share are padded to the longest of the whole batch.
+        (DatasetKind::Sft, "steps = 6\nstratified_t = true"),
+        // One rank has no row.
+        (DatasetKind::Pretrain, "steps = 6\nbatch_size = 1"),
+    ] {
+        let name = |ranks: &str| format!("{ranks}-{kind:?}-{}", keys.len());
+        // Of a gradient that is next to nothing, AdamW makes a whole step in the direction of its rounding; a large eps
+        // keeps it from that.
+        let keys = &format!("{keys}\noptimizer.eps = 1e-3");
+        let one = config(folder.path(), kind, &name("one"), keys);
+        let whole = Run::open(one.clone(), kind).unwrap().train(&AtomicBool::new(false), |_| ()).unwrap();
+        assert!(matches!(whole, Outcome::Finished(_)));
+        let two = config(folder.path(), kind, &name("two"), keys);
+        let told = train_in_two(&two, kind, 0);
+        for (outcome, steps, losses) in &told {
+            assert_eq!((outcome, *steps), (&Outcome::Finished(two.out.join("model")), 6));
+            assert_eq!(losses, &told[0].2, "the ranks tell different losses");
+        }
+        let (expected, found) = (numbers(&one), numbers(&two));
+        assert_eq!(expected.len(), found.len());
+        let largest = expected.iter().map(|number| number.abs()).fold(0.0, f32::max);
+        for (expected, found) in expected.iter().zip(&found) {
+            assert!((expected - found).abs() <= 1e-6 * largest, "{kind:?} {keys}: {found}, not {expected}");
+        }
+        let lines = |config: &RunConfig| metrics::read(&config.out.join("metrics.jsonl")).unwrap();
+        assert_eq!(lines(&two).len(), 6);
+        for (one, two) in lines(&one).iter().zip(lines(&two)) {
+            let off = (one.loss - two.loss).abs() / one.loss + (one.grad_norm - two.grad_norm).abs() / one.grad_norm;
+            assert!(off <= 1e-5, "{kind:?} {keys}: {two:?}, not {one:?}");
+            assert_eq!(one.tokens, two.tokens);
+        }
+    }
+}
+
+#[test]
+fn ranks_stop_at_one_step_whoever_is_asked_and_go_on_from_it() {
+    let folder = workplace();
+    let kind = DatasetKind::Pretrain;
+    let whole = config(folder.path(), kind, "whole", "steps = 6");
+    train_in_two(&whole, kind, 0);
+    let parts = config(folder.path(), kind, "parts", "steps = 6");
+    for (outcome, steps, _) in train_in_two(&parts, kind, 3) {
+        assert_eq!((outcome, steps), (Outcome::Stopped(parts.out.join("checkpoints/step-00000003")), 3));
+    }
+    assert_eq!(newest(&parts.out.join("checkpoints")).unwrap().whole.unwrap().1.step, 3);
+    train_in_two(&parts, kind, 0);
+    assert!(bytes(&whole) == bytes(&parts));
+}
+
+#[test]
+fn a_rank_that_is_lost_is_an_error_of_the_other() {
+    let folder = workplace();
+    let config = config(folder.path(), DatasetKind::Pretrain, "run", "steps = 2");
+    let [first, second] = pair();
+    drop(second);
+    let mut run = Run::open(config, DatasetKind::Pretrain).unwrap().with_collective(first);
+    let error = run.train(&AtomicBool::new(false), |_| ()).unwrap_err();
+    assert!(matches!(error, TrainError::Collective(_)), "{error}");
+}
