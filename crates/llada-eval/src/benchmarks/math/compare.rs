@@ -1,5 +1,5 @@
-//! When two formulas are the same: the same text, or the same value for arbitrary values of their symbols. The harness
-//! asks SymPy to simplify their difference to zero.
+//! The comparison of formulas. Two formulas are equal if their texts are, or if they have the same value for arbitrary values
+//! of their symbols. (The harness asks SymPy to simplify their difference to zero.)
 
 use std::{
     f64::consts::TAU,
@@ -11,26 +11,34 @@ use num_complex::Complex64;
 
 use super::{formula::Formula, parser::parse, value::Value};
 
-/// How many values each symbol is tried with: one in each direction of the complex plane.
+/// The number of values that each symbol is tried with, in evenly spaced directions of the complex plane.
 const ROUNDS: u32 = 5;
 
-/// Whether two answers are the same to the harness, which reads a formula as far as it is one.
+/// Returns true if two answers are equal for the harness, which parses the longest formula at the start of an answer.
 pub(super) fn equal(a: &str, b: &str) -> bool {
     if a == b {
         return !a.is_empty();
     }
-    let formulas = parse(a).zip(parse(b));
-    formulas.is_some_and(|((a, _), (b, _))| have_equal_values(&a, &b))
+    let (Some((a, _)), Some((b, _))) = (parse(a), parse(b)) else {
+        return false;
+    };
+    have_equal_values(&a, &b)
 }
 
 fn have_equal_values(a: &Formula, b: &Formula) -> bool {
-    (0..ROUNDS).all(|round| {
+    for round in 0..ROUNDS {
         let symbol = |name: &str| direction(name, round);
-        a.value(&symbol).zip(b.value(&symbol)).is_some_and(|(a, b)| are_same(&a, &b))
-    })
+        let (Some(a), Some(b)) = (a.value(&symbol), b.value(&symbol)) else {
+            return false;
+        };
+        if !are_same(&a, &b) {
+            return false;
+        }
+    }
+    true
 }
 
-/// The value of a symbol in a round: another for each name, and turned by the same angle from round to round.
+/// Returns the value of a symbol in a round. It differs from name to name, and each round turns it by the same angle.
 fn direction(name: &str, round: u32) -> Complex64 {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
@@ -40,7 +48,8 @@ fn direction(name: &str, round: u32) -> Complex64 {
 }
 
 fn are_same(a: &Value, b: &Value) -> bool {
-    /// A fraction below it may be what an expression with roots comes to; above, it is a rounded decimal number.
+    /// A fraction with a smaller denominator may be the value of an expression with roots. One with a larger denominator is
+    /// a rounded decimal number.
     const LARGEST_DENOMINATOR: u32 = 1_000_000;
     match (a, b) {
         (Value::Exact(a), Value::Exact(b)) => a == b,

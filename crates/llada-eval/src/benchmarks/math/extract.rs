@@ -1,4 +1,4 @@
-//! Where an answer stands: in Minerva's closing sentence, or in a box.
+//! The extraction of an answer from Minerva's closing sentence or from a box.
 
 use super::tex::{argument, group};
 use crate::text::stripped;
@@ -6,26 +6,30 @@ use crate::text::stripped;
 pub(super) const OPENING: &str = "Final Answer: The final answer is";
 pub(super) const CLOSING: &str = "I hope it is correct.";
 
-/// The answer of the first closing sentence that is on one line. As in the harness, one character before "I hope" is not
-/// the answer's, whatever it is, and the end of the text counts as the end of the sentence.
+/// Returns the answer in the first closing sentence that lies on one line. As in the harness, the character before "I hope"
+/// is not part of the answer, and the end of the text counts as the end of the sentence.
 pub(super) fn closing_sentence(text: &str) -> Option<String> {
     let closed = [text, CLOSING].concat();
-    let hope = format!(" {}", CLOSING.trim_end_matches('.'));
-    let sentence = |line: &str| {
-        let rest = line.split_once(OPENING)?.1;
-        // A character stands before it, and one after it.
-        let is_whole = |&(end, _): &(usize, &str)| end > 0 && end + hope.len() < rest.len();
-        let (end, _) = rest.match_indices(&hope).find(is_whole)?;
-        let last = rest[..end].chars().next_back().map_or(0, char::len_utf8);
-        Some(stripped(&rest[..end - last]).to_owned())
-    };
-    closed.split('\n').find_map(sentence)
+    closed.split('\n').find_map(answer_in_line)
 }
 
-/// What the last sentence says that tells a final answer, however it goes on.
+fn answer_in_line(line: &str) -> Option<String> {
+    let hope = format!(" {}", CLOSING.trim_end_matches('.'));
+    let (_, rest) = line.split_once(OPENING)?;
+    for (end, _) in rest.match_indices(&hope) {
+        // There must be a character before it and one after it.
+        if end > 0 && end + hope.len() < rest.len() {
+            let last = rest[..end].chars().next_back().map_or(0, char::len_utf8);
+            return Some(stripped(&rest[..end - last]).to_owned());
+        }
+    }
+    None
+}
+
+/// Returns the answer in the last sentence that states a final answer, whatever follows it.
 pub(super) fn last_sentence(text: &str) -> Option<&str> {
     const TELLS: &str = "final answer is";
-    // Small letters of ASCII take as many bytes as capital ones.
+    // Lower-casing ASCII does not change the number of bytes.
     let after = &text[text.to_ascii_lowercase().rfind(TELLS)? + TELLS.len()..];
     let line = after.trim_start().lines().next()?;
     let answer = line.split("I hope").next().unwrap_or(line).trim();
@@ -33,17 +37,19 @@ pub(super) fn last_sentence(text: &str) -> Option<&str> {
     (!answer.is_empty()).then_some(answer)
 }
 
-/// What the last `\boxed` holds or, where there is none, the last `\fbox`.
+/// Returns the content of the last `\boxed` or, if there is none, of the last `\fbox`.
 pub(super) fn boxed(text: &str) -> Option<&str> {
     let command = ["\\boxed", "\\fbox"].into_iter().find_map(|command| Some(text.rfind(command)? + command.len()))?;
     let rest = &text[command..];
     let inside = rest.trim_start();
-    match inside.starts_with('{') {
-        true => group(inside).map(|(inner, _)| inner),
-        // `\boxed 5$`: up to the end of the formula.
-        false if rest.starts_with(' ') => rest[1..].split('$').next(),
-        false => argument(rest).map(|(argument, _)| argument),
+    if inside.starts_with('{') {
+        return group(inside).map(|(inner, _)| inner);
     }
+    if let Some(rest) = rest.strip_prefix(' ') {
+        // In `\boxed 5$` the content extends to the end of the formula.
+        return rest.split('$').next();
+    }
+    argument(rest).map(|(argument, _)| argument)
 }
 
 #[cfg(test)]

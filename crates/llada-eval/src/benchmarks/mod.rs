@@ -1,4 +1,4 @@
-//! The tasks, one file each.
+//! The benchmarks, one file each.
 
 mod arc;
 mod code;
@@ -13,10 +13,10 @@ mod sudoku;
 mod truthfulqa;
 mod winogrande;
 
-use crate::Task;
+use crate::Benchmark;
 
-/// Every task.
-pub const TASKS: [&Task; 15] = [
+/// All benchmarks.
+pub const BENCHMARKS: [&Benchmark; 15] = [
     &arc::CHALLENGE,
     &arc::EASY,
     &hellaswag::TASK,

@@ -1,14 +1,14 @@
-//! The value in Python of a text of digits, `+ - * /`, dots, parentheses and white space: sums, products, `//`, `**`,
-//! signs, integers and floats. What Python refuses, or raises an error at, has none.
+//! An evaluator of Python expressions that consist of digits, `+ - * /`, dots, parentheses and white space: sums, products,
+//! `//`, `**`, signs, integers and floats. An expression that Python refuses or that raises an error has no value.
 
 use num_bigint::BigInt;
 
 use super::number::{Number, Operator};
 
-/// How deep Python lets parentheses nest.
+/// The depth to which Python allows parentheses to nest.
 const DEEPEST: usize = 200;
 
-/// The value of an expression.
+/// Returns the value of an expression.
 pub(super) fn evaluate(text: &str) -> Option<Number> {
     let tokens = tokens(text)?;
     let mut parser = Parser { rest: &tokens, depth: 0 };
@@ -30,7 +30,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
     while let Some(first) = rest.chars().next() {
         let (token, length) = match first {
             ' ' | '\t' | '\x0c' => (None, 1),
-            // A line may end within parentheses alone.
+            // Line breaks are allowed only within parentheses.
             '\n' | '\r' if depth > 0 => (None, 1),
             '0'..='9' | '.' => number(rest)?,
             '*' if rest.starts_with("**") => (Some(Token::Operator(Operator::Power)), 2),
@@ -54,9 +54,8 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
     Some(tokens)
 }
 
-/// The number that `text` begins with, and its length. An integer has no zeros in front, but for one that is zero.
+/// Returns the number at the start of `text` and its length. An integer other than zero must not have leading zeros.
 fn number(text: &str) -> Option<(Option<Token>, usize)> {
-    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let whole = digits(text);
     if text[whole..].starts_with('.') {
         let length = whole + 1 + digits(&text[whole + 1..]);
@@ -67,6 +66,11 @@ fn number(text: &str) -> Option<(Option<Token>, usize)> {
     let value: BigInt = written.parse().ok()?;
     let padded = written.starts_with('0') && written.bytes().any(|digit| digit != b'0');
     (!padded).then_some((Some(Token::Number(Number::Integer(value))), whole))
+}
+
+/// Returns the number of digits at the start of `text`.
+fn digits(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
 }
 
 struct Parser<'a> {
@@ -91,7 +95,7 @@ impl Parser<'_> {
         Some(value)
     }
 
-    /// A power binds more than the sign before it, and less than the sign of its exponent.
+    /// Parses signs and a power. A power binds more tightly than the sign before it, but less than the sign of its exponent.
     fn signed(&mut self) -> Option<Number> {
         let mut is_negative = false;
         while let Some(sign) = self.take(&[Operator::Add, Operator::Subtract]) {
@@ -124,7 +128,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What `part` reads, if it does not lie too deep.
+    /// Parses with `part` one level deeper, unless that is too deep.
     fn nested(&mut self, part: fn(&mut Self) -> Option<Number>) -> Option<Number> {
         self.depth += 1;
         let value = (self.depth <= DEEPEST).then(|| part(self))?;

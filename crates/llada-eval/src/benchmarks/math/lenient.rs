@@ -1,5 +1,5 @@
-//! The comparison of `flexible_extract`, which forgives what a strict one does not: sizes of brackets, fonts, per cents,
-//! the order of a set, the last decimals of a rounded number. Unlike the strict one it reads whole answers.
+//! The lenient comparison of `flexible_extract`. It ignores sizes of brackets, fonts, per cent signs, the order of a set, and
+//! the last decimals of a rounded number. Unlike the strict comparison it parses whole answers.
 
 use std::f64::consts::{E, PI};
 
@@ -25,7 +25,7 @@ const FONTS: [&str; 10] = [
     r"\bold",
 ];
 
-/// Pieces that say nothing, longer ones before those that they begin with.
+/// Parts without meaning. A part comes before those that are prefixes of it.
 const NOTHING: [&str; 24] = [
     r"^{\circ}",
     r"^\circ",
@@ -53,9 +53,9 @@ const NOTHING: [&str; 24] = [
     "%",
 ];
 
-/// Whether two answers are the same, in this sense.
+/// Returns true if two answers are equal in this sense.
 pub(super) fn equal(a: &str, b: &str) -> bool {
-    /// Bytes of the longest answer whose lists are taken apart, however they are nested.
+    /// The length, in bytes, of the longest answer whose lists are split. It bounds the recursion over nested lists.
     const LONGEST: usize = 1_000;
     if a.len().max(b.len()) > LONGEST {
         return normalise(a) == normalise(b);
@@ -68,7 +68,7 @@ pub(super) fn equal(a: &str, b: &str) -> bool {
     }
 }
 
-/// An answer without all that says nothing of its value; white space stays, since it ends names of commands.
+/// Removes everything from an answer that does not affect its value, except white space, which ends names of commands.
 fn simplified(answer: &str) -> String {
     let answer = unboxed(answer).replace(r"\$", "");
     let answer = in_dollars(answer.rsplit_once('=').map_or(answer.as_str(), |(_, value)| value)).replace('$', "");
@@ -81,7 +81,7 @@ fn simplified(answer: &str) -> String {
     if is_grouped(answer) {
         return answer.replace(',', "");
     }
-    // A number may begin with its point.
+    // A number may start with its decimal point.
     let mut result = String::with_capacity(answer.len());
     for c in answer.chars() {
         if c == '.' && !result.ends_with(|before: char| before.is_ascii_digit()) {
@@ -92,7 +92,7 @@ fn simplified(answer: &str) -> String {
     shorthand(&result)
 }
 
-/// What stands after the last `\in`.
+/// Returns the text after the last `\in`.
 fn within(answer: &str) -> &str {
     let mut rest = answer;
     while let Some((_, _, after)) = split_command(rest, &[r"\in"]) {
@@ -101,7 +101,7 @@ fn within(answer: &str) -> &str {
     rest
 }
 
-/// The text without `piece`, where that is no part of the name of a longer command.
+/// Removes `piece` from the text, except where it is part of the name of a longer command.
 fn without(text: &str, piece: &str) -> String {
     let is_name = piece.ends_with(|c: char| c.is_ascii_alphabetic());
     let mut pieces = text.split(piece);
@@ -115,7 +115,7 @@ fn without(text: &str, piece: &str) -> String {
     kept
 }
 
-/// Answers with commas between them, in brackets or not.
+/// Several answers that are separated by commas, with or without brackets around them.
 struct List<'a> {
     brackets: [&'a str; 2],
     items: Vec<&'a str>,
@@ -123,12 +123,18 @@ struct List<'a> {
 
 impl<'a> List<'a> {
     fn of(text: &'a str) -> Option<Self> {
-        const BRACKETS: [(&str, &str); 6] =
-            [("(", ")"), ("[", "]"), ("(", "]"), ("[", ")"), (r"\{", r"\}"), (r"\langle", r"\rangle")];
-        let within =
-            |&(open, close): &(&'a str, &'a str)| Some(([open, close], text.strip_prefix(open)?.strip_suffix(close)?));
-        let (brackets, inner) =
-            BRACKETS.iter().find_map(within).filter(|(_, inner)| items(inner).is_some()).unwrap_or((["", ""], text));
+        const BRACKETS: [[&str; 2]; 6] =
+            [["(", ")"], ["[", "]"], ["(", "]"], ["[", ")"], [r"\{", r"\}"], [r"\langle", r"\rangle"]];
+        let (mut brackets, mut inner) = (["", ""], text);
+        for pair in BRACKETS {
+            if let Some(within) = text.strip_prefix(pair[0]).and_then(|rest| rest.strip_suffix(pair[1])) {
+                // Brackets that belong to different items, as in `(1,2),(3,4)`, do not enclose the list.
+                if items(within).is_some() {
+                    (brackets, inner) = (pair, within);
+                }
+                break;
+            }
+        }
         let items = items(inner)?;
         (items.len() > 1).then_some(Self { brackets, items })
     }
@@ -141,15 +147,18 @@ impl<'a> List<'a> {
         if !is_set {
             return self.items.iter().zip(&other.items).all(|(a, b)| equal(a, b));
         }
-        let mut left = other.items.clone();
-        self.items.iter().all(|item| {
-            let found = left.iter().position(|other| equal(item, other));
-            found.map(|index| left.swap_remove(index)).is_some()
-        })
+        let mut unmatched = other.items.clone();
+        for item in &self.items {
+            let Some(index) = unmatched.iter().position(|other| equal(item, other)) else {
+                return false;
+            };
+            unmatched.swap_remove(index);
+        }
+        true
     }
 }
 
-/// The parts between commas outside of brackets; none if the brackets do not match.
+/// Splits the text at commas outside of brackets. Returns `None` if the brackets do not match.
 fn items(text: &str) -> Option<Vec<&str>> {
     let (mut items, mut depth, mut start) = (Vec::new(), 0_usize, 0);
     for (index, c) in text.char_indices() {
@@ -174,19 +183,23 @@ fn are_same(a: &str, b: &str) -> bool {
     let (Some((first, true)), Some((second, true))) = (parse(a), parse(b)) else {
         return false;
     };
-    let constant = |name: &str| match name {
+    if let (Some(first), Some(second)) = (first.value(&constant), second.value(&constant)) {
+        let (first, second) = (first.complex(), second.complex());
+        if (first - second).norm() <= 5e-7 * first.norm().max(1.0) {
+            return true;
+        }
+    }
+    compare::equal(a, b)
+}
+
+/// Returns the value of a mathematical constant. Other symbols are NaN, which is near no number.
+fn constant(name: &str) -> Complex64 {
+    match name {
         "pi" => PI.into(),
         "e" => E.into(),
         "i" => Complex64::i(),
-        // No number is near it.
         _ => Complex64::new(f64::NAN, 0.0),
-    };
-    let values = first.value(&constant).zip(second.value(&constant));
-    let is_near = values.is_some_and(|(a, b)| {
-        let (a, b) = (a.complex(), b.complex());
-        (a - b).norm() <= 5e-7 * a.norm().max(1.0)
-    });
-    is_near || compare::equal(a, b)
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
-//! Formulas out of LaTeX: the part of SymPy's grammar that makes numbers. There as here, what follows a whole formula is
-//! not read: `1,2` is 1.
+//! The parser of formulas in LaTeX: the part of SymPy's grammar whose values are numbers. As in SymPy, text after a complete
+//! formula is ignored: `1,2` is 1.
 
 use super::{
     formula::{Formula, Operator, binary, call},
     lexer::{Token, tokens},
 };
 
-/// The formula that `text` begins with, and whether it is all of `text`.
+/// Parses the formula at the start of `text`. The flag is true if the formula is all of `text`.
 pub(super) fn parse(text: &str) -> Option<(Formula, bool)> {
-    /// Attempts that a formula of a page takes many times fewer of: parts that may be read in two ways can be nested.
+    /// The largest number of attempts, far more than a formula of a page takes. Nested parts that can be read in two ways
+    /// would otherwise take exponential time.
     const ATTEMPTS: u32 = 20_000;
-    /// Bytes of the longest formula, whose tree a stack holds however it is nested.
+    /// The length of the longest formula in bytes, which bounds the depth of its tree and thus the use of the stack.
     const LONGEST: usize = 1_000;
     let tokens = tokens(Some(text).filter(|text| text.len() <= LONGEST)?)?;
     let mut parser = Parser { tokens: &tokens, at: 0, depth: 0, attempts: ATTEMPTS };
@@ -46,7 +47,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Factors; the first may be a function only if it `may_call`.
+    /// Parses factors. The first may be a function only if `may_call` is true.
     pub(super) fn product(&mut self, may_call: bool) -> Option<Formula> {
         let mut left = self.signed(may_call)?;
         loop {
@@ -73,21 +74,31 @@ impl Parser<'_> {
         }
     }
 
-    /// Factors without a sign between them. An `x` between two of them that hold no symbol is the sign.
+    /// Parses factors without a sign between them. An `x` between two factors without symbols is a multiplication sign.
     fn factors(&mut self, may_call: bool) -> Option<Formula> {
         let mut factors = vec![self.powers(true)?];
         while let Some(factor) = self.attempt(|parser| parser.powers(may_call)) {
             factors.push(factor);
         }
-        let is_sign = |index: usize| {
-            let constant = |index: usize| factors.get(index).is_some_and(|factor| !factor.has_symbol());
-            index > 0 && factors[index] == Formula::Symbol("x".to_owned()) && constant(index - 1) && constant(index + 1)
-        };
-        let kept = (0..factors.len()).filter(|&index| !is_sign(index)).map(|index| factors[index].clone());
-        kept.reduce(|left, right| binary(Operator::Multiply, left, right))
+        let sign = Formula::Symbol("x".to_owned());
+        let mut product: Option<Formula> = None;
+        for (index, factor) in factors.iter().enumerate() {
+            let is_sign = index > 0
+                && *factor == sign
+                && !factors[index - 1].has_symbol()
+                && factors.get(index + 1).is_some_and(|next| !next.has_symbol());
+            if is_sign {
+                continue;
+            }
+            product = Some(match product {
+                Some(product) => binary(Operator::Multiply, product, factor.clone()),
+                None => factor.clone(),
+            });
+        }
+        product
     }
 
-    /// A part with its exponents, then its factorials.
+    /// Parses a part with its exponents, then its factorials.
     fn powers(&mut self, may_call: bool) -> Option<Formula> {
         let mut base = self.part(may_call)?;
         while self.peek() == Some(&Token::Sign('^')) {
@@ -133,7 +144,7 @@ impl Parser<'_> {
         Some(self)
     }
 
-    /// What `part` reads, or nothing, and then no token is taken.
+    /// Parses with `part`. If it fails, no token is consumed.
     pub(super) fn attempt(&mut self, part: impl FnOnce(&mut Self) -> Option<Formula>) -> Option<Formula> {
         let (at, depth) = (self.at, self.depth);
         self.attempts = self.attempts.checked_sub(1)?;
@@ -144,7 +155,7 @@ impl Parser<'_> {
         found
     }
 
-    /// What `part` reads one level deeper.
+    /// Parses with `part` one level deeper, unless that is too deep.
     pub(super) fn nested(&mut self, part: impl FnOnce(&mut Self) -> Option<Formula>) -> Option<Formula> {
         const DEEPEST: u32 = 64;
         self.depth += 1;

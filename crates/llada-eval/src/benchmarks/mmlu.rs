@@ -1,16 +1,16 @@
-//! MMLU ([Hendrycks et al., 2021](https://arxiv.org/abs/2009.03300)): 57 subjects, four options. What is scored is the
-//! option's letter, so one sample is exact wherever the letter is one token.
+//! MMLU ([Hendrycks et al., 2021](https://arxiv.org/abs/2009.03300)): questions of 57 subjects with four options. The letter
+//! of an option is scored, so one sample is exact if the letter is one token.
 
-use crate::{Choice, ChoiceMetric, EvalError, Kind, Order, Record, Task, text::stripped};
+use crate::{Benchmark, Choice, ChoiceMetric, EvalError, Order, Record, TaskKind, text::stripped};
 
 const LETTERS: [&str; 4] = ["A", "B", "C", "D"];
 
-pub(crate) static TASK: Task = Task {
+pub(crate) static TASK: Benchmark = Benchmark {
     name: "mmlu",
     about: "Examination questions of 57 subjects, answered by a letter",
     data: "cais/mmlu, all: question, subject, choices, answer; shots from the split dev",
     shots: Order::First,
-    kind: Kind::Choice { ask, metrics: &[ChoiceMetric::Acc] },
+    kind: TaskKind::Choice { ask, metrics: &[ChoiceMetric::Acc] },
 };
 
 fn ask(record: &Record) -> Result<Choice, EvalError> {

@@ -1,14 +1,14 @@
-//! PIQA ([Bisk et al., 2020](https://arxiv.org/abs/1911.11641)): which of two ways reaches a goal in the physical
+//! PIQA ([Bisk et al., 2020](https://arxiv.org/abs/1911.11641)): the choice of the way that reaches a goal in the physical
 //! world.
 
-use crate::{Choice, ChoiceMetric, EvalError, Kind, Order, Record, Task};
+use crate::{Benchmark, Choice, ChoiceMetric, EvalError, Order, Record, TaskKind};
 
-pub(crate) static TASK: Task = Task {
+pub(crate) static TASK: Benchmark = Benchmark {
     name: "piqa",
     about: "Which of two ways reaches a goal in the physical world",
     data: "baber/piqa: goal, sol1, sol2, label",
     shots: Order::Drawn,
-    kind: Kind::Choice { ask, metrics: &[ChoiceMetric::Acc, ChoiceMetric::AccNorm] },
+    kind: TaskKind::Choice { ask, metrics: &[ChoiceMetric::Acc, ChoiceMetric::AccNorm] },
 };
 
 fn ask(record: &Record) -> Result<Choice, EvalError> {

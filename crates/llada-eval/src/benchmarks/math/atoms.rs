@@ -1,4 +1,4 @@
-//! What signs stand between in a formula: numbers, names, fractions, roots, functions.
+//! The operands of a formula: numbers, names, fractions, roots and functions.
 
 use super::{
     formula::{Formula, Operator, binary, call},
@@ -6,7 +6,7 @@ use super::{
     parser::Parser,
 };
 
-/// Functions that may have a power after their name, as in `\sin^2 x`.
+/// The functions for which a power of −1 after the name means the inverse, as in `\sin^{-1} x`.
 const POWERED: [&str; 9] = ["sin", "cos", "tan", "csc", "sec", "cot", "sinh", "cosh", "tanh"];
 
 impl Parser<'_> {
@@ -29,7 +29,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Digits, groups of three after commas, a point and decimals. A point without decimals is an error, not an end.
+    /// Parses digits, groups of three after commas, a point and decimals. A point without decimals makes the whole formula
+    /// invalid.
     fn number(&mut self) -> Option<Formula> {
         let mut written = self.digits();
         while self.peek() == Some(&Token::Sign(',')) && (1..=3).all(|next| self.digit(next).is_some()) {
@@ -60,7 +61,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A name with its subscript and its primes.
+    /// Parses a name with its subscript and its primes.
     fn name(&mut self) -> Option<String> {
         let Token::Name(mut name) = self.peek()?.clone() else {
             return None;
@@ -82,7 +83,7 @@ impl Parser<'_> {
         primes
     }
 
-    /// What is raised or lowered: an atom or a group.
+    /// Parses a superscript or subscript, which is an atom or a group.
     pub(super) fn script(&mut self) -> Option<Formula> {
         match self.peek()? {
             Token::Sign('{') => self.group(),
@@ -101,7 +102,7 @@ impl Parser<'_> {
         (self.peek() == Some(&Token::Sign('{'))).then(|| self.between(&Token::Sign('}')))?
     }
 
-    /// The formula between the token here and `close`.
+    /// Parses the formula between the current token and `close`.
     pub(super) fn between(&mut self, close: &Token) -> Option<Formula> {
         let inner = self.nested(|parser| parser.after(1)?.sum())?;
         (self.peek() == Some(close)).then(|| self.at += 1)?;
@@ -119,7 +120,7 @@ impl Parser<'_> {
         Some(binary(Operator::Power, radicand, exponent))
     }
 
-    /// A letter or a name before parentheses.
+    /// Parses an unknown function: a letter or a name before parentheses.
     pub(super) fn unknown_function(&mut self) -> Option<Formula> {
         let name = self.name()?;
         (self.peek() == Some(&Token::Sign('('))).then_some(())?;
@@ -131,14 +132,14 @@ impl Parser<'_> {
         Some(Formula::Call(name, arguments))
     }
 
-    /// A known function: its name, subscript and power, then its argument.
+    /// Parses a known function: its name, subscript and power, then its argument.
     pub(super) fn function(&mut self) -> Option<Formula> {
         let Token::Function(name) = *self.peek()? else {
             return None;
         };
         self.at += 1;
         let start = self.at;
-        // `\log_28` is the logarithm of 8 to base 2.
+        // `\log_28` is the logarithm of 8 to base 2: if the subscript 28 leaves no argument, it is a single digit.
         self.attempt(|parser| parser.applied(name, false)).or_else(|| {
             self.at = start;
             self.applied(name, true)

@@ -1,13 +1,13 @@
-//! The clean-up of an answer before it is compared: Minerva's appendix D
-//! ([Lewkowycz et al., 2022](https://arxiv.org/abs/2206.14858)), in the order in which the harness does it, but that
-//! boxes are opened first and braces are matched: an answer is the same in a box as outside of it.
+//! The normalisation of an answer before it is compared: Minerva's appendix D
+//! ([Lewkowycz et al., 2022](https://arxiv.org/abs/2206.14858)), in the order of the harness, except that boxes are opened
+//! first and braces are matched, so that an answer in a box is equal to the answer alone.
 
 use super::tex::{argument, group, split_command, unwrapped};
 
 pub(super) const BOXES: [&str; 2] = [r"\boxed", r"\fbox"];
 const WRAPPERS: [&str; 3] = [r"\text", r"\textbf", r"\overline"];
 
-/// Pieces, and what takes their place, in this order.
+/// Parts and their replacements, in the order in which they are applied.
 const SUBSTITUTIONS: [(&str, &str); 10] = [
     ("an ", ""),
     ("a ", ""),
@@ -21,7 +21,7 @@ const SUBSTITUTIONS: [(&str, &str); 10] = [
     (r"\text{m}", r"\text{}"),
 ];
 
-/// Units, and other words and marks that say nothing about the value, in this order.
+/// Units and other words and marks that do not affect the value, in the order in which they are removed.
 const REMOVED: [&str; 42] = [
     "square",
     "ways",
@@ -67,7 +67,7 @@ const REMOVED: [&str; 42] = [
     r"\dots",
 ];
 
-/// An answer as it is compared. A text of many pages is none, and stays as it is.
+/// Normalises an answer. A text that is too long to be an answer is returned unchanged.
 pub(super) fn normalise(answer: &str) -> String {
     const LONGEST: usize = 4_000;
     if answer.len() > LONGEST {
@@ -89,7 +89,7 @@ pub(super) fn normalise(answer: &str) -> String {
     if is_grouped(&answer) { answer.replace(',', "") } else { answer }
 }
 
-/// The answer with `\boxed{x}` as `x`, and `\boxed x` too.
+/// Replaces `\boxed{x}` and `\boxed x` with `x`.
 pub(super) fn unboxed(answer: &str) -> String {
     let mut kept = String::with_capacity(answer.len());
     let mut rest = answer.to_owned();
@@ -106,29 +106,32 @@ pub(super) fn unboxed(answer: &str) -> String {
     kept + &rest
 }
 
-/// The text without closing braces that nothing opens: those of what the equals sign stood in.
+/// Removes closing braces without an opening one, which remain when the text before an equals sign is dropped.
 pub(super) fn closed(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
     let mut depth = 0_usize;
-    let mut is_closed = |c: char| {
-        depth += usize::from(c == '{');
-        let is_extra = c == '}' && depth == 0;
-        depth -= usize::from(c == '}' && !is_extra);
-        !is_extra
-    };
-    text.chars().filter(|&c| is_closed(c)).collect()
+    for c in text.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => continue,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        kept.push(c);
+    }
+    kept
 }
 
 fn is_word(piece: &str) -> bool {
     piece.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
-/// The text without whole words of [`REMOVED`]; a word after a backslash is a command.
+/// Removes whole words of [`REMOVED`]. A word after a backslash is a command and stays.
 pub(super) fn without_words(text: &str) -> String {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         let (word, after) = rest.split_at(length.max(first.len_utf8()));
         if kept.ends_with('\\') || !is_word(word) || !REMOVED.contains(&word) {
             kept.push_str(word);
@@ -138,7 +141,7 @@ pub(super) fn without_words(text: &str) -> String {
     kept
 }
 
-/// The text without `piece`, the names of commands being left as they are.
+/// Removes `piece` from the text, except from names of commands.
 fn outside_commands(text: &str, piece: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -152,13 +155,13 @@ fn outside_commands(text: &str, piece: &str) -> String {
     kept + &rest.replace(piece, "")
 }
 
-/// What stands between the first two dollars, and they; all, if there are not two.
+/// Returns the text from the first dollar sign to the second, both included, or the whole line if there are not two.
 pub(super) fn in_dollars(line: &str) -> &str {
     let inner = line.find('$').and_then(|first| Some(&line[first..first + 2 + line[first + 1..].find('$')?]));
     inner.unwrap_or(line)
 }
 
-/// Braces around arguments without: `\frac12` as `\frac{1}{2}`, `\sqrt2` as `\sqrt{2}`.
+/// Puts braces around arguments without them: `\frac12` becomes `\frac{1}{2}`, and `\sqrt2` becomes `\sqrt{2}`.
 pub(super) fn shorthand(text: &str) -> String {
     const FRACTIONS: [&str; 3] = [r"\frac", r"\dfrac", r"\tfrac"];
     const ROOT: &str = r"\sqrt";
@@ -173,7 +176,7 @@ pub(super) fn shorthand(text: &str) -> String {
             after = &after[end + 1..];
         }
         for _ in 0..if command == ROOT { 1 } else { 2 } {
-            // An argument that is a fraction or a root has arguments of its own.
+            // A fraction or a root is no bare argument, because it has arguments of its own.
             let bare = argument(after).filter(|(inner, _)| !after.starts_with('{') && ![a, b, c, ROOT].contains(inner));
             if let Some((inner, following)) = bare {
                 result.extend(["{", inner, "}"]);
@@ -190,20 +193,27 @@ pub(super) fn shorthand(text: &str) -> String {
     result + rest
 }
 
-/// Whether commas part groups of three digits, as in `12,000`: those of a pair are no part of a number.
+/// Returns true if the text is a number with commas between groups of three digits, as in `12,000`, and not a pair.
 pub(super) fn is_grouped(text: &str) -> bool {
-    let mut groups = text.strip_prefix('-').unwrap_or(text).split(',');
-    let digits = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
-    groups.next().is_some_and(|first| (1..=3).contains(&first.len()) && digits(first))
-        && groups.clone().count() > 0
-        && groups.all(|group| group.len() == 3 && digits(group))
+    let groups: Vec<&str> = text.strip_prefix('-').unwrap_or(text).split(',').collect();
+    let [first, others @ ..] = groups.as_slice() else {
+        return false;
+    };
+    (1..=3).contains(&first.len())
+        && are_digits(first)
+        && !others.is_empty()
+        && others.iter().all(|group| group.len() == 3 && are_digits(group))
+}
+
+fn are_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What the box holds does not matter, nor what holds the box.
+    /// An answer in boxes has the same normal form as the answer alone.
     #[test]
     fn a_box_is_nothing() {
         for answer in

@@ -1,7 +1,7 @@
-//! Taking LaTeX apart: braces are matched, so that what is in a command stays whole, whatever it holds.
+//! Functions that split LaTeX. Braces are matched, so the argument of a command is always found whole.
 
-/// What the group holds that `text` begins with, and what follows it; none if it begins with no brace, or one that is
-/// not closed. A brace after a backslash is a character.
+/// Returns the content of the group in braces at the start of `text`, and the text after it. Returns `None` if `text` does
+/// not start with a brace or the brace is not closed. A brace after a backslash is an ordinary character.
 pub(super) fn group(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix('{')?;
     let (mut depth, mut escaped) = (1, false);
@@ -19,7 +19,8 @@ pub(super) fn group(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// The argument that `text` begins with, after white space: a group's content, a command, or a character.
+/// Returns the argument at the start of `text`, after white space, and the text after it. An argument is the content of a
+/// group, a command, or a character.
 pub(super) fn argument(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();
     match text.chars().next()? {
@@ -30,7 +31,8 @@ pub(super) fn argument(text: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// Bytes of the command that `text` begins with: a backslash and letters, or any one character.
+/// Returns the length in bytes of the command at the start of `text`: a backslash and letters, or a backslash and one other
+/// character.
 fn command_length(text: &str) -> usize {
     let name = &text[1..];
     match name.find(|c: char| !c.is_ascii_alphabetic()) {
@@ -40,7 +42,7 @@ fn command_length(text: &str) -> usize {
     }
 }
 
-/// What stands before the first of the `commands` in `text`, which of them it is, and what follows its name.
+/// Splits `text` at the first of the `commands`: returns the text before it, the command, and the text after its name.
 pub(super) fn split_command<'a, 'c>(text: &'a str, commands: &[&'c str]) -> Option<(&'a str, &'c str, &'a str)> {
     let mut start = 0;
     while let Some(offset) = text[start..].find('\\') {
@@ -54,7 +56,7 @@ pub(super) fn split_command<'a, 'c>(text: &'a str, commands: &[&'c str]) -> Opti
     None
 }
 
-/// The text with `\command{x}` as `x`, for each of the `commands`, also within one another.
+/// Replaces `\command{x}` with `x` for each of the `commands`, including nested ones.
 pub(super) fn unwrapped(text: &str, commands: &[&str]) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text.to_owned();

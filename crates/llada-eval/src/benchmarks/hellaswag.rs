@@ -1,16 +1,16 @@
-//! HellaSwag ([Zellers et al., 2019](https://arxiv.org/abs/1905.07830)): which of four endings goes on with a scene.
+//! HellaSwag ([Zellers et al., 2019](https://arxiv.org/abs/1905.07830)): the choice of the ending that continues a scene.
 
 use crate::{
-    Choice, ChoiceMetric, EvalError, Kind, Order, Record, Task,
+    Benchmark, Choice, ChoiceMetric, EvalError, Order, Record, TaskKind,
     text::{stripped, without},
 };
 
-pub(crate) static TASK: Task = Task {
+pub(crate) static TASK: Benchmark = Benchmark {
     name: "hellaswag",
     about: "Which of four endings goes on with a scene",
     data: "Rowan/hellaswag: activity_label, ctx_a, ctx_b, endings, label",
     shots: Order::Drawn,
-    kind: Kind::Choice { ask, metrics: &[ChoiceMetric::Acc, ChoiceMetric::AccNorm] },
+    kind: TaskKind::Choice { ask, metrics: &[ChoiceMetric::Acc, ChoiceMetric::AccNorm] },
 };
 
 fn ask(record: &Record) -> Result<Choice, EvalError> {
@@ -20,12 +20,14 @@ fn ask(record: &Record) -> Result<Choice, EvalError> {
     Ok(Choice::new(clean(&scene), &endings, record.index("label", endings.len())?))
 }
 
-/// Half of the scenes come from WikiHow with its marks in brackets: a title begins a sentence, the others mean nothing.
+/// Removes the marks of WikiHow, where half of the scenes come from: a title starts a sentence, all other marks are
+/// deleted.
 fn clean(text: &str) -> String {
     without(&stripped(text).replace(" [title]", ". "), '[', ']').replace("  ", " ")
 }
 
-/// As Python capitalises: all but the first letter becomes small, and of one that stands for two, such as ß, the second.
+/// Capitalises as Python does: all letters after the first become lower-case, including the second part of a letter such as
+/// ß that is expanded.
 fn capitalised(text: &str) -> String {
     let Some(first) = text.chars().next() else {
         return String::new();

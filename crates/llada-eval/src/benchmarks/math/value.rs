@@ -1,5 +1,5 @@
-//! The value of a formula, where its symbols have values: an exact fraction as long as it is one, a complex number from
-//! then on. Formulas that have the same value for arbitrary complex symbols are the same.
+//! The value of a formula for given values of its symbols: an exact fraction where possible, otherwise a complex number.
+//! Formulas that have the same value for arbitrary complex symbols are equal.
 
 use num_bigint::BigInt;
 use num_complex::Complex64;
@@ -16,7 +16,7 @@ pub(super) enum Value {
 
 use Value::{Exact, Near};
 
-/// Bits of the largest exact power and factorial.
+/// The number of bits of the largest exact power.
 const BITS: u64 = 1 << 12;
 
 impl Value {
@@ -29,7 +29,7 @@ impl Value {
 }
 
 impl Formula {
-    /// The value where each symbol has the one that `symbol` gives it; none where there is none.
+    /// Returns the value of the formula, where `symbol` returns the value of each symbol, or `None` if it has no value.
     pub(super) fn value(&self, symbol: &dyn Fn(&str) -> Complex64) -> Option<Value> {
         Some(match self {
             Self::Number(written) => Exact(decimal(written)?),
@@ -48,7 +48,7 @@ impl Formula {
     }
 }
 
-/// An integer or a decimal number. As in SymPy, an integer has no zeros in front.
+/// Reads an integer or a decimal number. As in SymPy, an integer must not have leading zeros.
 fn decimal(written: &str) -> Option<BigRational> {
     let (whole, decimals) = written.split_once('.').unwrap_or((written, ""));
     let is_padded = whole.starts_with('0') && whole.bytes().any(|digit| digit != b'0');
@@ -84,7 +84,7 @@ fn near(value: Complex64) -> Option<Value> {
     value.is_finite().then_some(Near(value))
 }
 
-/// Exact where the exponent is an integer, or the root of a fraction is one.
+/// Raises a fraction to a power, exactly if the exponent is an integer or the root is a fraction.
 fn power(base: &BigRational, exponent: &BigRational) -> Option<Value> {
     if exponent.is_zero() {
         return Some(Exact(BigRational::one()));
@@ -106,7 +106,7 @@ fn bits(value: &BigRational) -> u64 {
     value.numer().bits().max(value.denom().bits())
 }
 
-/// The real root of a positive fraction, if it is a fraction; any number is its own first root.
+/// Returns the real root of a positive fraction if it is a fraction. The first root of any number is the number.
 fn root(value: &BigRational, index: u32) -> Option<BigRational> {
     if index == 1 {
         return Some(value.clone());
@@ -162,13 +162,13 @@ fn called(name: &str, arguments: &[Value], symbol: &dyn Fn(&str) -> Complex64) -
     })
 }
 
-/// Some value of a function that nothing is known of: the same for the same arguments.
+/// Returns an arbitrary value for an unknown function, which is the same for the same arguments.
 fn opaque(name: &str, arguments: &[Value], symbol: &dyn Fn(&str) -> Complex64) -> Complex64 {
     let own = symbol(&format!("{name}()"));
     arguments.iter().fold(own, |value, argument| (value * argument.complex() + own).cos())
 }
 
-/// A natural number that is small enough to count up to.
+/// Returns the value as a natural number, if it is one that is small enough to count up to.
 fn whole(value: &BigRational) -> Option<u32> {
     const LARGEST: u32 = 500;
     value.is_integer().then(|| value.numer().to_u32())?.filter(|&value| value <= LARGEST)

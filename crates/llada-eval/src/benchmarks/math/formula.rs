@@ -1,14 +1,14 @@
-//! A formula as a tree.
+//! Formulas as trees.
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Formula {
-    /// A decimal number, as it is written, without commas.
+    /// A decimal number as written, without commas.
     Number(String),
     Infinity,
     Symbol(String),
     Negated(Box<Formula>),
     Binary(Operator, Box<Formula>, Box<Formula>),
-    /// A function by its name: one that is known, or a letter before parentheses.
+    /// A known function, or a letter or name before parentheses.
     Call(String, Vec<Formula>),
 }
 

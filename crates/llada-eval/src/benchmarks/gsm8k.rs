@@ -1,17 +1,17 @@
-//! GSM8K ([Cobbe et al., 2021](https://arxiv.org/abs/2110.14168)): word problems of primary school. `strict_match`
-//! takes the number after the first `####`, `flexible_extract` the last number anywhere.
+//! GSM8K ([Cobbe et al., 2021](https://arxiv.org/abs/2110.14168)): grade school word problems. `strict_match` takes the
+//! number after the first `####`, `flexible_extract` the last number anywhere.
 
-use crate::{EvalError, Generation, Judgement, Kind, Order, Record, Style, Task, question::mark};
+use crate::{Benchmark, EvalError, FreeFormQuestion, Judgement, Order, Record, Style, TaskKind, question::mark};
 
-pub(crate) static TASK: Task = Task {
+pub(crate) static TASK: Benchmark = Benchmark {
     name: "gsm8k",
     about: "Word problems of primary school, worked out in words",
     data: "openai/gsm8k, main: question, answer; shots from the split train",
     shots: Order::Drawn,
-    kind: Kind::Generation { ask },
+    kind: TaskKind::FreeForm { ask },
 };
 
-fn ask(record: &Record, _: Style) -> Result<Generation, EvalError> {
+fn ask(record: &Record, _: Style) -> Result<FreeFormQuestion, EvalError> {
     let answer = record.text("answer")?;
     let gold = bare(answer);
     let rule = move |written: &str| {
@@ -20,7 +20,7 @@ fn ask(record: &Record, _: Style) -> Result<Generation, EvalError> {
         let marks = vec![("strict_match", right(strict)), ("flexible_extract", right(flexible))];
         Judgement { answer: strict.or(flexible).map(str::to_owned), marks }
     };
-    Ok(Generation {
+    Ok(FreeFormQuestion {
         prompt: format!("Question: {}\nAnswer:", record.text("question")?),
         target: Some(format!(" {answer}")),
         stops: &["Question:", "</s>", "<|im_end|>"],
@@ -29,22 +29,26 @@ fn ask(record: &Record, _: Style) -> Result<Generation, EvalError> {
     })
 }
 
-/// The number after the first `#### ` that has one.
+/// Returns the number after the first `#### ` that is followed by one.
 fn strict(text: &str) -> Option<&str> {
-    text.match_indices("#### ").find_map(|(index, found)| {
-        let rest = &text[index + found.len()..];
+    const MARK: &str = "#### ";
+    for (index, _) in text.match_indices(MARK) {
+        let rest = &text[index + MARK.len()..];
         let digits = rest.strip_prefix('-').unwrap_or(rest);
         let length = digits.find(|c: char| !matches!(c, '0'..='9' | '.' | ',')).unwrap_or(digits.len());
-        (length > 0).then(|| &rest[..rest.len() - digits.len() + length])
-    })
+        if length > 0 {
+            return Some(&rest[..rest.len() - digits.len() + length]);
+        }
+    }
+    None
 }
 
-/// The last number: one digit, or several characters of which numbers and sums of money are written; a minus before it.
+/// Returns the last number, with a minus sign before it: a digit, or at least two characters of numbers and amounts of
+/// money.
 fn flexible(text: &str) -> Option<&str> {
-    let written = |c: char| c.is_ascii_digit() || matches!(c, '$' | '.' | ',');
     let (mut found, mut start) = (None, 0);
-    while let Some(run) = text[start..].find(written).map(|offset| start + offset) {
-        let end = text[run..].find(|c| !written(c)).map_or(text.len(), |offset| run + offset);
+    while let Some(run) = text[start..].find(is_numeric).map(|offset| start + offset) {
+        let end = text[run..].find(|c| !is_numeric(c)).map_or(text.len(), |offset| run + offset);
         let number = &text[run..end];
         if number.len() > 1 || number.starts_with(|c: char| c.is_ascii_digit()) {
             found = Some(&text[run - usize::from(text[..run].ends_with('-'))..end]);
@@ -54,8 +58,12 @@ fn flexible(text: &str) -> Option<&str> {
     found
 }
 
-/// An answer as it is compared: what follows the last `#### `, without commas, dollars and a full stop at the end, or
-/// before a line break at the end.
+fn is_numeric(c: char) -> bool {
+    c.is_ascii_digit() || matches!(c, '$' | '.' | ',')
+}
+
+/// Returns an answer in the form in which answers are compared: the text after the last `#### `, without commas, dollar
+/// signs, and a full stop at the end or before a final line break.
 fn bare(answer: &str) -> String {
     let answer = answer.replace([',', '$'], "");
     let answer = answer.rsplit("#### ").next().unwrap_or_default();

@@ -1,9 +1,9 @@
-//! MATH ([Hendrycks et al., 2021](https://arxiv.org/abs/2103.03874)): competition problems, asked as Minerva was
+//! MATH ([Hendrycks et al., 2021](https://arxiv.org/abs/2103.03874)): competition problems with the prompts of Minerva
 //! ([Lewkowycz et al., 2022](https://arxiv.org/abs/2206.14858), appendix D).
 //!
-//! `strict_match` reads the answer from Minerva's closing sentence, cleans it up and compares it as the harness does
-//! (`exact_match`), but that braces are matched. `flexible_extract` also takes a sentence that ends
-//! otherwise, or the last `\boxed`, and compares whole answers [leniently](lenient).
+//! `strict_match` takes the answer from Minerva's closing sentence and normalises and compares it as the harness does
+//! (`exact_match`), except that braces are matched. `flexible_extract` also accepts a sentence that ends differently or the
+//! last `\boxed`, and compares whole answers [leniently](lenient).
 
 mod atoms;
 mod compare;
@@ -16,23 +16,23 @@ mod parser;
 mod tex;
 mod value;
 
-use crate::{EvalError, Generation, Judgement, Kind, Order, Record, Style, Task, question::mark};
+use crate::{Benchmark, EvalError, FreeFormQuestion, Judgement, Order, Record, Style, TaskKind, question::mark};
 use extract::{CLOSING, OPENING, boxed, closing_sentence, last_sentence};
 use normalise::normalise;
 
-pub(crate) static TASK: Task = Task {
+pub(crate) static TASK: Benchmark = Benchmark {
     name: "math",
     about: "Competition problems, answered by a formula",
     data: "EleutherAI/hendrycks_math: problem, solution",
     shots: Order::First,
-    kind: Kind::Generation { ask },
+    kind: TaskKind::FreeForm { ask },
 };
 
-fn ask(record: &Record, _: Style) -> Result<Generation, EvalError> {
+fn ask(record: &Record, _: Style) -> Result<FreeFormQuestion, EvalError> {
     let solution = record.text("solution")?;
     let gold = boxed(solution).ok_or_else(|| record.wrong("solution", r"a solution with its answer in \boxed{}"))?;
     let gold = gold.to_owned();
-    // The dataset's solutions do not end as Minerva's examples do.
+    // Minerva's examples end with a closing sentence, which the solutions of the dataset lack.
     let target = match closing_sentence(solution) {
         Some(_) => format!(" {solution}"),
         None => format!(" {solution}\n{OPENING} ${gold}$. {CLOSING}"),
@@ -46,7 +46,7 @@ fn ask(record: &Record, _: Style) -> Result<Generation, EvalError> {
         let marks = vec![("strict_match", mark(is_strict)), ("flexible_extract", mark(is_flexible))];
         Judgement { answer: flexible.map(str::to_owned), marks }
     };
-    Ok(Generation {
+    Ok(FreeFormQuestion {
         prompt: format!("Problem:\n{}\n\nSolution:", record.text("problem")?),
         target: Some(target),
         stops: &["Problem:"],

@@ -1,22 +1,23 @@
-//! Tokens of a formula, as the grammar of [SymPy](https://www.sympy.org) cuts them, by which the harness reads answers.
+//! The lexer of formulas, after the grammar of [SymPy](https://www.sympy.org), with which the harness parses answers.
 
-/// A token; a name is a letter, a command, or a `d` with what it is the differential of.
+/// A token of a formula.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Token {
     Digit(char),
+    /// A letter, an unknown command, or a `d` with the variable of the differential.
     Name(String),
-    /// A command that means something, without its backslash.
+    /// A known command, without its backslash.
     Command(&'static str),
-    /// The name of a function that is written without parentheses too.
+    /// A function that may be written without parentheses.
     Function(&'static str),
-    /// A sign: an operator, a bracket, a bar, a comma.
+    /// An operator, bracket, bar, comma or the like.
     Sign(char),
     OpenSet,
     CloseSet,
     Relation,
 }
 
-/// Commands that say nothing about the value.
+/// Commands that do not affect the value.
 const SPACES: [&str; 15] = [
     "thinspace",
     "medspace",
@@ -47,10 +48,10 @@ const FUNCTIONS: [&str; 22] = [
     "arcsec", "arccot", "sinh", "cosh", "tanh", "arsinh", "arcosh", "artanh",
 ];
 
-/// Commands of the grammar that make no number here: limits, sums, integrals, vectors.
+/// Commands of the grammar that are not supported: limits, sums, integrals, vectors.
 const REFUSED: [&str; 10] = ["int", "sum", "prod", "lim", "langle", "rangle", "mathit", "overline", "hfil", "partial"];
 
-/// The tokens of a formula, none if it holds something that is none.
+/// Splits a formula into tokens. Returns `None` if a part of it is not a token.
 pub(super) fn tokens(text: &str) -> Option<Vec<Token>> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -72,7 +73,7 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Token>> {
     Some(tokens)
 }
 
-/// What a backslash before `rest` makes, and its length with the backslash.
+/// Returns the token of the command that consists of a backslash and the start of `rest`, and its length with the backslash.
 fn command(rest: &str) -> Option<(Option<Token>, usize)> {
     let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
     let name = &rest[..letters];
@@ -84,23 +85,25 @@ fn command(rest: &str) -> Option<(Option<Token>, usize)> {
             _ => None,
         };
     }
-    // A bar of these is another sign.
+    // `\left|` and `\right|` are not the same token as `|`.
     if matches!(name, "left" | "right") && rest[letters..].starts_with('|') || REFUSED.contains(&name) {
         return None;
     }
-    let known = |names: &'static [&'static str]| names.iter().copied().find(|&known| known == name);
     let token = if SPACES.contains(&name) {
         None
     } else if RELATIONS.contains(&name) {
         Some(Token::Relation)
+    } else if let Some(command) = COMMANDS.into_iter().find(|&command| command == name) {
+        Some(Token::Command(command))
+    } else if let Some(function) = FUNCTIONS.into_iter().find(|&function| function == name) {
+        Some(Token::Function(function))
     } else {
-        let meant = known(&COMMANDS).map(Token::Command).or_else(|| known(&FUNCTIONS).map(Token::Function));
-        Some(meant.unwrap_or_else(|| Token::Name(name.to_owned())))
+        Some(Token::Name(name.to_owned()))
     };
     Some((token, 1 + letters))
 }
 
-/// A `d` with the variable that follows it, or alone.
+/// Returns the name of a differential, a `d` with the variable that follows it, or a `d` alone, and its length.
 fn differential(rest: &str) -> (Option<Token>, usize) {
     let variable = rest[1..].trim_start_matches([' ', '\t', '\r', '\n']);
     let space = rest.len() - 1 - variable.len();

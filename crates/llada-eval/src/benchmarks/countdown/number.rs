@@ -1,12 +1,12 @@
-//! Numbers as Python has them: integers of any size, floats, and complex numbers, which roots of negative numbers are.
-//! What Python raises an error at is none.
+//! The numbers of Python: integers of any size, floats, and complex numbers, which roots of negative numbers are. An
+//! operation that raises an error in Python has no result.
 
 use num_bigint::BigInt;
 use num_complex::Complex64;
 use num_integer::Integer;
 use num_traits::{One, Signed, ToPrimitive, Zero};
 
-/// Bits of the largest integer. Python would go on, for hours or until memory ends.
+/// The number of bits of the largest integer. Python has no limit but would run for hours or out of memory.
 const BITS: u64 = 1 << 20;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,7 @@ pub(super) enum Operator {
     Power,
 }
 
-/// Two numbers in the narrowest type that holds both.
+/// Two numbers, converted to the narrowest type that holds both.
 enum Pair {
     Integers(BigInt, BigInt),
     Floats(f64, f64),
@@ -34,7 +34,7 @@ enum Pair {
 }
 
 impl Number {
-    /// Whether it is at most 1e-5 away from `target`.
+    /// Returns true if the number is at most 1e-5 away from `target`.
     pub(super) fn is_near(&self, target: i64) -> bool {
         const TOLERANCE: f64 = 1e-5;
         match self {
@@ -96,7 +96,7 @@ fn integers(operator: Operator, a: &BigInt, b: &BigInt) -> Option<Number> {
     Some(Number::Integer(result))
 }
 
-/// The float nearest to a quotient whose parts may be too large for floats.
+/// Returns the float nearest to a quotient whose operands may be too large for floats.
 fn quotient(a: &BigInt, b: &BigInt) -> Option<f64> {
     const EXACT: u64 = 53;
     if b.is_zero() {
@@ -105,7 +105,7 @@ fn quotient(a: &BigInt, b: &BigInt) -> Option<f64> {
     if a.bits() <= EXACT && b.bits() <= EXACT {
         return Some(a.to_f64()? / b.to_f64()?);
     }
-    // A quotient of more bits than a float has.
+    // The operands are shifted so that the integer quotient has more bits than a float, and the result is scaled back.
     let shift = b.bits() as i64 - a.bits() as i64 + 2 * EXACT as i64;
     let (a, b) = if shift > 0 { (a << shift, b.clone()) } else { (a.clone(), b << -shift) };
     let (mut value, mut left) = ((a / b).to_f64()?, -shift);
@@ -147,7 +147,8 @@ fn floats(operator: Operator, a: f64, b: f64) -> Option<Number> {
     }))
 }
 
-/// The largest whole number not above `a / b`, by the remainder, which is exact where the quotient is rounded.
+/// Returns the largest whole number that does not exceed `a / b`. It is computed from the remainder, which is exact even
+/// where the quotient is rounded.
 fn floor_quotient(a: f64, b: f64) -> f64 {
     let remainder = a % b;
     let below = remainder != 0.0 && (b < 0.0) != (remainder < 0.0);
