@@ -1,4 +1,4 @@
-//! What went wrong, in words, and what to type about it.
+//! Error messages, each with a command that helps.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,7 @@ use xtask::failure::Failure;
 use crate::client::Client;
 use crate::request::Request;
 
-/// The hub says no. Its codes tell the cases apart; 401 is also its answer to a wrong token, whatever was asked for.
+/// A refusal by the hub. Its error codes distinguish the cases, except that it answers 401 to any request with a wrong token.
 pub(crate) fn refused(client: &Client, status: u16, code: Option<&str>, message: Option<&str>) -> Error {
     let Client { endpoint, request, token, .. } = client;
     let (model, again) = (&request.model, request.again());
@@ -93,7 +93,7 @@ pub(crate) fn strange_listing(request: &Request, why: &str) -> Error {
     .into()
 }
 
-/// A file of ours cannot be written, most often because the disk is full.
+/// A local file cannot be written, most often because the disk is full.
 pub(crate) fn unwritten(request: &Request, path: &Path, error: io::Error) -> Error {
     let folder = path.parent().unwrap_or(path).display();
     let remedy = if request.dest.is_some() { "--dest /a/larger/disk" } else { "export HF_HOME=/a/larger/disk" };

@@ -1,4 +1,4 @@
-//! Where files go: into the Hugging Face cache, or plainly into a folder.
+//! The destination of downloads: the Hugging Face cache or a plain folder.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -11,22 +11,22 @@ use llada_hub::{Cache, Repository};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::explain;
+use crate::messages;
 use crate::listing::{File, Listing};
 use crate::request::Request;
 
-/// Holds others off until it is dropped, or its process ends in whatever way.
+/// A lock, which is released when it is dropped or its process ends.
 pub(crate) type Held = Flock<fs::File>;
 
-pub(crate) enum Place {
+pub(crate) enum Destination {
     Cache { repository: Repository, commit: String },
     Folder(PathBuf),
 }
 
-/// In a folder, where its unfinished files are.
+/// The name of the subfolder of a plain folder that has the incomplete files.
 const UNFINISHED: &str = ".incomplete";
 
-impl Place {
+impl Destination {
     pub(crate) fn new(request: &Request, commit: &str) -> Result<Self> {
         Ok(match &request.dest {
             Some(folder) => Self::Folder(folder.clone()),
@@ -34,7 +34,7 @@ impl Place {
         })
     }
 
-    /// Where the files are found afterwards.
+    /// Returns the folder that has the files after the download.
     pub(crate) fn folder(&self) -> PathBuf {
         match self {
             Self::Cache { repository, commit } => repository.files(commit),
@@ -42,12 +42,13 @@ impl Place {
         }
     }
 
-    /// Where a file is found afterwards.
+    /// Returns the path of a file after the download.
     pub(crate) fn path(&self, file: &File) -> PathBuf {
         self.folder().join(&file.path)
     }
 
-    /// Whether a file is there. A blob got its name when it was checked; a file of the user's may be any.
+    /// Returns true if a file is present. Blobs were checked when they got their names, so their digests are not computed
+    /// again; a file in the user's folder may have any content.
     pub(crate) fn has(&self, file: &File) -> io::Result<bool> {
         let is_sized = |path: &Path| fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() == file.size);
         match self {
@@ -58,7 +59,7 @@ impl Place {
         }
     }
 
-    /// What a file is called until it is whole.
+    /// Returns the path of a file until it is complete.
     pub(crate) fn partial(&self, file: &File) -> PathBuf {
         let digest = file.digest.name();
         match self {
@@ -67,7 +68,7 @@ impl Place {
         }
     }
 
-    /// What a file is called once it is whole.
+    /// Returns the path of a file once it is complete.
     fn whole(&self, file: &File) -> PathBuf {
         match self {
             Self::Cache { repository, .. } => repository.blob(file.digest.name()),
@@ -75,7 +76,7 @@ impl Place {
         }
     }
 
-    /// Keeps other downloads out of a folder. A cache is locked file by file.
+    /// Locks a plain folder against other downloads. In the cache, each file has its own lock.
     pub(crate) fn hold(&self, request: &Request) -> Result<Option<Held>> {
         let Self::Folder(folder) = self else {
             return Ok(None);
@@ -84,10 +85,10 @@ impl Place {
             fs::create_dir_all(folder)?;
             lock(fs::File::open(folder)?, &folder.display())
         };
-        open().map(Some).map_err(|error| explain::unwritten(request, &folder.join(UNFINISHED), error))
+        open().map(Some).map_err(|error| messages::unwritten(request, &folder.join(UNFINISHED), error))
     }
 
-    /// Keeps other downloads, also Python's, off a file of the cache.
+    /// Locks a file of the cache against other downloads, including those by Python.
     pub(crate) fn lock(&self, request: &Request, file: &File) -> Result<Option<Held>> {
         let Self::Cache { repository, .. } = self else {
             return Ok(None);
@@ -97,30 +98,31 @@ impl Place {
             create_parent(&path)?;
             lock(OpenOptions::new().create(true).append(true).open(&path)?, &file.path)
         };
-        open().map(Some).map_err(|error| explain::unwritten(request, &path, error))
+        open().map(Some).map_err(|error| messages::unwritten(request, &path, error))
     }
 
-    /// Gives a whole file its name.
+    /// Gives a complete file its name.
     pub(crate) fn publish(&self, request: &Request, file: &File) -> Result<()> {
         let whole = self.whole(file);
         create_parent(&whole)
             .and_then(|()| fs::rename(self.partial(file), &whole))
-            .map_err(|error| explain::unwritten(request, &whole, error))
+            .map_err(|error| messages::unwritten(request, &whole, error))
     }
 
-    /// Once every file is there: in a cache, makes the snapshot and the reference that lead to them, in this order.
+    /// Finishes the download of all files: creates the snapshot and then the reference in the cache, or removes the folder
+    /// of incomplete files.
     pub(crate) fn finish(&self, request: &Request, listing: &Listing) -> Result<()> {
         match self {
             Self::Cache { repository, commit } => {
                 for file in &listing.files {
                     let path = self.path(file);
-                    link(&path, file).map_err(|error| explain::unwritten(request, &path, error))?;
+                    link(&path, file).map_err(|error| messages::unwritten(request, &path, error))?;
                 }
                 let reference = repository.reference(&request.revision);
                 if request.revision == *commit {
                     return Ok(());
                 }
-                refer(&reference, commit).map_err(|error| explain::unwritten(request, &reference, error))
+                refer(&reference, commit).map_err(|error| messages::unwritten(request, &reference, error))
             }
             Self::Folder(folder) => match fs::remove_dir_all(folder.join(UNFINISHED)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::new(error)),
@@ -146,8 +148,8 @@ fn lock(file: fs::File, what: &dyn std::fmt::Display) -> io::Result<Held> {
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
 }
 
-/// A relative link from the snapshot to the blob. A file that is there in the place of a link is left, as Python makes
-/// them where there are no links.
+/// Creates a relative link from the snapshot to the blob. A regular file in place of the link is left as it is; Python
+/// creates such files where links are not supported.
 fn link(path: &Path, file: &File) -> io::Result<()> {
     let up = "../".repeat(2 + file.path.matches('/').count());
     let target = PathBuf::from(format!("{up}blobs/{}", file.digest.name()));
@@ -164,11 +166,11 @@ fn refer(reference: &Path, commit: &str) -> io::Result<()> {
     replace(reference, |fresh| fs::write(fresh, commit))
 }
 
-/// Makes something beside its place, under a name of this process's, and moves it there in one step.
+/// Creates something beside `path` under a name with this process's id and renames it, so that `path` changes in one step.
 fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let fresh = path.with_file_name(format!(".{name}.{}", process::id()));
-    // What a killed process of the same number left.
+    // A killed process with the same id may have left one.
     let _ = fs::remove_file(&fresh);
     make(&fresh)?;
     fs::rename(&fresh, path)
