@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: what the continuous integration runs, cheapest first, each step a command that can be repeated.
+//! `cargo xtask ci`: the steps of the continuous integration, cheapest first. Each step is a command that can be repeated.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::process;
 use crate::style;
 use crate::workspace;
 
-/// A cargo command, and the flags it gives to rustdoc.
+/// A cargo command with its flags for rustdoc.
 struct Step {
     cargo: &'static [&'static str],
     rustdocflags: Option<String>,
@@ -20,7 +20,7 @@ impl Step {
         Self { cargo, rustdocflags: None }
     }
 
-    /// What to type to run this step alone.
+    /// Returns the command that runs this step alone.
     fn typed(&self) -> String {
         let command = format!("cargo {}", self.cargo.join(" "));
         match &self.rustdocflags {
@@ -38,8 +38,8 @@ impl Step {
     }
 }
 
-/// What would be uploaded: manifests, dependencies by version, files. Nothing is compiled a second time, and what is no
-/// library or program for users is left out.
+/// The check of packages: manifests, versions of dependencies, and files. Nothing is compiled a second time, and packages
+/// that are not for users are excluded.
 const PACKAGE: &[&str] = &[
     "package",
     "--workspace",
@@ -56,7 +56,7 @@ const PACKAGE: &[&str] = &[
 ];
 
 fn steps() -> [Step; 7] {
-    // Rustdoc runs in each crate's folder, so the header that renders the formulas needs its whole path.
+    // Rustdoc runs in each crate's folder, so the header that renders formulas needs an absolute path.
     let header = workspace::root().join("crates/llada-core/katex-header.html");
     let docs = Step {
         rustdocflags: Some(format!("-D warnings --html-in-header {}", header.display())),

@@ -1,4 +1,4 @@
-//! What can be typed: the commands, their flags, and the help that teaches them.
+//! The command line: commands, flags and help.
 
 use std::path::PathBuf;
 
@@ -81,7 +81,7 @@ pub(crate) struct TrainTinyArgs {
     pub(crate) out: PathBuf,
 }
 
-/// Where libtorch is to come from.
+/// The source of libtorch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
     Auto,

@@ -8,14 +8,15 @@ use crate::setup;
 use crate::style;
 use crate::workspace;
 
-/// Small enough to be in the repository; `cargo xtask train-tiny` made it.
+/// The model of the demo, which is small enough for the repository. `cargo xtask train-tiny` makes it.
 const MODEL: &str = "models/llada-tiny";
 
-/// Runs the command line without installing it.
+/// The cargo command that runs `llada` without installing it.
 const LLADA: [&str; 5] = ["run", "--release", "--bin", "llada", "--"];
 
-/// What is shown, and what else may be asked: a prompt of each task.
+/// The prompt that is shown.
 const SHOWN: &str = "Tell me a story that contains dragon, lamp.";
+/// Further prompts, one of each other task.
 const PROMPTS: [&str; 7] = [
     "What is 345 + 78?",
     "Sort 42, 7, 88, 15 from smallest to largest.",

@@ -1,4 +1,4 @@
-//! The libraries' examples, each run once: that it compiles does not tell that it works.
+//! Runs each example of the libraries once. The tests only compile them.
 
 use std::process::{Command, Stdio};
 
@@ -10,12 +10,12 @@ use crate::process;
 use crate::style;
 use crate::workspace;
 
-/// Those that do nothing without arguments: they are only compiled.
+/// The examples that need arguments, which are only compiled.
 const WITH_ARGUMENTS: [&str; 1] = ["step_speed"];
 
 pub(crate) fn run() -> Result<()> {
-    // The tests were built by this very command, and the examples with them: nothing is left to be built, as it would be
-    // for `cargo build --examples`, which selects other dependencies. The messages tell where the programs are.
+    // The tests, and the examples with them, were built with the same command, so nothing is built again. `cargo build
+    // --examples` would select other features of dependencies. The messages name the programs.
     let build = ["test", "--workspace", "--no-run", "--quiet", "--message-format", "json-render-diagnostics"];
     let output = process::capture(workspace::cargo(&build).stderr(Stdio::inherit()))?;
     if !output.status.success() {
@@ -31,7 +31,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Runs what is an example; whether it is one.
+/// Runs the artifact if it is an example. Returns true if it is one.
 fn runs(artifact: &Artifact) -> Result<bool> {
     let name = artifact.target.name.as_str();
     let example = artifact.executable.as_ref().filter(|_| artifact.target.is_kind(TargetKind::Example));
@@ -43,7 +43,7 @@ fn runs(artifact: &Artifact) -> Result<bool> {
         return Ok(true);
     }
     let package = artifact.manifest_path.parent().and_then(|folder| folder.file_name()).unwrap_or_default();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let message = format!("the example {name} of {package} failed: {}", said.trim());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let message = format!("the example {name} of {package} failed: {}", complaint.trim());
     Err(Failure::failed(message, format!("cargo run -p {package} --example {name}")).into())
 }

@@ -1,11 +1,11 @@
-//! Failures as the user meets them: what happened, why, what to type, and an honest exit code.
+//! Failures as the user sees them: a message, its causes, a hint, and an exit code.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use crate::style;
 
-/// An error that knows its remedy. It is the outermost error, or the context of one that explains it.
+/// An error with a hint. It is the outermost error, or the context of the error that caused it.
 #[derive(Debug)]
 pub struct Failure {
     message: String,
@@ -14,12 +14,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The work itself failed.
+    /// Creates a failure of the work itself, with exit code 1.
     pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: hint.into(), exit: 1 }
     }
 
-    /// The machine lacks what the work needs: a tool, disk space, the network, a permission.
+    /// Creates a failure of the environment, with exit code 3: a tool, disk space, the network or a permission is missing.
     pub fn environment(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { exit: 3, ..Self::failed(message, hint) }
     }
@@ -33,7 +33,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Prints an error with its causes and its hint, and gives the exit code that goes with it.
+/// Prints an error with its causes and its hint, and returns its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     eprintln!("{} {error}", style::bad("error:"));
     for cause in error.chain().skip(1) {

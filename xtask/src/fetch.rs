@@ -1,5 +1,5 @@
-//! What can be typed after `cargo xtask fetch-weights`. It is parsed here, so that help and mistakes need no build of
-//! the downloader, and again there.
+//! The arguments of `cargo xtask fetch-weights`. They are parsed here first, so that help and usage errors do not need a
+//! build of the downloader, and then by the downloader.
 
 use std::path::PathBuf;
 

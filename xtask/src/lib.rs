@@ -1,5 +1,5 @@
-//! What the chores share with `fetch-weights`, which is a program of its own: its TLS and its hashes take nearly
-//! as long to build as all of xtask, and who only wants the demo should not wait for them.
+//! The modules that the chores share with `fetch-weights`. That is a separate program, because its TLS and hashes take nearly
+//! as long to build as all of xtask, and the demo should not have to wait for them.
 
 #![allow(clippy::print_stderr, reason = "a binary talks to its user by printing")]
 

@@ -1,8 +1,8 @@
 //! Chores of the workspace, run as `cargo xtask <command>`.
 //!
-//! Nothing here links libtorch: this is the program that finds it. Exit codes: 0 ok, 1 failed, 2 usage,
-//! 3 environment (a missing tool, no disk space, no network). An interrupt ends the program by its signal, which
-//! shells report as 130; what `setup` had half made stays behind under a hidden name and is swept by a later run.
+//! The program does not link libtorch, because it is the one that finds it. Exit codes: 0 ok, 1 failed, 2 usage,
+//! 3 environment (a missing tool, no disk space, no network). An interrupt ends the program by its signal, which shells
+//! report as 130. Unfinished work of `setup` then remains under a hidden name and is removed by a later run.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a binary talks to its user by printing")]
 

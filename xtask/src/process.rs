@@ -1,4 +1,4 @@
-//! Running other programs: found or explained, quiet or shown.
+//! Running other programs, with their output hidden or shown.
 
 use std::io::ErrorKind;
 use std::process::{Command, Output, Stdio};
@@ -7,19 +7,25 @@ use anyhow::Result;
 
 use crate::failure::Failure;
 
-/// What a program printed on stdout, trimmed, or nothing if it is missing or fails.
+/// Returns the trimmed stdout of a program, or `None` if it is missing or fails.
 pub fn answer(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a program with its output shown. Only a program that cannot be started is an error here.
+/// Runs a program with its output shown. Returns true if it succeeds.
+///
+/// # Errors
+/// If the program cannot be started.
 pub fn show(command: &mut Command) -> Result<bool> {
     let status = command.status().map_err(|error| missing(command, error))?;
     Ok(status.success())
 }
 
-/// Runs a program and keeps what it prints. Only a program that cannot be started is an error here.
+/// Runs a program and returns its status and output.
+///
+/// # Errors
+/// If the program cannot be started.
 pub fn capture(command: &mut Command) -> Result<Output> {
     command.output().map_err(|error| missing(command, error))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test and every example of the workspace, on whatever machine.
+//! `cargo xtask test`: runs all tests and examples of the workspace.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use crate::workspace;
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     setup::ensure()?;
-    // Cargo's own default is every crate but xtask; who names a package means that one.
+    // By default cargo leaves out xtask. Arguments may name a package, so they replace the selection.
     let everything = if args.is_empty() { &["test", "--workspace"][..] } else { &["test"] };
     let mut command = workspace::cargo(everything);
     if !process::show(command.args(args))? {

@@ -1,43 +1,44 @@
-//! The checkout that the chores work on.
+//! The checkout of the workspace: its folders, and cargo commands in it.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The root of the workspace. Cargo names the package it runs; a binary run by hand knows where it was built.
+/// Returns the root of the workspace, from the variable that cargo sets or, if the binary is run by hand, from the place of
+/// its build.
 pub(crate) fn root() -> PathBuf {
     let package =
         env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     package.parent().map(Path::to_owned).unwrap_or(package)
 }
 
-/// Where cargo puts what it builds.
+/// Returns the target folder of cargo.
 pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Where the workspace looks for libtorch unless LIBTORCH says otherwise; `.cargo/config.toml` names the same folder.
+/// Returns the default path of libtorch, which `.cargo/config.toml` states too.
 pub(crate) fn libtorch_link() -> PathBuf {
     root().join(".libtorch")
 }
 
-/// The folder that the user's own LIBTORCH names. Cargo hands its default down to us in the same variable.
+/// Returns the folder in LIBTORCH if the user has set it. Cargo passes the default in the same variable.
 pub(crate) fn user_libtorch() -> Option<PathBuf> {
     env::var_os("LIBTORCH").map(PathBuf::from).filter(|folder| *folder != libtorch_link())
 }
 
-/// A cargo command at the root of the workspace.
+/// Creates a cargo command at the root of the workspace.
 pub(crate) fn cargo<S: AsRef<str>>(args: &[S]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args.iter().map(AsRef::as_ref)).current_dir(root());
     if user_libtorch().is_none() {
-        // Inherited, the default would look like a changed variable, and torch-sys would be built again: minutes.
+        // If cargo inherited the default, it would look like a changed variable, and torch-sys would be rebuilt for minutes.
         command.env_remove("LIBTORCH");
     }
     command
 }
 
-/// Paths are shown relative to the root where they lie below it.
+/// Formats a path relative to the root if it lies below.
 pub(crate) fn shown(path: &Path) -> String {
     let root = root();
     path.strip_prefix(&root).unwrap_or(path).display().to_string()

@@ -45,9 +45,7 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
 
 /// A [`Usage`] error that says what `error` says, with the hint that fits where it came up.
 pub(crate) fn hinted(error: &impl std::fmt::Display, hint: &str) -> anyhow::Error {
-    let message = error.to_string();
-    let fact = message.split("; hint: ").next().unwrap_or_default();
-    usage(format!("{fact}\nhint: {hint}"))
+    usage(format!("{error}\nhint: {hint}"))
 }
 
 /// Prints the error and gives its exit code.
@@ -74,6 +72,7 @@ fn message(error: &anyhow::Error) -> String {
     if let Some(hint) = error.chain().find_map(hint) {
         message.extend(["\nhint: ", &hint.render(flag)]);
     }
+    // Some libraries still write their hints into the message.
     message.replace("; hint: ", "\nhint: ")
 }
 
@@ -89,6 +88,17 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<Hint> {
             InferError::NotFinite { .. } => Some(Hint::Advice("check its weights with llada inspect".to_owned())),
             _ => error.hint(),
         };
+    }
+    if let Some(error) = cause.downcast_ref::<EvalError>() {
+        return match error {
+            EvalError::Column { .. } => {
+                Some(Hint::Advice("llada eval TASK --help names the columns of a task".to_owned()))
+            }
+            _ => error.hint(),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<HubError>() {
+        return error.hint().map(Hint::Advice);
     }
     if let Some(error) = cause.downcast_ref::<TrainError>() {
         return training_hint(error);

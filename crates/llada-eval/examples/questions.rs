@@ -1,4 +1,4 @@
-//! Reads the records of a file, and prints what a task asks about them.
+//! Reads the records of a file and prints the questions that a benchmark makes of them.
 //!
 //! ```text
 //! cargo run -p llada-eval --example questions -- [TASK FILE]
@@ -9,7 +9,7 @@
 
 use std::{env, error::Error, path::PathBuf};
 
-use llada_eval::{Question, Style, TASKS, by_name, read};
+use llada_eval::{BENCHMARKS, Benchmark, Question, Style, read};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
@@ -17,8 +17,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let invented = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/arc.jsonl");
     let file = arguments.next().map_or_else(|| PathBuf::from(invented), PathBuf::from);
 
-    let known = || TASKS.map(|task| task.name).join(", ");
-    let task = by_name(&name).ok_or_else(|| format!("unknown task {name:?}; hint: {}", known()))?;
+    let Some(task) = Benchmark::by_name(&name) else {
+        let known = BENCHMARKS.map(|task| task.name).join(", ");
+        return Err(format!("unknown task {name:?}; hint: {known}").into());
+    };
     println!("{name}: {}", task.about);
     for record in read(&file)? {
         match task.question(&record, Style::Plain)? {
@@ -28,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     println!("{mark}  {:?} + {:?}", option.context, option.continuation);
                 }
             }
-            Question::Generation(generation) => {
+            Question::FreeForm(generation) => {
                 println!("{}", generation.prompt);
                 println!("answered up to the first of {:?}", generation.stops);
             }

@@ -1,27 +1,27 @@
-//! Metrics of multiple choice, from the options' log-likelihoods.
+//! Metrics of multiple-choice questions, computed from the log-likelihoods of the options.
 
 use llada_core::CoreError;
 
 use crate::{
     Choice, EvalError, Marks,
-    question::{Answer, mark},
+    question::{AnswerOption, mark},
 };
 
-/// What is measured of a choice.
+/// A metric of a multiple-choice question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChoiceMetric {
-    /// Whether the likeliest option is right.
+    /// Accuracy: 1 if the most probable option is right.
     Acc,
-    /// Whether the option that is likeliest per character is right. (The harness's documentation says per byte; its
-    /// code counts characters, which are the same in ASCII.)
+    /// Length-normalised accuracy: 1 if the option with the highest log-likelihood per character is right. (The harness's
+    /// documentation says per byte, but its code counts characters. Both are the same in ASCII.)
     AccNorm,
-    /// The share of probability that the right options have among all (TruthfulQA).
+    /// The probability of the right options, normalised over all options (TruthfulQA).
     Mc2,
 }
 
 impl ChoiceMetric {
-    /// Its name, as the harness has it.
+    /// Returns the name of the metric in the harness.
     pub fn name(self) -> &'static str {
         match self {
             Self::Acc => "acc",
@@ -30,45 +30,58 @@ impl ChoiceMetric {
         }
     }
 
-    fn value(self, options: &[Answer], log_likelihoods: &[f64]) -> f64 {
+    fn value(self, options: &[AnswerOption], log_likelihoods: &[f64]) -> f64 {
         match self {
             Self::Acc => mark(options[first_highest(log_likelihoods)].right),
             Self::AccNorm => {
-                // Minus infinity for an option without characters, as in the harness.
-                let per_character = |(sum, option): (&f64, &Answer)| sum / option.length() as f64;
-                let normed: Vec<f64> = log_likelihoods.iter().zip(options).map(per_character).collect();
-                mark(options[first_highest(&normed)].right)
+                // As in the harness, an option without characters gets minus infinity.
+                let mut per_character = Vec::with_capacity(options.len());
+                for (log_likelihood, option) in log_likelihoods.iter().zip(options) {
+                    per_character.push(log_likelihood / option.length() as f64);
+                }
+                mark(options[first_highest(&per_character)].right)
             }
             Self::Mc2 => {
-                // Relative to the highest: likelihoods of sentences are too small for a float.
+                // Probabilities are relative to the highest, because those of whole sentences underflow.
                 let highest = log_likelihoods[first_highest(log_likelihoods)];
-                let mass = |counts: fn(&Answer) -> bool| -> f64 {
-                    let counted = log_likelihoods.iter().zip(options).filter(|(_, option)| counts(option));
-                    counted.map(|(sum, _)| (sum - highest).exp()).sum()
-                };
-                mass(|option| option.right) / mass(|_| true)
+                let (mut right, mut all) = (0.0, 0.0);
+                for (log_likelihood, option) in log_likelihoods.iter().zip(options) {
+                    let probability = (log_likelihood - highest).exp();
+                    all += probability;
+                    if option.right {
+                        right += probability;
+                    }
+                }
+                right / all
             }
         }
     }
 }
 
 impl Choice {
-    /// The marks of these log-likelihoods, one for each option, in nats. The first of equals counts as the highest.
+    /// Computes the metrics from the log-likelihood of each option, in nats. Of equal options the first counts as the
+    /// highest.
     ///
     /// # Errors
-    /// There are not as many as options.
+    /// If the number of log-likelihoods is not the number of options.
     pub fn score(&self, metrics: &[ChoiceMetric], log_likelihoods: &[f64]) -> Result<Marks, EvalError> {
         let (found, expected) = (log_likelihoods.len(), self.options.len());
         if found != expected {
             return Err(CoreError::Length { name: "log_likelihoods", found, expected }.into());
         }
-        let mark = |metric: &ChoiceMetric| (metric.name(), metric.value(&self.options, log_likelihoods));
-        Ok(metrics.iter().map(mark).collect())
+        Ok(metrics.iter().map(|metric| (metric.name(), metric.value(&self.options, log_likelihoods))).collect())
     }
 }
 
+/// Returns the index of the highest value, the first of equals.
 fn first_highest(values: &[f64]) -> usize {
-    (1..values.len()).fold(0, |best, index| if values[index] > values[best] { index } else { best })
+    let mut best = 0;
+    for (index, &value) in values.iter().enumerate() {
+        if value > values[best] {
+            best = index;
+        }
+    }
+    best
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
-//! The one error of this crate: what is wrong with the data, down to file, row and column.
+//! The error type of this crate, which names file, row and column of invalid data.
 
 use std::path::PathBuf;
 
-/// What keeps records from becoming questions.
+use llada_core::Hint;
+
+/// Data or settings that this crate refuses. [`hint`](Self::hint) returns a remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
-    /// Something does not have the length it should.
+    /// A list does not have the expected length.
     #[error(transparent)]
     Length(#[from] llada_core::CoreError),
     /// A file cannot be read.
@@ -14,48 +16,48 @@ pub enum EvalError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         source: std::io::Error,
     },
-    /// A file begins like parquet and is cut off, damaged, or compressed in a way that is not known here.
-    #[error("{}: not a parquet file that can be read: {source}; hint: fetch it again, or convert it to JSONL", path.display())]
+    /// A file starts like a parquet file but is truncated, damaged, or compressed with an unsupported codec.
+    #[error("{}: not a parquet file that can be read: {source}", path.display())]
     Parquet {
         /// The file.
         path: PathBuf,
-        /// The reader's complaint.
+        /// The error of the parquet reader.
         source: parquet::errors::ParquetError,
     },
-    /// A file begins like gzip and is cut off or damaged.
-    #[error("{}: not a gzip file that can be read; hint: fetch it again", path.display())]
+    /// A file starts like a gzip file but is truncated or damaged.
+    #[error("{}: not a gzip file that can be read", path.display())]
     Gzip {
         /// The file.
         path: PathBuf,
-        /// The decompressor's complaint.
+        /// The error of the decompressor.
         source: std::io::Error,
     },
-    /// A file is UTF-16.
-    #[error("{}: UTF-16, where UTF-8 is expected; hint: iconv -f UTF-16 -t UTF-8 FILE", path.display())]
+    /// A file is encoded in UTF-16.
+    #[error("{}: UTF-16, where UTF-8 is expected", path.display())]
     Utf16 {
         /// The file.
         path: PathBuf,
     },
-    /// A file whose name ends as that of CSV is something else.
+    /// A file with the name of a CSV file is not a table.
     #[error("{}: not a table that can be read: {source}", path.display())]
     Csv {
         /// The file.
         path: PathBuf,
-        /// The reader's complaint, which names the row.
+        /// The error of the CSV reader, which names the row.
         source: csv::Error,
     },
-    /// A table has two columns of one name.
-    #[error("{}: two columns are called {column}; hint: rename one", path.display())]
+    /// A table has two columns with the same name.
+    #[error("{}: two columns are called {column}", path.display())]
     Twice {
         /// The file.
         path: PathBuf,
-        /// Their name.
+        /// The name of the columns.
         column: String,
     },
-    /// A record is no JSON object.
+    /// A record is not a JSON object.
     #[error(
         "{}:{row}: not a JSON object; records are JSON (JSONL, objects, an array of objects), parquet, or CSV in a file \
          whose name ends in .csv",
@@ -64,72 +66,88 @@ pub enum EvalError {
     Json {
         /// The file.
         path: PathBuf,
-        /// The line, or the place in the array, from 1.
+        /// The line, or the index in the array, counted from 1.
         row: usize,
-        /// The parser's complaint.
+        /// The error of the JSON parser.
         source: serde_json::Error,
     },
-    /// A file without a record.
+    /// A file has no records.
     #[error("{} holds no records", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
     /// A record lacks a column.
-    #[error(
-        "{}, row {row}: no column {column}, but {known}; hint: llada eval TASK --help names the columns of a task",
-        path.display()
-    )]
+    #[error("{}, row {row}: no column {column}, but {known}", path.display())]
     Column {
         /// The file.
         path: PathBuf,
-        /// The row, from 1.
+        /// The row, counted from 1.
         row: usize,
-        /// The column, a dot before a field of a structure.
+        /// The column; a field of a structure follows a dot.
         column: String,
-        /// The columns that hold something.
+        /// The columns that have a value.
         known: String,
     },
-    /// A column of parquet holds neither texts nor numbers.
-    #[error("{}, row {row}: column {column} is of type {kind}, which is no text; hint: write it as text", path.display())]
+    /// A parquet column has neither text nor numbers.
+    #[error("{}, row {row}: column {column} is of type {kind}, which is no text", path.display())]
     Type {
         /// The file.
         path: PathBuf,
-        /// The row, from 1.
+        /// The row, counted from 1.
         row: usize,
         /// The column.
         column: String,
-        /// Its type, as parquet calls it.
+        /// The name of its type in parquet.
         kind: String,
     },
-    /// A value is not what its column holds.
+    /// A column has an invalid value.
     #[error("{}, row {row}, column {column}: {found} is not {expected}", path.display())]
     Value {
         /// The file.
         path: PathBuf,
-        /// The row, from 1.
+        /// The row, counted from 1.
         row: usize,
         /// The column.
         column: String,
         /// The value, shortened.
         found: String,
-        /// What it should be.
+        /// The expected kind of value.
         expected: String,
     },
-    /// Examples are asked for where no record holds a worked answer.
-    #[error("the records of {task} hold no worked answers, so there are no shots; hint: --num-fewshot 0")]
+    /// Few-shot examples are requested for a benchmark whose records have no worked answers.
+    #[error("the records of {task} hold no worked answers, so there are no shots")]
     NoShots {
-        /// The task.
+        /// The name of the task.
         task: &'static str,
     },
-    /// Fewer examples than shots.
-    #[error(
-        "{wanted} shots are asked for, and the few-shot data have {found} for this question; hint: --num-fewshot {found}"
-    )]
+    /// The few-shot data have fewer examples for a question than requested.
+    #[error("{wanted} shots are asked for, and the few-shot data have {found} for this question")]
     Shots {
-        /// Shots asked for.
+        /// The requested number of examples.
         wanted: usize,
-        /// Shots that the question could have.
+        /// The number of examples that the question could have.
         found: usize,
     },
+}
+
+impl EvalError {
+    /// Returns a remedy for the error, if one is known.
+    pub fn hint(&self) -> Option<Hint> {
+        let advice = match self {
+            Self::Parquet { .. } => "fetch it again, or convert it to JSONL",
+            Self::Gzip { .. } => "fetch it again",
+            Self::Utf16 { .. } => "iconv -f UTF-16 -t UTF-8 FILE",
+            Self::Twice { .. } => "rename one",
+            Self::Column { .. } => "the description of a task names its columns",
+            Self::Type { .. } => "write it as text",
+            Self::NoShots { .. } => return Some(Hint::set("num_fewshot", [0])),
+            Self::Shots { found, .. } => return Some(Hint::set("num_fewshot", [found])),
+            Self::Length(error) => return error.hint(),
+            Self::Io { .. } | Self::Csv { .. } | Self::Json { .. } | Self::Empty { .. } | Self::Value { .. } => {
+                return None;
+            }
+        };
+        Some(Hint::Advice(advice.to_owned()))
+    }
 }

@@ -1,20 +1,25 @@
-//! Benchmarks of language models, asked and scored as
-//! [lm-evaluation-harness](https://github.com/EleutherAI/lm-evaluation-harness) does, without a model and without a
-//! network: a record of a dataset goes in, a question comes out; what a model made of it goes in, marks come out.
+//! Benchmarks of language models with the prompts and metrics of
+//! [lm-evaluation-harness](https://github.com/EleutherAI/lm-evaluation-harness).
 //!
-//! There are two kinds of questions. A [`Choice`] is answered by the likeliest of its options; a [`Generation`] in
-//! words, out of which the task's rule reads an answer. Code is written to be run elsewhere: nothing is executed here.
+//! The crate uses neither a model nor a network. It turns the records of a dataset into questions, and the answers of a
+//! model into metrics.
 //!
-//! | subject | module |
+//! There are two kinds of questions. The answer to a [`Choice`] is the most probable of its options. The answer to a
+//! [`FreeFormQuestion`] is text, from which the benchmark extracts an answer. Nothing is executed: generated code is for a
+//! sandbox.
+//!
+//! | subject | modules |
 //! |---|---|
-//! | records out of JSON, parquet and CSV | `read`, `record` |
-//! | what a task is; the tasks, one file each | `task`, `tasks` |
+//! | records from JSON, parquet and CSV | `read`, `record` |
+//! | benchmarks, one file each | `benchmark`, `benchmarks` |
 //! | the two kinds of questions | `question` |
-//! | examples before a question | `shots` |
-//! | metrics of multiple choice; means and intervals | `choice`, `summary` |
-//! | published settings and figures | `preset` |
+//! | few-shot examples | `shots` |
+//! | metrics of multiple choice; means and confidence intervals | `choice`, `summary` |
+//! | published settings and results | `preset` |
 #![forbid(unsafe_code)]
 
+mod benchmark;
+mod benchmarks;
 mod choice;
 mod error;
 mod preset;
@@ -23,20 +28,18 @@ mod read;
 mod record;
 mod shots;
 mod summary;
-mod task;
-mod tasks;
 mod text;
 
+pub use benchmark::{Benchmark, TaskKind};
+pub use benchmarks::BENCHMARKS;
 pub use choice::ChoiceMetric;
 pub use error::EvalError;
 pub use preset::{Figures, Preset, Sampling, published};
-pub use question::{Answer, Choice, Generation, Judgement, Marks, Question, Style};
+pub use question::{AnswerOption, Choice, FreeFormQuestion, Judgement, Marks, Question, Style};
 pub use read::read;
 pub use record::Record;
 pub use shots::{Order, Shots};
 pub use summary::{Figure, Summary};
-pub use task::{Kind, Task, by_name};
-pub use tasks::TASKS;
 
 /// The README's example, as a test.
 #[cfg(doctest)]

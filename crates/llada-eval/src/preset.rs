@@ -1,77 +1,77 @@
-//! Settings under which LLaDA's figures were published, and the figures: the paper
+//! The published results of LLaDA models and the settings under which they were measured, from the paper
 //! ([arXiv 2502.09992](https://arxiv.org/abs/2502.09992)) and the repository's `EVAL.md`.
 //!
-//! Base models were measured with lm-evaluation-harness, whose prompts and rules the tasks follow. The paper does not
-//! name the metric of multiple choice: it is taken to be the one that gives the same table's figures for LLaMA 3. Of
-//! the two rules for numbers, the lenient one is compared. The figures of LLaDA-8B-Instruct and LLaDA 1.5 come from
-//! OpenCompass and from the authors' own harness, whose prompts differ from these; they say what to expect, not what to
-//! reproduce.
+//! Base models were measured with lm-evaluation-harness, whose prompts and rules the benchmarks follow. The paper does not
+//! name its metric of multiple choice. It is assumed to be the one that yields the figures of the same table for LLaMA 3.
+//! Of the two rules for extracting numbers, the lenient one is compared. The figures of LLaDA-8B-Instruct and LLaDA 1.5
+//! come from OpenCompass and from the authors' own harness, whose prompts differ from those here, so they indicate what to
+//! expect but cannot be reproduced exactly.
 
 use serde::Serialize;
 
-/// Whose published settings to use.
+/// A model whose published settings can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Preset {
-    /// LLaDA-8B-Base: plain text.
+    /// LLaDA-8B-Base, with plain prompts.
     #[serde(rename = "base")]
     Base,
-    /// LLaDA-8B-Instruct: chat.
+    /// LLaDA-8B-Instruct, with chat prompts.
     #[serde(rename = "instruct")]
     Instruct,
-    /// LLaDA 1.5: chat.
+    /// LLaDA 1.5, with chat prompts.
     #[serde(rename = "1.5")]
     Llada15,
 }
 
-/// Published settings of one task, and what came out. The first of a preset and a task are its defaults.
+/// A published result of one task with its settings. The first entry of a preset and a task has the preset's defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Figures {
-    /// Whose they are.
+    /// The model.
     pub preset: Preset,
-    /// The task's name.
+    /// The name of the task.
     pub task: &'static str,
-    /// Examples before a question.
+    /// The number of few-shot examples.
     pub num_fewshot: usize,
-    /// How the answer was sampled, or scored.
+    /// The settings of the sampler or of the scorer.
     pub sampling: Sampling,
-    /// Which metric was published.
+    /// The name of the metric.
     pub metric: &'static str,
-    /// Its value, in per cent, with one decimal.
+    /// The value of the metric in per cent, with one decimal.
     pub percent: f64,
 }
 
 impl Figures {
-    /// Its value, 0 to 1; the float nearest to the decimals that were published.
+    /// Returns the value of the metric as a fraction of 1: the float nearest to the published decimals.
     pub fn share(&self) -> f64 {
         (10.0 * self.percent).round() / 1000.0
     }
 }
 
-/// The settings that differ from figure to figure.
+/// The settings of a published result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Sampling {
-    /// Likelihoods, by form B.
+    /// The likelihoods of options, estimated with stratified counts.
     Likelihood {
-        /// Samples of an option.
+        /// The number of samples per option.
         mc_num: usize,
-        /// Scale of classifier-free guidance.
+        /// The scale of classifier-free guidance.
         cfg_scale: f32,
     },
-    /// Words, a token a step.
+    /// A free-form answer, with one step per token.
     Words {
-        /// Tokens of the answer.
+        /// The number of answer tokens.
         gen_length: usize,
-        /// Tokens of a block.
+        /// The number of tokens in a block.
         block_length: usize,
-        /// Whether end-of-text is never emitted.
+        /// True if end-of-text is never emitted.
         logits_eos_inf: bool,
-        /// Whether end-of-text and end-of-turn are committed last.
+        /// True if end-of-text and end-of-turn are committed last.
         confidence_eos_eot_inf: bool,
     },
 }
 
-/// What was published of `task` under `preset`.
+/// Returns the published results of `task` under `preset`.
 pub fn published(preset: Preset, task: &str) -> impl Iterator<Item = &'static Figures> {
     PUBLISHED.iter().filter(move |figures| figures.preset == preset && figures.task == task)
 }
@@ -94,8 +94,8 @@ const fn likelihood(
     }
 }
 
-/// Pure diffusion over the whole answer. The paper's table names 4 shots of GSM8K; the published command runs the
-/// harness's default, 5.
+/// A result of LLaDA-8B-Base with pure diffusion. For GSM8K the paper's table states 4 shots, but the published command
+/// runs the harness's default, 5.
 const fn base(
     task: &'static str,
     num_fewshot: usize,
@@ -162,19 +162,19 @@ const PUBLISHED: [Figures; 34] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Kind, TASKS};
+    use crate::{BENCHMARKS, TaskKind};
 
-    /// Every figure is of a task that there is, asked as it was, and of a metric that it has.
+    /// Every figure belongs to an existing benchmark of the right kind and to one of its metrics.
     #[test]
     fn figures_are_of_tasks() {
         for figures in &PUBLISHED {
             assert_eq!(format!("{:.1}", 100.0 * figures.share()), format!("{:.1}", figures.percent));
-            let task = TASKS.iter().find(|task| task.name == figures.task).unwrap();
+            let task = BENCHMARKS.iter().find(|task| task.name == figures.task).unwrap();
             match (&task.kind, figures.sampling) {
-                (Kind::Choice { metrics, .. }, Sampling::Likelihood { .. }) => {
+                (TaskKind::Choice { metrics, .. }, Sampling::Likelihood { .. }) => {
                     assert!(metrics.iter().any(|metric| metric.name() == figures.metric), "{figures:?}");
                 }
-                (Kind::Generation { .. }, Sampling::Words { gen_length, block_length, .. }) => {
+                (TaskKind::FreeForm { .. }, Sampling::Words { gen_length, block_length, .. }) => {
                     assert_eq!(gen_length % block_length, 0, "{figures:?}");
                 }
                 _ => panic!("{figures:?}"),

@@ -1,54 +1,63 @@
-//! Few-shot prompts: which worked examples stand before a question.
+//! Few-shot prompts: worked examples before a question.
 
 use llada_core::rng::{Domain, Noise};
 
-use crate::{EvalError, Question, Record, Style, Task};
+use crate::{Benchmark, EvalError, Question, Record, Style};
 
-/// Which examples a task shows.
+/// The choice of few-shot examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// The first of the file.
+    /// The first records of the file, for every question.
     First,
-    /// Drawn for each question anew. (The harness does so with Python's generator; here the same seed gives other
-    /// examples.)
+    /// A random sample for each question. (The harness samples with Python's generator, so the same seed gives other
+    /// examples there.)
     Drawn,
 }
 
-/// A pool of worked examples, and how many of them a question gets.
+/// A pool of worked examples, of which each question gets a fixed number.
 #[derive(Debug, Default)]
 pub struct Shots {
-    /// What stands before the shots, and the example.
-    pool: Vec<(String, String)>,
+    pool: Vec<WorkedExample>,
     count: usize,
     drawn: bool,
 }
 
+/// A question with its right answer.
+#[derive(Debug)]
+struct WorkedExample {
+    /// The description of the question, which stands before all examples.
+    description: String,
+    text: String,
+}
+
 impl Shots {
-    /// `count` of `records` as examples of `task`.
+    /// Creates a pool of `records`, of which each question gets `count` as examples.
     ///
     /// # Errors
-    /// A record is no question of the task, or holds no worked answer.
-    pub fn new(task: &Task, style: Style, records: &[Record], count: usize) -> Result<Self, EvalError> {
-        let worked = |record| {
+    /// If a record is invalid or has no worked answer.
+    pub fn new(task: &Benchmark, style: Style, records: &[Record], count: usize) -> Result<Self, EvalError> {
+        let mut pool = Vec::with_capacity(records.len());
+        for record in records {
             let question = task.question(record, style)?;
-            let worked = question.worked().ok_or(EvalError::NoShots { task: task.name })?;
-            Ok((question.description().to_owned(), worked))
-        };
-        let pool = records.iter().map(worked).collect::<Result<_, EvalError>>()?;
+            let text = question.worked().ok_or(EvalError::NoShots { task: task.name })?;
+            pool.push(WorkedExample { description: question.description().to_owned(), text });
+        }
         Ok(Self { pool, count, drawn: task.shots == Order::Drawn })
     }
 
-    /// `question`, the `index`-th of its task, after its shots: never itself, and of its own subject only.
+    /// Puts examples before `question`, which is number `index` of its task. Examples have the same description as the
+    /// question, and the question itself is never one of them.
     ///
     /// # Errors
-    /// There are too few.
+    /// If the pool has too few examples for the question.
     pub fn before(&self, question: Question, index: u64, noise: Noise) -> Result<Question, EvalError> {
         let own = question.worked();
-        let is_other = |(description, worked): &&(String, String)| {
-            description == question.description() && own.as_ref() != Some(worked)
-        };
-        let others = self.pool.iter().filter(is_other);
-        let mut shots: Vec<&str> = others.map(|(_, worked)| worked.as_str()).collect();
+        let mut shots = Vec::new();
+        for WorkedExample { description, text } in &self.pool {
+            if description == question.description() && own.as_ref() != Some(text) {
+                shots.push(text.as_str());
+            }
+        }
         if shots.len() < self.count {
             return Err(EvalError::Shots { wanted: self.count, found: shots.len() });
         }

@@ -1,38 +1,38 @@
-//! The mean of a metric and its 95 % confidence interval.
+//! The means of metrics with their 95 % confidence intervals.
 
 use std::collections::BTreeMap;
 
 use llada_core::interval::{Z, wilson};
 use serde::Serialize;
 
-/// A metric over the questions asked so far.
+/// The sums of one metric over the questions so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Tally {
     count: usize,
     sum: f64,
     squares: f64,
-    /// Whether a value was neither 0 nor 1.
+    /// True if a value was neither 0 nor 1.
     graded: bool,
 }
 
-/// A metric's mean.
+/// The mean of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Figure {
     /// The mean.
     pub value: f64,
-    /// Its 95 % confidence interval: Wilson's for what is right or wrong, the normal one for what has grades.
+    /// The 95 % confidence interval: Wilson's if all values are 0 or 1, otherwise the normal approximation.
     pub interval: [f64; 2],
 }
 
-/// The metrics of a task over its questions.
+/// The means of a benchmark's metrics over its questions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
     tallies: BTreeMap<String, Tally>,
 }
 
 impl Summary {
-    /// Counts the marks of one question.
+    /// Adds the metrics of one question.
     pub fn add<'a>(&mut self, marks: impl IntoIterator<Item = (&'a str, f64)>) {
         for (metric, value) in marks {
             let tally = self.tallies.entry(metric.to_owned()).or_default();
@@ -43,7 +43,7 @@ impl Summary {
         }
     }
 
-    /// The figures by metric.
+    /// Returns the mean of each metric, by name.
     pub fn figures(&self) -> BTreeMap<String, Figure> {
         self.tallies.iter().map(|(metric, tally)| (metric.clone(), tally.figure())).collect()
     }

@@ -1,17 +1,18 @@
-//! Reading an answer out of a text.
+//! Functions that extract answers from text.
 
-/// The text without white space at its ends, as Python's `strip` takes it away: four separators of ASCII more than here.
+/// Returns the text without white space at its ends, as Python's `strip` does, which also removes the four ASCII
+/// separators.
 pub(crate) fn stripped(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
 }
 
-/// What stands between the last `open` and the `close` after it.
+/// Returns the text between the last `open` and the `close` after it.
 pub(crate) fn last_between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
     let inner = &text[text.rfind(open)? + open.len()..];
     inner.find(close).map(|end| &inner[..end])
 }
 
-/// The first fenced block of code, without the line that names its language; all of the text, if there is none.
+/// Returns the first fenced block of code, without the line that names its language, or the whole text if there is none.
 pub(crate) fn code(text: &str) -> &str {
     const FENCE: &str = "```";
     let Some((_, after)) = text.split_once(FENCE) else {
@@ -21,7 +22,7 @@ pub(crate) fn code(text: &str) -> &str {
     block.split(FENCE).next().unwrap_or(block)
 }
 
-/// What is left without the pieces from an `open` to the next `close` on its line.
+/// Returns the text without the parts from an `open` to the next `close` on the same line.
 pub(crate) fn without(text: &str, open: char, close: char) -> String {
     let mut kept = String::new();
     let mut rest = text;

@@ -1,10 +1,10 @@
-//! Says where the cache has a model, or what to type if it does not.
+//! Prints the location of a model in the cache, or the command that downloads it.
 //!
 //! ```text
 //! cargo run -p llada-hub --example resolve -- [NAME..]
 //! ```
 //!
-//! A NAME is a short one, OWNER/NAME, or a folder; without any all short ones are looked for.
+//! A NAME is a short name, OWNER/NAME, or a folder. Without a NAME all short names are looked up.
 #![allow(clippy::print_stdout, reason = "an example's output")]
 
 use std::{env, path::Path};
@@ -23,7 +23,7 @@ fn main() {
         }
         match checkpoint(Path::new(&name)) {
             Ok(folder) => println!("  {}", folder.display()),
-            Err(error) => println!("  {error}"),
+            Err(error) => println!("  {error}; hint: {}", error.hint().unwrap_or_default()),
         }
     }
 }

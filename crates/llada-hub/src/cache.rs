@@ -1,49 +1,49 @@
-//! The layout of the cache. Only paths are made here, and references read; who downloads writes.
+//! The layout of the cache. This module builds paths and reads references; it never writes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::{Environment, ModelId};
 
-/// The folder that all repositories are kept in.
+/// The folder of all cached repositories.
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
 }
 
-/// The folder of one model or dataset in the cache.
+/// The folder of a model or dataset in the cache.
 #[derive(Clone, Debug)]
 pub struct Repository {
     folder: PathBuf,
-    /// Beside the repositories, where Python's locks are.
+    /// The folder of lock files, which Python's client keeps beside the repositories.
     locks: PathBuf,
 }
 
 impl Cache {
-    /// The user's cache, where the variables of this process say that it is.
+    /// Returns the user's cache, as the environment variables of this process determine it.
     #[must_use]
     pub fn locate() -> Self {
         Self::at(Environment::of_process().cache)
     }
 
-    /// A cache in this folder.
+    /// Creates a cache in this folder.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// Where it is.
+    /// Returns the folder of the cache.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// What the cache has, or will have, of a model.
+    /// Returns the repository of a model, which may not exist yet.
     #[must_use]
     pub fn repository(&self, model: &ModelId) -> Repository {
         self.at_name(&model.folder())
     }
 
-    /// What the cache has of a dataset, which is named as a model is.
+    /// Returns the repository of a dataset, which may not exist.
     #[must_use]
     pub fn dataset(&self, dataset: &ModelId) -> Repository {
         self.at_name(&dataset.dataset_folder())
@@ -55,37 +55,37 @@ impl Cache {
 }
 
 impl Repository {
-    /// `models--owner--name` or `datasets--owner--name`.
+    /// Returns the folder of the repository, `models--owner--name` or `datasets--owner--name`.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The file with this digest.
+    /// Returns the path of the file with this digest.
     #[must_use]
     pub fn blob(&self, digest: &str) -> PathBuf {
         self.folder.join("blobs").join(digest)
     }
 
-    /// What is locked by whoever downloads the file with this digest.
+    /// Returns the path of the lock that is held while the file with this digest is downloaded.
     #[must_use]
     pub fn lock(&self, digest: &str) -> PathBuf {
         self.locks.join(format!("{digest}.lock"))
     }
 
-    /// The files of a commit.
+    /// Returns the folder of the files of a commit.
     #[must_use]
     pub fn files(&self, commit: &str) -> PathBuf {
         self.folder.join("snapshots").join(commit)
     }
 
-    /// The file that holds the commit of a branch or tag.
+    /// Returns the path of the file that names the commit of a branch or tag.
     #[must_use]
     pub fn reference(&self, revision: &str) -> PathBuf {
         self.folder.join("refs").join(revision)
     }
 
-    /// The commit of a branch or tag when it was last fetched, or the commit itself.
+    /// Returns the commit of a branch or tag when it was last fetched. If `revision` is a commit, returns it.
     #[must_use]
     pub fn commit(&self, revision: &str) -> Option<String> {
         let commit = match fs::read_to_string(self.reference(revision)) {
@@ -95,7 +95,7 @@ impl Repository {
         is_digest(&commit, 40).then_some(commit)
     }
 
-    /// The files of a branch, tag or commit, if any of them are there.
+    /// Returns the folder of the files of a branch, tag or commit, if it exists.
     #[must_use]
     pub fn snapshot(&self, revision: &str) -> Option<PathBuf> {
         let files = self.files(&self.commit(revision)?);
@@ -103,7 +103,7 @@ impl Repository {
     }
 }
 
-/// Whether this is a digest of so many hexadecimal digits: a name that can lead nowhere else.
+/// Returns true if `name` consists of this number of hexadecimal digits. Such a name cannot lead out of a folder.
 pub(crate) fn is_digest(name: &str, digits: usize) -> bool {
     name.len() == digits && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

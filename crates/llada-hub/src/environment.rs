@@ -1,4 +1,4 @@
-//! The variables of `huggingface_hub`, read as it reads them (its `constants.py` and `utils/_auth.py`).
+//! The environment variables of `huggingface_hub`, interpreted as by its `constants.py` and `utils/_auth.py`.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -11,27 +11,28 @@ use crate::expand::expanded;
 
 const HUB: &str = "https://huggingface.co";
 
-/// What the variables say. A variable that is set counts, even to nothing, where `huggingface_hub` lets it count.
+/// The settings that environment variables determine. A variable that is set to the empty string counts as set where
+/// `huggingface_hub` treats it so.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Environment {
-    /// The folder of everything that Hugging Face's programs keep: `HF_HOME`, or `huggingface` in `XDG_CACHE_HOME`.
+    /// The home folder of Hugging Face's programs: `HF_HOME`, or `huggingface` in `XDG_CACHE_HOME`.
     pub home: PathBuf,
-    /// The cache of models: `HF_HUB_CACHE`, or by its former name `HUGGINGFACE_HUB_CACHE`, or `hub` in the home.
+    /// The folder of the cache: `HF_HUB_CACHE`, its former name `HUGGINGFACE_HUB_CACHE`, or `hub` in the home folder.
     pub cache: PathBuf,
-    /// The file of the token: `HF_TOKEN_PATH`, or `token` in the home.
+    /// The file of the token: `HF_TOKEN_PATH`, or `token` in the home folder.
     pub token_path: PathBuf,
-    /// The address of the hub, without a slash at the end: `HF_ENDPOINT`.
+    /// The address of the hub without a trailing slash: `HF_ENDPOINT`.
     pub endpoint: String,
-    /// Whether nobody is to be asked: `HF_HUB_OFFLINE`, or where that is empty `TRANSFORMERS_OFFLINE`.
+    /// True if the hub must not be contacted: `HF_HUB_OFFLINE` or, if that is empty, `TRANSFORMERS_OFFLINE`.
     pub is_offline: bool,
-    /// Whether no token is to be sent: `HF_HUB_DISABLE_IMPLICIT_TOKEN`.
+    /// True if no token must be sent: `HF_HUB_DISABLE_IMPLICIT_TOKEN`.
     pub is_anonymous: bool,
-    /// The token of a variable, and the variable's name: `HF_TOKEN`, or where that is empty `HUGGING_FACE_HUB_TOKEN`.
+    /// The token of a variable with the variable's name: `HF_TOKEN` or, if that is empty, `HUGGING_FACE_HUB_TOKEN`.
     token: Option<(String, &'static str)>,
 }
 
 impl Environment {
-    /// That of this process.
+    /// Reads the environment variables of this process.
     #[must_use]
     pub fn of_process() -> Self {
         Self::read(&|name| env::var_os(name))
@@ -46,7 +47,7 @@ impl Environment {
             Path::new(&caches).join("huggingface").into()
         });
         let home = folder(home);
-        // What is taken from the home is expanded twice, as there.
+        // As in huggingface_hub, paths below the home folder are expanded twice.
         let cache =
             get("HF_HUB_CACHE").or_else(|| get("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| home.join("hub").into());
         let token_path = get("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token").into());
@@ -64,10 +65,10 @@ impl Environment {
         }
     }
 
-    /// The token to ask with, and where it is from: a variable, or the file.
+    /// Returns the token and its source, which is the name of a variable or the path of the file.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// If the file exists but cannot be read.
     pub fn token(&self) -> io::Result<Option<(String, String)>> {
         if let Some((token, name)) = &self.token {
             return Ok(Some((token.clone(), (*name).to_owned())));
@@ -80,7 +81,7 @@ impl Environment {
     }
 }
 
-/// Without the token, which is nobody else's.
+/// The token is secret and not printed.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment")
@@ -95,10 +96,10 @@ fn is_true(value: &str) -> bool {
     ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str())
 }
 
-/// A token without line ends and without blanks around it; none if nothing is left.
+/// Removes line ends and surrounding white space from a token. Returns `None` if nothing is left.
 fn cleaned(token: &str) -> Option<String> {
     let token = token.replace(['\r', '\n'], "");
-    // Python counts the four separators of ASCII among blanks.
+    // In Python the four ASCII separators are white space.
     let token = token.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c));
     (!token.is_empty()).then(|| token.to_owned())
 }

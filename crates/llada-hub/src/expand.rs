@@ -1,17 +1,17 @@
-//! `~` and `$VARIABLE` in a path, replaced as Python's `os.path.expanduser` and `os.path.expandvars` do.
+//! Expansion of `~` and `$VARIABLE` in paths, as by Python's `os.path.expanduser` and `os.path.expandvars`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::unistd::{Uid, User};
 
-/// First the user's folder, then variables. What cannot be replaced stays as it is.
+/// Expands first the user's folder, then variables. Unknown users and variables are left as they are.
 pub(crate) fn expanded(path: OsString, variable: &dyn Fn(&OsStr) -> Option<OsString>) -> OsString {
     let path = with_user(path.into_vec(), variable);
     OsString::from_vec(with_variables(&path, variable))
 }
 
-/// `~` is `HOME`, or without it the folder that the system knows; `~name` is that of another user.
+/// Replaces `~` with `HOME` or, if that is not set, with the user's home folder, and `~name` with that of another user.
 fn with_user(path: Vec<u8>, variable: &dyn Fn(&OsStr) -> Option<OsString>) -> Vec<u8> {
     let Some(rest) = path.strip_prefix(b"~") else { return path };
     let end = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
@@ -32,7 +32,7 @@ fn home_of(user: nix::Result<Option<User>>) -> Option<OsString> {
     user.ok().flatten().map(|user| user.dir.into_os_string())
 }
 
-/// `$name` and `${name}`; what a variable holds is not looked at again.
+/// Replaces `$name` and `${name}`. The values of variables are not expanded again.
 fn with_variables(path: &[u8], variable: &dyn Fn(&OsStr) -> Option<OsString>) -> Vec<u8> {
     let mut full = Vec::new();
     let mut rest = path;
@@ -50,7 +50,7 @@ fn with_variables(path: &[u8], variable: &dyn Fn(&OsStr) -> Option<OsString>) ->
     full
 }
 
-/// The name that follows a `$`, and how many bytes are its, braces included; none where there is no name.
+/// Returns the name of the variable after a `$`, and its length in bytes including braces; an empty name if there is none.
 fn name_after(text: &[u8]) -> (&[u8], usize) {
     if text.first() == Some(&b'{') {
         return match text.iter().position(|&byte| byte == b'}') {
@@ -58,7 +58,6 @@ fn name_after(text: &[u8]) -> (&[u8], usize) {
             None => (&[], 0),
         };
     }
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let length = text.iter().position(|byte| !is_part(byte)).unwrap_or(text.len());
+    let length = text.iter().take_while(|&&byte| byte.is_ascii_alphanumeric() || byte == b'_').count();
     (&text[..length], length)
 }

@@ -1,13 +1,14 @@
-//! Where LLaDA checkpoints, and datasets, lie in the Hugging Face cache, which is shared with Python's `huggingface_hub`.
+//! The Hugging Face cache, which is shared with Python's `huggingface_hub`: locations of LLaDA checkpoints and of datasets.
 //!
-//! Nothing here uses the network: `cargo xtask fetch-weights` downloads, `llada --model OWNER/NAME` only looks.
+//! The crate does not use the network. `cargo xtask fetch-weights` downloads checkpoints; a name of a model only finds those
+//! that are in the cache.
 //!
-//! | subject | module |
+//! | subject | modules |
 //! |---|---|
 //! | names of models | `model` |
-//! | which folder the cache is, who asks, and whom | `environment`, `expand` |
+//! | environment variables: the cache, the hub, the token | `environment`, `expand` |
 //! | the layout of the cache | `cache` |
-//! | from what was typed to a folder with a checkpoint, or a file of a dataset | `resolve` |
+//! | from a name to a folder with a checkpoint or to a file of a dataset | `resolve` |
 #![forbid(unsafe_code)]
 
 mod cache;

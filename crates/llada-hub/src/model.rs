@@ -1,37 +1,37 @@
-//! Names of models: `owner/name`, as the hub has them, and short ones for LLaDA's own.
+//! Names of models: `owner/name` as on the hub, and short names for the published LLaDA models.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::HubError;
 
-/// Short names, and the repositories that they stand for.
+/// Short names with the repositories that they stand for.
 pub const KNOWN: [(&str, &str); 3] = [
     ("llada-8b-base", "GSAI-ML/LLaDA-8B-Base"),
     ("llada-8b-instruct", "GSAI-ML/LLaDA-8B-Instruct"),
     ("llada-1.5", "GSAI-ML/LLaDA-1.5"),
 ];
 
-/// The hub's limit on the length of a name.
+/// The hub's limit on the length of a name, in bytes.
 const LONGEST: usize = 96;
 
-/// A model's repository on the hub, `owner/name`. It is safe to be a part of a path or of a URL.
+/// The name of a repository on the hub, `owner/name`. It is safe as a part of a path or URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelId(String);
 
 impl ModelId {
-    /// What the cache calls the repository's folder: `models--owner--name`.
+    /// Returns the name of the model's folder in the cache, `models--owner--name`.
     #[must_use]
     pub fn folder(&self) -> String {
         format!("models--{}", self.0.replace('/', "--"))
     }
 
-    /// What the cache calls the folder of a dataset of this name: `datasets--owner--name`.
+    /// Returns the name of the folder of a dataset in the cache, `datasets--owner--name`.
     pub(crate) fn dataset_folder(&self) -> String {
         format!("datasets--{}", self.0.replace('/', "--"))
     }
 
-    /// `owner/name`.
+    /// Returns the name as `owner/name`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -55,16 +55,16 @@ impl FromStr for ModelId {
             Some((owner, name)) if is_name(owner) && is_name(name) && typed.len() <= LONGEST => {
                 Ok(Self(typed.to_owned()))
             }
-            _ => Err(HubError::Name { typed: typed.to_owned(), known: KNOWN.map(|(short, _)| short).join(", ") }),
+            _ => Err(HubError::Name { typed: typed.to_owned() }),
         }
     }
 }
 
-/// The hub's rule. What it excludes would be ambiguous in the cache, where `--` is the separator, or leave the folder.
+/// Returns true if `part` is a valid owner or name on the hub. Other texts would be ambiguous in the cache, where `--` is a
+/// separator, or lead out of its folder.
 fn is_name(part: &str) -> bool {
-    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     !part.is_empty()
-        && part.chars().all(inner)
+        && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
         && !part.starts_with(['-', '.'])
         && !part.ends_with(['-', '.'])
         && !part.contains("--")
@@ -89,8 +89,9 @@ mod tests {
         for typed in
             ["", "llada", "a/", "/b", "a/b/c", "../b", "a/..", "a--b/c", "a/b..c", "a/-b", "a/b c", "~/b", &long]
         {
-            let error = typed.parse::<ModelId>().unwrap_err().to_string();
-            assert!(error.contains(&format!("{typed:?}")) && error.contains("llada-1.5"), "{error}");
+            let error = typed.parse::<ModelId>().unwrap_err();
+            assert!(error.to_string().contains(&format!("{typed:?}")), "{error}");
+            assert!(error.hint().unwrap().contains("llada-1.5"), "{error}");
         }
     }
 }

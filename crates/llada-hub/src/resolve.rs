@@ -1,4 +1,4 @@
-//! From what was typed to a folder with a checkpoint, or to a file of a dataset.
+//! Resolution of names to folders with checkpoints and to files of datasets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,60 +6,65 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{Cache, HubError, KNOWN, ModelId};
+use crate::{Cache, HubError, ModelId};
 
-/// The branch that a model's name alone means.
+/// The branch whose files a name stands for.
 const MAIN: &str = "main";
 
-/// The folder that `typed` means: itself, or the snapshot in the cache of the model that it names.
+/// Returns the folder of the checkpoint `typed`, which is a path or the name of a model in the cache.
 ///
 /// # Errors
-/// It is no folder, and names no model, or one that is not in the cache, or not whole.
+/// If `typed` is neither an existing path nor the name of a model, or if the cache does not have all files of the model.
 pub fn checkpoint(typed: &Path) -> Result<PathBuf, HubError> {
     checkpoint_in(&Cache::locate(), typed)
 }
 
 fn checkpoint_in(cache: &Cache, typed: &Path) -> Result<PathBuf, HubError> {
-    // What is there is opened, and a file in the place of a folder explained by whoever opens it.
+    // If it is a file and not a folder, the error of opening it explains more.
     if typed.exists() {
         return Ok(typed.to_owned());
     }
     let Some(model) = typed.to_str().and_then(|name| name.parse::<ModelId>().ok()) else {
-        let typed = typed.display().to_string();
-        return Err(HubError::NoModel { typed, known: KNOWN.map(|(short, _)| short).join(", ") });
+        return Err(HubError::NoModel { typed: typed.display().to_string() });
     };
     let Some(snapshot) = cache.repository(&model).snapshot(MAIN) else {
         let typed = typed.display().to_string();
         return Err(HubError::Absent { typed, model, cache: cache.root().to_owned() });
     };
-    // An adapter, or weights in another format, lack nothing that could be fetched.
+    // Adapters and weights in other formats are complete without these files. Loading them explains what is wrong.
     let missing = if is_of_other_kind(&snapshot) { Vec::new() } else { missing(&snapshot) };
     if missing.is_empty() { Ok(snapshot) } else { Err(HubError::Incomplete { model, missing }) }
 }
 
-/// The file in the cache that `typed` means: `OWNER/NAME/PATH`, with the path in a dataset's branch `main`.
+/// Returns the path of a cached file of a dataset. `typed` is `OWNER/NAME/PATH`, where `PATH` is a path in the branch
+/// `main`.
 ///
 /// # Errors
-/// It names no file of a dataset, or one that is not in the cache.
+/// If `typed` has another form, or if the file is not in the cache.
 pub fn dataset_file(typed: &str) -> Result<PathBuf, HubError> {
     dataset_file_in(&Cache::locate(), typed)
 }
 
 fn dataset_file_in(cache: &Cache, typed: &str) -> Result<PathBuf, HubError> {
-    let unnamed = || HubError::DatasetName { typed: typed.to_owned() };
-    let mut parts = typed.splitn(3, '/');
-    let (Some(owner), Some(name), Some(file)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(unnamed());
+    let Some((dataset, file)) = dataset_and_file(typed) else {
+        return Err(HubError::DatasetName { typed: typed.to_owned() });
     };
-    let dataset: ModelId = format!("{owner}/{name}").parse().map_err(|_| unnamed())?;
-    // Nothing that leads out of the snapshot.
-    let inside = |component| matches!(component, Component::Normal(_));
-    if file.is_empty() || !Path::new(file).components().all(inside) {
-        return Err(unnamed());
+    if let Some(snapshot) = cache.dataset(&dataset).snapshot(MAIN) {
+        let path = snapshot.join(file);
+        if path.is_file() {
+            return Ok(path);
+        }
     }
-    let path = cache.dataset(&dataset).snapshot(MAIN).map(|snapshot| snapshot.join(file));
-    let absent = || HubError::DatasetAbsent { dataset, file: file.to_owned(), cache: cache.root().to_owned() };
-    path.filter(|path| path.is_file()).ok_or_else(absent)
+    Err(HubError::DatasetAbsent { dataset, file: file.to_owned(), cache: cache.root().to_owned() })
+}
+
+/// Splits `OWNER/NAME/PATH`. Returns `None` if the text has another form or the path leads out of the dataset.
+fn dataset_and_file(typed: &str) -> Option<(ModelId, &str)> {
+    let mut parts = typed.splitn(3, '/');
+    let (owner, name, file) = (parts.next()?, parts.next()?, parts.next()?);
+    let dataset = format!("{owner}/{name}").parse().ok()?;
+    let is_inside = Path::new(file).components().all(|component| matches!(component, Component::Normal(_)));
+    (is_inside && !file.is_empty()).then_some((dataset, file))
 }
 
 #[derive(Deserialize)]
@@ -67,15 +72,16 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// The files that loading a checkpoint needs and that `folder` lacks: the config, the weights or all their shards.
+/// Returns the names of the files that are needed to load a checkpoint and that `folder` lacks: the config, and the weights
+/// or their shards.
 #[must_use]
 pub fn missing(folder: &Path) -> Vec<String> {
     const SINGLE: &str = "model.safetensors";
     let mut needed = BTreeSet::from(["config.json".to_owned()]);
     match fs::read_to_string(folder.join("model.safetensors.index.json")) {
-        // A single file goes before an index, as it does where weights are loaded.
+        // As in loading, a single file has precedence over an index.
         Ok(text) if !folder.join(SINGLE).exists() => {
-            // An index that cannot be read is for whoever loads it to explain.
+            // The error of loading an invalid index explains more.
             let index = serde_json::from_str::<Index>(text.trim_start_matches('\u{feff}'));
             needed.extend(index.into_iter().flat_map(|index| index.weight_map.into_values()));
         }
@@ -84,14 +90,19 @@ pub fn missing(folder: &Path) -> Vec<String> {
     needed.into_iter().filter(|file| !folder.join(file).exists()).collect()
 }
 
-/// Whether a folder without safetensors holds what is no checkpoint of these, however much were fetched.
+/// Returns true if the folder has an adapter or weights in another format, and no safetensors of a model.
 fn is_of_other_kind(folder: &Path) -> bool {
-    let names =
-        fs::read_dir(folder).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let names: Vec<String> = names.collect();
-    let is_safetensors = |name: &String| name.contains(".safetensors") && !name.starts_with("adapter");
-    let is_other = |name: &String| name == "adapter_config.json" || name.ends_with(".bin") || name.ends_with(".gguf");
-    names.iter().any(is_other) && !names.iter().any(is_safetensors)
+    let mut is_other = false;
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if name.contains(".safetensors") && !name.starts_with("adapter") {
+            return false;
+        }
+        is_other |= name == "adapter_config.json" || name.ends_with(".bin") || name.ends_with(".gguf");
+    }
+    is_other
 }
 
 #[cfg(test)]
@@ -128,9 +139,9 @@ mod tests {
     #[test]
     fn a_model_that_is_not_there_comes_with_the_command_that_fetches_it() {
         let scratch = tempfile::tempdir().unwrap();
-        let error = found(scratch.path(), "llada-8b-base").unwrap_err().to_string();
-        assert!(error.contains(&scratch.path().display().to_string()), "{error}");
-        assert!(error.ends_with("; hint: cargo xtask fetch-weights GSAI-ML/LLaDA-8B-Base"), "{error}");
+        let error = found(scratch.path(), "llada-8b-base").unwrap_err();
+        assert!(error.to_string().contains(&scratch.path().display().to_string()), "{error}");
+        assert_eq!(error.hint().unwrap(), "cargo xtask fetch-weights GSAI-ML/LLaDA-8B-Base");
     }
 
     #[test]
@@ -138,8 +149,9 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let index = r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors", "c": "2.safetensors"}}"#;
         cached(scratch.path(), &[("model.safetensors.index.json", index), ("1.safetensors", "")]);
-        let error = found(scratch.path(), "llada-1.5").unwrap_err().to_string();
-        assert!(error.contains("without 2.safetensors, config.json; hint: "), "{error}");
+        let error = found(scratch.path(), "llada-1.5").unwrap_err();
+        assert!(error.to_string().ends_with("without 2.safetensors, config.json"), "{error}");
+        assert_eq!(error.hint().unwrap(), "cargo xtask fetch-weights GSAI-ML/LLaDA-1.5");
     }
 
     #[test]
@@ -152,12 +164,9 @@ mod tests {
     #[test]
     fn what_is_neither_a_folder_nor_a_name_is_no_model() {
         for typed in ["nope", "./a/b", "a/b/c", "/a/b", "", "llada-8b-instrukt"] {
-            let error = found(Path::new("/nothing"), typed).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("there is no model {typed:?}")), "{error}");
-            assert!(
-                error.contains("; hint: ") && error.contains("llada-8b-instruct, llada-1.5, or OWNER/NAME"),
-                "{error}"
-            );
+            let error = found(Path::new("/nothing"), typed).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("there is no model {typed:?}")), "{error}");
+            assert!(error.hint().unwrap().contains("llada-8b-instruct, llada-1.5, or OWNER/NAME"), "{error}");
         }
     }
 
@@ -184,8 +193,8 @@ mod tests {
     fn a_file_of_a_dataset_is_found_by_its_path() {
         let scratch = tempfile::tempdir().unwrap();
         let find = |typed| dataset_file_in(&Cache::at(scratch.path()), typed);
-        let message = find("openai/gsm8k/main/test.parquet").unwrap_err().to_string();
-        assert!(message.ends_with("hint: hf download --repo-type dataset openai/gsm8k main/test.parquet"), "{message}");
+        let hint = find("openai/gsm8k/main/test.parquet").unwrap_err().hint().unwrap();
+        assert_eq!(hint, "hf download --repo-type dataset openai/gsm8k main/test.parquet");
 
         let repository = Cache::at(scratch.path()).dataset(&"openai/gsm8k".parse().unwrap());
         assert!(repository.folder().ends_with("datasets--openai--gsm8k"));

@@ -1,4 +1,4 @@
-//! Prints held-out questions of all tasks in turn, and an answer that is right.
+//! Prints held-out questions of all tasks in turn, each with a right answer.
 //!
 //! ```text
 //! cargo run -p llada-tasks --example held_out -- [COUNT] [SEED]
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", task.name());
         println!("  asked     {}", example.prompt);
         println!("  answered  {}", example.answer);
-        // Where a model would be judged. A space more is forgiven, a word more is not.
+        // This is how a model's answer would be judged: white space around it is ignored, an additional word is not.
         assert!(example.check(&format!(" {}\n", example.answer)));
         assert!(!example.check(&format!("{} indeed", example.answer)));
     }

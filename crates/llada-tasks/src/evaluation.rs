@@ -1,45 +1,45 @@
-//! How well a model did: exact match by task, with its confidence interval, and what it took.
+//! The results of a model: exact match by task with its confidence interval, and the number of forwards.
 
 use std::collections::BTreeMap;
 
 use llada_core::interval::wilson;
 use serde::{Serialize, Serializer};
 
-/// The answers to one task.
+/// The counts of right answers and of all answers to one task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Those that were right.
+    /// The number of right answers.
     pub right: usize,
-    /// All of them.
+    /// The number of all answers.
     pub total: usize,
 }
 
 impl Tally {
-    /// The share that was right; 0 of nothing.
+    /// Returns the fraction of right answers; 0 if there are none.
     pub fn exact_match(&self) -> f64 {
         self.right as f64 / self.total.max(1) as f64
     }
 
-    /// Wilson's 95 % confidence interval of that share.
+    /// Returns Wilson's 95 % confidence interval of the fraction.
     pub fn interval(&self) -> [f64; 2] {
         wilson(self.right, self.total)
     }
 }
 
-/// The answers to all tasks. It serialises as `exact_match` and `interval` by task, `mean_exact_match`, `nfe` and
+/// The results of all tasks. It serialises as `exact_match` and `interval` by task, `mean_exact_match`, `nfe` and
 /// `tokens_per_forward`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
-    /// By name of the task.
+    /// The counts by name of the task.
     pub tallies: BTreeMap<&'static str, Tally>,
-    /// Forward evaluations, those of every answer counted by themselves.
+    /// The number of forward evaluations, summed over the answers.
     pub nfe: usize,
-    /// Tokens that they committed.
+    /// The number of committed tokens, summed over the answers.
     pub tokens: usize,
 }
 
 impl Evaluation {
-    /// Counts an answer that took `nfe` forwards to commit `tokens`.
+    /// Counts an answer of `tokens` tokens that took `nfe` forward evaluations.
     pub fn add(&mut self, task: &'static str, right: bool, nfe: usize, tokens: usize) {
         let tally = self.tallies.entry(task).or_default();
         tally.right += usize::from(right);
@@ -48,12 +48,12 @@ impl Evaluation {
         self.tokens += tokens;
     }
 
-    /// The mean over the tasks, each weighing the same.
+    /// Returns the mean of exact match over the tasks, which have equal weights.
     pub fn mean_exact_match(&self) -> f64 {
         self.tallies.values().map(Tally::exact_match).sum::<f64>() / self.tallies.len().max(1) as f64
     }
 
-    /// Tokens committed by a forward, on average.
+    /// Returns the mean number of tokens that a forward commits.
     pub fn tokens_per_forward(&self) -> f64 {
         self.tokens as f64 / self.nfe.max(1) as f64
     }
@@ -69,10 +69,9 @@ impl Serialize for Evaluation {
             nfe: usize,
             tokens_per_forward: f64,
         }
-        let tallies = || self.tallies.iter().map(|(&task, tally)| (task, tally));
         let figures = Figures {
-            exact_match: tallies().map(|(task, tally)| (task, tally.exact_match())).collect(),
-            interval: tallies().map(|(task, tally)| (task, tally.interval())).collect(),
+            exact_match: self.tallies.iter().map(|(&task, tally)| (task, tally.exact_match())).collect(),
+            interval: self.tallies.iter().map(|(&task, tally)| (task, tally.interval())).collect(),
             mean_exact_match: self.mean_exact_match(),
             nfe: self.nfe,
             tokens_per_forward: self.tokens_per_forward(),

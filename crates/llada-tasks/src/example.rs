@@ -1,60 +1,62 @@
-//! A question, its answer, and what counts as right.
+//! Examples: questions with their answers and the rules that judge answers.
 
 use serde::Serialize;
 
-/// A question in words and its answer.
+/// A question with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// What is asked, without its wording: equal for questions that differ in words or in an order that says nothing.
+    /// The canonical content of the question. Questions that differ only in wording or in an irrelevant order have the
+    /// same content.
     pub content: String,
-    /// What the user says.
+    /// The user's message.
     pub prompt: String,
-    /// An answer that is right.
+    /// A right answer.
     pub answer: String,
     rule: Rule,
 }
 
-/// Which answers are right.
+/// The rule that judges answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rule {
-    /// The answer alone.
+    /// Only the example's answer is right.
     Exact,
-    /// The answer, or this one.
+    /// The example's answer and this one are right.
     Or(String),
-    /// Every text of two sentences or more that contains all of these words and ends where a sentence does.
+    /// Every text that has at least two sentences, ends with a full stop and contains all of these words is right.
     Story(Vec<String>),
 }
 
 impl Example {
-    /// A question with one answer.
+    /// Creates a question with one right answer.
     pub(crate) fn new(content: String, prompt: String, answer: String) -> Self {
         Self { content, prompt, answer, rule: Rule::Exact }
     }
 
-    /// The same with a second answer that is right.
+    /// Adds a second right answer.
     pub(crate) fn or(self, other: String) -> Self {
         Self { rule: Rule::Or(other), ..self }
     }
 
-    /// The same with every story right that contains all of `words`.
+    /// Makes every story right that contains all of `words`.
     pub(crate) fn story_with(self, words: &[&str]) -> Self {
         Self { rule: Rule::Story(words.iter().map(|&word| word.to_owned()).collect()), ..self }
     }
 
-    /// Whether `output`, spaces around it aside, answers the question.
+    /// Returns true if `output`, without surrounding white space, is a right answer.
     pub fn check(&self, output: &str) -> bool {
         let output = output.trim();
         match &self.rule {
             Rule::Exact => output == self.answer,
             Rule::Or(other) => output == self.answer || output == other,
             Rule::Story(words) => {
-                let has = |word: &String| output.split(|c: char| !c.is_alphanumeric()).any(|found| found == word);
-                output.ends_with('.') && output.matches('.').count() > 1 && words.iter().all(has)
+                output.ends_with('.')
+                    && output.matches('.').count() > 1
+                    && words.iter().all(|word| has_word(output, word))
             }
         }
     }
 
-    /// The question and its answer as `llada data prepare --format chat` reads them.
+    /// Returns the question and its answer as a conversation, the format of chat data for fine-tuning.
     pub fn conversation<'a>(&'a self, task: &'a str) -> Conversation<'a> {
         let messages =
             [Message { role: "user", content: &self.prompt }, Message { role: "assistant", content: &self.answer }];
@@ -62,21 +64,26 @@ impl Example {
     }
 }
 
-/// A line of chat JSONL.
+/// Returns true if `text` contains `word` as a whole word.
+fn has_word(text: &str, word: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric()).any(|found| found == word)
+}
+
+/// A conversation, which serialises as a line of chat JSONL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Conversation<'a> {
-    /// Name of the task.
+    /// The name of the task.
     pub task: &'a str,
-    /// The question, then the answer.
+    /// The question, followed by the answer.
     pub messages: [Message<'a>; 2],
 }
 
-/// One message of a conversation.
+/// A message of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Message<'a> {
-    /// `user` or `assistant`.
+    /// The role of the speaker: `user` or `assistant`.
     pub role: &'static str,
-    /// What was said.
+    /// The text of the message.
     pub content: &'a str,
 }
 

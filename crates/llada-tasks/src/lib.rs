@@ -1,9 +1,9 @@
-//! Tasks whose answers a program can check, generated from a seed: what a small language model learns from, and what
-//! it is measured by.
+//! Synthetic tasks for training and evaluating small language models. They are generated from a seed, and their answers can
+//! be checked by a program.
 //!
-//! An [`Example`] is a pure function of the seed, the [`Task`], the [`Split`] and an index. What is held out is decided
-//! by the content of a question, never by its wording, its index or the seed: so training and held-out examples are
-//! disjoint whatever seeds they come from.
+//! An [`Example`] is a pure function of the seed, the [`SyntheticTask`], the [`Split`] and an index. The content of a
+//! question decides whether it is held out; its wording, its index and the seed do not. So training and held-out examples
+//! are disjoint for all seeds.
 //!
 //! ```
 //! use llada_core::rng::Noise;
@@ -36,11 +36,11 @@ pub use error::TaskError;
 pub use evaluation::{Evaluation, Tally};
 pub use example::{Conversation, Example, Message};
 pub use split::Split;
-pub use task::{Task, by_name, mixture};
+pub use task::{SyntheticTask, by_name, mixture};
 pub use tasks::ALL;
 
-/// Tokens of the canvas for an answer. The longest takes about 24 of a tokenizer that splits digits and has seen the
-/// tasks; the end of the turn and some room follow.
+/// The number of tokens to generate for an answer. The longest answer takes about 24 tokens of a tokenizer that splits
+/// digits and was trained on the tasks; the end-of-turn token and some padding follow it.
 pub const GEN_LENGTH: usize = 32;
 
 /// The example of the README, as a test.

@@ -1,13 +1,13 @@
-//! Choices out of a stream of noise.
+//! Random choices from a stream of noise.
 
 use llada_core::rng::Stream;
 
-/// One of `from`.
+/// Draws one of `from`.
 pub(crate) fn one<'a, T>(stream: &mut Stream, from: &'a [T]) -> &'a T {
     &from[stream.below(from.len() as u64) as usize]
 }
 
-/// `count` of `from`, none twice, in random order.
+/// Draws `count` of `from` without replacement, in random order.
 pub(crate) fn several<T: Clone>(stream: &mut Stream, from: &[T], count: usize) -> Vec<T> {
     let mut items = from.to_vec();
     for i in 0..count {
@@ -18,12 +18,12 @@ pub(crate) fn several<T: Clone>(stream: &mut Stream, from: &[T], count: usize) -
     items
 }
 
-/// All of `items` in random order.
+/// Returns `items` in random order.
 pub(crate) fn shuffled<T: Clone>(stream: &mut Stream, items: &[T]) -> Vec<T> {
     several(stream, items, items.len())
 }
 
-/// One of `wordings` with `text` in place of its `{}`.
+/// Draws one of `wordings` and replaces its `{}` with `text`.
 pub(crate) fn worded(stream: &mut Stream, wordings: &[&str], text: &str) -> String {
     one(stream, wordings).replace("{}", text)
 }

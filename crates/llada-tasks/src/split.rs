@@ -1,34 +1,32 @@
-//! What is held out: a share of all questions, chosen by a keyed hash of their content.
+//! The split into training and held-out questions, by a keyed hash of their content.
 
 use llada_core::rng::{Domain, Noise};
 
-/// For training, or held out for evaluation.
+/// A split of the questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Split {
-    /// What a model may learn from.
+    /// The questions for training.
     Train,
-    /// What it is measured by, and never sees in training.
+    /// The questions for evaluation, which never occur in training.
     HeldOut,
 }
 
-/// Share of the questions that is held out.
+/// The fraction of the questions that is held out.
 const HELD_OUT: f64 = 0.1;
 
-/// A constant and no seed: examples of different seeds have to agree on what is held out.
+/// The key of the hash. It is a constant and not the seed, so that the split is the same for all seeds.
 const KEY: u64 = 0x4c4c_6144_412d_7431;
 
 impl Split {
-    /// The split that the question with this canonical `content` belongs to.
+    /// Returns the split that the question with this canonical `content` belongs to.
     pub fn of(content: &str) -> Self {
         let noise = Noise::new(KEY).domain(Domain::Task);
-        match noise.stream(hash(content), 0, 0).uniform() < HELD_OUT {
-            true => Self::HeldOut,
-            false => Self::Train,
-        }
+        if noise.stream(hash(content), 0, 0).uniform() < HELD_OUT { Self::HeldOut } else { Self::Train }
     }
 }
 
-/// 64-bit [FNV-1a](http://www.isthe.com/chongo/tech/comp/fnv/), the same in every release of every compiler.
+/// Returns the 64-bit [FNV-1a](http://www.isthe.com/chongo/tech/comp/fnv/) hash, which unlike the standard library's is the
+/// same in every release of the compiler.
 pub(crate) fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

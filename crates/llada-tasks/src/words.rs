@@ -1,5 +1,5 @@
-//! The words that the tasks are made of: short and common, so that a small tokenizer has them whole. Those that follow
-//! an "a" begin with a consonant.
+//! The vocabulary of the tasks. The words are short and common, so that each is one token of a small tokenizer. Those that
+//! follow the article "a" start with a consonant.
 
 pub(crate) const NAMES: [&str; 24] = [
     "Ada", "Ben", "Carl", "Dora", "Emma", "Finn", "Greta", "Hugo", "Iris", "Jack", "Kate", "Leo", "Mia", "Nora",

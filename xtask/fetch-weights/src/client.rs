@@ -1,4 +1,4 @@
-//! Requests to the hub: who is asked, with which token, where a redirect may lead, and which answers may get better.
+//! Requests to the hub: tokens, redirects, and the distinction between temporary and permanent failures.
 
 use std::io;
 use std::time::Duration;
@@ -8,43 +8,44 @@ use ureq::http::{HeaderMap, Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-use crate::explain;
-use crate::patience::{self, Patience};
+use crate::messages;
+use crate::backoff::{self, Backoff};
 use crate::request::Request;
 use crate::settings::{Settings, Token};
 use crate::url;
 
 const CONNECT: Duration = Duration::from_secs(15);
 
-/// Without a byte for as long, a connection is lost.
+/// A connection that transfers no byte for this long counts as lost.
 const SILENCE: Duration = Duration::from_secs(30);
 
 const REDIRECTS: usize = 8;
 
-/// The most that the hub may say about a model.
+/// The largest size of the hub's answer about a model, in bytes.
 const LISTING: u64 = 64 << 20;
 
 pub(crate) type Answer = Response<Body>;
 
-/// Why there is no answer, or not the one that was needed.
+/// A request that failed.
 pub(crate) enum Refusal {
-    /// It may go better later: at once, or when the server wishes.
+    /// A temporary failure. The request may be repeated, after the server's `wish` if it states one.
     Again {
         why: String,
         wish: Option<Duration>,
     },
-    /// No server was reached at all.
+    /// No server was reached.
     Unreachable {
         why: String,
     },
-    /// The server has something else than the hub announced. Nothing of it was taken.
+    /// The server has another file than the hub announced. Nothing of it was received.
     Other {
         why: String,
     },
-    /// What came is not what the hub announced.
+    /// The received content is not what the hub announced.
     Wrong {
         why: String,
     },
+    /// A permanent failure.
     Final(Error),
 }
 
@@ -63,12 +64,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(settings: Settings, request: &Request) -> Self {
-        // The system's certificates, so that those a company has added count.
+        // The system's certificates include those that a company has added.
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let agent = Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
-            // Redirects are followed here: the token must not go to another host, nor anything from https to http.
+            // Redirects are followed in `get`: the token must not be sent to another host, and https must not become http.
             .max_redirects(0)
             .user_agent(concat!("llada-fetch-weights/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT))
@@ -80,31 +81,32 @@ impl Client {
         Self { agent, endpoint, token, request: request.clone() }
     }
 
-    /// What the hub's interface says at this path, asked again while it may get better.
+    /// Returns the answer of the hub's API at this path. Temporary failures are retried.
     pub(crate) fn ask(&self, path: &str) -> Result<String> {
         let url = format!("{}{path}", self.endpoint);
-        let mut patience = Patience::new();
+        let mut backoff = Backoff::new();
         loop {
-            let outcome = self.get(&url, 0).and_then(|answer| {
-                let mut body = answer.into_body();
-                let text = body.with_config().limit(LISTING).read_to_string();
-                text.map_err(|error| Refusal::again(error.to_string()))
-            });
-            let (why, wish) = match outcome {
+            let (why, wish) = match self.get_text(&url) {
                 Ok(text) => return Ok(text),
                 Err(Refusal::Again { why, wish }) => (why, wish),
-                Err(Refusal::Unreachable { why }) => return Err(explain::unreachable(self, &why)),
+                Err(Refusal::Unreachable { why }) => return Err(messages::unreachable(self, &why)),
                 Err(Refusal::Other { why } | Refusal::Wrong { why }) => return Err(Error::msg(why)),
                 Err(Refusal::Final(error)) => return Err(error),
             };
-            let Some(pause) = patience.next(wish) else {
-                return Err(explain::given_up(&self.request, "the list of files", &why));
+            let Some(pause) = backoff.next(wish) else {
+                return Err(messages::given_up(&self.request, "the list of files", &why));
             };
-            patience::wait(pause, &false.into());
+            backoff::wait(pause, &false.into());
         }
     }
 
-    /// The content at an address from byte `from` on, or all of it from a server that cannot skip.
+    fn get_text(&self, url: &str) -> Result<String, Refusal> {
+        let mut body = self.get(url, 0)?.into_body();
+        let text = body.with_config().limit(LISTING).read_to_string();
+        text.map_err(|error| Refusal::again(error.to_string()))
+    }
+
+    /// Requests the content of an address from byte `from` on. A server that does not support ranges sends all of it.
     pub(crate) fn get(&self, url: &str, from: u64) -> Result<Answer, Refusal> {
         let mut url = url.to_owned();
         for _ in 0..=REDIRECTS {
@@ -136,22 +138,22 @@ impl Client {
         let location = text(headers, "Location").unwrap_or_default();
         match url::joined(url, location) {
             Some(next) if next.starts_with("https://") || url.starts_with("http://") => Ok(next),
-            _ => Err(Refusal::Final(explain::strange_redirect(&self.request, url, location))),
+            _ => Err(Refusal::Final(messages::strange_redirect(&self.request, url, location))),
         }
     }
 
     fn judged(&self, answer: Answer, own: bool) -> Result<Answer, Refusal> {
         let (status, headers) = (answer.status(), answer.headers());
         match status {
-            // 416: what is asked for begins after the end. Who asked knows what that means.
+            // 416 means that the range starts after the end of the file. The caller handles it.
             StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => Ok(answer),
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 Err(later(status, headers))
             }
             _ if status.is_server_error() => Err(later(status, headers)),
-            // An address that the hub has redirected to is valid for a while only. The hub gives a new one.
+            // Addresses of redirects expire. On the next attempt the hub returns a new one.
             _ if !own => Err(later(status, headers)),
-            _ => Err(Refusal::Final(explain::refused(
+            _ => Err(Refusal::Final(messages::refused(
                 self,
                 status.as_u16(),
                 text(headers, "X-Error-Code"),
@@ -168,13 +170,13 @@ impl Client {
                 Refusal::Unreachable { why }
             }
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => Refusal::Unreachable { why },
-            // A certificate that is not trusted; what is damaged on its way shows later.
+            // An untrusted certificate. Content that is damaged in transit is detected by its digest.
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Refusal::Final(explain::untrusted(self, &why))
+                Refusal::Final(messages::untrusted(self, &why))
             }
             ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => Refusal::again(why),
-            // Proxies, addresses: the same the next time.
-            _ => Refusal::Final(explain::unreachable(self, &why)),
+            // Errors of proxies and addresses are permanent.
+            _ => Refusal::Final(messages::unreachable(self, &why)),
         }
     }
 }
@@ -184,7 +186,7 @@ fn later(status: StatusCode, headers: &HeaderMap) -> Refusal {
     Refusal::Again { why: format!("the server answered {status}"), wish: seconds.map(Duration::from_secs) }
 }
 
-/// A header, if it is there and readable.
+/// Returns a header if it is present and readable.
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }

@@ -1,4 +1,4 @@
-//! Several files at once.
+//! The threads that download several files at once.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -7,19 +7,19 @@ use anyhow::{Result, anyhow};
 
 use crate::client::Client;
 use crate::download::Download;
-use crate::place::Place;
+use crate::destination::Destination;
 use crate::plan::Plan;
 use crate::progress::Progress;
 
-/// More connections than this seldom make a download faster, and the hub counts them.
+/// The number of connections. More seldom make a download faster, and the hub limits them.
 const HANDS: usize = 4;
 
-/// Brings every file of the plan. The first that fails for good ends the others, which keep what they have.
-pub(crate) fn download(client: &Client, commit: &str, plan: &Plan, place: &Place) -> Result<()> {
-    let _held = place.hold(&client.request)?;
+/// Downloads every file of the plan. The first permanent failure stops the other downloads; received data are kept.
+pub(crate) fn download(client: &Client, commit: &str, plan: &Plan, destination: &Destination) -> Result<()> {
+    let _held = destination.hold(&client.request)?;
     let files = plan.jobs.iter().map(Vec::len).sum();
     let progress = Progress::new(files, plan.download)?;
-    let download = Download { client, commit, place, progress, stop: AtomicBool::new(false) };
+    let download = Download { client, commit, destination, progress, stop: AtomicBool::new(false) };
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(files) = plan.jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -36,7 +36,7 @@ pub(crate) fn download(client: &Client, commit: &str, plan: &Plan, place: &Place
     thread::scope(|scope| {
         let hands: Vec<_> = (0..HANDS.min(plan.jobs.len())).map(|_| scope.spawn(work)).collect();
         let ends = hands.into_iter().map(|hand| hand.join().unwrap_or_else(|_| Err(anyhow!("a thread panicked"))));
-        // All are waited for, whichever fails.
+        // All threads are joined, even if one fails.
         ends.collect::<Vec<_>>().into_iter().collect()
     })
 }

@@ -1,4 +1,4 @@
-//! The digests by which the hub names content: SHA-256 of large files, and of small ones what git calls a blob.
+//! The digests by which the hub names content: SHA-256 for large files and git's blob hash for small ones.
 
 use std::fmt;
 use std::fs::File;
@@ -8,10 +8,10 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-/// Read and written at once.
+/// The number of bytes that are read or written at once.
 pub(crate) const CHUNK: usize = 256 * 1024;
 
-/// What the content of a file must come to.
+/// The expected digest of a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Digest {
     Sha256(String),
@@ -19,7 +19,7 @@ pub(crate) enum Digest {
 }
 
 impl Digest {
-    /// The digest of this name: hexadecimal digits, in lower case, as many as its kind has.
+    /// Parses lower-case hexadecimal digits. Their number determines the kind of digest.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         if !name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return None;
@@ -37,7 +37,7 @@ impl Digest {
         }
     }
 
-    /// To be fed all the content of a file of this size.
+    /// Creates a hasher for the content of a file of this size.
     pub(crate) fn hasher(&self, size: u64) -> Hasher {
         match self {
             Self::Sha256(_) => Hasher::Sha256(Sha256::new()),
@@ -45,7 +45,7 @@ impl Digest {
         }
     }
 
-    /// Whether a file of this size has this content.
+    /// Returns true if the file has this size and this digest.
     pub(crate) fn fits(&self, path: &Path, size: u64) -> io::Result<bool> {
         let mut file = File::open(path)?;
         if file.metadata()?.len() != size {
@@ -66,7 +66,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// A digest in the making.
+/// An incremental computation of a digest.
 #[derive(Clone)]
 pub(crate) enum Hasher {
     Sha256(Sha256),
@@ -81,7 +81,7 @@ impl Hasher {
         }
     }
 
-    /// Takes in the next `length` bytes of a file.
+    /// Adds the next `length` bytes of a file.
     pub(crate) fn read(&mut self, file: &mut File, length: u64) -> io::Result<()> {
         let mut chunk = vec![0; CHUNK];
         let mut left = file.take(length);

@@ -1,4 +1,4 @@
-//! One file: what there is of it is kept, the rest is asked for as often as it takes, and its digest decides.
+//! The download of one file: it is resumed after interruptions, retried after temporary failures, and checked by its digest.
 
 use std::fs::{File as Handle, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,51 +10,51 @@ use ureq::http::StatusCode;
 
 use crate::client::{Answer, Client, Refusal, text};
 use crate::digest::{CHUNK, Hasher};
-use crate::explain;
+use crate::messages;
 use crate::listing::File;
-use crate::patience::{self, Patience};
-use crate::place::Place;
+use crate::backoff::{self, Backoff};
+use crate::destination::Destination;
 use crate::progress::{Bar, Progress};
 use crate::url;
 
-/// What all files of a download have in common.
+/// The state that all files of a download share.
 pub(crate) struct Download<'a> {
     pub(crate) client: &'a Client,
     pub(crate) commit: &'a str,
-    pub(crate) place: &'a Place,
+    pub(crate) destination: &'a Destination,
     pub(crate) progress: Progress,
-    /// Set when another file has failed for good: what was received is kept.
+    /// Set after a permanent failure of another file.
     pub(crate) stop: AtomicBool,
 }
 
 impl Download<'_> {
-    /// Brings a file to its place. Returns without it only when all work is to end.
+    /// Downloads a file to its destination. Returns early, without an error, if another file has failed.
     pub(crate) fn bring(&self, file: &File) -> Result<()> {
         let request = &self.client.request;
-        let _held = self.place.lock(request, file)?;
-        // Whoever held the lock before may have been at the same file.
-        if !self.place.has(file).with_context(|| format!("cannot read {}", self.place.path(file).display()))? {
-            let path = self.place.partial(file);
+        let _held = self.destination.lock(request, file)?;
+        // The process that held the lock before may have downloaded this file.
+        if !self.destination.has(file).with_context(|| format!("cannot read {}", self.destination.path(file).display()))? {
+            let path = self.destination.partial(file);
             let opened = Partial::open(path.clone(), file);
-            let mut partial = opened.map_err(|error| explain::unwritten(request, &path, error))?;
+            let mut partial = opened.map_err(|error| messages::unwritten(request, &path, error))?;
             if !self.fill(&mut partial, file)? {
                 return Ok(());
             }
-            // On the disk before it has its name: a power cut must not leave a name with nothing behind it.
-            partial.handle.sync_all().map_err(|error| explain::unwritten(request, &path, error))?;
-            self.place.publish(request, file)?;
+            // The content is written to disk before the file gets its name, so that a power cut cannot leave an empty file.
+            partial.handle.sync_all().map_err(|error| messages::unwritten(request, &path, error))?;
+            self.destination.publish(request, file)?;
         }
         self.progress.finished(file);
         Ok(())
     }
 
-    /// Until the content is whole and right. False when all work is to end before.
+    /// Downloads until the content is complete and its digest right. Returns false if another file has failed before.
     fn fill(&self, partial: &mut Partial, file: &File) -> Result<bool> {
         let request = &self.client.request;
         let path = url::encoded(&file.path, "/");
         let address = format!("{}/{}/resolve/{}/{path}", self.client.endpoint, request.model, self.commit);
         let bar = self.progress.start(file, partial.have);
-        let (mut patience, mut best, mut was_wrong) = (Patience::new(), partial.have, false);
+        let (mut backoff, mut best, mut was_wrong) = (Backoff::new(), partial.have, false);
         while !self.stop.load(Ordering::Relaxed) {
             let refusal = match self.attempt(partial, file, &address, &bar) {
                 Ok(true) => return Ok(true),
@@ -62,16 +62,16 @@ impl Download<'_> {
                 Err(refusal) => refusal,
             };
             if let Refusal::Wrong { .. } = refusal {
-                partial.restart(&bar).map_err(|error| explain::unwritten(request, &partial.path, error))?;
+                partial.restart(&bar).map_err(|error| messages::unwritten(request, &partial.path, error))?;
                 best = 0;
             } else if partial.have > best {
                 best = partial.have;
-                patience.renew();
+                backoff.reset();
             }
             let (why, wish) = match refusal {
                 Refusal::Final(error) => return Err(error),
                 Refusal::Other { why } | Refusal::Wrong { why } if was_wrong => {
-                    return Err(explain::wrong_content(request, &file.path, &why));
+                    return Err(messages::wrong_content(request, &file.path, &why));
                 }
                 Refusal::Other { .. } | Refusal::Wrong { .. } => {
                     was_wrong = true;
@@ -80,17 +80,17 @@ impl Download<'_> {
                 Refusal::Again { why, wish } => (why, wish),
                 Refusal::Unreachable { why } => (why, None),
             };
-            let Some(pause) = patience.next(wish) else {
-                return Err(explain::given_up(request, &file.path, &why));
+            let Some(pause) = backoff.next(wish) else {
+                return Err(messages::given_up(request, &file.path, &why));
             };
-            patience::wait(pause, &self.stop);
+            backoff::wait(pause, &self.stop);
         }
         Ok(false)
     }
 
-    /// One connection. True when the content is whole and right, false when all work is to end.
+    /// Downloads over one connection. Returns true once the content is complete and right, false if another file has failed.
     fn attempt(&self, partial: &mut Partial, file: &File, address: &str, bar: &Bar<'_>) -> Result<bool, Refusal> {
-        let unwritten = |path: &PathBuf, error| Refusal::Final(explain::unwritten(&self.client.request, path, error));
+        let unwritten = |path: &PathBuf, error| Refusal::Final(messages::unwritten(&self.client.request, path, error));
         if partial.have < file.size {
             let answer = self.client.get(address, partial.have)?;
             if begins_at(&answer, file)? != partial.have {
@@ -128,7 +128,10 @@ impl Download<'_> {
     }
 }
 
-/// The byte that an answer begins at, once its size is that of the file.
+/// Returns the offset of the first byte of an answer.
+///
+/// # Errors
+/// If the server's file does not have the announced size.
 fn begins_at(answer: &Answer, file: &File) -> Result<u64, Refusal> {
     let headers = answer.headers();
     let (start, size) = match answer.status() {
@@ -141,7 +144,7 @@ fn begins_at(answer: &Answer, file: &File) -> Result<u64, Refusal> {
             });
             range.ok_or_else(|| Refusal::again("the server does not say which part it sends"))?
         }
-        // There is nothing after what is there: the server's file is another one, or what is there is.
+        // The range starts after the end: the server has another file, or the local data are of another one.
         _ => (u64::MAX, None),
     };
     match size {
@@ -152,7 +155,7 @@ fn begins_at(answer: &Answer, file: &File) -> Result<u64, Refusal> {
     }
 }
 
-/// The beginning of a file, and its digest so far.
+/// The received part of a file, with its digest so far.
 struct Partial {
     handle: Handle,
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! The files of a model, as the hub lists them or as the cache has them. What would lead out of its folder is refused.
+//! The files of a model, as listed by the hub or found in the cache. Paths that lead out of the model's folder are refused.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,29 +10,29 @@ use serde::Deserialize;
 
 use crate::client::Client;
 use crate::digest::Digest;
-use crate::explain;
-use crate::place::Place;
+use crate::messages;
+use crate::destination::Destination;
 use crate::request::Request;
 use crate::url;
 
 #[derive(Clone, Debug)]
 pub(crate) struct File {
-    /// Below the model's folder, with `/` between its parts.
+    /// The path relative to the model's folder, with `/` as the separator.
     pub(crate) path: String,
     pub(crate) size: u64,
     pub(crate) digest: Digest,
 }
 
-/// The files of one commit that are asked for.
+/// The requested files of a commit.
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub(crate) commit: String,
     pub(crate) files: Vec<File>,
 }
 
-/// What the hub says about a model, as far as it matters here.
+/// The part of the hub's answer about a model that is used here.
 #[derive(Deserialize)]
-struct Said {
+struct ModelInfo {
     sha: String,
     siblings: Vec<Sibling>,
 }
@@ -55,20 +55,20 @@ struct Lfs {
 impl Listing {
     pub(crate) fn fetch(client: &Client, request: &Request) -> Result<Self> {
         let revision = url::encoded(&request.revision, "");
-        let said = client.ask(&format!("/api/models/{}/revision/{revision}?blobs=true", request.model))?;
-        let mut listing = Self::read(&said).map_err(|why| explain::strange_listing(request, &why))?;
+        let answer = client.ask(&format!("/api/models/{}/revision/{revision}?blobs=true", request.model))?;
+        let mut listing = Self::read(&answer).map_err(|why| messages::strange_listing(request, &why))?;
         let all = listing.files.len();
         listing.files.retain(|file| request.only.as_ref().is_none_or(|only| only.matches(&file.path)));
         match (&request.only, listing.files.is_empty()) {
             (Some(only), true) => {
-                Err(explain::strange_listing(request, &format!("--only {only} matches none of its {all} files")))
+                Err(messages::strange_listing(request, &format!("--only {only} matches none of its {all} files")))
             }
             _ => Ok(listing),
         }
     }
 
-    fn read(said: &str) -> Result<Self, String> {
-        let Said { sha, siblings } = serde_json::from_str(said).map_err(|error| error.to_string())?;
+    fn read(answer: &str) -> Result<Self, String> {
+        let ModelInfo { sha, siblings } = serde_json::from_str(answer).map_err(|error| error.to_string())?;
         if !matches!(Digest::parse(&sha), Some(Digest::Git(_))) {
             return Err(format!("{sha:?} is no commit"));
         }
@@ -96,14 +96,14 @@ impl Listing {
         Ok(Self { commit: sha, files })
     }
 
-    /// What the cache has, without asking anybody. The names of the blobs are their digests.
-    pub(crate) fn cached(request: &Request) -> Result<(Self, Place)> {
+    /// Lists the files in the cache without using the network. The names of the blobs are their digests.
+    pub(crate) fn cached(request: &Request) -> Result<(Self, Destination)> {
         let cache = Cache::locate();
         let repository = cache.repository(&request.model);
         let (Some(commit), Some(snapshot), None) =
             (repository.commit(&request.revision), repository.snapshot(&request.revision), &request.dest)
         else {
-            return Err(explain::absent_offline(request, cache.root()));
+            return Err(messages::absent_offline(request, cache.root()));
         };
         let mut files = Vec::new();
         let mut folders = vec![snapshot.clone()];
@@ -119,7 +119,7 @@ impl Listing {
         }
         files.retain(|file| request.only.as_ref().is_none_or(|only| only.matches(&file.path)));
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok((Self { files, commit: commit.clone() }, Place::Cache { repository, commit }))
+        Ok((Self { files, commit: commit.clone() }, Destination::Cache { repository, commit }))
     }
 }
 
@@ -128,11 +128,11 @@ fn cached_file(snapshot: &Path, path: &Path) -> Result<File> {
     let digest =
         digest.with_context(|| format!("{} is not a link to a blob that is named by a digest", path.display()))?;
     let relative = path.strip_prefix(snapshot).map_err(Error::from)?.display().to_string();
-    // A link that leads nowhere is a file that is missing, of no size.
+    // A dangling link is a missing file, which gets the size 0.
     Ok(File { path: relative, size: fs::metadata(path).map_or(0, |data| data.len()), digest })
 }
 
-/// Whether a path is plain names one below the other, on any system.
+/// Returns true if a path consists of plain names on every operating system.
 fn stays_inside(path: &str) -> bool {
     let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     let names = path.split('/').all(|name| !name.is_empty() && name != "." && name != "..");
@@ -145,7 +145,7 @@ mod tests {
 
     const SHA1: &str = "ce013625030ba8dba906f756967f9e9ca394464a";
 
-    fn said(path: &str, rest: &str) -> String {
+    fn answer(path: &str, rest: &str) -> String {
         let path = serde_json::to_string(path).unwrap();
         format!(r#"{{"sha": "{SHA1}", "siblings": [{{"rfilename": {path}{rest}}}]}}"#)
     }
@@ -159,9 +159,9 @@ mod tests {
         let sha256 = "a".repeat(64);
         let rest =
             format!(r#", "size": 9, "blobId": "{SHA1}", "lfs": {{"sha256": "{sha256}", "size": 9, "pointerSize": 1}}"#);
-        let listing = Listing::read(&said("a/b.safetensors", &rest)).unwrap();
+        let listing = Listing::read(&answer("a/b.safetensors", &rest)).unwrap();
         assert_eq!((listing.commit.as_str(), listing.files[0].digest.clone()), (SHA1, Digest::Sha256(sha256)));
-        assert_eq!(Listing::read(&said("a", &small())).unwrap().files[0].digest, Digest::Git(SHA1.to_owned()));
+        assert_eq!(Listing::read(&answer("a", &small())).unwrap().files[0].digest, Digest::Git(SHA1.to_owned()));
     }
 
     #[test]
@@ -169,20 +169,20 @@ mod tests {
         for path in
             ["../a", "/etc/passwd", "a/../../b", "a/..", ".", "", "a//b", "a/", "a\\..\\b", "C:\\a", "a\0b", "./a"]
         {
-            let why = Listing::read(&said(path, &small())).unwrap_err();
+            let why = Listing::read(&answer(path, &small())).unwrap_err();
             assert!(why.contains("outside"), "{path}: {why}");
         }
         for path in ["a", ".gitattributes", "a/b/c.json", "a..b", "ü b"] {
-            assert!(Listing::read(&said(path, &small())).is_ok(), "{path}");
+            assert!(Listing::read(&answer(path, &small())).is_ok(), "{path}");
         }
     }
 
     #[test]
     fn what_could_not_be_checked_is_refused() {
         for rest in ["", r#", "size": 6"#, r#", "size": 6, "blobId": "../../x""#] {
-            assert!(Listing::read(&said("a", rest)).unwrap_err().contains("digest"), "{rest}");
+            assert!(Listing::read(&answer("a", rest)).unwrap_err().contains("digest"), "{rest}");
         }
-        assert!(Listing::read(&said("a", &small()).replacen(SHA1, "main", 1)).unwrap_err().contains("commit"));
+        assert!(Listing::read(&answer("a", &small()).replacen(SHA1, "main", 1)).unwrap_err().contains("commit"));
         assert!(Listing::read(&format!(r#"{{"sha": "{SHA1}", "siblings": []}}"#)).unwrap_err().contains("empty"));
         assert!(Listing::read("<html>").is_err());
     }

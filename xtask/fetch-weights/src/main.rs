@@ -1,7 +1,7 @@
 //! `cargo xtask fetch-weights`: downloads a checkpoint into the Hugging Face cache, or into a folder.
 //!
-//! A file is downloaded beside its place, under the name of its digest and `.incomplete`. It takes its own name when all
-//! of it has been read and its digest is right, so an end at any moment loses nothing and leaves nothing half-written.
+//! A file is downloaded beside its destination, under the name of its digest with the suffix `.incomplete`. It gets its own
+//! name once it is complete and its digest is right. So an interrupt loses nothing and leaves no half-written file.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a binary talks to its user by printing")]
 
@@ -9,10 +9,10 @@ mod client;
 mod crew;
 mod digest;
 mod download;
-mod explain;
+mod messages;
 mod listing;
-mod patience;
-mod place;
+mod backoff;
+mod destination;
 mod plan;
 mod progress;
 mod request;
@@ -29,12 +29,12 @@ use xtask::{failure, style};
 
 use crate::client::Client;
 use crate::listing::Listing;
-use crate::place::Place;
+use crate::destination::Destination;
 use crate::plan::Plan;
 use crate::request::Request;
 use crate::settings::Settings;
 
-/// What `cargo xtask fetch-weights` was given.
+/// The arguments of `cargo xtask fetch-weights`.
 #[derive(Parser)]
 #[command(name = "cargo xtask fetch-weights", bin_name = "cargo xtask fetch-weights")]
 struct Cli {
@@ -58,20 +58,20 @@ fn run(args: &FetchArgs) -> Result<()> {
     }
     let client = Client::new(settings, &request);
     let listing = Listing::fetch(&client, &request)?;
-    let place = Place::new(&request, &listing.commit)?;
+    let destination = Destination::new(&request, &listing.commit)?;
     if args.verify {
-        return verify::run(&request, &listing, &place);
+        return verify::run(&request, &listing, &destination);
     }
-    let plan = Plan::new(&listing, &place)?;
-    plan.describe(&request, &listing, &place);
+    let plan = Plan::new(&listing, &destination)?;
+    plan.describe(&request, &listing, &destination);
     if args.dry_run {
         println!("{}", style::doubtful("dry run: nothing was changed"));
         return Ok(());
     }
-    plan.require_room(&request, &place)?;
-    crew::download(&client, &listing.commit, &plan, &place)?;
-    place.finish(&request, &listing)?;
-    println!("{} {} is in {}", style::good("done:"), request.model, place.folder().display());
+    plan.require_room(&request, &destination)?;
+    crew::download(&client, &listing.commit, &plan, &destination)?;
+    destination.finish(&request, &listing)?;
+    println!("{} {} is in {}", style::good("done:"), request.model, destination.folder().display());
     if request.dest.is_none() && request.revision == "main" && request.only.is_none() {
         let llada = "cargo run --release --bin llada --";
         println!("{} {llada} inspect {}", style::strong("next:"), request.model);
@@ -79,21 +79,21 @@ fn run(args: &FetchArgs) -> Result<()> {
     Ok(())
 }
 
-/// Nobody is asked: what the cache has is all there is.
+/// Finds or verifies a model in the cache without using the network.
 fn offline(request: &Request, verify: bool) -> Result<()> {
-    let (listing, place) = Listing::cached(request)?;
+    let (listing, destination) = Listing::cached(request)?;
     if verify {
-        return verify::run(request, &listing, &place);
+        return verify::run(request, &listing, &destination);
     }
-    let missing = llada_hub::missing(&place.folder());
+    let missing = llada_hub::missing(&destination.folder());
     if request.only.is_none() && !missing.is_empty() {
-        return Err(explain::incomplete_offline(request, &missing).into());
+        return Err(messages::incomplete_offline(request, &missing).into());
     }
-    println!("offline: {} files are in {}", listing.files.len(), place.folder().display());
+    println!("offline: {} files are in {}", listing.files.len(), destination.folder().display());
     Ok(())
 }
 
-/// Every byte that was received is in its file already.
+/// Ends the process. All received bytes have already been written to their files.
 fn interrupted() {
     eprintln!("\n{} what was downloaded is kept; the same command goes on from there", style::doubtful("interrupted:"));
     process::exit(130);

@@ -1,4 +1,4 @@
-//! How far it is: bars on a terminal, and a line for each file that is done wherever the output goes.
+//! Progress output: bars on a terminal, and a line on stdout for each finished file.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,14 +16,14 @@ pub(crate) struct Progress {
     done: AtomicUsize,
 }
 
-/// The bar of one file; its bytes count in the total too.
+/// The bar of one file, whose bytes also count in the total.
 pub(crate) struct Bar<'a> {
     progress: &'a Progress,
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// For so many files, of which so many bytes are to come. Bars go to stderr, and only to a terminal.
+    /// Starts the progress of a number of files and of bytes to download. Bars are drawn on stderr if it is a terminal.
     pub(crate) fn new(files: usize, bytes: u64) -> Result<Self> {
         let bars = MultiProgress::new();
         let style = ProgressStyle::with_template("{msg:40!} {wide_bar} {decimal_bytes:>10}/{decimal_total_bytes:>10}")?;
@@ -32,7 +32,7 @@ impl Progress {
         Ok(Self { bars, total, style, files, done: AtomicUsize::new(0) })
     }
 
-    /// A file begins, or goes on after what is there of it.
+    /// Starts the bar of a file, of which `have` bytes are already present.
     pub(crate) fn start(&self, file: &File, have: u64) -> Bar<'_> {
         let bar = ProgressBar::new(file.size).with_style(self.style.clone()).with_message(file.path.clone());
         let bar = self.bars.insert_before(&self.total, bar);
@@ -42,7 +42,7 @@ impl Progress {
 
     pub(crate) fn finished(&self, file: &File) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        // A download does not end because nobody reads what it says.
+        // A closed stdout must not end the download.
         self.bars.suspend(|| drop(writeln!(io::stdout(), "  {done}/{} {}", self.files, file.path)));
     }
 }
@@ -53,7 +53,7 @@ impl Bar<'_> {
         self.progress.total.inc(bytes);
     }
 
-    /// All that was received of the file is thrown away.
+    /// Resets the bar after the received part of the file was discarded.
     pub(crate) fn restart(&self) {
         self.progress.total.inc_length(self.bar.position());
         self.bar.reset();

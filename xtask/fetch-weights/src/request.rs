@@ -1,4 +1,4 @@
-//! What is asked for: the model, its revision, which files, and where they are to go.
+//! The request: the model, its revision, the files, and the destination.
 
 use std::path::{self, PathBuf};
 
@@ -18,11 +18,10 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn new(args: &FetchArgs) -> Result<Self> {
-        let model = args.model.parse::<ModelId>().map_err(|error| {
-            let message = error.to_string();
-            let (message, hint) = message.split_once("; hint: ").unwrap_or((&message, ""));
-            Failure::failed(message, hint)
-        })?;
+        let model = args
+            .model
+            .parse::<ModelId>()
+            .map_err(|error| Failure::failed(error.to_string(), error.hint().unwrap_or_default()))?;
         if !is_revision(&args.revision) {
             return Err(Failure::failed(
                 format!("{:?} is not the name of a branch, tag or commit", args.revision),
@@ -42,7 +41,7 @@ impl Request {
         Ok(Self { revision: args.revision.clone(), dest, only: only.transpose()?, model })
     }
 
-    /// What to type to go on, in a hint.
+    /// Returns the command that continues the download, for a hint.
     pub(crate) fn again(&self) -> String {
         let mut command = format!("cargo xtask fetch-weights {}", self.model);
         if self.revision != "main" {
@@ -58,14 +57,15 @@ impl Request {
     }
 }
 
-/// A revision becomes a path below `refs`, and must not lead out of it.
+/// Returns true if `revision` is a valid revision. It becomes a path below `refs` and must not lead out of it.
 fn is_revision(revision: &str) -> bool {
-    let part = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with(['.', '-'])
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c))
-    };
-    revision.split('/').all(part)
+    revision.split('/').all(is_part_of_revision)
+}
+
+fn is_part_of_revision(part: &str) -> bool {
+    !part.is_empty()
+        && !part.starts_with(['.', '-'])
+        && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c))
 }
 
 #[cfg(test)]

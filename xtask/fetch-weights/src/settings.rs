@@ -1,21 +1,21 @@
-//! The environment that Hugging Face's own programs obey, as far as it concerns the network.
+//! The network settings, from the environment variables of Hugging Face's programs.
 
 use anyhow::Result;
 use llada_hub::Environment;
 use xtask::failure::Failure;
 
 pub(crate) struct Settings {
-    /// Where the hub is, without a slash at the end.
+    /// The address of the hub, without a trailing slash.
     pub(crate) endpoint: String,
     pub(crate) token: Option<Token>,
-    /// Whether the network is not to be used.
+    /// True if the network must not be used.
     pub(crate) offline: bool,
 }
 
-/// Who asks. Its value goes into a header and nowhere else.
+/// The token of a user. Its value is used in a header and nowhere else.
 pub(crate) struct Token {
     pub(crate) value: String,
-    /// The variable, or the file, that it is from.
+    /// The name of the variable or the path of the file that it comes from.
     pub(crate) source: String,
 }
 
@@ -44,7 +44,7 @@ fn token(environment: &Environment) -> Result<Option<Token>> {
     if value.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(Some(Token { value, source }));
     }
-    // The value is not shown: it is a secret, even a damaged one.
+    // The value is secret, even if it is invalid, so it is not shown.
     Err(Failure::environment(
         format!("the token in {source} has blanks or other characters that no token has"),
         "export HF_TOKEN=hf_...   (from the hub's page settings/tokens)",

@@ -1,13 +1,13 @@
-//! As much of addresses as a download needs: whose they are, where a redirect leads, and how paths are written in them.
+//! The functions on URLs that a download needs: origins, redirects, and percent-encoding.
 
-/// `scheme://host:port` of an address: what must be the same for the token to go along.
+/// Returns the origin of an address, `scheme://host:port`. The token is sent only to the hub's own origin.
 pub(crate) fn origin(url: &str) -> Option<&str> {
     let host = url.find("://")? + 3;
     let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |end| host + end);
     Some(&url[..end])
 }
 
-/// Where `location`, an answer's header, leads from `url`.
+/// Resolves `location`, the header of a redirect, relative to `url`.
 pub(crate) fn joined(url: &str, location: &str) -> Option<String> {
     if location.starts_with("http://") || location.starts_with("https://") {
         return Some(location.to_owned());
@@ -18,7 +18,7 @@ pub(crate) fn joined(url: &str, location: &str) -> Option<String> {
     location.starts_with('/').then(|| Some(format!("{}{location}", origin(url)?)))?
 }
 
-/// A path as it is written in an address; a `/` separates only where it is kept.
+/// Percent-encodes a path, except for the characters in `keep`.
 pub(crate) fn encoded(path: &str, keep: &str) -> String {
     let mut written = String::new();
     for byte in path.bytes() {

@@ -1,4 +1,4 @@
-//! `--verify`: every file is read again and compared with its digest. Nothing is changed.
+//! The option `--verify`: compares every file with its digest and changes nothing.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use xtask::failure::Failure;
 use xtask::style;
 
 use crate::listing::Listing;
-use crate::place::Place;
+use crate::destination::Destination;
 use crate::request::Request;
 
-pub(crate) fn run(request: &Request, listing: &Listing, place: &Place) -> Result<()> {
+pub(crate) fn run(request: &Request, listing: &Listing, destination: &Destination) -> Result<()> {
     let mut missing = Vec::new();
     let mut damaged = Vec::new();
     for file in &listing.files {
-        let path = place.path(file);
+        let path = destination.path(file);
         if !path.exists() {
             println!("{} {}", style::bad("missing"), file.path);
             missing.push(file.path.as_str());
@@ -28,13 +28,13 @@ pub(crate) fn run(request: &Request, listing: &Listing, place: &Place) -> Result
     }
     if missing.is_empty() && damaged.is_empty() {
         let count = listing.files.len();
-        println!("{} {count} files in {} are what they should be", style::good("done:"), place.folder().display());
+        println!("{} {count} files in {} are what they should be", style::good("done:"), destination.folder().display());
         return Ok(());
     }
     let message = format!("files are not what they should be; damaged: {}, missing: {}", damaged.len(), missing.len());
     let hint = match damaged.as_slice() {
         [] => request.again(),
-        // What a link leads to is what is damaged.
+        // The target of a link is the damaged file, not the link.
         damaged => {
             let paths = damaged.iter().map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
             let paths: Vec<String> = paths.map(|path: PathBuf| format!("'{}'", path.display())).collect();

@@ -1,5 +1,5 @@
-//! The GPUs, as the driver tells of them. A machine without is complete: everything runs on the CPU. One with a libtorch for
-//! CUDA is meant to have a GPU, so that what it lacks is told.
+//! The check of GPUs, as the driver reports them. A machine without a GPU passes, because everything runs on the CPU. If
+//! libtorch is the CUDA build, a missing GPU or driver is a warning.
 
 use std::env;
 use std::process::Command;
@@ -12,7 +12,7 @@ const OLDEST_DRIVER: [u32; 3] = [580, 65, 6];
 
 const QUERY: [&str; 2] = ["--query-gpu=driver_version,name,memory.total", "--format=csv,noheader"];
 
-/// What `nvidia-smi` prints, and fails, where there is a driver and nothing for it to drive.
+/// The message with which `nvidia-smi` fails if there is a driver but no device.
 const NO_DEVICES: &str = "No devices were found";
 
 const INSTALL_DRIVER: &str = "sudo apt-get install nvidia-driver-580   (or your system's newer one)";
@@ -31,7 +31,7 @@ pub(super) fn cuda() -> Check {
 
 #[derive(Debug)]
 enum Driver<'a> {
-    /// `nvidia-smi` is missing, or finds no driver.
+    /// `nvidia-smi` is missing or finds no driver.
     Absent,
     /// A driver without devices.
     Idle,
@@ -42,7 +42,7 @@ enum Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    /// The driver of the devices that `nvidia-smi` lists, each with its version in front.
+    /// Parses the list of `nvidia-smi`, in which each line has the version of the driver and a device.
     fn of(printed: &'a str) -> Self {
         let lines: Vec<(&str, &str)> = printed.lines().filter_map(|line| line.split_once(", ")).collect();
         match lines.first() {
@@ -110,7 +110,7 @@ mod tests {
         }
     }
 
-    /// Who has the CUDA build wants a GPU, and is told which half is missing; to all others none is no fault.
+    /// With the CUDA build, a missing driver or device is a warning. Otherwise it is not.
     #[test]
     fn what_is_missing_is_told_to_whom_it_matters() {
         for (driver, missing) in [(Driver::Absent, "no driver"), (Driver::of(""), "a driver without devices")] {

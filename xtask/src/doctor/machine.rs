@@ -1,4 +1,4 @@
-//! The machine: its processor, memory and disk.
+//! The checks of processor, memory and disk.
 
 use std::fs;
 use std::thread;
@@ -7,17 +7,17 @@ use super::Check;
 use crate::disk;
 use crate::workspace;
 
-/// Instructions that libtorch picks faster kernels for.
+/// Instruction sets for which libtorch has faster kernels.
 const FEATURES: [&str; 7] = ["avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8"];
 
-/// The kernels of eight-bit products, the fastest first, with the feature that each needs: llada-model's `Int8Kernel`.
+/// The kernels of eight-bit products (`Int8Kernel` of llada-model) with the feature that each needs, the fastest first.
 const INT8_KERNELS: [(&str, &str); 3] =
     [("amx_int8", "AMX"), ("avx512_vnni", "AVX-512 VNNI"), ("avx_vnni", "AVX-VNNI")];
 
-/// Megabytes that compiling libtorch's bindings takes, with a linker beside it.
+/// The memory, in megabytes, that compiling libtorch's bindings and linking at the same time take.
 const MEMORY: u64 = 4_000;
 
-/// Megabytes of build output in both profiles, with libtorch not counted.
+/// The size of the build output of both profiles without libtorch, in megabytes.
 const DISK: u64 = 8_000;
 
 pub(super) fn cpu() -> Check {
@@ -40,18 +40,14 @@ fn int8_kernel(info: &str) -> String {
     }
 }
 
-/// Returns whether the first processor of /proc/cpuinfo has the feature.
+/// Returns true if the first processor of /proc/cpuinfo has the feature.
 fn has(info: &str, feature: &str) -> bool {
     field(info, "flags").split_whitespace().any(|flag| flag == feature)
 }
 
 pub(super) fn memory() -> Check {
     let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let megabytes = |name| {
-        let kibibytes = field(&info, name).split_whitespace().next()?.parse::<u64>().ok()?;
-        Some(kibibytes * 1024 / 1_000_000)
-    };
-    let (Some(total), Some(available)) = (megabytes("MemTotal"), megabytes("MemAvailable")) else {
+    let (Some(total), Some(available)) = (megabytes(&info, "MemTotal"), megabytes(&info, "MemAvailable")) else {
         return Check::ok("memory", "unknown");
     };
     let found = format!("{} free of {}", disk::shown(available), disk::shown(total));
@@ -74,7 +70,13 @@ pub(super) fn disk() -> Check {
     Check::ok("disk", found)
 }
 
-/// The value of the first `name : value` line.
+/// Returns a field of /proc/meminfo in megabytes.
+fn megabytes(info: &str, name: &str) -> Option<u64> {
+    let kibibytes = field(info, name).split_whitespace().next()?.parse::<u64>().ok()?;
+    Some(kibibytes * 1024 / 1_000_000)
+}
+
+/// Returns the value of the first `name : value` line.
 fn field<'a>(info: &'a str, name: &str) -> &'a str {
     info.lines()
         .filter_map(|line| line.split_once(':'))

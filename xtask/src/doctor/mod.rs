@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: what this machine has, what it lacks, and what to type about it.
+//! `cargo xtask doctor`: checks this machine and prints, for each problem, a command that helps.
 
 mod cuda;
 mod machine;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::style;
 
-/// How a check came out. Only `Fail` keeps the workspace from being built or tested.
+/// The result of a check. Only `Fail` prevents the workspace from being built or tested.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Status {
@@ -19,13 +19,13 @@ enum Status {
     Fail,
 }
 
-/// One line of the table.
+/// A check, which is a line of the table.
 #[derive(Debug, Serialize)]
 struct Check {
     name: &'static str,
     status: Status,
     found: String,
-    /// What to type; only where something is to be done.
+    /// A command that helps, if something is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
@@ -81,7 +81,7 @@ pub(crate) fn run(json: bool) -> Result<()> {
 
 fn print_table(report: &Report) {
     for check in &report.checks {
-        // Padded before it is painted, because colour codes have a length of their own.
+        // Padded before it is coloured, because colour codes count as characters.
         let status = match check.status {
             Status::Ok => style::good("ok  "),
             Status::Warn => style::doubtful("warn"),

@@ -1,4 +1,4 @@
-//! The tools that a build needs, and libtorch itself.
+//! The checks of the tools that a build needs, and of libtorch.
 
 use std::env;
 use std::ffi::OsString;
@@ -43,7 +43,7 @@ pub(super) fn cxx() -> Check {
     Check::ok("c++", format!("{version} (C++20 compiles)"))
 }
 
-/// Needed only to install libtorch, so a machine that has a libtorch can do without.
+/// Checks Python, which is needed only to install libtorch. If libtorch is present, a missing Python is a warning.
 pub(super) fn python() -> Check {
     match python_with_pip() {
         Ok(found) => Check::ok("python", found),
@@ -52,7 +52,7 @@ pub(super) fn python() -> Check {
     }
 }
 
-/// The versions, or what is wrong and what to type about it.
+/// Returns the versions of Python and pip, or the problem with a command that helps.
 fn python_with_pip() -> Result<String, (String, &'static str)> {
     let (major, minor) = python::version().ok_or_else(|| {
         let found = "none: `python3` does not run".to_owned();
@@ -89,7 +89,7 @@ pub(super) fn libtorch() -> Check {
     }
 }
 
-/// The libtorch that cargo would build with, or what is wrong with it.
+/// Returns the libtorch that cargo would build with, or what is wrong with it.
 pub(super) fn present_libtorch() -> Result<Libtorch, String> {
     let (named, folder) = match workspace::user_libtorch() {
         Some(folder) => (format!("LIBTORCH={}", folder.display()), folder),
@@ -98,7 +98,7 @@ pub(super) fn present_libtorch() -> Result<Libtorch, String> {
     Libtorch::inspect(&folder).map_err(|unfit| format!("{named} {unfit}"))
 }
 
-/// `1.95.0-nightly` as numbers to compare.
+/// Splits a version such as `1.95.0-nightly` into numbers that can be compared.
 fn numbers(version: &str) -> Vec<u32> {
     version.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok()).collect()
 }

@@ -1,4 +1,4 @@
-//! The user's cache, where a libtorch is kept once for every checkout, and the link that leads a checkout to it.
+//! The user's cache, in which all checkouts share a libtorch, and the link of a checkout to it.
 
 use std::env;
 use std::fs;
@@ -15,13 +15,13 @@ use super::libtorch::{Libtorch, VERSION};
 use crate::failure::Failure;
 use crate::workspace;
 
-/// What unfinished folders are called. They are hidden, and no command looks for a libtorch in them.
+/// The prefix of the names of unfinished folders. They are hidden, and no command looks for a libtorch in them.
 const UNFINISHED: &str = ".unfinished-";
 
-/// Older than any download takes, so that what it names has lost its process.
+/// The age from which on an unfinished folder counts as abandoned. No download takes so long.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The folder of one kind of libtorch: `cpu`, `cuda`, or one that is linked from a Python.
+/// Returns the cache folder of a kind of libtorch: `cpu`, `cuda`, or the name of a Python that it is linked from.
 pub(super) fn folder(kind: &str) -> Result<PathBuf> {
     let base = env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -36,7 +36,7 @@ pub(super) fn folder(kind: &str) -> Result<PathBuf> {
     Ok(base.join("llada").join(format!("libtorch-{VERSION}-{kind}")))
 }
 
-/// A hidden folder beside `dest` to build it in, on the same file system. It is removed when dropped.
+/// Creates a hidden folder beside `dest`, on the same file system, to build it in. The folder is removed when dropped.
 pub(super) fn unfinished(dest: &Path) -> Result<TempDir> {
     let parent = dest.parent().context("the cache folder has a parent")?;
     let make = || {
@@ -50,7 +50,7 @@ pub(super) fn unfinished(dest: &Path) -> Result<TempDir> {
     ))
 }
 
-/// Removes what interrupted runs left behind.
+/// Removes unfinished folders of interrupted runs.
 fn sweep(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
@@ -64,11 +64,12 @@ fn sweep(parent: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the finished folder `made` its name `dest`. If another run came first, its result is kept; if what is there
-/// is unsound, it is moved into `scratch`, where it goes away.
+/// Renames the finished folder `made` to `dest`. If another run has created a sound `dest` in the meantime, that one is kept.
+/// An unsound one is moved to `scratch` and removed with it.
 pub(super) fn publish(made: &Path, dest: &Path, scratch: &TempDir) -> Result<()> {
     let mut outcome = Ok(());
-    // A second try follows the removal of an unsound folder, a third the chance that another run did the same.
+    // The second attempt follows the removal of an unsound folder. The third is for the case that another run has just
+    // created one as well.
     for attempt in 0..3 {
         outcome = fs::rename(made, dest);
         if outcome.is_ok() || Libtorch::inspect(dest).is_ok() {
@@ -85,7 +86,7 @@ pub(super) fn publish(made: &Path, dest: &Path, scratch: &TempDir) -> Result<()>
     ))
 }
 
-/// Makes `.libtorch` lead to `folder`, in one step.
+/// Makes `.libtorch` a link to `folder`, in one step.
 pub(super) fn link(folder: &Path) -> Result<()> {
     let link = workspace::libtorch_link();
     if link.is_dir() && !link.is_symlink() {

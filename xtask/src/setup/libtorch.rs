@@ -1,4 +1,4 @@
-//! A folder that may be a libtorch: which version, which build, and whether it can be used at all.
+//! The inspection of a folder that may be a libtorch: its version, its build, and its libraries.
 
 use std::env::consts::DLL_SUFFIX;
 use std::fmt;
@@ -8,23 +8,23 @@ use std::process::Command;
 
 use crate::process;
 
-/// The release that tch is bound to. Its C++ interface changes with every one, so no other will do.
+/// The release that tch is bound to. Others do not work, because the C++ interface changes with every release.
 pub(crate) const VERSION: &str = "2.13.0";
 
 /// The header that every user of the C++ interface includes.
 const HEADER: &str = "include/torch/csrc/api/include/torch/torch.h";
 
-/// A libtorch that can be used.
+/// A usable libtorch.
 #[derive(Debug)]
 pub(crate) struct Libtorch {
-    /// Where it really is: a link must not depend on where it was asked for, nor lead to another link.
+    /// The canonical path. A link to it must be absolute and must not lead to another link.
     pub(crate) folder: PathBuf,
-    /// The version as its folder states it, build included: `2.13.0+cpu`.
+    /// The version that the folder states, including the build: `2.13.0+cpu`.
     pub(crate) version: String,
     pub(crate) cuda: bool,
 }
 
-/// Why a folder is not the libtorch that is needed. Displayed after the name of the folder.
+/// The reason why a folder is not a usable libtorch. Its text follows the name of the folder.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Unfit {
     Absent,
@@ -51,7 +51,7 @@ impl fmt::Display for Unfit {
 }
 
 impl Libtorch {
-    /// Checks a folder: its version first, because a wrong version explains every other finding.
+    /// Checks a folder. The version is checked first, because a wrong version explains all other problems.
     pub(crate) fn inspect(folder: &Path) -> Result<Self, Unfit> {
         if !folder.is_dir() {
             return Err(Unfit::Absent);
@@ -61,7 +61,7 @@ impl Libtorch {
             return Err(Unfit::Version(version));
         }
         for needed in [HEADER.to_owned()].into_iter().chain(["torch", "torch_cpu", "c10"].map(library)) {
-            // Follows links: one that dangles is a library that is not there.
+            // `metadata` follows links, so a dangling link counts as a missing library.
             if !fs::metadata(folder.join(&needed)).is_ok_and(|file| file.len() > 0) {
                 return Err(Unfit::Missing(needed));
             }
@@ -76,7 +76,7 @@ impl Libtorch {
         })
     }
 
-    /// The same, and with the CUDA libraries where those are wanted. A CUDA build serves the CPU too.
+    /// Checks a folder, including the CUDA libraries if `cuda` is true. A CUDA build also works on the CPU.
     pub(crate) fn fit(folder: &Path, cuda: bool) -> Result<Self, Unfit> {
         let libtorch = Self::inspect(folder)?;
         if cuda && !libtorch.cuda {
@@ -96,13 +96,13 @@ fn library(name: &str) -> String {
     format!("lib/lib{name}{DLL_SUFFIX}")
 }
 
-/// Whether `libtorch.so` leads to the CPU library alone, as `recipe` makes it.
+/// Returns true if `libtorch.so` is a link to the CPU library, as `recipe` creates it.
 fn is_cpu_entry(folder: &Path) -> bool {
     let resolved = |name| fs::canonicalize(folder.join(library(name))).ok();
     resolved("torch") == resolved("torch_cpu")
 }
 
-/// An unpacked archive states its version in `build-version`, the Python package in `version.py`.
+/// Returns the version of a folder: an unpacked archive has it in `build-version`, the Python package in `version.py`.
 pub(super) fn stated_version(folder: &Path) -> Option<String> {
     if let Ok(version) = fs::read_to_string(folder.join("build-version")) {
         return Some(version.trim().to_owned());
@@ -112,13 +112,13 @@ pub(super) fn stated_version(folder: &Path) -> Option<String> {
     Some(assigned.trim().trim_matches(['\'', '"']).to_owned())
 }
 
-/// The first library that the loader would not find. Where there is no `ldd`, building will tell.
+/// Returns the first library that the loader would not find. Without `ldd` nothing is checked, and the build would fail.
 fn unresolved(library: &Path) -> Option<String> {
     process::answer(Command::new("ldd").arg(library))?
         .lines()
         .filter(|line| line.ends_with("=> not found"))
         .filter_map(|line| line.split_whitespace().next())
-        // The CUDA driver brings this one; a build for CUDA is sound on a machine without.
+        // This library belongs to the CUDA driver. A CUDA build is usable on a machine without one.
         .find(|name| !name.starts_with("libcuda.so"))
         .map(str::to_owned)
 }
@@ -127,7 +127,7 @@ fn unresolved(library: &Path) -> Option<String> {
 pub(super) mod tests {
     use super::*;
 
-    /// A folder that passes for a libtorch of some version: files of the right names, with no code in them.
+    /// Creates a folder that passes for a libtorch of some version: its files have the right names but no code.
     pub(in crate::setup) fn fake(folder: &Path, version: &str) {
         for file in [HEADER.to_owned()].into_iter().chain(["torch", "torch_cpu", "c10"].map(library)) {
             let path = folder.join(file);

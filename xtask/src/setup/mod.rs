@@ -1,6 +1,6 @@
-//! `cargo xtask setup`: finds libtorch or installs it, and makes it available as `.libtorch`.
+//! `cargo xtask setup`: finds or installs libtorch and makes it available as `.libtorch`.
 //!
-//! [`plan`] decides, this file says what was decided and does it. A dry run stops in between.
+//! [`plan`] decides what to do. This file prints the plan and carries it out. A dry run stops in between.
 
 mod cache;
 pub(crate) mod libtorch;
@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use crate::python;
 use crate::style;
 
-/// What was typed.
+/// Runs the command.
 pub(crate) fn run(args: &SetupArgs) -> Result<()> {
     let plan = plan::make(&args.from, args.cuda)?;
     describe(&plan);
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &SetupArgs) -> Result<()> {
     carry_out(&plan)
 }
 
-/// What a command does that needs libtorch.
+/// Finds or installs libtorch for another command.
 pub(crate) fn ensure() -> Result<()> {
     run(&SetupArgs { cuda: false, from: Source::Auto, dry_run: false })
 }

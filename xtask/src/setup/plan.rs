@@ -1,4 +1,4 @@
-//! From what was asked and what is there to what will be done. Nothing is changed here.
+//! The plan of `setup`, from its arguments and the state of the machine. Planning changes nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use crate::failure::Failure;
 use crate::python;
 use crate::workspace;
 
-/// The one thing that setup will do.
+/// The action of `setup`.
 #[derive(Debug)]
 pub(super) enum Plan {
-    /// Nothing: it is there, under this name.
+    /// Nothing: libtorch is ready under this name.
     Ready(Libtorch, &'static str),
-    /// Make `.libtorch` lead to a libtorch that exists.
+    /// Link `.libtorch` to an existing libtorch.
     Link(Libtorch),
-    /// Make a CPU libtorch of links into the packages of a Python, then link it.
+    /// Create a CPU libtorch that consists of links into the packages of a Python, then link it.
     Gather { packages: PathBuf, into: PathBuf },
-    /// Download one into the cache, then link it.
+    /// Download libtorch into the cache, then link it.
     Download { cuda: bool, into: PathBuf },
 }
 
@@ -48,7 +48,7 @@ fn auto(cuda: bool) -> Result<Plan> {
     from_python(cuda).or_else(|_| from_wheel(cuda))
 }
 
-/// Cargo obeys the user's LIBTORCH whatever setup does, so all that can be done is to check it.
+/// Checks the libtorch of the variable LIBTORCH. Cargo uses it in any case, so nothing else can be done.
 fn from_variable(folder: &Path, source: &Source, cuda: bool) -> Result<Plan> {
     let named = folder.display();
     if *source != Source::Auto {
@@ -70,7 +70,7 @@ fn from_python(cuda: bool) -> Result<Plan> {
         .ok_or_else(|| Failure::environment("`python3` has no torch installed", install.as_str()))?;
     match Libtorch::fit(&torch, cuda) {
         Ok(libtorch) if cuda || !libtorch.cuda => Ok(linked(libtorch)),
-        // A CPU part is taken out of a CUDA build, even out of one whose CUDA packages are not there to be loaded.
+        // The CPU part of a CUDA build can be used alone, even if the CUDA packages are missing.
         Ok(_) => gather(&torch),
         Err(Unfit::Unresolved(_)) if !cuda => gather(&torch),
         Err(unfit) => Err(Failure::environment(format!("Python's {} {unfit}", torch.display()), install).into()),
@@ -106,7 +106,7 @@ fn from_folder(folder: &Path, cuda: bool) -> Result<Plan> {
     Ok(linked(libtorch))
 }
 
-/// Nothing is left to do where `.libtorch` already leads to it.
+/// Plans a link, unless `.libtorch` already leads to this libtorch.
 fn linked(libtorch: Libtorch) -> Plan {
     let present = fs::canonicalize(workspace::libtorch_link());
     if present.is_ok_and(|present| present == libtorch.folder) {

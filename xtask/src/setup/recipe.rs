@@ -1,8 +1,8 @@
-//! The recipe: which files of PyTorch's packages make a libtorch for the CPU.
+//! The recipe for a CPU libtorch from the files of PyTorch's packages.
 //!
-//! PyTorch's package is built for CUDA, and its `libtorch.so` loads gigabytes of CUDA libraries at every start. The
-//! CPU library in it can stand alone: it names two small CUDA libraries, which are taken along, and `libtorch.so`
-//! becomes a link to it.
+//! PyTorch's package is built for CUDA, and its `libtorch.so` loads gigabytes of CUDA libraries at every start. The CPU
+//! library in it can be used alone: it needs two small CUDA libraries, which are included, and `libtorch.so` becomes a link
+//! to it.
 
 use std::fs;
 use std::io;
@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 
 use super::libtorch::VERSION;
 
-/// What the names of the libraries begin with. A build for the CPU has no `libcudart` or `libcupti`, nor needs them.
+/// The prefixes of the names of the libraries. A CPU build neither has nor needs `libcudart` and `libcupti`.
 pub(super) const LIBRARIES: [&str; 5] = ["libtorch_cpu.so", "libc10.so", "libgomp", "libcudart.so", "libcupti.so"];
 
-/// How the files get into the new folder.
+/// The way in which files get into the new folder.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum How {
-    /// Renamed out of a folder that is ours.
+    /// They are moved out of a folder that belongs to `setup`.
     Move,
-    /// Linked from a Python that stays the owner. The version is linked too, so that an upgrade of it shows.
+    /// They are linked from an installed Python package. The version is linked too, so that an upgrade is noticed.
     Link,
 }
 
-/// Makes a libtorch in the new folder `into` out of `packages`, which holds `torch/` and `nvidia/`.
+/// Creates a libtorch in the new folder `into` from `packages`, which has the folders `torch` and `nvidia`.
 pub(super) fn gather(packages: &Path, into: &Path, how: How) -> io::Result<()> {
     let place = |from: PathBuf, name: &str| match how {
         How::Move => fs::rename(from, into.join(name)),
@@ -48,7 +48,7 @@ pub(super) fn gather(packages: &Path, into: &Path, how: How) -> io::Result<()> {
     }
 }
 
-/// `torch/lib`, and the `lib` of each of NVIDIA's packages beside it.
+/// Returns `torch/lib` and the folder `lib` of each of NVIDIA's packages.
 fn library_folders(packages: &Path) -> io::Result<Vec<PathBuf>> {
     let mut folders = vec![packages.join("torch/lib")];
     if let Ok(nvidia) = fs::read_dir(packages.join("nvidia")) {

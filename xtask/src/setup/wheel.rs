@@ -1,4 +1,4 @@
-//! Downloading libtorch: PyTorch's wheels, fetched and verified by pip, unpacked beside their final place.
+//! The download of libtorch: pip fetches and verifies PyTorch's wheels, which are unpacked beside their destination.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,14 +16,14 @@ use crate::process;
 
 const UNPACK: &str = include_str!("unpack.py");
 
-/// Megabytes, of a release that is fixed: the download, what stays on disk, and what is needed while it is made.
+/// Sizes of the release in megabytes: the download, the result, and the disk space that is needed in between.
 pub(super) struct Sizes {
     pub(super) download: u64,
     pub(super) kept: u64,
     pub(super) needed: u64,
 }
 
-/// Measured on the wheels for Linux x86-64; the index may round a dependency up to a newer release.
+/// Returns the sizes as measured for Linux x86-64. They may vary slightly with newer releases of dependencies.
 pub(super) const fn sizes(cuda: bool) -> Sizes {
     if cuda {
         Sizes { download: 2_750, kept: 5_000, needed: 8_000 }
@@ -32,12 +32,12 @@ pub(super) const fn sizes(cuda: bool) -> Sizes {
     }
 }
 
-/// What the cache calls the build.
+/// Returns the name of the build in the cache.
 pub(super) const fn kind(cuda: bool) -> &'static str {
     if cuda { "cuda" } else { "cpu" }
 }
 
-/// The packages that pip is asked for. The CUDA build brings its own dependencies.
+/// Returns the packages to request from pip. The CUDA build has its own dependencies.
 pub(super) fn requirements(cuda: bool) -> Vec<String> {
     let mut requirements = vec![format!("torch=={VERSION}")];
     if !cuda {
@@ -46,7 +46,7 @@ pub(super) fn requirements(cuda: bool) -> Vec<String> {
     requirements
 }
 
-/// Downloads a libtorch to `into`. It appears there whole or not at all.
+/// Downloads a libtorch to `into`, which appears complete or not at all.
 pub(super) fn download(cuda: bool, into: &Path) -> Result<()> {
     let scratch = cache::unfinished(into)?;
     let made = scratch.path().join("libtorch");
@@ -86,8 +86,8 @@ fn unpack(wheels: &Path, packages: &Path) -> Result<()> {
     .into())
 }
 
-/// The installed packages are a libtorch already, one folder down. Links keep them where their libraries expect each
-/// other: those look for CUDA's in `../../nvidia`.
+/// Makes the installed packages a libtorch, which they are one folder below. Links are used because the libraries must not be
+/// moved: they look for those of CUDA in `../../nvidia`.
 fn make_cuda(made: &Path) -> Result<()> {
     let torch = PathBuf::from("packages/torch");
     for folder in ["include", "lib"] {

@@ -1,4 +1,4 @@
-//! Rule: a file stays short enough to be read at once, or says why it does not.
+//! Rule: a file has at most 400 lines, or a line that says why it has more.
 
 use super::{Source, Violation};
 

@@ -1,4 +1,4 @@
-//! Rule: every version is written once, in `[workspace.dependencies]`; crates only refer to it.
+//! Rule: versions of dependencies are in `[workspace.dependencies]` only, and crates refer to them.
 
 use super::{Source, Violation};
 

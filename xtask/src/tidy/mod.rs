@@ -1,7 +1,7 @@
-//! `cargo xtask tidy`: the rules of ARCHITECTURE.md that a program can check, one file a rule.
+//! `cargo xtask tidy`: checks the rules of ARCHITECTURE.md that a program can check. There is one file per rule.
 //!
-//! A rule over text sees [`Source`]: code without its comments and strings, so that naming a forbidden thing is not
-//! doing it. A rule over crates sees what `cargo metadata` resolved.
+//! Rules over text read a [`Source`], which has the code without comments and strings, so that a forbidden word may be
+//! mentioned in a comment. Rules over crates read the result of `cargo metadata`.
 
 mod layering;
 mod length;
@@ -24,7 +24,7 @@ use crate::failure::Failure;
 use crate::style;
 use crate::workspace;
 
-/// One place where a rule is broken.
+/// A violation of a rule.
 #[derive(Debug, PartialEq)]
 struct Violation {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! Rule: every file says at its head, in a `//!` comment, what it is about.
+//! Rule: every file starts with a `//!` comment that says what it is about.
 
 use super::{Source, Violation};
 

@@ -1,11 +1,11 @@
-//! Rule: libraries return values; only binaries print.
+//! Rule: only binaries print; libraries return values.
 
 use super::source::has_word;
 use super::{Source, Violation};
 
 const MACROS: [&str; 5] = ["println!", "eprintln!", "print!", "eprint!", "dbg!"];
 
-/// Programs, and what only a developer runs. A build script talks to cargo by printing.
+/// Programs, and code that only developers run. A build script prints its instructions to cargo.
 const PRINTERS: [&str; 6] = ["xtask", "llada-cli", "tests", "examples", "benches", "build.rs"];
 
 pub(super) fn check(source: &Source) -> Vec<Violation> {

@@ -1,4 +1,4 @@
-//! Rule: no test is switched off or content with any panic, and nothing is left to be written.
+//! Rule: no test is ignored or expects just any panic, and no code is unfinished.
 
 use super::{Source, Violation};
 

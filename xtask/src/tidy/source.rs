@@ -1,4 +1,4 @@
-//! What the rules over text look at: files, and their code with comments and strings blanked out.
+//! The input of rules over text: files, and their code with comments and strings replaced by blanks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::workspace;
 
 /// A text file of the workspace.
 pub(super) struct Source {
-    /// Relative to the root.
+    /// The path relative to the root of the workspace.
     pub(super) path: PathBuf,
     pub(super) text: String,
-    /// For Rust: the text with comments, strings and characters turned into blanks, line by line the same.
+    /// For Rust files, the text with comments, strings and characters replaced by blanks. It has the same lines.
     pub(super) code: String,
 }
 
@@ -24,12 +24,12 @@ impl Source {
         Self { path: path.into(), code: code_of(&text), text }
     }
 
-    /// Whether any folder of the path, or the file, has one of these names.
+    /// Returns true if the file or a folder of its path has one of these names.
     pub(super) fn is_under(&self, names: &[&str]) -> bool {
         self.path.components().any(|part| names.iter().any(|name| part.as_os_str() == *name))
     }
 
-    /// The lines of code, counted from 1.
+    /// Returns the lines of code with their numbers, counted from 1.
     pub(super) fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         (1..).zip(self.code.lines())
     }
@@ -39,7 +39,7 @@ impl Source {
     }
 }
 
-/// Whether `word` stands in the line by itself, not inside a longer name.
+/// Returns true if the line contains `word` as a whole word, not as a part of a longer name.
 pub(super) fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word)
         .any(|(at, _)| !line[..at].ends_with(part_of_name) && !line[at + word.len()..].starts_with(part_of_name))
@@ -49,7 +49,7 @@ fn part_of_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Every Rust file of the workspace's packages, in order of path.
+/// Reads all Rust files of the workspace's packages, in order of their paths.
 pub(super) fn rust_files(root: &Path) -> Result<Vec<Source>> {
     let mut files = Vec::new();
     for folder in ["crates", "xtask", "benches"] {
@@ -75,7 +75,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<Source>) -> Result<()> {
     Ok(())
 }
 
-/// The manifests of the workspace's packages.
+/// Reads the manifests of the workspace's packages.
 pub(super) fn manifests(metadata: &Metadata) -> Vec<Source> {
     metadata
         .workspace_packages()
@@ -88,7 +88,7 @@ pub(super) fn manifests(metadata: &Metadata) -> Vec<Source> {
         .collect()
 }
 
-/// Blanks out what is not code. Each rule of Rust's lexer that matters here is one arm.
+/// Replaces comments, strings and characters by blanks. Each arm is a rule of Rust's lexer.
 fn code_of(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
@@ -117,7 +117,7 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// The length of a block comment; they nest.
+/// Returns the length of a block comment. Block comments nest.
 fn block_comment(text: &str) -> usize {
     let mut depth = 0;
     let mut at = 0;
@@ -138,7 +138,7 @@ fn block_comment(text: &str) -> usize {
     text.len()
 }
 
-/// The length of a string with escapes, quotes included.
+/// Returns the length of a string with escapes, including its quotes.
 fn string(text: &str) -> usize {
     let mut escaped = true;
     for (at, c) in text.char_indices() {
@@ -151,7 +151,7 @@ fn string(text: &str) -> usize {
     text.len()
 }
 
-/// The length of `r"..."`, `br#"..."#` and so on; 0 for anything else.
+/// Returns the length of a raw string such as `r"..."` or `br#"..."#`; 0 for anything else.
 fn raw_string(text: &str) -> usize {
     let Some(body) = text.strip_prefix(['b', 'c']).unwrap_or(text).strip_prefix('r') else {
         return 0;
@@ -165,7 +165,7 @@ fn raw_string(text: &str) -> usize {
     body.find(&close).map_or(text.len(), |at| start + at + close.len())
 }
 
-/// The length of a character literal; 0 for a lifetime.
+/// Returns the length of a character literal; 0 for a lifetime.
 fn character(text: &str) -> usize {
     let mut chars = text.char_indices().skip(1);
     let closing = match chars.next() {

@@ -1,4 +1,4 @@
-//! Rule: the crates that work without libtorch cannot reach it through any dependency.
+//! Rule: the crates that work without libtorch do not depend on it, directly or indirectly.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use cargo_metadata::{DependencyKind, Metadata};
 
 use super::{Source, Violation, source};
 
-/// They build and pass their tests on a machine without libtorch.
+/// The crates that build and pass their tests on a machine without libtorch.
 const TORCH_FREE: [&str; 7] =
     ["llada-core", "llada-eval", "llada-hub", "llada-infer", "llada-tasks", "fetch-weights", "xtask"];
 
 const TORCH: [&str; 2] = ["tch", "torch-sys"];
 
-/// Who depends on whom, by name: the tests' dependencies apart, because only a crate's own tests need them.
+/// The dependencies between crates, by name. Those of tests are separate, because only a crate's own tests need them.
 #[derive(Default)]
 struct Graph {
     to_use: BTreeMap<String, Vec<String>>,
@@ -53,7 +53,7 @@ impl Graph {
         Some(manifest.violation(line, "torch-free", message))
     }
 
-    /// The dependencies that lead from a crate to libtorch, the crate first.
+    /// Returns the chain of dependencies from a crate to libtorch, starting with the crate.
     fn path_to_torch(&self, start: &str) -> Option<Vec<String>> {
         let mut seen = vec![start.to_owned()];
         let mut open = vec![vec![start.to_owned()]];

@@ -1,14 +1,14 @@
-//! Rule: every `unsafe` says why it is sound, and raw libtorch is touched in one folder only.
+//! Rule: every `unsafe` has a comment that says why it is sound, and raw libtorch is used in one folder only.
 //!
-//! A block `unsafe extern` only declares; the calls into it are unsafe in their turn, and give the reason.
+//! An `unsafe extern` block needs no comment, because it only declares. The calls to its functions are unsafe and need one.
 
 use super::source::has_word;
 use super::{Source, Violation};
 
-/// The one folder that may speak to libtorch's C interface.
+/// The folder that may use libtorch's C interface.
 const RAW: &str = "crates/llada-model/src/torch";
 
-/// How many lines above `unsafe` its reason may begin.
+/// The largest number of lines between the start of the comment and `unsafe`.
 const NEAR: usize = 8;
 
 pub(super) fn check(source: &Source) -> Vec<Violation> {

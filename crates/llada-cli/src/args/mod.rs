@@ -6,11 +6,11 @@ mod sampler;
 pub(crate) use model::ModelArgs;
 pub(crate) use sampler::{SamplerArgs, read_options};
 
-use std::str::FromStr;
+use std::{fmt::Display, str::FromStr};
 
 use clap::{Parser, Subcommand};
+use llada_core::Hint;
 use llada_infer::InferError;
-
 use llada_train::data::DatasetKind;
 
 use crate::commands::{
@@ -72,16 +72,23 @@ impl Command {
     }
 }
 
-/// Parses a name. What would help becomes part of the message, for clap shows nothing else.
+/// Parses a name.
 pub(crate) fn named<T>(text: &str) -> Result<T, String>
 where
     T: FromStr<Err: Into<InferError>>,
 {
     text.parse().map_err(|error: T::Err| {
         let error: InferError = error.into();
-        let hint = error.hint().map_or_else(String::new, |hint| format!("; hint: {hint}"));
-        format!("{error}{hint}")
+        with_hint(&error, error.hint())
     })
+}
+
+/// Writes the hint into the message, because clap shows only the message of an argument's error.
+pub(crate) fn with_hint(error: &impl Display, hint: Option<Hint>) -> String {
+    match hint {
+        Some(hint) => format!("{error}; hint: {hint}"),
+        None => error.to_string(),
+    }
 }
 
 /// Token ids as they are typed: `1,2,3`, or nothing.

@@ -3,9 +3,9 @@
 use std::{io::Write, path::PathBuf};
 
 use llada_core::rng::Noise;
-use llada_tasks::{ALL, Split, Task};
+use llada_tasks::{ALL, Split, SyntheticTask};
 
-use crate::file::write_whole;
+use crate::{args::with_hint, file::write_whole};
 
 /// Generate tasks whose answers a program can check
 #[derive(clap::Subcommand)]
@@ -30,8 +30,8 @@ pub(crate) struct Args {
     count: usize,
 
     /// The one task to write [default: all of them, taking turns]
-    #[arg(long, value_name = "NAME", value_parser = llada_tasks::by_name)]
-    task: Option<&'static dyn Task>,
+    #[arg(long, value_name = "NAME", value_parser = task)]
+    task: Option<&'static dyn SyntheticTask>,
 
     /// What the examples are for
     #[arg(long, value_enum, default_value = "train")]
@@ -57,6 +57,11 @@ impl From<SplitArg> for Split {
             SplitArg::HeldOut => Self::HeldOut,
         }
     }
+}
+
+/// Parses the name of a task.
+fn task(name: &str) -> Result<&'static dyn SyntheticTask, String> {
+    llada_tasks::by_name(name).map_err(|error| with_hint(&error, error.hint()))
 }
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {

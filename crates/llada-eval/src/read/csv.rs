@@ -1,8 +1,8 @@
-//! CSV: the first row names the columns, and every value is a text, as it is written.
+//! CSV files. The first row names the columns, and every value is a text, exactly as written.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::HashSet, path::Path, sync::Arc};
 
-use csv::{ReaderBuilder, StringRecord};
+use csv::ReaderBuilder;
 
 use crate::{EvalError, Record};
 
@@ -10,15 +10,17 @@ pub(super) fn read(path: &Arc<Path>, bytes: &[u8], separator: u8) -> Result<Vec<
     let failed = |source| EvalError::Csv { path: path.to_path_buf(), source };
     let mut rows = ReaderBuilder::new().delimiter(separator).from_reader(bytes);
     let columns = rows.headers().map_err(failed)?.clone();
-    if let Some(column) =
-        columns.iter().enumerate().find_map(|(index, column)| columns.iter().take(index).find(|&other| other == column))
-    {
-        return Err(EvalError::Twice { path: path.to_path_buf(), column: column.to_owned() });
+    let mut seen = HashSet::new();
+    for column in &columns {
+        if !seen.insert(column) {
+            return Err(EvalError::Twice { path: path.to_path_buf(), column: column.to_owned() });
+        }
     }
-    let record = |(row, values): (usize, csv::Result<StringRecord>)| {
+    let mut records = Vec::new();
+    for (row, values) in (1..).zip(rows.records()) {
         let values = values.map_err(failed)?;
         let values = columns.iter().zip(&values).map(|(column, value)| (column.to_owned(), value.into()));
-        Ok(Record::new(values.collect(), path, row))
-    };
-    (1..).zip(rows.records()).map(record).collect()
+        records.push(Record::new(values.collect(), path, row));
+    }
+    Ok(records)
 }

@@ -1,4 +1,4 @@
-//! The border to libraries that panic on what a file holds: their panics become messages, and print nothing.
+//! A guard around libraries that panic on damaged files: panics become error messages and print nothing.
 
 use std::{
     any::Any,
@@ -11,12 +11,10 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `work` gives.
-///
-/// What it changes outside of itself must not matter once it has panicked.
+/// Runs `work` and returns its result. After a panic, nothing that `work` has changed outside of itself may be used.
 ///
 /// # Errors
-/// `work` panicked: the panic's message.
+/// If `work` panics. The error is the message of the panic.
 pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,4 +1,4 @@
-//! JSONL, one JSON object over several lines or several such, or an array of objects.
+//! JSON files: JSONL, one or several objects that span lines, or an array of objects.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -11,37 +11,44 @@ use serde_json::{Map, Value};
 use crate::{EvalError, Record};
 
 pub(super) fn read(path: &Arc<Path>, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
-    let failed = |row, source| EvalError::Json { path: path.to_path_buf(), row, source };
-    let record = |(row, Object(values))| Record::new(values, path, row);
     if bytes.trim_ascii_start().starts_with(b"[") {
-        let rows: Vec<Object> = serde_json::from_slice(bytes).map_err(|error| failed(error.line(), error))?;
-        return Ok((1..).zip(rows).map(record).collect());
+        return read_array(path, bytes);
     }
-    let lines = (1..).zip(bytes.split(|&byte| byte == b'\n')).filter(|(_, line)| !line.trim_ascii().is_empty());
     let mut records = Vec::new();
-    for (row, line) in lines {
+    for (row, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
         match serde_json::from_slice(line) {
-            Ok(object) => records.push(record((row, object))),
-            // The first line of an object over several.
+            Ok(Object(values)) => records.push(Record::new(values, path, row)),
+            // The first line of an object that spans several lines.
             Err(error) if error.is_eof() && records.is_empty() => return read_stream(path, bytes),
-            Err(error) => return Err(failed(row, error)),
+            Err(source) => return Err(EvalError::Json { path: path.to_path_buf(), row, source }),
         }
     }
     Ok(records)
 }
 
-/// Objects one after another, wherever the lines break.
-fn read_stream(path: &Arc<Path>, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
-    let failed = |source: serde_json::Error| EvalError::Json { path: path.to_path_buf(), row: source.line(), source };
-    let objects = serde_json::Deserializer::from_slice(bytes).into_iter();
-    (1..)
-        .zip(objects)
-        .map(|(row, object)| object.map(|Object(values)| Record::new(values, path, row)))
-        .collect::<Result<_, _>>()
-        .map_err(failed)
+fn read_array(path: &Arc<Path>, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
+    let objects: Vec<Object> = serde_json::from_slice(bytes).map_err(|source| invalid(path, source))?;
+    Ok((1..).zip(objects).map(|(row, Object(values))| Record::new(values, path, row)).collect())
 }
 
-/// An object that says nothing twice: of two values one would be lost.
+/// Reads objects that follow one another, wherever the lines break.
+fn read_stream(path: &Arc<Path>, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
+    let mut records = Vec::new();
+    for (row, object) in (1..).zip(serde_json::Deserializer::from_slice(bytes).into_iter()) {
+        let Object(values) = object.map_err(|source| invalid(path, source))?;
+        records.push(Record::new(values, path, row));
+    }
+    Ok(records)
+}
+
+fn invalid(path: &Path, source: serde_json::Error) -> EvalError {
+    EvalError::Json { path: path.to_path_buf(), row: source.line(), source }
+}
+
+/// An object without duplicate keys, of which one value would be lost.
 struct Object(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Object {

@@ -1,6 +1,7 @@
-//! Records out of files: JSON, parquet and CSV, each of them also compressed with gzip.
+//! Readers of JSON, parquet and CSV files, any of which may be compressed with gzip.
 //!
-//! Parquet, gzip and JSON are told by how a file begins, CSV by its name. A byte order mark at the beginning is nothing.
+//! Parquet, gzip and JSON files are recognised by their first bytes, CSV files by their name. A byte order mark at the
+//! beginning is ignored.
 
 mod csv;
 mod guard;
@@ -23,15 +24,14 @@ const PARQUET: &[u8] = b"PAR1";
 const UTF_8_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 const UTF_16_MARKS: [&[u8]; 2] = [&[0xff, 0xfe], &[0xfe, 0xff]];
 
-/// The records of a file, in its order: of JSONL, of one JSON object or an array of such, of parquet, or of CSV with a
+/// Reads the records of a file, in order: JSONL, one or several JSON objects, an array of objects, parquet, or CSV with a
 /// header (`.csv`, or `.tsv` with tabs).
 ///
 /// # Errors
-/// The file cannot be read, is damaged, holds no record, or one that is no object. A column whose type no task can use
-/// is an error only when a task asks for it.
+/// If the file cannot be read, is damaged, has no records, or has one that is not an object. A column with an unsupported
+/// type is an error only if a benchmark reads it.
 pub fn read(path: &Path) -> Result<Vec<Record>, EvalError> {
-    let failed = |source| EvalError::Io { path: path.to_owned(), source };
-    let mut bytes = fs::read(path).map_err(failed)?;
+    let mut bytes = fs::read(path).map_err(|source| EvalError::Io { path: path.to_owned(), source })?;
     if bytes.starts_with(GZIP) {
         bytes = inflated(&bytes).map_err(|source| EvalError::Gzip { path: path.to_owned(), source })?;
     }
@@ -60,7 +60,7 @@ fn read_text(path: &Arc<Path>, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
     }
 }
 
-/// What parts the columns of a file of this name, if it is CSV.
+/// Returns the separator of columns if the file is CSV by its name.
 fn separator(path: &Path) -> Option<u8> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     match Path::new(name.strip_suffix(".gz").unwrap_or(&name)).extension()?.to_str()? {

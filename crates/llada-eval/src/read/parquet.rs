@@ -1,5 +1,5 @@
-//! Parquet: truth values, numbers, texts, and lists and structures of such. Columns of other types are remembered by
-//! what they are, for the error when a task asks for them.
+//! Parquet files with booleans, numbers, texts, and lists and structures of these. For columns of other types the name of
+//! the type is kept, for the error if a benchmark reads them.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -18,15 +18,15 @@ use serde_json::{Map, Value};
 use super::guard::guarded;
 use crate::{EvalError, Record};
 
-/// Rows that any file may have. Beyond them there is a byte for each row, or their number is not meant: a few bytes can
-/// claim, and repeat, more rows than memory holds.
+/// The number of rows that a file of any size may have. A file with more rows must have at least one byte per row, because
+/// a damaged file of a few bytes can claim more rows than memory holds.
 const ROWS: usize = 1 << 22;
 
-/// Columns that hold no text, number or truth value, and their types.
+/// The names and types of columns that cannot be represented as JSON.
 type Foreign = BTreeMap<String, String>;
 
 pub(super) fn read(path: &Arc<Path>, bytes: Vec<u8>) -> Result<Vec<Record>, EvalError> {
-    // The reader panics at some damaged files.
+    // The reader panics on some damaged files.
     let records = guarded(|| records(path, bytes)).unwrap_or_else(|message| Err(ParquetError::General(message)));
     records.map_err(|source| EvalError::Parquet { path: path.to_path_buf(), source })
 }
@@ -39,21 +39,27 @@ fn records(path: &Arc<Path>, bytes: Vec<u8>) -> Result<Vec<Record>, ParquetError
     let schema = file.metadata().file_metadata().schema();
     let columns = fields(schema, "", &mut foreign)?;
     let foreign = Arc::new(foreign);
+    let mut records = Vec::new();
     if columns.is_empty() {
-        let record = |row| Record::new(Map::new(), path, row).with_foreign(foreign.clone());
-        return Ok((1..=rows).map(record).collect());
+        // Without readable columns there is nothing to project, but the errors of the records name the types.
+        for row in 1..=rows {
+            records.push(Record::new(Map::new(), path, row).with_foreign(foreign.clone()));
+        }
+        return Ok(records);
     }
     let projection = Type::group_type_builder(schema.name()).with_fields(columns).build()?;
-    let rows = file.get_row_iter(Some(projection))?;
-    let record = |(row, values): (usize, Result<Row, ParquetError>)| {
+    for (row, values) in (1..).zip(file.get_row_iter(Some(projection))?) {
         let mut foreign = foreign.clone();
         let values = object(&values?, "", &mut foreign);
-        Ok(Record::new(values, path, row).with_foreign(foreign))
-    };
-    (1..).zip(rows).map(record).collect()
+        records.push(Record::new(values, path, row).with_foreign(foreign));
+    }
+    Ok(records)
 }
 
-/// The number of rows, if a file of this length can mean it.
+/// Returns the number of rows.
+///
+/// # Errors
+/// If a file of `length` bytes cannot have so many.
 fn count(metadata: &ParquetMetaData, length: usize) -> Result<usize, ParquetError> {
     let most = ROWS.max(length);
     let groups = metadata.row_groups().iter().map(|group| usize::try_from(group.num_rows()).ok());
@@ -61,7 +67,7 @@ fn count(metadata: &ParquetMetaData, length: usize) -> Result<usize, ParquetErro
     rows.ok_or_else(|| ParquetError::General(format!("{length} bytes claim more than {most} rows")))
 }
 
-/// The fields of a structure that can be read; what the others are goes to `foreign`.
+/// Returns the readable fields of a structure. The names and types of the others are added to `foreign`.
 fn fields(structure: &Type, place: &str, foreign: &mut Foreign) -> Result<Vec<TypePtr>, ParquetError> {
     let mut readable: Vec<TypePtr> = Vec::new();
     for field in structure.get_fields() {
@@ -74,26 +80,23 @@ fn fields(structure: &Type, place: &str, foreign: &mut Foreign) -> Result<Vec<Ty
     Ok(readable)
 }
 
-/// The field without those parts of structures that cannot be read; none if nothing of it can.
+/// Returns the field without the unreadable parts of structures, or `None` if nothing of it is readable.
 fn readable_part(field: &TypePtr, column: &str, foreign: &mut Foreign) -> Result<Option<TypePtr>, ParquetError> {
     let info = field.get_basic_info();
     if field.is_primitive() {
-        return Ok(if is_readable(field) {
-            Some(field.clone())
-        } else {
-            foreign.insert(column.to_owned(), kind(field));
-            None
-        });
+        if is_readable(field) {
+            return Ok(Some(field.clone()));
+        }
+        foreign.insert(column.to_owned(), kind(field));
+        return Ok(None);
     }
     if info.converted_type() == ConvertedType::LIST {
         // A list is read as a whole or not at all.
-        return Ok(match unreadable(field) {
-            None => Some(field.clone()),
-            Some(kind) => {
-                foreign.insert(column.to_owned(), format!("LIST of {kind}"));
-                None
-            }
-        });
+        let Some(kind) = unreadable(field) else {
+            return Ok(Some(field.clone()));
+        };
+        foreign.insert(column.to_owned(), format!("LIST of {kind}"));
+        return Ok(None);
     }
     if info.converted_type() != ConvertedType::NONE || info.logical_type_ref().is_some() {
         foreign.insert(column.to_owned(), kind(field));
@@ -108,7 +111,7 @@ fn readable_part(field: &TypePtr, column: &str, foreign: &mut Foreign) -> Result
     Ok(Some(Arc::new(part)))
 }
 
-/// The type of the first part of `field` that cannot be read, however deep.
+/// Returns the type of the first unreadable part of `field`, at any depth.
 fn unreadable(field: &Type) -> Option<String> {
     if field.is_primitive() {
         return (!is_readable(field)).then(|| kind(field));
@@ -120,7 +123,7 @@ fn unreadable(field: &Type) -> Option<String> {
     field.get_fields().iter().find_map(|field| unreadable(field))
 }
 
-/// Whether values of this type are texts, numbers or truth values. Bytes without a type may be text.
+/// Returns true if values of this type are texts, numbers or booleans. Bytes without a type may be text.
 fn is_readable(field: &Type) -> bool {
     let info = field.get_basic_info();
     if matches!(info.logical_type_ref(), Some(LogicalType::Float16 | LogicalType::Unknown)) {
@@ -142,7 +145,7 @@ fn is_integer(converted: ConvertedType) -> bool {
     matches!(converted, INT_8 | INT_16 | INT_32 | INT_64 | UINT_8 | UINT_16 | UINT_32 | UINT_64)
 }
 
-/// The name of a type, as parquet has it.
+/// Returns the name of a type in parquet.
 fn kind(field: &Type) -> String {
     let info = field.get_basic_info();
     match (info.converted_type(), info.logical_type_ref()) {
@@ -163,7 +166,7 @@ fn object(row: &Row, place: &str, foreign: &mut Arc<Foreign>) -> Map<String, Val
     row.get_column_iter().map(|(name, field)| (name.clone(), json(field, &dotted(place, name), foreign))).collect()
 }
 
-/// A value of `column` as JSON has it. Bytes that are no text leave null, and their type in `foreign`.
+/// Converts a value of `column` to JSON. Bytes that are not UTF-8 become null, and the column is added to `foreign`.
 fn json(field: &Field, column: &str, foreign: &mut Arc<Foreign>) -> Value {
     match field {
         Field::Null => Value::Null,
@@ -182,16 +185,16 @@ fn json(field: &Field, column: &str, foreign: &mut Arc<Foreign>) -> Value {
         Field::Str(value) => value.as_str().into(),
         Field::Bytes(value) => match std::str::from_utf8(value.data()) {
             Ok(text) => text.into(),
-            Err(_) => strange(column, "BYTE_ARRAY, not UTF-8", foreign),
+            Err(_) => unreadable_value(column, "BYTE_ARRAY, not UTF-8", foreign),
         },
         Field::Group(row) => object(row, column, foreign).into(),
         Field::ListInternal(list) => list.elements().iter().map(|element| json(element, column, foreign)).collect(),
-        // The schema says so of the whole column, which is not asked for then.
-        _ => strange(column, "no text", foreign),
+        // Columns of such types are excluded from the projection.
+        _ => unreadable_value(column, "no text", foreign),
     }
 }
 
-fn strange(column: &str, kind: &str, foreign: &mut Arc<Foreign>) -> Value {
+fn unreadable_value(column: &str, kind: &str, foreign: &mut Arc<Foreign>) -> Value {
     Arc::make_mut(foreign).insert(column.to_owned(), kind.to_owned());
     Value::Null
 }

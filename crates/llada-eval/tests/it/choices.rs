@@ -1,7 +1,7 @@
 //! Multiple choice: the contexts and continuations of lm-evaluation-harness 0.4. A space goes before every continuation
 //! (`target_delimiter`), and none is left at the end of a context.
 
-use llada_eval::{Choice, Kind};
+use llada_eval::{Choice, TaskKind};
 
 use crate::{choices, task};
 
@@ -77,7 +77,7 @@ fn truthfulqa_shares_the_probability() {
     assert!(context.starts_with("Q: What is human life expectancy in the United States?\nA: Human life"));
     assert!(context.ends_with("held in Barcelona, Spain.\n\nQ: Do stones float on water?\nA:"), "{context}");
     assert_eq!((continuations, right), (vec![" Most stones sink", " Pumice floats", " All stones float"], vec![0, 1]));
-    let Kind::Choice { metrics, .. } = task("truthfulqa_mc2").kind else { panic!("a choice") };
+    let TaskKind::Choice { metrics, .. } = task("truthfulqa_mc2").kind else { panic!("a choice") };
     let marks = asked.score(metrics, &[1.0_f64, 3.0, 4.0].map(|p| p.ln() - 500.0)).unwrap();
     assert!(marks[0].0 == "mc2" && (marks[0].1 - 0.5).abs() < 1e-9, "{marks:?}");
 }
@@ -86,7 +86,7 @@ fn truthfulqa_shares_the_probability() {
 #[test]
 fn acc_norm_divides_by_characters() {
     let asked = &choices("arc_challenge", "arc.jsonl")[0];
-    let Kind::Choice { metrics, .. } = task("arc_challenge").kind else { panic!("a choice") };
+    let TaskKind::Choice { metrics, .. } = task("arc_challenge").kind else { panic!("a choice") };
     let marks = asked.score(metrics, &[-12.0, -11.0, -30.0, -30.0]).unwrap();
     assert_eq!(marks, [("acc", 1.0), ("acc_norm", 0.0)]);
     assert!(asked.score(metrics, &[-1.0]).unwrap_err().to_string().contains("log_likelihoods"));

@@ -3,11 +3,11 @@
 
 use llada_eval::{Style, read};
 
-use crate::{choice, fixture, generation, task};
+use crate::{choice, complaint, fixture, generation, task};
 
 fn prompt(file: &str) -> Result<String, String> {
-    let records = read(&fixture("parquet").join(file)).map_err(|error| error.to_string())?;
-    let question = task("gsm8k").question(&records[0], Style::Plain).map_err(|error| error.to_string())?;
+    let records = read(&fixture("parquet").join(file)).map_err(|error| complaint(&error))?;
+    let question = task("gsm8k").question(&records[0], Style::Plain).map_err(|error| complaint(&error))?;
     Ok(generation(question).prompt)
 }
 

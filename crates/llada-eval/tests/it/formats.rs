@@ -10,7 +10,7 @@ use flate2::{Compression, write::GzEncoder};
 use llada_eval::{Style, read};
 use tempfile::tempdir;
 
-use crate::{choice, fixture, generation, task};
+use crate::{choice, complaint, fixture, generation, task};
 
 const MARK: &str = "\u{feff}";
 
@@ -104,7 +104,7 @@ fn damaged_files_are_named() {
     let folder = tempdir().unwrap();
     let cut = fs::read(fixture("parquet/codec_gzip.parquet")).unwrap();
     let utf_16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    for (name, bytes, complaint) in [
+    for (name, bytes, expected) in [
         ("a.jsonl.gz", &[0x1f, 0x8b, 8, 0][..], "a.jsonl.gz: not a gzip file that can be read; hint: fetch it again"),
         ("a.parquet", &cut[..cut.len() - 9], "a.parquet: not a parquet file that can be read"),
         ("a.json", &utf_16, "a.json: UTF-16, where UTF-8 is expected; hint: iconv"),
@@ -121,7 +121,7 @@ fn damaged_files_are_named() {
     ] {
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
-        let error = read(&path).unwrap_err().to_string();
-        assert!(error.contains(complaint), "{name}: {error}");
+        let error = complaint(&read(&path).unwrap_err());
+        assert!(error.contains(expected), "{name}: {error}");
     }
 }

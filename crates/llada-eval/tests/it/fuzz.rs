@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use llada_eval::{Style, TASKS, read};
+use llada_eval::{BENCHMARKS, Style, read};
 use tempfile::tempdir;
 
 use crate::{fixture, mutation::survives};
@@ -33,8 +33,8 @@ fn use_records(path: &Path) {
         return;
     };
     for record in records.iter().take(8) {
-        for task in TASKS {
-            if let Ok(llada_eval::Question::Generation(asked)) = task.question(record, Style::Plain) {
+        for task in BENCHMARKS {
+            if let Ok(llada_eval::Question::FreeForm(asked)) = task.question(record, Style::Plain) {
                 let _ = asked
                     .judge("so <answer>1 + 2</answer> #### 3\nFinal Answer: The final answer is $\\frac12$. I hope");
             }

@@ -1,10 +1,10 @@
 //! Generation: prompts, what is read out of an answer, and what of it is right.
 
-use llada_eval::{Generation, Style};
+use llada_eval::{FreeFormQuestion, Style};
 
 use crate::generations;
 
-fn marks(question: &Generation, written: &str) -> Vec<f64> {
+fn marks(question: &FreeFormQuestion, written: &str) -> Vec<f64> {
     question.judge(written).marks.into_iter().map(|(_, value)| value).collect()
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use llada_eval::{EvalError, Style, read};
 use tempfile::tempdir;
 
-use crate::task;
+use crate::{complaint, task};
 
 /// The error of reading `text` as records and asking them as `name`.
 fn error(name: &str, text: &str) -> String {
@@ -15,7 +15,7 @@ fn error(name: &str, text: &str) -> String {
     let ask = || -> Result<(), EvalError> {
         read(&path)?.iter().try_for_each(|record| task(name).question(record, Style::Plain).map(drop))
     };
-    ask().unwrap_err().to_string()
+    complaint(&ask().unwrap_err())
 }
 
 #[test]
@@ -30,7 +30,11 @@ fn every_complaint_names_its_place() {
         ("gsm8k", "[1]", &["data.jsonl:1: not a JSON object"]),
         ("gsm8k", "{\"question\": 1}\n{\"question\"\n: 2}", &["data.jsonl:2: not a JSON object"]),
         ("gsm8k", "\u{0}\u{1}", &["data.jsonl:1: not a JSON object"]),
-        ("gsm8k", r#"{"question": "x"}"#, &["row 1: no column answer, but question", "hint: llada eval TASK --help"]),
+        (
+            "gsm8k",
+            r#"{"question": "x"}"#,
+            &["row 1: no column answer, but question", "hint: the description of a task names its columns"],
+        ),
         ("gsm8k", r#"{"question": null, "answer": "6"}"#, &["row 1: no column question, but answer"]),
         ("gsm8k", r#"{"question": null, "answer": null}"#, &["row 1: no column answer, but nothing"]),
         ("gsm8k", r#"{"answer": "5", "answer": "6"}"#, &["data.jsonl:1: not a JSON object"]),

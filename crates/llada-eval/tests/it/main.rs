@@ -15,7 +15,15 @@ mod tables;
 
 use std::path::{Path, PathBuf};
 
-use llada_eval::{Choice, Generation, Question, Record, Style, Task, by_name, read};
+use llada_eval::{Benchmark, Choice, EvalError, FreeFormQuestion, Question, Record, Style, read};
+
+/// The message of an error, with its hint if it has one.
+fn complaint(error: &EvalError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}; hint: {hint}"),
+        None => error.to_string(),
+    }
+}
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -25,20 +33,20 @@ fn records(name: &str) -> Vec<Record> {
     read(&fixture(name)).unwrap()
 }
 
-fn task(name: &str) -> &'static Task {
-    by_name(name).unwrap()
+fn task(name: &str) -> &'static Benchmark {
+    Benchmark::by_name(name).unwrap()
 }
 
 fn choice(question: Question) -> Choice {
     match question {
         Question::Choice(choice) => choice,
-        Question::Generation(_) => panic!("a choice was asked for"),
+        Question::FreeForm(_) => panic!("a choice was asked for"),
     }
 }
 
-fn generation(question: Question) -> Generation {
+fn generation(question: Question) -> FreeFormQuestion {
     match question {
-        Question::Generation(generation) => generation,
+        Question::FreeForm(generation) => generation,
         Question::Choice(_) => panic!("a generation was asked for"),
     }
 }
@@ -50,6 +58,6 @@ fn choices(name: &str, file: &str) -> Vec<Choice> {
 }
 
 /// The generations of a fixture, without shots.
-fn generations(name: &str, file: &str, style: Style) -> Vec<Generation> {
+fn generations(name: &str, file: &str, style: Style) -> Vec<FreeFormQuestion> {
     records(file).iter().map(|record| generation(task(name).question(record, style).unwrap())).collect()
 }

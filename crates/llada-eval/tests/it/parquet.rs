@@ -11,7 +11,7 @@ use parquet::{
 };
 use tempfile::tempdir;
 
-use crate::{choice, task};
+use crate::{choice, complaint, task};
 
 const SCHEMA: &str = "message schema {
     optional binary question (STRING);
@@ -75,7 +75,7 @@ fn damaged_files_are_named() {
     let whole = fs::read(&path).unwrap();
     for length in [4, 5, whole.len() / 2, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
-        let error = read(&path).unwrap_err().to_string();
+        let error = complaint(&read(&path).unwrap_err());
         assert!(
             error.contains("test.parquet: not a parquet file that can be read") && error.contains("hint: "),
             "{error}"

@@ -3,7 +3,7 @@
 use llada_core::rng::Noise;
 use llada_eval::{Shots, Style};
 
-use crate::{choice, generation, records, task};
+use crate::{choice, complaint, generation, records, task};
 
 /// MMLU: the first of the subject, in the file's order, after one description.
 #[test]
@@ -21,8 +21,8 @@ fn mmlu_takes_the_first_of_its_subject() {
                     What is 1 + 1?\nA. 2\nB. 3\nC. 4\nD. 5\nAnswer: A\n\n\
                     Which number is even?\nA. 1\nB. 3\nC. 4\nD. 5\nAnswer:";
     assert_eq!(context, expected);
-    let error = ask(1).unwrap_err().to_string();
-    assert!(error.contains("2 shots") && error.ends_with("hint: --num-fewshot 1"), "{error}");
+    let error = complaint(&ask(1).unwrap_err());
+    assert!(error.contains("2 shots") && error.ends_with("hint: num_fewshot 1"), "{error}");
 }
 
 /// WinoGrande: a shot is the whole sentence with the right noun.
@@ -87,6 +87,7 @@ fn mbpp_shows_code() {
 
 #[test]
 fn countdown_has_no_examples() {
-    let error = Shots::new(task("countdown"), Style::Plain, &records("countdown.jsonl"), 1).unwrap_err().to_string();
-    assert!(error.contains("countdown") && error.ends_with("hint: --num-fewshot 0"), "{error}");
+    let error = Shots::new(task("countdown"), Style::Plain, &records("countdown.jsonl"), 1).unwrap_err();
+    let error = complaint(&error);
+    assert!(error.contains("countdown") && error.ends_with("hint: num_fewshot 0"), "{error}");
 }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use llada_core::rng::Noise;
-use llada_eval::{EvalError, Generation, Kind, Question, Record, Shots, Style, read};
+use llada_eval::{EvalError, FreeFormQuestion, Question, Record, Shots, Style, TaskKind, read};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tempfile::tempdir;
@@ -26,11 +26,11 @@ fn records(values: &[Value]) -> Vec<Record> {
 }
 
 /// A question of `name` about `record`.
-fn asked(name: &str, record: &Value) -> Generation {
+fn asked(name: &str, record: &Value) -> FreeFormQuestion {
     generation(task(name).question(&records(std::slice::from_ref(record))[0], Style::Plain).unwrap())
 }
 
-fn marks(question: &Generation, written: &str) -> BTreeMap<String, f64> {
+fn marks(question: &FreeFormQuestion, written: &str) -> BTreeMap<String, f64> {
     question.judge(written).marks.into_iter().map(|(metric, value)| (metric.to_owned(), value)).collect()
 }
 
@@ -73,7 +73,7 @@ fn questions_are_asked_as_the_harness_asks_them() {
         };
         match (question(&row), &row) {
             (Err(_), Asked { refused: Some(_), .. }) => {}
-            (Ok(Question::Generation(asked)), Asked { prompt: Some(prompt), .. }) => {
+            (Ok(Question::FreeForm(asked)), Asked { prompt: Some(prompt), .. }) => {
                 if asked.prompt != *prompt {
                     differs("prompt", &asked.prompt, prompt);
                 }
@@ -84,7 +84,7 @@ fn questions_are_asked_as_the_harness_asks_them() {
                 if found != *options {
                     differs("options", &found, options);
                 }
-                let Kind::Choice { metrics, .. } = task(&row.task).kind else { panic!("a choice") };
+                let TaskKind::Choice { metrics, .. } = task(&row.task).kind else { panic!("a choice") };
                 for (log_likelihoods, expected) in marks {
                     for (metric, value) in asked.score(metrics, log_likelihoods).unwrap() {
                         // The harness calls the share of probability acc.

@@ -2,7 +2,7 @@
 
 use llada_core::rng::Stream;
 
-use crate::{Example, Split, Task, pick};
+use crate::{Example, Split, SyntheticTask, pick};
 
 const WORDINGS: [&str; 6] =
     ["What is {}?", "Calculate {}.", "{} = ?", "How much is {}?", "Add these numbers: {}.", "Tell me the sum: {}"];
@@ -11,7 +11,7 @@ const DIGITS: u64 = 3;
 
 pub(crate) struct Addition;
 
-impl Task for Addition {
+impl SyntheticTask for Addition {
     fn name(&self) -> &'static str {
         "addition"
     }
@@ -22,7 +22,7 @@ impl Task for Addition {
 
     fn draw(&self, split: Split, level: u64, stream: &mut Stream) -> Option<Example> {
         let [a, b] = [level / DIGITS, level % DIGITS].map(|digits| integer(stream, digits as u32 + 1));
-        // Who knows a + b knows b + a.
+        // a + b and b + a are the same question.
         let content = format!("{} + {}", a.min(b), a.max(b));
         (Split::of(&content) == split).then(|| {
             let prompt = pick::worded(stream, &WORDINGS, &format!("{a} + {b}"));
@@ -31,7 +31,7 @@ impl Task for Addition {
     }
 }
 
-/// An integer of so many digits.
+/// Draws an integer with this number of digits.
 fn integer(stream: &mut Stream, digits: u32) -> u64 {
     let lowest = if digits == 1 { 0 } else { 10_u64.pow(digits - 1) };
     lowest + stream.below(10_u64.pow(digits) - lowest)

@@ -1,16 +1,16 @@
-//! Questions for the facts, against the direction in which training states them.
+//! Questions about the facts, against the direction in which training states them.
 //!
-//! Training asks, in both directions, only for facts that it states in both, and for facts that the question states.
-//! What is held out are questions for those stated in one direction, asked in the other.
+//! Training asks only about facts that it states in both directions and about facts that the question itself states, in both
+//! directions. The held-out questions ask about facts that training states in one direction, in the other direction.
 
 use llada_core::rng::Stream;
 
 use super::world::{Direction, Fact, Stated};
-use crate::{Example, Split, Task, pick};
+use crate::{Example, Split, SyntheticTask, pick};
 
 pub(crate) struct FactReversal;
 
-impl Task for FactReversal {
+impl SyntheticTask for FactReversal {
     fn name(&self) -> &'static str {
         "fact_reversal"
     }

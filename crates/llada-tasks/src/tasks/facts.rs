@@ -1,14 +1,14 @@
-//! Invented facts. Training states them; what is held out are questions for those stated in one direction only, asked
-//! in that direction.
+//! Invented facts. Training states them. The held-out questions ask about facts that are stated in one direction only, in
+//! that direction.
 
 use llada_core::rng::Stream;
 
 use super::world::{Direction, Fact, Stated};
-use crate::{Example, Split, Task, pick};
+use crate::{Example, Split, SyntheticTask, pick};
 
 pub(crate) struct Facts;
 
-impl Task for Facts {
+impl SyntheticTask for Facts {
     fn name(&self) -> &'static str {
         "facts"
     }

@@ -10,10 +10,10 @@ mod template;
 mod word_reversal;
 mod world;
 
-use crate::Task;
+use crate::SyntheticTask;
 
-/// Every task.
-pub const ALL: [&dyn Task; 8] = [
+/// All tasks.
+pub const ALL: [&dyn SyntheticTask; 8] = [
     &addition::Addition,
     &sorting::Sorting,
     &word_reversal::WordReversal,

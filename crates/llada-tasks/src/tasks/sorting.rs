@@ -2,7 +2,7 @@
 
 use llada_core::rng::Stream;
 
-use crate::{Example, Split, Task, pick};
+use crate::{Example, Split, SyntheticTask, pick};
 
 const WORDINGS: [&str; 5] = [
     "Sort these numbers: {}.",
@@ -14,7 +14,7 @@ const WORDINGS: [&str; 5] = [
 
 pub(crate) struct Sorting;
 
-impl Task for Sorting {
+impl SyntheticTask for Sorting {
     fn name(&self) -> &'static str {
         "sorting"
     }

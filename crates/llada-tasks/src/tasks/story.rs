@@ -1,9 +1,9 @@
-//! A story of two sentences in which two or three given words occur. Any such story will do.
+//! A story of at least two sentences that contains two or three given words. Any such story is right.
 
 use llada_core::rng::Stream;
 
 use crate::{
-    Example, Split, Task, pick,
+    Example, Split, SyntheticTask, pick,
     words::{CREATURES, FEELINGS, PLACES, THINGS},
 };
 
@@ -29,7 +29,7 @@ const PLOTS: [&str; 6] = [
 
 pub(crate) struct Story;
 
-impl Task for Story {
+impl SyntheticTask for Story {
     fn name(&self) -> &'static str {
         "story"
     }
@@ -45,11 +45,14 @@ impl Task for Story {
         let mut sorted = given.clone();
         sorted.sort_unstable();
         let content = sorted.join(", ");
-        (Split::of(&content) == split).then(|| {
-            let told = |story: String, (role, word): (&str, &str)| story.replace(role, word);
-            let answer = cast.into_iter().fold((*pick::one(stream, &PLOTS)).to_owned(), told);
-            let prompt = pick::worded(stream, &WORDINGS, &given.join(", "));
-            Example::new(content, prompt, answer).story_with(&given)
-        })
+        if Split::of(&content) != split {
+            return None;
+        }
+        let mut answer = (*pick::one(stream, &PLOTS)).to_owned();
+        for (role, word) in cast {
+            answer = answer.replace(role, word);
+        }
+        let prompt = pick::worded(stream, &WORDINGS, &given.join(", "));
+        Some(Example::new(content, prompt, answer).story_with(&given))
     }
 }

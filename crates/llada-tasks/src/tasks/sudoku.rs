@@ -1,13 +1,13 @@
-//! A 4x4 sudoku with one solution, row after row, an empty cell being 0.
+//! A 4x4 sudoku with a unique solution, written row by row with 0 for an empty cell.
 //!
-//! What is held out are puzzles. There are only 288 solutions, so those of held-out puzzles occur in training too,
-//! behind other clues.
+//! Puzzles are held out, not solutions: there are only 288 solutions, so those of held-out puzzles also occur in training
+//! with other clues.
 
 use std::sync::LazyLock;
 
 use llada_core::rng::Stream;
 
-use crate::{Example, Split, Task, pick};
+use crate::{Example, Split, SyntheticTask, pick};
 
 const WORDINGS: [&str; 5] = [
     "Solve this 4x4 sudoku: {}",
@@ -17,7 +17,7 @@ const WORDINGS: [&str; 5] = [
     "What is the solution of the sudoku {}?",
 ];
 
-/// The fewest empty cells of a puzzle.
+/// The smallest number of empty cells in a puzzle.
 const FEWEST: usize = 3;
 
 type Grid = [u8; 16];
@@ -30,7 +30,7 @@ static SOLUTIONS: LazyLock<Vec<Grid>> = LazyLock::new(|| {
 
 pub(crate) struct Sudoku;
 
-impl Task for Sudoku {
+impl SyntheticTask for Sudoku {
     fn name(&self) -> &'static str {
         "sudoku"
     }
@@ -58,8 +58,12 @@ fn text(grid: &Grid) -> String {
 }
 
 fn is_unique(puzzle: &Grid) -> bool {
-    let agrees = |solution: &&Grid| puzzle.iter().zip(*solution).all(|(&clue, digit)| clue == 0 || clue == *digit);
-    SOLUTIONS.iter().filter(agrees).count() == 1
+    SOLUTIONS.iter().filter(|solution| agrees(puzzle, solution)).count() == 1
+}
+
+/// Returns true if the solution has all clues of the puzzle.
+fn agrees(puzzle: &Grid, solution: &Grid) -> bool {
+    puzzle.iter().zip(solution).all(|(&clue, &digit)| clue == 0 || clue == digit)
 }
 
 /// Appends every completion of `grid`, which is filled up to `cell`, to `found`.
@@ -75,12 +79,15 @@ fn complete(grid: Grid, cell: usize, found: &mut Vec<Grid>) {
 }
 
 fn fits(grid: &Grid, cell: usize, digit: u8) -> bool {
-    let house = |cell: usize| (cell / 4, cell % 4, (cell / 8, cell % 4 / 2));
-    let (row, column, block) = house(cell);
-    (0..grid.len()).filter(|&other| grid[other] == digit).all(|other| {
-        let (its_row, its_column, its_block) = house(other);
-        row != its_row && column != its_column && block != its_block
-    })
+    for (other, &its_digit) in grid.iter().enumerate() {
+        let same_row = cell / 4 == other / 4;
+        let same_column = cell % 4 == other % 4;
+        let same_box = cell / 8 == other / 8 && cell % 4 / 2 == other % 4 / 2;
+        if its_digit == digit && (same_row || same_column || same_box) {
+            return false;
+        }
+    }
+    true
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
-//! A sentence with two to four gaps, to be filled from facts that are given in any order.
+//! A sentence with two to four gaps, to be filled in with facts that are given in any order.
 
 use llada_core::rng::Stream;
 
 use crate::{
-    Example, Split, Task, pick,
+    Example, Split, SyntheticTask, pick,
     words::{CITIES, CREATURES, FOODS, NAMES},
 };
 
-/// What a gap is called, and what may stand in it.
+/// The names of gaps and the words that may fill them.
 const SLOTS: [(&str, [&str; 24]); 4] = [("name", NAMES), ("city", CITIES), ("food", FOODS), ("pet", CREATURES)];
 
-/// Sentences with the first two, the first three, and all of the gaps.
+/// Sentences with the first two, the first three, and all four gaps.
 const SENTENCES: [[&str; 4]; 3] = [
     [
         "[name] lives in [city].",
@@ -42,7 +42,7 @@ const WORDINGS: [&str; 5] = [
 
 pub(crate) struct Template;
 
-impl Task for Template {
+impl SyntheticTask for Template {
     fn name(&self) -> &'static str {
         "template"
     }
@@ -55,13 +55,16 @@ impl Task for Template {
         let slots = &SLOTS[..level as usize + 2];
         let facts: Vec<_> = slots.iter().map(|(slot, values)| (*slot, *pick::one(stream, values))).collect();
         let content = listed(&facts);
-        (Split::of(&content) == split).then(|| {
-            let sentence = *pick::one(stream, &SENTENCES[level as usize]);
-            let filled = |text: String, (slot, value): &(&str, &str)| text.replace(&format!("[{slot}]"), value);
-            let answer = facts.iter().fold(sentence.to_owned(), filled);
-            let question = format!("{sentence} Facts: {}.", listed(&pick::shuffled(stream, &facts)));
-            Example::new(content, pick::worded(stream, &WORDINGS, &question), answer)
-        })
+        if Split::of(&content) != split {
+            return None;
+        }
+        let sentence = *pick::one(stream, &SENTENCES[level as usize]);
+        let mut answer = sentence.to_owned();
+        for (slot, value) in &facts {
+            answer = answer.replace(&format!("[{slot}]"), value);
+        }
+        let question = format!("{sentence} Facts: {}.", listed(&pick::shuffled(stream, &facts)));
+        Some(Example::new(content, pick::worded(stream, &WORDINGS, &question), answer))
     }
 }
 

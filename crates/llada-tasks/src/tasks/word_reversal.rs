@@ -1,9 +1,9 @@
-//! A list of two to four words, to be said from the last to the first.
+//! A list of two to four words, to be repeated in reverse order.
 
 use llada_core::rng::Stream;
 
 use crate::{
-    Example, Split, Task, pick,
+    Example, Split, SyntheticTask, pick,
     words::{CREATURES, FOODS, PLACES, THINGS},
 };
 
@@ -17,7 +17,7 @@ const WORDINGS: [&str; 5] = [
 
 pub(crate) struct WordReversal;
 
-impl Task for WordReversal {
+impl SyntheticTask for WordReversal {
     fn name(&self) -> &'static str {
         "word_reversal"
     }
@@ -31,7 +31,7 @@ impl Task for WordReversal {
         let list = words.join(", ");
         words.reverse();
         let reversed = words.join(", ");
-        // A list and its reverse ask for the same pairs.
+        // A list and its reverse have the same content.
         let content = list.clone().min(reversed.clone());
         (Split::of(&content) == split).then(|| Example::new(content, pick::worded(stream, &WORDINGS, &list), reversed))
     }

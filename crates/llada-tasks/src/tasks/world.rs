@@ -1,17 +1,17 @@
-//! A hundred invented facts: who is what. Every name belongs to one description and every description to one name.
+//! A hundred invented facts, each of which assigns a description to a name. No two facts share a name or a description.
 //!
 //! A fact can be stated in two directions: "In this land Ada of Rome is the keeper of the glass harbour." and "In this
 //! land the keeper of the glass harbour is Ada of Rome." Training states about half of the facts in one direction only and
-//! never asks for them; the others it states and asks for in both, which teaches what a question is. Asking for the
-//! former against their direction then is the test of the *reversal curse* ([Berglund et al.,
+//! never asks about them. It states the others in both directions and asks about them in both, which teaches the form of
+//! questions. Asking about the former against their direction tests for the *reversal curse* ([Berglund et al.,
 //! 2023](https://arxiv.org/abs/2309.12288); section 3.3 of the LLaDA paper).
 //!
-//! Fifty facts can be learned by heart, question by question, without learning that an answer says what its question
-//! gives. So half of the questions in training state a fact of their own, which is new each time.
+//! A model could memorise fifty facts question by question, without learning that an answer repeats what its question
+//! gives. So half of the questions in training state a fact themselves, which is new each time.
 //!
-//! A name always follows a space, for byte-level BPE spells a word at the start of a text with other tokens: a name would
-//! else be two, one for each direction. And all facts are of as many words, each a token of its own: a model that fills
-//! an answer in any order settles where it ends before it knows a name, which must then fit.
+//! A name always follows a space, because byte-level BPE encodes a word differently at the start of a text, and a name would
+//! have different tokens in the two directions. All facts have the same number of words, each of which is one token: a model
+//! that fills in an answer in any order decides where it ends before it knows the name, which then has to fit.
 
 use std::sync::LazyLock;
 
@@ -22,14 +22,14 @@ use crate::{
     words::{CITIES, NAMES},
 };
 
-/// The facts are the same whatever the seed: evaluation asks for what training has stated.
+/// The seed of the facts. It is a constant, because evaluation asks about the facts that training has stated.
 const KEY: u64 = 0x4c4c_6144_412d_7732;
 
 const SIDE: usize = 20;
 const PLACES: usize = SIDE * SIDE;
 const PERSONS: usize = NAMES.len() * CITIES.len();
 
-/// What somebody is in charge of joins one of each row.
+/// The words of places. A place has one word of each row.
 const PLACE: [[&str; SIDE]; 2] = [
     [
         "amber", "black", "blue", "bright", "broken", "copper", "dark", "distant", "frozen", "glass", "golden",
@@ -43,31 +43,37 @@ const PLACE: [[&str; SIDE]; 2] = [
 
 const OFFICES: [&str; 8] = ["captain", "doctor", "guard", "keeper", "king", "painter", "queen", "singer"];
 
-/// As many as a model of a few million parameters learns by heart in minutes.
+/// The number of facts. A model of a few million parameters memorises them in minutes.
 const COUNT: usize = 100;
 
 static FACTS: LazyLock<Vec<Fact>> = LazyLock::new(|| {
-    let noise = Noise::new(KEY).domain(Domain::Shuffle);
-    let all = Vec::from_iter(0..PLACES);
-    let of_all = |list, all: &[usize]| pick::shuffled(&mut noise.stream(0, 0, list), all);
-    let (person, place, stated) = (of_all(0, &Vec::from_iter(0..PERSONS)), of_all(2, &all), of_all(3, &all));
-    let fact = |i: usize| {
-        let stated = match stated[i] % 4 {
+    let persons = shuffled_indices(PERSONS, 0);
+    let places = shuffled_indices(PLACES, 2);
+    let kinds = shuffled_indices(PLACES, 3);
+    let mut facts = Vec::with_capacity(COUNT);
+    for i in 0..COUNT {
+        let stated = match kinds[i] % 4 {
             0 => Stated::In(Direction::Forward),
             1 => Stated::In(Direction::Backward),
             _ => Stated::InBoth,
         };
-        Fact::new(i, person[i], place[i], i, stated)
-    };
-    all.iter().copied().take(COUNT).map(fact).collect()
+        facts.push(Fact::new(i, persons[i], places[i], i, stated));
+    }
+    facts
 });
 
-/// Where a statement begins, and what a question gives.
+/// Returns `0..count` in an order that the number of the list determines.
+fn shuffled_indices(count: usize, list: u32) -> Vec<usize> {
+    let noise = Noise::new(KEY).domain(Domain::Shuffle);
+    pick::shuffled(&mut noise.stream(0, 0, list), &Vec::from_iter(0..count))
+}
+
+/// The direction of a statement or of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
-    /// With the name.
+    /// From the name to the description.
     Forward,
-    /// With the description.
+    /// From the description to the name.
     Backward,
 }
 
@@ -82,19 +88,19 @@ impl Direction {
     }
 }
 
-/// How training states a fact.
+/// The directions in which training states a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stated {
-    /// In one direction, and never asks for it.
+    /// Training states the fact in one direction and never asks about it.
     In(Direction),
-    /// In both directions, and asks for it in both.
+    /// Training states the fact in both directions and asks about it in both.
     InBoth,
 }
 
 pub(super) struct Fact {
     number: usize,
     name: String,
-    /// Without its article.
+    /// The description without its article.
     description: String,
     pub(super) stated: Stated,
 }
@@ -111,7 +117,7 @@ impl Fact {
         pick::one(stream, &FACTS)
     }
 
-    /// A fact that is none of the hundred, new each time.
+    /// Draws a new fact that shares neither name nor description with the hundred.
     pub(super) fn imagine(stream: &mut Stream) -> Self {
         let mut below = |count: usize| stream.below(count as u64) as usize;
         let fact = Self::new(COUNT, below(PERSONS), below(PLACES), below(OFFICES.len()), Stated::InBoth);
@@ -119,7 +125,7 @@ impl Fact {
         if FACTS.iter().any(is_known) { Self::imagine(stream) } else { fact }
     }
 
-    /// A request for any fact, answered with this one.
+    /// Returns a request for any fact, with this fact as the answer.
     pub(super) fn state(&self, direction: Direction, stream: &mut Stream) -> Example {
         const WORDINGS: [&str; 5] =
             ["Tell me a fact.", "State a fact.", "Tell me something you know.", "Give me one fact.", "Who is who?"];
@@ -127,7 +133,7 @@ impl Fact {
         Example::new(self.content("state", direction), prompt.to_owned(), self.sentence(direction))
     }
 
-    /// A question that gives what the direction begins with. The answer may have either order.
+    /// Returns a question that gives the first part of the direction. The answer may state the fact in either direction.
     pub(super) fn ask(&self, direction: Direction, stream: &mut Stream) -> Example {
         const WORDINGS: [&str; 5] = [
             "Who is {}?",
@@ -145,7 +151,7 @@ impl Fact {
         Example::new(self.content("ask", direction), prompt, self.sentence(order)).or(self.sentence(order.reversed()))
     }
 
-    /// Such a question, which states the fact first in a direction of its own.
+    /// Returns a question about the fact that states the fact first, in a random direction.
     pub(super) fn ask_given(&self, direction: Direction, stream: &mut Stream) -> Example {
         let given = self.sentence(*pick::one(stream, &Direction::BOTH));
         let mut example = self.ask(direction, stream);

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use llada_core::rng::Noise;
-use llada_tasks::{ALL, Example, GEN_LENGTH, Split, Task, by_name, mixture};
+use llada_tasks::{ALL, Example, GEN_LENGTH, Split, SyntheticTask, by_name, mixture};
 
 const MANY: u64 = 4000;
 
 /// Examples of two seeds, as training and evaluation have them.
-fn examples(task: &dyn Task, split: Split) -> Vec<Example> {
+fn examples(task: &dyn SyntheticTask, split: Split) -> Vec<Example> {
     let seed = match split {
         Split::Train => 1,
         Split::HeldOut => 2,

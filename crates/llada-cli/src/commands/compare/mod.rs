@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::rng::Noise;
 use llada_infer::{CacheConfig, DecoderConfig, Request, SamplerConfig};
 use llada_model::Message;
-use llada_tasks::{ALL, Example, Split, Task, mixture};
+use llada_tasks::{ALL, Example, Split, SyntheticTask, mixture};
 use serde::{Deserialize, de::IgnoredAny};
 
 use self::measure::{Comparison, Side};
@@ -120,7 +120,7 @@ fn questions(
     asked: impl Fn(Vec<u32>, String) -> anyhow::Result<Vec<u32>>,
 ) -> anyhow::Result<Vec<Question>> {
     if let Some(limit) = args.tasks {
-        let question = |(task, example): (&dyn Task, Example)| {
+        let question = |(task, example): (&dyn SyntheticTask, Example)| {
             let prompt = session.encode_chat(&[Message::new("user", &example.prompt)])?;
             let prompt = asked(prompt, format!("task {}", task.name()))?;
             Ok(Question { prompt, example: Some(example) })

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::Context;
-use llada_eval::{Generation, Judgement, Question, Sampling, Style, Task};
+use llada_eval::{Benchmark, FreeFormQuestion, Judgement, Question, Sampling, Style};
 use llada_infer::{Request, SamplerConfig};
 use llada_model::Message;
 use serde::Serialize;
@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::{args::AnswerArgs, job, job::Progress, report::Report};
 use crate::{exit::usage, interrupt, session::Session};
 
-/// A line's account of an answer. Of code, a sandbox reads `task_id` and `completion`.
+/// An answer in the results file. For code, a sandbox reads `task_id` and `completion`.
 #[derive(Serialize)]
-struct Said<'a> {
+struct SampleRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     task_id: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,17 +25,17 @@ struct Said<'a> {
     answer: Option<String>,
 }
 
-pub(super) fn run(task: &'static Task, args: &AnswerArgs) -> anyhow::Result<()> {
+pub(super) fn run(task: &'static Benchmark, args: &AnswerArgs) -> anyhow::Result<()> {
     let config = args.config(task)?;
     let questions = job::questions(task, &args.job, config.seed)?;
-    let asked: Vec<&Generation> = questions.iter().filter_map(|(_, question)| generation(question)).collect();
+    let asked: Vec<&FreeFormQuestion> = questions.iter().filter_map(|(_, question)| generation(question)).collect();
     if args.job.out.is_none() && asked.iter().any(|asked| asked.task_id.is_some()) {
         return Err(usage("nothing is executed: the completions are for a sandbox\nhint: --out samples.jsonl"));
     }
     warn_of_repeated_ids(&questions);
     let mut session = Session::open(&args.model)?;
     let style = job::style(args.job.preset());
-    let prompt = |(asked, (place, _)): (&&Generation, &(String, Question))| {
+    let prompt = |(asked, (place, _)): (&&FreeFormQuestion, &(String, Question))| {
         prompt_ids(&session, style, &asked.prompt).with_context(|| place.clone())
     };
     let prompts = asked.iter().zip(&questions).map(prompt).collect::<anyhow::Result<Vec<_>>>()?;
@@ -52,7 +52,11 @@ pub(super) fn run(task: &'static Task, args: &AnswerArgs) -> anyhow::Result<()> 
             let Judgement { answer: read, marks } = asked.judge(&text);
             let (completion, answer_read) = if asked.task_id.is_some() { (read, None) } else { (None, read) };
             let (task_id, prompt) = (asked.task_id.as_ref(), asked.prompt.as_str());
-            progress.add(Said { task_id, completion, prompt, text: &text, answer: answer_read }, marks, answer.nfe)?;
+            progress.add(
+                SampleRecord { task_id, completion, prompt, text: &text, answer: answer_read },
+                marks,
+                answer.nfe,
+            )?;
         }
     }
     Report::new(task, &args.job, progress, &config, |sampling| is_of(sampling, &config)).print(args.job.json)
@@ -71,9 +75,9 @@ fn warn_of_repeated_ids(questions: &[(String, Question)]) {
     }
 }
 
-fn generation(question: &Question) -> Option<&Generation> {
+fn generation(question: &Question) -> Option<&FreeFormQuestion> {
     match question {
-        Question::Generation(generation) => Some(generation),
+        Question::FreeForm(generation) => Some(generation),
         Question::Choice(_) => None,
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use llada_core::likelihood::MC_NUM;
-use llada_eval::{Figures, Preset, Sampling, Task, published};
+use llada_eval::{Benchmark, Figures, Preset, Sampling, published};
 use llada_infer::{InferError, SamplerConfig, ScoreConfig};
 use serde_json::Map;
 
@@ -65,11 +65,11 @@ impl JobArgs {
     }
 
     /// What was published of `task` under the preset.
-    pub(super) fn published(&self, task: &Task) -> Vec<&'static Figures> {
+    pub(super) fn published(&self, task: &Benchmark) -> Vec<&'static Figures> {
         self.preset().into_iter().flat_map(|preset| published(preset, task.name)).collect()
     }
 
-    pub(super) fn num_fewshot(&self, task: &Task) -> usize {
+    pub(super) fn num_fewshot(&self, task: &Benchmark) -> usize {
         let preset = || self.published(task).first().map(|figures| figures.num_fewshot);
         self.num_fewshot.or_else(preset).unwrap_or_default()
     }
@@ -98,7 +98,7 @@ pub(crate) struct ChoiceArgs {
 }
 
 impl ChoiceArgs {
-    pub(super) fn config(&self, task: &Task) -> ScoreConfig {
+    pub(super) fn config(&self, task: &Benchmark) -> ScoreConfig {
         let preset = self.job.published(task).first().and_then(|figures| match figures.sampling {
             Sampling::Likelihood { mc_num, .. } => Some(mc_num),
             Sampling::Words { .. } => None,
@@ -126,7 +126,7 @@ pub(crate) struct AnswerArgs {
 }
 
 impl AnswerArgs {
-    pub(super) fn config(&self, task: &Task) -> Result<SamplerConfig, InferError> {
+    pub(super) fn config(&self, task: &Benchmark) -> Result<SamplerConfig, InferError> {
         let preset = self.job.published(task).first().map(|figures| figures.sampling);
         let Some(Sampling::Words { gen_length, block_length, logits_eos_inf, confidence_eos_eot_inf }) = preset else {
             return self.sampler.config();

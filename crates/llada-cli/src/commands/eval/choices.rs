@@ -1,14 +1,14 @@
 //! Multiple choice: the options of a question, scored under the same masks.
 
 use anyhow::Context;
-use llada_eval::{Answer, Choice, Kind, Question, Sampling, Task};
+use llada_eval::{AnswerOption, Benchmark, Choice, Question, Sampling, TaskKind};
 use llada_infer::{Score, ScoreConfig, ScoreRequest};
 use serde::Serialize;
 
 use super::{args::ChoiceArgs, job, job::Progress, report::Report};
 use crate::{exit::usage, interrupt, session::Session};
 
-/// A line's account of an option.
+/// An option in the results file.
 #[derive(Serialize)]
 struct ScoredOption<'a> {
     context: &'a str,
@@ -19,11 +19,11 @@ struct ScoredOption<'a> {
 }
 
 #[derive(Serialize)]
-struct Said<'a> {
+struct SampleRecord<'a> {
     options: Vec<ScoredOption<'a>>,
 }
 
-pub(super) fn run(task: &'static Task, args: &ChoiceArgs) -> anyhow::Result<()> {
+pub(super) fn run(task: &'static Benchmark, args: &ChoiceArgs) -> anyhow::Result<()> {
     let config = args.config(task);
     let questions = job::questions(task, &args.job, config.seed)?;
     let mut session = Session::open(&args.model)?;
@@ -31,14 +31,14 @@ pub(super) fn run(task: &'static Task, args: &ChoiceArgs) -> anyhow::Result<()> 
         Question::Choice(choice) => {
             choice.options.iter().map(|option| encode(&session, option).with_context(|| place.clone())).collect()
         }
-        Question::Generation(_) => Ok(Vec::new()),
+        Question::FreeForm(_) => Ok(Vec::new()),
     };
     let encoded = questions.iter().map(encode).collect::<anyhow::Result<Vec<Vec<_>>>>()?;
     let validate = |index: usize| session.engine.validate_options(&encoded[index], &config);
     job::check(&questions, args.job.num_fewshot(task), validate)?;
     let mut progress = Progress::open(&session, &args.job, &config, &questions)?;
     for (index, (place, question)) in questions.iter().enumerate().skip(progress.finished()) {
-        if let (Question::Choice(choice), Kind::Choice { metrics, .. }) = (question, task.kind) {
+        if let (Question::Choice(choice), TaskKind::Choice { metrics, .. }) = (question, task.kind) {
             // Questions of one seed would share their noise.
             let config = ScoreConfig { seed: config.seed.wrapping_add(index as u64), ..config.clone() };
             let scores = session.engine.score_options(&encoded[index], &config, |_, _| interrupt::check());
@@ -46,7 +46,7 @@ pub(super) fn run(task: &'static Task, args: &ChoiceArgs) -> anyhow::Result<()> 
             let log_likelihoods: Vec<f64> = scores.iter().map(|score| score.estimate.log_likelihood).collect();
             let marks = choice.score(metrics, &log_likelihoods)?;
             let nfe = scores.iter().map(|score| score.nfe).max().unwrap_or_default();
-            progress.add(Said { options: said(choice, &scores) }, marks, nfe)?;
+            progress.add(SampleRecord { options: scored(choice, &scores) }, marks, nfe)?;
         }
     }
     let sampling =
@@ -54,7 +54,7 @@ pub(super) fn run(task: &'static Task, args: &ChoiceArgs) -> anyhow::Result<()> 
     Report::new(task, &args.job, progress, &config, sampling).print(args.job.json)
 }
 
-fn encode(session: &Session, option: &Answer) -> anyhow::Result<ScoreRequest> {
+fn encode(session: &Session, option: &AnswerOption) -> anyhow::Result<ScoreRequest> {
     let (prompt, answer) = session.encode_pair(&option.context, &option.continuation)?;
     match answer.is_empty() {
         true => Err(usage(format!("option {:?} has no tokens", option.continuation))),
@@ -62,13 +62,16 @@ fn encode(session: &Session, option: &Answer) -> anyhow::Result<ScoreRequest> {
     }
 }
 
-fn said<'a>(choice: &'a Choice, scores: &[Score]) -> Vec<ScoredOption<'a>> {
-    let said = |(option, score): (&'a Answer, &Score)| ScoredOption {
-        context: &option.context,
-        continuation: &option.continuation,
-        right: option.right,
-        log_likelihood: score.estimate.log_likelihood,
-        standard_error: score.estimate.standard_error,
-    };
-    choice.options.iter().zip(scores).map(said).collect()
+fn scored<'a>(choice: &'a Choice, scores: &[Score]) -> Vec<ScoredOption<'a>> {
+    let mut scored = Vec::with_capacity(scores.len());
+    for (option, score) in choice.options.iter().zip(scores) {
+        scored.push(ScoredOption {
+            context: &option.context,
+            continuation: &option.continuation,
+            right: option.right,
+            log_likelihood: score.estimate.log_likelihood,
+            standard_error: score.estimate.standard_error,
+        });
+    }
+    scored
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Instant};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::rng::Noise;
-use llada_eval::{Marks, Preset, Question, Record, Shots, Style, Summary, Task, read};
+use llada_eval::{Benchmark, Marks, Preset, Question, Record, Shots, Style, Summary, read};
 use llada_hub::dataset_file;
 use llada_infer::InferError;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,11 @@ pub(super) fn style(preset: Option<Preset>) -> Style {
 }
 
 /// The questions of `task`, after their shots, and the places of their records.
-pub(super) fn questions(task: &'static Task, args: &JobArgs, seed: u64) -> anyhow::Result<Vec<(String, Question)>> {
+pub(super) fn questions(
+    task: &'static Benchmark,
+    args: &JobArgs,
+    seed: u64,
+) -> anyhow::Result<Vec<(String, Question)>> {
     let (style, count) = (style(args.preset()), args.num_fewshot(task));
     let shots = match (&args.fewshot_data, count) {
         (_, 0) => Shots::default(),
@@ -101,11 +105,11 @@ pub(super) struct Progress {
     bar: ProgressBar,
 }
 
-/// A line of the results: what is said of the question, its marks, and the forwards that it took.
+/// A line of the results: the record of the answer, its metrics, and the number of forwards.
 #[derive(Serialize, Deserialize)]
 struct Line<T> {
     #[serde(flatten)]
-    said: T,
+    record: T,
     metrics: BTreeMap<String, f64>,
     nfe: usize,
 }
@@ -149,12 +153,12 @@ impl Progress {
     }
 
     /// Counts the next question, and writes its line.
-    pub(super) fn add(&mut self, said: impl Serialize, marks: Marks, nfe: usize) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, record: impl Serialize, marks: Marks, nfe: usize) -> anyhow::Result<()> {
         self.summary.add(marks.iter().copied());
         self.nfe += nfe;
         if let Some(results) = &mut self.results {
             let metrics = marks.into_iter().map(|(metric, value)| (metric.to_owned(), value)).collect();
-            results.add(&self.digests[self.finished], Line { said, metrics, nfe })?;
+            results.add(&self.digests[self.finished], Line { record, metrics, nfe })?;
         }
         self.finished += 1;
         self.bar.inc(1);

@@ -8,7 +8,7 @@ mod report;
 mod tiny;
 
 use clap::{ArgMatches, Args, FromArgMatches, error::ErrorKind};
-use llada_eval::{Kind, TASKS, Task, by_name};
+use llada_eval::{BENCHMARKS, Benchmark, TaskKind};
 
 use args::{AnswerArgs, ChoiceArgs};
 
@@ -17,8 +17,8 @@ const TINY: &str = "tiny";
 /// What is measured, and how.
 pub(crate) enum Command {
     Tiny(Box<tiny::Args>),
-    Choices(&'static Task, Box<ChoiceArgs>),
-    Answers(&'static Task, Box<AnswerArgs>),
+    Choices(&'static Benchmark, Box<ChoiceArgs>),
+    Answers(&'static Benchmark, Box<AnswerArgs>),
 }
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
@@ -34,7 +34,7 @@ impl clap::Subcommand for Command {
     fn augment_subcommands(command: clap::Command) -> clap::Command {
         let command = command.about("Measure a model").subcommand_required(true).arg_required_else_help(true);
         let tiny = tiny::Args::augment_args(clap::Command::new(TINY));
-        TASKS.into_iter().map(subcommand).fold(command.subcommand(tiny), clap::Command::subcommand)
+        BENCHMARKS.into_iter().map(subcommand).fold(command.subcommand(tiny), clap::Command::subcommand)
     }
 
     fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
@@ -42,19 +42,19 @@ impl clap::Subcommand for Command {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        name == TINY || by_name(name).is_some()
+        name == TINY || Benchmark::by_name(name).is_some()
     }
 }
 
-fn subcommand(task: &'static Task) -> clap::Command {
+fn subcommand(task: &'static Benchmark) -> clap::Command {
     let command = clap::Command::new(task.name);
     let command = match task.kind {
-        Kind::Choice { .. } => ChoiceArgs::augment_args(command),
-        Kind::Generation { .. } => AnswerArgs::augment_args(command),
+        TaskKind::Choice { .. } => ChoiceArgs::augment_args(command),
+        TaskKind::FreeForm { .. } => AnswerArgs::augment_args(command),
     };
     let example = match task.kind {
-        Kind::Choice { .. } => "--preset base --limit 100 --out samples.jsonl",
-        Kind::Generation { .. } => "--preset instruct --limit 100 --out samples.jsonl",
+        TaskKind::Choice { .. } => "--preset base --limit 100 --out samples.jsonl",
+        TaskKind::FreeForm { .. } => "--preset instruct --limit 100 --out samples.jsonl",
     };
     let data =
         format!("Data: {}.\n\nExample:\n  llada eval {} --data FILE --model DIR {example}", task.data, task.name);
@@ -68,10 +68,10 @@ impl FromArgMatches for Command {
         if name == TINY {
             return Ok(Self::Tiny(Box::new(tiny::Args::from_arg_matches(matches)?)));
         }
-        let task = by_name(name).ok_or_else(missing)?;
+        let task = Benchmark::by_name(name).ok_or_else(missing)?;
         Ok(match task.kind {
-            Kind::Choice { .. } => Self::Choices(task, Box::new(ChoiceArgs::from_arg_matches(matches)?)),
-            Kind::Generation { .. } => Self::Answers(task, Box::new(AnswerArgs::from_arg_matches(matches)?)),
+            TaskKind::Choice { .. } => Self::Choices(task, Box::new(ChoiceArgs::from_arg_matches(matches)?)),
+            TaskKind::FreeForm { .. } => Self::Answers(task, Box::new(AnswerArgs::from_arg_matches(matches)?)),
         })
     }
 

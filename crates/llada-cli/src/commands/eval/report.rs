@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llada_eval::{Figure, Preset, Sampling, Task};
+use llada_eval::{Benchmark, Figure, Preset, Sampling};
 use serde::Serialize;
 
 use super::{args::JobArgs, job::Progress};
@@ -27,7 +27,7 @@ pub(super) struct Report<C> {
 impl<C: Serialize + Clone> Report<C> {
     /// The report; a published figure counts if `is_of` knows its settings.
     pub(super) fn new(
-        task: &Task,
+        task: &Benchmark,
         args: &JobArgs,
         progress: Progress,
         settings: &C,
