@@ -24,7 +24,6 @@ fn main() -> Result<(), Error> {
         match update? {
             Update::Step(step) => println!("{:3}  {}", step.taken.step + 1, step.text.replace(tokenizer.mask(), "░")),
             Update::Finished(answer) => println!("{} forwards: {}", answer.nfe, answer.text),
-            _ => {}
         }
     }
     Ok(())

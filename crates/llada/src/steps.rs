@@ -21,7 +21,6 @@ pub struct Steps<'a> {
 
 /// What comes next of a generation.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum Update {
     /// A step was taken.
     Step(Step),

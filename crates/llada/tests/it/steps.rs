@@ -20,7 +20,6 @@ fn collect(model: &mut Model, request: Request) -> (Vec<Step>, Answer) {
                 assert!(updates.next().is_none() && updates.next().is_none());
                 return (steps, answer);
             }
-            other => panic!("{other:?}"),
         }
     }
 }
