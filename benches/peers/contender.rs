@@ -8,9 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use llada::{Dtype, Model, Precision, Request};
 use llada_benches::place;
-use llada_infer::{Engine, Request, SpecialTokens};
-use llada_model::{Device, Dtype, Llada, Precision};
 use serde_json::Value;
 
 use crate::case::Case;
@@ -33,7 +32,7 @@ pub(crate) struct Workshop {
 /// One that is timed.
 pub(crate) enum Contender {
     /// This workspace.
-    Ours(Box<Engine<Llada>>, Precision),
+    Ours(Box<Model>, Precision),
     PyTorch {
         command: Vec<String>,
     },
@@ -85,12 +84,11 @@ impl Workshop {
 
     /// All that are there. Those that share this process are loaded once.
     pub(crate) fn contenders(&self) -> anyhow::Result<Vec<Contender>> {
-        llada_model::set_threads(self.threads);
+        llada::set_threads(self.threads);
         let mut all = Vec::new();
         for precision in [Dtype::Bf16.into(), Precision::Int8] {
-            let model = Llada::load(&self.folder(), Device::Cpu, precision)?;
-            let special = SpecialTokens { eos: model.config().eos_token_id, eot: None };
-            all.push(Contender::Ours(Box::new(Engine::new(model, special)), precision));
+            let model = Model::options().precision(precision).open(self.folder())?;
+            all.push(Contender::Ours(Box::new(model), precision));
         }
         let (threads, folder) = (self.threads.to_string(), self.folder().display().to_string());
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
@@ -118,7 +116,8 @@ impl Contender {
     /// Seconds a forward; nothing of a case that it has no means for.
     pub(crate) fn run(&mut self, case: &Case) -> anyhow::Result<Option<f64>> {
         match self {
-            Self::Ours(engine, _) => {
+            Self::Ours(model, _) => {
+                let engine = model.engine_mut();
                 let request = Request::new(case.prompt_ids(), case.config());
                 // As the peers do: the first run compiles kernels.
                 engine.generate(&request)?;

@@ -22,8 +22,8 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
+use llada::{Device, Dtype, Model};
 use llada_benches::place;
-use llada_model::{Device, Dtype, Llada, Tokenizer};
 use llada_tasks::{ALL, GEN_LENGTH};
 
 use crate::{
@@ -110,21 +110,20 @@ fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
     let limit = args.limit.unwrap_or(if args.full { FULL } else { SHORT });
     let limit = if args.test { TEST } else { limit };
     let canvas = Canvas { gen_length: args.gen_length, block_length: args.block_length };
-    let model = Llada::load(folder, args.device, args.dtype)?;
-    let tokenizer = Tokenizer::load(folder, model.config())?
-        .with_context(|| format!("{} has no tokenizer.json\nhint: name a model that can chat", folder.display()))?;
+    let model = Model::options().device(args.device).precision(args.dtype).open(folder)?;
+    let tokenizer = model.tokenizer().context("the model cannot chat\nhint: name one that can")?;
     let (questions, asked) = match &args.prompts {
         Some(path) => {
-            let questions = questions::of_file(&tokenizer, &place::from_root(path), limit)?;
+            let questions = questions::of_file(tokenizer, &place::from_root(path), limit)?;
             let asked = format!("{} prompts of {}", questions.len(), path.display());
             (questions, asked)
         }
         None => {
             let asked = format!("{limit} held-out examples of each of {} tasks", ALL.len());
-            (questions::of_tasks(&tokenizer, limit, measure::SEED)?, asked)
+            (questions::of_tasks(tokenizer, limit, measure::SEED)?, asked)
         }
     };
-    let mut subject = Subject::new(model, tokenizer, questions);
+    let mut subject = Subject::new(model, questions);
     let cells = if args.test { vec![canvas.smallest()] } else { canvas.all(args.full) };
     subject.warm_up(canvas.smallest())?;
     let mut measured: Vec<Measured> = Vec::new();

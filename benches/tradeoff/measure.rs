@@ -2,8 +2,7 @@
 
 use std::{fmt, ops::ControlFlow, time::Instant};
 
-use llada_infer::{Engine, Request, SpecialTokens};
-use llada_model::{Llada, Tokenizer};
+use llada::{Model, Request};
 use llada_tasks::{Evaluation, Tally};
 use serde::Serialize;
 
@@ -16,9 +15,7 @@ const BATCH: usize = 16;
 
 /// A model, and what it is asked.
 pub(crate) struct Subject {
-    engine: Engine<Llada>,
-    tokenizer: Tokenizer,
-    special: SpecialTokens,
+    model: Model,
     questions: Vec<Question>,
     prompts: Vec<Vec<u32>>,
 }
@@ -47,18 +44,17 @@ impl fmt::Display for Measured {
 }
 
 impl Subject {
-    /// `model` is not to give what `tokenizer` does not know.
-    pub(crate) fn new(mut model: Llada, tokenizer: Tokenizer, questions: Vec<Question>) -> Self {
-        model.ban(tokenizer.unknown_ids(model.config().vocab_size));
-        let special = SpecialTokens { eos: model.config().eos_token_id, eot: tokenizer.eot_id() };
+    /// Asks `model` these questions.
+    pub(crate) fn new(model: Model, questions: Vec<Question>) -> Self {
         let prompts = questions.iter().map(|question| question.prompt.clone()).collect();
-        Self { engine: Engine::new(model, special), tokenizer, special, questions, prompts }
+        Self { model, questions, prompts }
     }
 
     /// Answers some questions unmeasured: the first forwards compile kernels.
     pub(crate) fn warm_up(&mut self, cell: Cell) -> anyhow::Result<()> {
         let requests = Request::for_each(&self.prompts, &cell.config(SEED));
-        self.engine.generate_batch(&requests[..BATCH.min(requests.len())], |_| ControlFlow::Continue(()))?;
+        let requests = &requests[..BATCH.min(requests.len())];
+        self.model.engine_mut().generate_batch(requests, |_| ControlFlow::Continue(()))?;
         Ok(())
     }
 
@@ -68,11 +64,12 @@ impl Subject {
         let requests = Request::for_each(&self.prompts, &cell.config(SEED));
         for (questions, requests) in self.questions.chunks(BATCH).zip(requests.chunks(BATCH)) {
             let start = Instant::now();
-            let answers = self.engine.generate_batch(requests, |_| ControlFlow::Continue(()))?;
+            let generations = self.model.engine_mut().generate_batch(requests, |_| ControlFlow::Continue(()))?;
             seconds += start.elapsed().as_secs_f64();
-            for (question, answer) in questions.iter().zip(&answers) {
-                let text = self.tokenizer.decode(self.special.cut(&answer.output))?;
-                evaluation.add(question.task, question.is_right(&text), answer.nfe, answer.committed());
+            for (question, generation) in questions.iter().zip(generations) {
+                let committed = generation.committed();
+                let answer = self.model.answer(generation)?;
+                evaluation.add(question.task, question.is_right(&answer.text), answer.nfe, committed);
             }
         }
         let (mut all, answers) = (Tally::default(), self.questions.len());

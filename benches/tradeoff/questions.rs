@@ -3,8 +3,8 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, bail};
+use llada::{Message, Tokenizer};
 use llada_core::rng::Noise;
-use llada_model::{Message, Tokenizer};
 use llada_tasks::{ALL, Example, Split, mixture};
 use serde::Deserialize;
 

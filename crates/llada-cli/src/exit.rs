@@ -89,6 +89,15 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<Hint> {
             _ => error.hint(),
         };
     }
+    if let Some(error) = cause.downcast_ref::<llada::Error>() {
+        return match error {
+            llada::Error::Infer(source) => hint(source),
+            llada::Error::NoTokenizer { .. } => {
+                Some(Hint::Advice("without one it takes ids alone: llada generate --prompt-ids 1,2,3".to_owned()))
+            }
+            _ => error.hint(),
+        };
+    }
     if let Some(error) = cause.downcast_ref::<EvalError>() {
         return match error {
             EvalError::Column { .. } => {
@@ -130,6 +139,15 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
     }
     if cause.is::<Interrupted>() {
         return Some(INTERRUPTED);
+    }
+    if let Some(error) = cause.downcast_ref::<llada::Error>() {
+        return match error {
+            llada::Error::Hub(source) => kind(source),
+            llada::Error::Model(source) => kind(source),
+            llada::Error::Infer(source) => kind(source),
+            llada::Error::NoTokenizer { .. } | llada::Error::Autoregressive { .. } => Some(USAGE),
+            _ => Some(FAILED),
+        };
     }
     if cause.is::<HubError>() {
         return Some(ENVIRONMENT);

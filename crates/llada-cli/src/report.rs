@@ -32,7 +32,7 @@ impl Report {
     /// The report of `answer`, to a prompt with masks in it or not, sampled in `seconds`.
     pub(crate) fn new(session: &Session, answer: &Generation, seconds: f64) -> anyhow::Result<Self> {
         let given = &answer.trace.canvas[..answer.trace.prompt_length];
-        let filled = given.contains(&session.mask_id).then(|| answer.prompt.clone());
+        let filled = given.contains(&session.model.mask_id()).then(|| answer.prompt.clone());
         Ok(Self {
             text: session.answer_text(&answer.output)?,
             output_ids: answer.output.clone(),

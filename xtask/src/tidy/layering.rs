@@ -8,6 +8,7 @@ const RULE: &str = "layering";
 
 /// Each crate and the crates of the workspace that it may use, whether to build, to run or to test.
 const MAY_USE: [(&str, &[&str]); 12] = [
+    ("llada", &["llada-core", "llada-hub", "llada-infer", "llada-model"]),
     ("llada-core", &[]),
     ("llada-hub", &[]),
     ("llada-model", &["llada-core"]),
@@ -15,21 +16,11 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("llada-tasks", &["llada-core"]),
     ("llada-eval", &["llada-core"]),
     ("llada-train", &["llada-core", "llada-infer", "llada-model"]),
-    ("llada-serve", &["llada-core", "llada-model", "llada-infer"]),
     (
         "llada-cli",
-        &[
-            "llada-core",
-            "llada-eval",
-            "llada-hub",
-            "llada-model",
-            "llada-infer",
-            "llada-tasks",
-            "llada-train",
-            "llada-serve",
-        ],
+        &["llada", "llada-core", "llada-eval", "llada-hub", "llada-model", "llada-infer", "llada-tasks", "llada-train"],
     ),
-    ("llada-benches", &["llada-core", "llada-model", "llada-infer", "llada-tasks", "llada-train"]),
+    ("llada-benches", &["llada", "llada-core", "llada-model", "llada-infer", "llada-tasks", "llada-train"]),
     ("xtask", &[]),
     ("fetch-weights", &["llada-hub", "xtask"]),
 ];
@@ -55,7 +46,8 @@ fn check_crate<'a>(name: &str, uses: impl Iterator<Item = &'a str>, manifest: &S
     };
     uses.filter(|used| !allowed.contains(used))
         .map(|used| {
-            let line = (1..).zip(manifest.text.lines()).find(|(_, line)| line.starts_with(used));
+            let entry = format!("{used}.");
+            let line = (1..).zip(manifest.text.lines()).find(|(_, line)| line.starts_with(&entry));
             let message = format!("`{name}` may not use `{used}`; it may use {allowed:?}");
             manifest.violation(line.map_or(1, |(line, _)| line), RULE, message)
         })
@@ -83,9 +75,10 @@ mod tests {
     fn upwards_and_sideways_are_found_on_their_lines() {
         assert_eq!(violations("llada-core", &["llada-model"]), [2]);
         assert_eq!(violations("llada-model", &["llada-core", "llada-infer"]), [3]);
+        assert_eq!(violations("llada-model", &["llada-core", "llada"]), [3]);
         assert_eq!(violations("llada-infer", &["llada-train"]), [2]);
         assert_eq!(violations("llada-model", &["llada-train"]), [2]);
-        assert_eq!(violations("llada-infer", &["llada-serve"]), [2]);
+        assert_eq!(violations("llada-infer", &["llada"]), [2]);
         assert_eq!(violations("xtask", &["llada-core"]), [2]);
     }
 

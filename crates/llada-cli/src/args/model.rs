@@ -1,14 +1,8 @@
 //! Which model, where and in which dtype it runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use llada_model::{Device, Dtype, ModelConfig, Precision};
-
-/// Weights that take less than this in f32 are computed in it: exactness costs little there.
-const SMALL: usize = 1 << 26;
-
-/// The same where bf16 is no faster, and only saves memory.
-const SMALL_WITHOUT_BF16: usize = 1 << 30;
+use llada::{Device, Dtype, Precision};
 
 #[derive(clap::Args)]
 #[command(next_help_heading = "Model")]
@@ -38,6 +32,16 @@ impl ModelArgs {
     pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
         Ok(llada_hub::checkpoint(&self.model)?)
     }
+
+    /// The precision that is asked for of the model in `folder`.
+    pub(crate) fn precision(&self, folder: &Path) -> anyhow::Result<Precision> {
+        Ok(match self.dtype {
+            DtypeChoice::F32 => Dtype::F32.into(),
+            DtypeChoice::Bf16 => Dtype::Bf16.into(),
+            DtypeChoice::Int8 => Precision::Int8,
+            DtypeChoice::Auto => llada::default_precision(folder, self.device)?,
+        })
+    }
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -46,18 +50,4 @@ pub(crate) enum DtypeChoice {
     Bf16,
     Int8,
     Auto,
-}
-
-impl DtypeChoice {
-    pub(crate) fn resolve(self, config: &ModelConfig, device: Device) -> Precision {
-        let small = if device.has_bf16() { SMALL } else { SMALL_WITHOUT_BF16 };
-        match self {
-            Self::F32 => Dtype::F32.into(),
-            Self::Bf16 => Dtype::Bf16.into(),
-            Self::Int8 => Precision::Int8,
-            Self::Auto if config.is_quantized => Precision::Int8,
-            Self::Auto if config.parameters().saturating_mul(Dtype::F32.bytes()) < small => Dtype::F32.into(),
-            Self::Auto => Dtype::Bf16.into(),
-        }
-    }
 }

@@ -77,12 +77,12 @@ struct PromptArgs {
 impl PromptArgs {
     fn encode(self, session: &Session) -> anyhow::Result<Vec<u32>> {
         match self {
-            Self { prompt: Some(text), .. } => session.encode(&text),
+            Self { prompt: Some(text), .. } => Ok(session.model.tokenizer()?.encode(&text)?),
             Self { prompt_ids: Some(Ids(ids)), .. } => Ok(ids),
             Self { chat: Some(text), system, .. } => {
                 let system = system.map(|text| Message::new("system", text));
                 let messages: Vec<Message> = system.into_iter().chain([Message::new("user", text)]).collect();
-                session.encode_chat(&messages)
+                Ok(session.model.tokenizer()?.encode_chat(&messages)?)
             }
             _ => Err(usage("no prompt\nhint: --prompt TEXT, --prompt-ids 1,2,3 or --chat TEXT")),
         }
@@ -93,12 +93,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config()?;
     let mut session = Session::open(&args.model)?;
     let request = Request::new(args.prompt.encode(&session)?, config);
-    session.engine.validate(&request)?;
+    session.model.engine().validate(&request)?;
     session.warn_about(&request.config);
-    let tokenizer = session.tokenizer.as_ref();
-    let mut watch = args.watch.then(|| Watch::new(tokenizer, session.mask_id, &request));
+    let tokenizer = session.model.tokenizer().ok().cloned();
+    let mut watch = args.watch.then(|| Watch::new(tokenizer.as_deref(), session.model.mask_id(), &request));
     let start = Instant::now();
-    let answers = session.engine.generate_batch(&[request], |progress| {
+    let answers = session.model.engine_mut().generate_batch(&[request], |progress| {
         if let Some(watch) = &mut watch {
             watch.show(progress);
         }
@@ -108,7 +108,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     for answer in answers? {
         if let Some(path) = &args.trace {
             write_whole(path, |file| match path.extension() {
-                Some(extension) if extension == "svg" => picture::draw(session.tokenizer.as_ref(), &answer.trace, file),
+                Some(extension) if extension == "svg" => picture::draw(tokenizer.as_deref(), &answer.trace, file),
                 _ => Ok(serde_json::to_writer_pretty(file, &answer.trace)?),
             })?;
         }

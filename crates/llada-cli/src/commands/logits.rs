@@ -9,7 +9,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use crate::{
     args::{Ids, ModelArgs},
     file::write_whole,
-    session::open_model,
+    session::open_network,
 };
 
 /// Write the logits of every position of a sequence to a safetensors file
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let Ids(ids) = args.ids;
-    let mut model = open_model(&args.model, &args.model.folder()?)?;
+    let mut model = open_network(&args.model, &args.model.folder()?)?;
     let wanted: Vec<usize> = (0..ids.len()).collect();
     let mut logits = Vec::new();
     model.forward(&[Row::new(&ids, &wanted)])?.logits(0, 0..ids.len(), &mut logits)?;

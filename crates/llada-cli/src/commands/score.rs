@@ -81,7 +81,7 @@ struct Report {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut session = Session::open(&args.model)?;
     let (prompt, answer) = match (&args.prompt, &args.answer, args.prompt_ids, args.answer_ids) {
-        (Some(prompt), Some(answer), _, _) => session.encode_pair(prompt, answer)?,
+        (Some(prompt), Some(answer), _, _) => session.model.tokenizer()?.encode_pair(prompt, answer)?,
         (_, _, Some(Ids(prompt)), Some(Ids(answer))) => (prompt, answer),
         _ => return Err(usage("nothing to score\nhint: --prompt TEXT --answer TEXT")),
     };
@@ -102,7 +102,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     // Hidden where standard error is no terminal.
     let bar = ProgressBar::new(args.mc_num as u64).with_message("samples");
     let start = Instant::now();
-    let score = session.engine.score(&prompt, &answer, &config, |done, all| {
+    let score = session.model.engine_mut().score(&prompt, &answer, &config, |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
         interrupt::check()

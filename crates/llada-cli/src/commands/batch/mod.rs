@@ -60,7 +60,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     if let Some(request) = requests.iter().find(|request| request.config.confidence_eos_eot_inf) {
         session.warn_about(&request.config);
     }
-    let settings = format!("{} {}", session.engine.predictor().precision(), session.folder.display());
+    let (precision, folder) = (session.model.engine().predictor().precision(), session.model.folder());
+    let settings = format!("{precision} {}", folder.display());
     let digests: Vec<String> = lines.iter().map(|line| line.digest(&settings)).collect();
     let (mut results, _) = Results::open::<Nothing>(&args.output, "--output", &digests)?;
     let bar = ProgressBar::new(lines.len() as u64)
@@ -71,7 +72,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let first = results.finished();
         let group = first..lines.len().min(first + usize::from(args.batch_size));
         let start = Instant::now();
-        let answers = session.engine.generate_batch(&requests[group.clone()], |_| interrupt::check())?;
+        let answers = session.model.engine_mut().generate_batch(&requests[group.clone()], |_| interrupt::check())?;
         let seconds = start.elapsed().as_secs_f64();
         for (index, answer) in group.zip(&answers) {
             let Line { id, .. } = &lines[index];

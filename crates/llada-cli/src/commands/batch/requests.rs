@@ -69,12 +69,12 @@ impl Line {
     pub(super) fn request(&self, session: &Session) -> anyhow::Result<Request> {
         let encode = || {
             let prompt = match &self.prompt {
-                Prompt::Text(text) => session.encode(text)?,
+                Prompt::Text(text) => session.model.tokenizer()?.encode(text)?,
                 Prompt::Ids(ids) => ids.clone(),
-                Prompt::Messages(messages) => session.encode_chat(messages)?,
+                Prompt::Messages(messages) => session.model.tokenizer()?.encode_chat(messages)?,
             };
             let request = Request::new(prompt, self.config.clone());
-            session.engine.validate(&request).map_err(|error| usage(message(&error)))?;
+            session.model.engine().validate(&request).map_err(|error| usage(message(&error)))?;
             anyhow::Ok(request)
         };
         encode().with_context(|| format!("line {} (id {})", self.number, self.id))

@@ -41,14 +41,14 @@ impl Side {
         let start = Instant::now();
         let mut answers = Vec::new();
         for requests in requests.chunks(BATCH) {
-            answers.extend(session.engine.generate_batch(requests, |_| interrupt::check())?);
+            answers.extend(session.model.engine_mut().generate_batch(requests, |_| interrupt::check())?);
             bar.inc(requests.len() as u64);
         }
         let seconds = start.elapsed().as_secs_f64();
         let mut tally = Tally::default();
         for (question, answer) in questions.iter().zip(&answers) {
             if let Some(example) = &question.example {
-                let text = session.text(session.special.cut(&answer.output))?.unwrap_or_default();
+                let text = session.turn_text(&answer.output)?;
                 tally.right += usize::from(example.check(&text));
                 tally.total += 1;
             }
@@ -76,7 +76,7 @@ pub(super) fn mean_kl(
 ) -> anyhow::Result<f64> {
     let (mut total, mut tokens) = (0.0, 0);
     for request in Request::for_each(&prompts(questions), config) {
-        let (answer, divergence) = session.engine.divergence(&request, |_| interrupt::check())?;
+        let (answer, divergence) = session.model.engine_mut().divergence(&request, |_| interrupt::check())?;
         total += divergence * answer.committed() as f64;
         tokens += answer.committed();
         bar.inc(1);
@@ -107,12 +107,13 @@ impl Comparison {
     pub(super) fn new(vanilla: Side, compared: Side, mean_kl: f64, session: &Session) -> Self {
         let (mut same, mut all): (Vec<usize>, Vec<usize>) = (vec![], vec![]);
         let (mut same_holes, mut holes) = (0, 0);
+        let (mask_id, ends) = (session.model.mask_id(), session.model.ends());
         for (a, b) in vanilla.answers.iter().zip(&compared.answers) {
-            for position in (0..a.prompt.len()).filter(|&position| a.trace.canvas[position] == session.mask_id) {
+            for position in (0..a.prompt.len()).filter(|&position| a.trace.canvas[position] == mask_id) {
                 same_holes += usize::from(a.prompt[position] == b.prompt[position]);
                 holes += 1;
             }
-            let end = session.special.cut(&a.output).len().max(session.special.cut(&b.output).len());
+            let end = ends.cut(&a.output).len().max(ends.cut(&b.output).len());
             same.resize(same.len().max(end), 0);
             all.resize(all.len().max(end), 0);
             for position in 0..end {

@@ -84,7 +84,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let asked = |prompt: Vec<u32>, place: String| {
         for config in [&vanilla, &compared] {
             let request = Request::new(prompt.as_slice(), config.clone());
-            session.engine.validate(&request).with_context(|| place.clone())?;
+            session.model.engine().validate(&request).with_context(|| place.clone())?;
         }
         Ok(prompt)
     };
@@ -121,7 +121,7 @@ fn questions(
 ) -> anyhow::Result<Vec<Question>> {
     if let Some(limit) = args.tasks {
         let question = |(task, example): (&dyn SyntheticTask, Example)| {
-            let prompt = session.encode_chat(&[Message::new("user", &example.prompt)])?;
+            let prompt = session.model.tokenizer()?.encode_chat(&[Message::new("user", &example.prompt)])?;
             let prompt = asked(prompt, format!("task {}", task.name()))?;
             Ok(Question { prompt, example: Some(example) })
         };
@@ -136,10 +136,10 @@ fn questions(
         let line: Line = serde_json::from_str(line).map_err(|e| refuse(&e.to_string()))?;
         unread.extend(line.others.into_keys());
         let prompt = match (line.prompt, line.messages) {
-            (Some(prompt), None) => session.encode(&prompt)?,
+            (Some(prompt), None) => session.model.tokenizer()?.encode(&prompt)?,
             (None, Some(messages)) => {
                 let before = messages.iter().position(|message| message.role == "assistant").unwrap_or(messages.len());
-                session.encode_chat(&messages[..before])?
+                session.model.tokenizer()?.encode_chat(&messages[..before])?
             }
             _ => return Err(refuse("a line has exactly one of prompt and messages")),
         };

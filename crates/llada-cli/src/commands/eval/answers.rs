@@ -40,15 +40,15 @@ pub(super) fn run(task: &'static Benchmark, args: &AnswerArgs) -> anyhow::Result
     };
     let prompts = asked.iter().zip(&questions).map(prompt).collect::<anyhow::Result<Vec<_>>>()?;
     let requests = Request::for_each(&prompts, &config);
-    job::check(&questions, args.job.num_fewshot(task), |index| session.engine.validate(&requests[index]))?;
+    job::check(&questions, args.job.num_fewshot(task), |index| session.model.engine().validate(&requests[index]))?;
     session.warn_about(&config);
     let mut progress = Progress::open(&session, &args.job, &config, &questions)?;
     while progress.finished() < asked.len() {
         let first = progress.finished();
         let group = first..asked.len().min(first + usize::from(args.batch_size));
-        let answers = session.engine.generate_batch(&requests[group.clone()], |_| interrupt::check())?;
+        let answers = session.model.engine_mut().generate_batch(&requests[group.clone()], |_| interrupt::check())?;
         for (asked, answer) in asked[group].iter().zip(answers) {
-            let text = session.text(session.special.cut(&answer.output))?.unwrap_or_default();
+            let text = session.turn_text(&answer.output)?;
             let Judgement { answer: read, marks } = asked.judge(&text);
             let (completion, answer_read) = if asked.task_id.is_some() { (read, None) } else { (None, read) };
             let (task_id, prompt) = (asked.task_id.as_ref(), asked.prompt.as_str());
@@ -83,10 +83,11 @@ fn generation(question: &Question) -> Option<&FreeFormQuestion> {
 }
 
 fn prompt_ids(session: &Session, style: Style, prompt: &str) -> anyhow::Result<Vec<u32>> {
-    match style {
-        Style::Plain => session.encode(prompt),
-        Style::Chat => session.encode_chat(&[Message::new("user", prompt)]),
-    }
+    let tokenizer = session.model.tokenizer()?;
+    Ok(match style {
+        Style::Plain => tokenizer.encode(prompt)?,
+        Style::Chat => tokenizer.encode_chat(&[Message::new("user", prompt)])?,
+    })
 }
 
 /// Whether published settings are those of `config`, as far as they were published.

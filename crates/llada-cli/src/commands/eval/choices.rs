@@ -34,14 +34,14 @@ pub(super) fn run(task: &'static Benchmark, args: &ChoiceArgs) -> anyhow::Result
         Question::FreeForm(_) => Ok(Vec::new()),
     };
     let encoded = questions.iter().map(encode).collect::<anyhow::Result<Vec<Vec<_>>>>()?;
-    let validate = |index: usize| session.engine.validate_options(&encoded[index], &config);
+    let validate = |index: usize| session.model.engine().validate_options(&encoded[index], &config);
     job::check(&questions, args.job.num_fewshot(task), validate)?;
     let mut progress = Progress::open(&session, &args.job, &config, &questions)?;
     for (index, (place, question)) in questions.iter().enumerate().skip(progress.finished()) {
         if let (Question::Choice(choice), TaskKind::Choice { metrics, .. }) = (question, task.kind) {
             // Questions of one seed would share their noise.
             let config = ScoreConfig { seed: config.seed.wrapping_add(index as u64), ..config.clone() };
-            let scores = session.engine.score_options(&encoded[index], &config, |_, _| interrupt::check());
+            let scores = session.model.engine_mut().score_options(&encoded[index], &config, |_, _| interrupt::check());
             let scores = scores.with_context(|| place.clone())?;
             let log_likelihoods: Vec<f64> = scores.iter().map(|score| score.estimate.log_likelihood).collect();
             let marks = choice.score(metrics, &log_likelihoods)?;
@@ -55,7 +55,7 @@ pub(super) fn run(task: &'static Benchmark, args: &ChoiceArgs) -> anyhow::Result
 }
 
 fn encode(session: &Session, option: &AnswerOption) -> anyhow::Result<ScoreRequest> {
-    let (prompt, answer) = session.encode_pair(&option.context, &option.continuation)?;
+    let (prompt, answer) = session.model.tokenizer()?.encode_pair(&option.context, &option.continuation)?;
     match answer.is_empty() {
         true => Err(usage(format!("option {:?} has no tokens", option.continuation))),
         false => Ok(ScoreRequest::new(prompt, answer)),

@@ -127,7 +127,8 @@ impl Progress {
         questions: &[(String, Question)],
     ) -> anyhow::Result<Self> {
         let settings = serde_json::to_string(settings)?;
-        let settings = format!("{settings} {} {}", session.engine.predictor().precision(), session.folder.display());
+        let (precision, folder) = (session.model.engine().predictor().precision(), session.model.folder());
+        let settings = format!("{settings} {precision} {}", folder.display());
         let digests: Vec<_> =
             questions.iter().map(|(_, question)| digest(&settings, &format!("{question:?}"))).collect();
         let (results, lines) = match &args.out {

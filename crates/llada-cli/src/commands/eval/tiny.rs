@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::{confidence::Remasking, rng::Noise};
 use llada_infer::{Continuation, DecoderKind, Generation, InferError, Request, SamplerConfig};
 use llada_model::Message;
-use llada_tasks::{ALL, Evaluation, Example, GEN_LENGTH, Split, mixture};
+use llada_tasks::{ALL, Evaluation, GEN_LENGTH, Split, mixture};
 use serde::Serialize;
 
 use crate::{
@@ -113,12 +113,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let mut session = Session::open_any(&args.model)?;
     let count = args.limit as usize * ALL.len();
     let examples: Vec<_> = mixture(&ALL, Split::HeldOut, Noise::new(args.seed)).take(count).collect();
-    let prompt = |(_, example): &(_, Example)| session.encode_chat(&[Message::new("user", &example.prompt)]);
-    let prompts = examples.iter().map(prompt).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut prompts = Vec::with_capacity(count);
+    for (_, example) in &examples {
+        prompts.push(session.model.tokenizer()?.encode_chat(&[Message::new("user", &example.prompt)])?);
+    }
     let requests = Request::for_each(&prompts, &args.config());
-    if !session.is_causal {
+    if !session.model.is_causal() {
         for request in &requests {
-            session.engine.validate(request).map_err(|error| match error {
+            session.model.engine().validate(request).map_err(|error| match error {
                 InferError::TooLong { .. } => hinted(&error, "ask a model of a greater max_sequence_length"),
                 other => other.into(),
             })?;
@@ -131,7 +133,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let mut evaluation = Evaluation::default();
     for (examples, requests) in examples.chunks(BATCH).zip(requests.chunks(BATCH)) {
         for ((task, example), answer) in examples.iter().zip(answer(&mut session, requests)?) {
-            let text = session.text(session.special.cut(&answer.output))?.unwrap_or_default();
+            let text = session.turn_text(&answer.output)?;
             evaluation.add(task.name(), example.check(&text), answer.nfe, answer.tokens);
             bar.inc(1);
         }
@@ -155,13 +157,13 @@ struct Answer {
 
 /// Answers `requests`; the autoregressive baseline, their prompts alone.
 fn answer(session: &mut Session, requests: &[Request]) -> anyhow::Result<Vec<Answer>> {
-    if session.is_causal {
+    if session.model.is_causal() {
         let prompts: Vec<Vec<u32>> = requests.iter().map(|request| request.prompt.clone()).collect();
-        let answers = session.engine.continue_greedily(&prompts, GEN_LENGTH, interrupt::check)?;
+        let answers = session.model.engine_mut().continue_greedily(&prompts, GEN_LENGTH, interrupt::check)?;
         let answer = |Continuation { output, nfe, .. }| Answer { tokens: output.len(), output, nfe };
         return Ok(answers.into_iter().map(answer).collect());
     }
-    let answers = session.engine.generate_batch(requests, |_| interrupt::check())?;
+    let answers = session.model.engine_mut().generate_batch(requests, |_| interrupt::check())?;
     let answer = |answer: Generation| Answer { tokens: answer.committed(), nfe: answer.nfe, output: answer.output };
     Ok(answers.into_iter().map(answer).collect())
 }

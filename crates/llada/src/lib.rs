@@ -1,0 +1,67 @@
+//! LLaDA checkpoints, opened in one call.
+//!
+//! A [`Model`] is a checkpoint ready for work: its network, its tokenizer, its chat template, and an engine that knows
+//! which ids it may emit and where answers end.
+//!
+//! ```
+//! use llada::{Message, Model, SamplerConfig};
+//!
+//! let mut model = Model::open("models/llada-tiny")?;
+//! let config = SamplerConfig { gen_length: 32, ..Default::default() };
+//! let answer = model.chat(&[Message::new("user", "What is 345 + 78?")], &config)?;
+//! assert_eq!(answer.text, "423");
+//! # Ok::<(), llada::Error>(())
+//! ```
+//!
+//! | to | call |
+//! |---|---|
+//! | answer a conversation | [`Model::chat`] |
+//! | continue a text | [`Model::complete`] |
+//! | fill the masks of a text | [`Model::infill`] |
+//! | estimate the likelihood of an answer | [`Model::score`] |
+//! | watch an answer come about, and stop when it is good enough | [`Model::steps`] |
+//! | work on token ids, or on many requests at once | [`Model::engine_mut`] |
+//!
+//! What these take and give is re-exported here, so that this crate is all that a program depends on.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// The Rust code of the workspace's README is a test too. It runs in this package's folder, from which `models` leads to
+/// the models of the workspace.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct WorkspaceReadme;
+
+/// And so is that of the book.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/rust.md")]
+struct Book;
+
+mod answer;
+mod checkpoint;
+mod error;
+mod model;
+mod options;
+mod steps;
+
+pub use answer::{Answer, Ends, FinishReason};
+pub use checkpoint::default_precision;
+pub use error::Error;
+pub use model::Model;
+pub use options::OpenOptions;
+pub use steps::{Step, Steps, Update};
+
+pub use llada_core::{
+    Hint,
+    confidence::Remasking,
+    trace::{Commit, Trace, TraceStep},
+};
+pub use llada_hub::HubError;
+pub use llada_infer::{
+    Cache, CacheConfig, CacheKind, Decoder, DecoderConfig, DecoderKind, Engine, Estimator, Event, Generation, Growth,
+    InferError, Job, JobId, LengthConfig, LengthKind, Progress, Request, SamplerConfig, Score, ScoreConfig,
+    ScoreRequest, SpecialTokens,
+};
+pub use llada_model::{Device, Dtype, Llada, Message, ModelError, Precision, Tokenizer, set_threads};
