@@ -29,12 +29,13 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// The report of `answer`, to a prompt with masks in it or not, sampled in `seconds`.
-    pub(crate) fn new(session: &Session, answer: &Generation, seconds: f64) -> anyhow::Result<Self> {
+    /// The report of `answer`, to a prompt with masks in it or not, sampled in `seconds`. Its text ends at the first of
+    /// `stops`.
+    pub(crate) fn new(session: &Session, answer: &Generation, stops: &[String], seconds: f64) -> anyhow::Result<Self> {
         let given = &answer.trace.canvas[..answer.trace.prompt_length];
         let filled = given.contains(&session.model.mask_id()).then(|| answer.prompt.clone());
         Ok(Self {
-            text: session.answer_text(&answer.output)?,
+            text: session.answer_text(&answer.output)?.map(|text| llada::cut_at_stop(&text, stops).to_owned()),
             output_ids: answer.output.clone(),
             filled_prompt: filled.as_deref().map(|ids| session.text(ids)).transpose()?.flatten(),
             filled_prompt_ids: filled,

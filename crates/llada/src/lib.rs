@@ -45,6 +45,7 @@ mod error;
 mod model;
 mod options;
 mod steps;
+mod stop;
 
 pub use answer::{Answer, Ends, FinishReason};
 pub use checkpoint::default_precision;
@@ -52,6 +53,7 @@ pub use error::Error;
 pub use model::Model;
 pub use options::OpenOptions;
 pub use steps::{Step, Steps, Update};
+pub use stop::{StopTexts, cut_at_stop};
 
 pub use llada_core::{
     Hint,
@@ -60,8 +62,8 @@ pub use llada_core::{
 };
 pub use llada_hub::HubError;
 pub use llada_infer::{
-    Cache, CacheConfig, CacheKind, Decoder, DecoderConfig, DecoderKind, Engine, Estimator, Event, Generation, Growth,
-    InferError, Job, JobId, LengthConfig, LengthKind, Progress, Request, SamplerConfig, Score, ScoreConfig,
-    ScoreRequest, SpecialTokens,
+    Algorithm, Cache, CacheConfig, CacheKind, Decoder, DecoderConfig, DecoderKind, Engine, Estimator, Event,
+    Generation, Growth, InferError, Job, JobId, LengthConfig, LengthKind, Progress, Request, SamplerConfig, Score,
+    ScoreConfig, ScoreRequest, SpecialTokens, Stop,
 };
-pub use llada_model::{Device, Dtype, Llada, Message, ModelError, Precision, Tokenizer, set_threads};
+pub use llada_model::{Device, Dtype, Family, Llada, Message, ModelError, Precision, Tokenizer, set_threads};

@@ -7,10 +7,10 @@ use std::{
 };
 
 use llada_core::predictor::MaskPredictor;
-use llada_infer::{Engine, Generation, Request, SamplerConfig, Score, ScoreConfig, SpecialTokens};
-use llada_model::{Llada, Message, Tokenizer};
+use llada_infer::{Algorithm, Engine, Generation, Request, SamplerConfig, Score, ScoreConfig, SpecialTokens};
+use llada_model::{Family, Llada, Message, Tokenizer};
 
-use crate::{Answer, Ends, Error, OpenOptions, Steps, checkpoint::Checkpoint};
+use crate::{Answer, Ends, Error, OpenOptions, Steps, StopTexts, checkpoint::Checkpoint};
 
 /// A checkpoint ready for work: the engine over its network, its tokenizer and chat template, and the ids that are special.
 ///
@@ -155,6 +155,28 @@ impl Model {
     /// [`Engine::continue_greedily`] is all that it can do.
     pub fn is_causal(&self) -> bool {
         self.checkpoint.is_causal
+    }
+
+    /// The published sampler of the model's family: what it was made for, where nothing else is asked for.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.engine.predictor().config().family {
+            Family::Illada => Algorithm::Illada,
+            Family::Llada2 => Algorithm::Llada2,
+            Family::Dream => Algorithm::Dream,
+            Family::Smdm => Algorithm::Smdm,
+            _ => Algorithm::Vanilla,
+        }
+    }
+
+    /// The same request, ended at the first block whose text holds one of `stops`, special tokens spelled out.
+    ///
+    /// # Errors
+    /// There are such texts and no tokenizer.
+    pub fn with_stops(&self, request: Request, stops: &[String]) -> Result<Request, Error> {
+        if stops.is_empty() {
+            return Ok(request);
+        }
+        Ok(request.with_stop(StopTexts::new(self.tokenizer()?.clone(), stops.to_vec())))
     }
 
     /// The engine over the network, which works on token ids.

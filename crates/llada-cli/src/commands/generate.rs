@@ -39,6 +39,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
+    /// End the answer at the first block that holds this text, and cut it there; may be given several times
+    #[arg(long, value_name = "TEXT", help_heading = "Sampling")]
+    stop: Vec<String>,
+
     /// Show the denoising step by step, masks turning into tokens
     #[arg(long, help_heading = "Output")]
     watch: bool,
@@ -93,6 +97,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config()?;
     let mut session = Session::open(&args.model)?;
     let request = Request::new(args.prompt.encode(&session)?, config);
+    let request = session.model.with_stops(request, &args.stop)?;
     session.model.engine().validate(&request)?;
     session.warn_about(&request.config);
     let tokenizer = session.model.tokenizer().ok().cloned();
@@ -112,7 +117,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
                 _ => Ok(serde_json::to_writer_pretty(file, &answer.trace)?),
             })?;
         }
-        let report = Report::new(&session, &answer, seconds)?;
+        let report = Report::new(&session, &answer, &args.stop, seconds)?;
         if args.json {
             println!("{}", serde_json::to_string(&report)?);
         } else {

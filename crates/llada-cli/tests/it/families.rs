@@ -1,5 +1,9 @@
 //! The goldens of every family, through `llada batch` and the preset of its published sampler: tokens exactly.
 
+use std::num::NonZeroUsize;
+
+use llada_infer::{Decoder, Engine, Prediction, Request, SamplerConfig, SpecialTokens, StepContext, decoder::Origin};
+use llada_model::{Device, Dtype, Llada};
 use serde_json::{Map, Value, json as object};
 
 use crate::{golden::batch, json};
@@ -83,6 +87,83 @@ fn llada2_edits_tokens() {
             assert_eq!(object!(cut(&result["output_ids"], eos)), case["output"], "{index} {cache}");
             assert_eq!(result["nfe"], case["nfe"], "{index} {cache}");
         }
+    }
+}
+
+#[test]
+fn illada_appends_blocks_until_a_text_stops_it() {
+    let name = "tiny-illada";
+    let cases = cases(name, "illada_var");
+    assert_eq!(cases.len(), 45);
+    let mut requests: Vec<Value> = cases.iter().map(|case| request(case, "illada")).collect();
+    for (request, case) in requests.iter_mut().zip(&cases) {
+        request["stop"] = case["until"].clone();
+    }
+    for (index, (case, result)) in cases.iter().zip(run(name, &requests)).enumerate() {
+        assert_eq!(result["output_ids"], case["output"], "{index}");
+        assert_eq!(result["nfe"], case["nfe"], "{index}");
+    }
+}
+
+/// The origin order with the random numbers of a golden case instead of the crate's own.
+#[derive(Debug)]
+struct Recorded {
+    origin: Origin,
+    /// By step, for the masks by ascending position.
+    uniform: Vec<Vec<f32>>,
+}
+
+impl Decoder for Recorded {
+    fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+        let steps = NonZeroUsize::new(at.block_steps).unwrap();
+        let probability = self.origin.transfer_probability(at.block_step, steps);
+        let uniform = &self.uniform[at.block_step];
+        assert_eq!(uniform.len(), predictions.len());
+        chosen.extend((0..predictions.len()).filter(|&index| uniform[index] < probability));
+    }
+
+    fn schedule(&self, masked: usize, steps: NonZeroUsize) -> Vec<usize> {
+        self.origin.schedule(masked, steps)
+    }
+
+    fn is_scheduled(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn the_origin_order_is_a_draw_for_each_mask() {
+    for (name, algorithm, eps) in [("tiny-dream", "dream", 1e-3), ("tiny-smdm", "smdm", 1e-5)] {
+        let model = Llada::load(&crate::fixture(name), Device::Cpu, Dtype::F32).unwrap();
+        let mut engine = Engine::new(model, SpecialTokens { eos: 2, eot: None });
+        let ids = |ids: &Value| serde_json::from_value::<Vec<u32>>(ids.clone()).unwrap();
+        let mut compared = 0;
+        for case in cases(name, algorithm) {
+            let prompt = ids(&case["prompt"]);
+            let length = match (case["max_new_tokens"].as_u64(), case["context_length"].as_u64()) {
+                (Some(length), _) => length as usize,
+                (None, length) => length.unwrap() as usize - prompt.len(),
+            };
+            if case["alg"] != "origin" {
+                continue;
+            }
+            let config = SamplerConfig {
+                steps: Some(case["steps"].as_u64().unwrap() as usize),
+                gen_length: length,
+                cfg_scale: case["cfg_scale"].as_f64().unwrap_or(0.0) as f32,
+                top_p: case["top_p"].as_f64().map(|top_p| top_p as f32),
+                top_k: case["top_k"].as_u64().map(|top_k| top_k as usize),
+                ..Default::default()
+            };
+            let eps = case["eps"].as_f64().map_or(eps, |eps| eps as f32);
+            let uniform = serde_json::from_value(case["uniform"].clone()).unwrap();
+            let request = Request::new(prompt, config).with_decoder(Recorded { origin: Origin { eps }, uniform });
+            let answer = engine.generate(&request).unwrap();
+            assert_eq!(answer.output, ids(&case["output"]), "{name}");
+            assert_eq!(answer.nfe as u64, case["nfe"].as_u64().unwrap(), "{name}");
+            compared += 1;
+        }
+        assert!(compared >= 3, "{name}: {compared}");
     }
 }
 

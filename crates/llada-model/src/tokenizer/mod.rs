@@ -20,8 +20,8 @@ use crate::{
 
 /// What LLaDA calls its mask in text.
 const MASK: &str = "<|mdm_mask|>";
-/// What ends a turn of a conversation in LLaDA's template.
-const END_OF_TURN: &str = "<|eot_id|>";
+/// The tokens that end a turn of a conversation in the families' templates, where there is no template to ask.
+const ENDS_OF_TURN: [&str; 3] = ["<|eot_id|>", "<|role_end|>", "<|im_end|>"];
 
 /// Text to ids and back.
 #[derive(Debug)]
@@ -45,7 +45,8 @@ impl Tokenizer {
     /// # Errors
     /// As there; or it disagrees with `config` about the mask, the end of the text, or the number of ids.
     pub fn load(folder: &Path, config: &ModelConfig) -> Result<Option<Self>, ModelError> {
-        let Some(tokenizer) = Self::open(folder)? else { return Ok(None) };
+        let Some(mut tokenizer) = Self::open(folder)? else { return Ok(None) };
+        tokenizer.take_mask_of(config);
         let disagree = |message: String| {
             let message = format!("{message}, which config.json contradicts");
             Err(ModelError::file(&folder.join("tokenizer.json"), message))
@@ -64,6 +65,15 @@ impl Tokenizer {
             }
         }
         Ok(Some(tokenizer))
+    }
+
+    /// Takes the mask of `config` where no file declares one: many tokenizers have the token and do not say what it is.
+    fn take_mask_of(&mut self, config: &ModelConfig) {
+        if self.mask_id.is_none()
+            && let Some(mask) = self.inner.id_to_token(config.mask_token_id)
+        {
+            (self.mask, self.mask_id) = (mask, Some(config.mask_token_id));
+        }
     }
 
     /// Reads `tokenizer.json` in `folder`, and what transformers reads beside it: `tokenizer_config.json`,
@@ -90,7 +100,7 @@ impl Tokenizer {
         let mask = named.get("mask_token").map_or(MASK, String::as_str).to_owned();
         let mask_id = inner.token_to_id(&mask);
         let eos_id = named.get("eos_token").and_then(|token| inner.token_to_id(token));
-        let eot_id = inner.token_to_id(END_OF_TURN);
+        let eot_id = ENDS_OF_TURN.iter().find_map(|token| inner.token_to_id(token));
         let chat = template::choose(&inner, &files, &named);
         let mut tokenizer = Self { inner, chat, mask, mask_id, eos_id, eot_id, masks_are_text: false };
         tokenizer.eot_id = tokenizer.end_of_turn().or(eot_id);
@@ -149,6 +159,14 @@ impl Tokenizer {
     /// The tokenizer's own.
     pub fn decode(&self, ids: &[u32]) -> Result<String, ModelError> {
         guarded("the tokenizer", || self.inner.decode(ids, true))?.map_err(ModelError::Tokenizer)
+    }
+
+    /// The text of `ids`, special tokens spelled out.
+    ///
+    /// # Errors
+    /// The tokenizer's own.
+    pub fn decode_with_special(&self, ids: &[u32]) -> Result<String, ModelError> {
+        guarded("the tokenizer", || self.inner.decode(ids, false))?.map_err(ModelError::Tokenizer)
     }
 
     /// How `id` is shown alone: its text, special or not, with bytes that are no whole character replaced.

@@ -75,8 +75,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let answers = session.model.engine_mut().generate_batch(&requests[group.clone()], |_| interrupt::check())?;
         let seconds = start.elapsed().as_secs_f64();
         for (index, answer) in group.zip(&answers) {
-            let Line { id, .. } = &lines[index];
-            results.add(&digests[index], Entry { id, report: Report::new(&session, answer, seconds)? })?;
+            let Line { id, stop, .. } = &lines[index];
+            results.add(&digests[index], Entry { id, report: Report::new(&session, answer, stop, seconds)? })?;
             bar.inc(1);
         }
     }

@@ -15,6 +15,8 @@ pub(super) struct Line {
     pub(super) id: Value,
     prompt: Prompt,
     config: SamplerConfig,
+    /// The texts that end the answer.
+    pub(super) stop: Vec<String>,
     text: String,
     number: usize,
 }
@@ -61,8 +63,9 @@ impl Line {
         let (Some(prompt), None) = (prompts.next(), prompts.next()) else {
             return Err("a request has exactly one of prompt, prompt_ids and messages".to_owned());
         };
+        let stop = take::<Vec<String>>(&mut keys, "stop")?.unwrap_or_default();
         let config = read_options(keys).map_err(|error| message(&error))?;
-        Ok(Self { id, prompt, config, text: text.to_owned(), number })
+        Ok(Self { id, prompt, config, stop, text: text.to_owned(), number })
     }
 
     /// The request in token ids, checked against the model.
@@ -73,7 +76,7 @@ impl Line {
                 Prompt::Ids(ids) => ids.clone(),
                 Prompt::Messages(messages) => session.model.tokenizer()?.encode_chat(messages)?,
             };
-            let request = Request::new(prompt, self.config.clone());
+            let request = session.model.with_stops(Request::new(prompt, self.config.clone()), &self.stop)?;
             session.model.engine().validate(&request).map_err(|error| usage(message(&error)))?;
             anyhow::Ok(request)
         };
