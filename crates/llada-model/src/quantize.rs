@@ -113,7 +113,7 @@ fn fill<E: From<ModelError>>(
     weights.finish()?;
     write_json(&out.join("model.safetensors.index.json"), &json!({ "metadata": {}, "weight_map": weight_map }))?;
     copy_text_side(folder, out)?;
-    write_config(folder, out)?;
+    write_config(&config, folder, out)?;
     progress(shards.len(), shards.len())
 }
 
@@ -188,8 +188,14 @@ fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn write_config(folder: &Path, out: &Path) -> Result<(), ModelError> {
-    let mut keys: Map<String, Value> = read_json(&folder.join("config.json"))?;
+fn write_config(config: &ModelConfig, folder: &Path, out: &Path) -> Result<(), ModelError> {
+    let path = folder.join("config.json");
+    let mut keys: Map<String, Value> = if path.exists() {
+        read_json(&path)?
+    } else {
+        // SMDM's checkpoints have none.
+        config.family.architecture().complete_keys(config)
+    };
     keys.insert(CONFIG_KEY.to_owned(), scheme());
     write_json(&out.join("config.json"), &Value::Object(keys))
 }

@@ -24,10 +24,10 @@ impl Architecture for Dream {
         config.intermediate_size = keys.required_size("intermediate_size");
         config.biases = Biases { qkv: true, ..Biases::default() };
         config.logit_shift = true;
-        let has_shape = keys.problems.is_empty();
-        if has_shape {
+        if keys.problems.is_empty() {
             hf::check_shape(&config, keys);
         }
+        let has_shape = keys.problems.is_empty();
         special_ids::read(keys, &mut config, Conventional { mask: 151_666, eos: 151_643 });
         _ = keys.word("model_type", &[("Dream", ())]);
         let rules = Rules::new("Dream", self.keys(&config), &config, hf::foreign());

@@ -27,10 +27,10 @@ impl Architecture for Illada {
         if keys.has("layer_norm_eps") {
             keys.refuse("layer_norm_eps", "norms of the kind LayerNorm are not supported, RMSNorm alone is");
         }
-        let has_shape = keys.problems.is_empty();
-        if has_shape {
+        if keys.problems.is_empty() {
             hf::check_shape(&config, keys);
         }
+        let has_shape = keys.problems.is_empty();
         special_ids::read(keys, &mut config, Conventional { mask: 5, eos: 2 });
         _ = keys.word("model_type", &[("illada", ())]);
         keys.finish(&Rules::new("iLLaDA", self.keys(&config), &config, hf::foreign()));

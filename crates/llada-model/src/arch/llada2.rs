@@ -48,10 +48,10 @@ impl Architecture for Llada2 {
         config.rotary_dim = hf::rotary_dim(&config, keys.positive("partial_rotary_factor"));
         config.attention = AttentionPattern::BlockCausal { block_length: BLOCK_LENGTH };
         config.moe = Some(read_moe(keys));
-        let has_shape = keys.problems.is_empty();
-        if has_shape {
+        if keys.problems.is_empty() {
             hf::check_shape(&config, keys);
         }
+        let has_shape = keys.problems.is_empty();
         special_ids::read(keys, &mut config, Conventional { mask: 156_895, eos: 156_892 });
         let fixed = vec![
             Fixed { key: "norm_topk_prob", value: json!(true), absent: json!(true) },
@@ -96,7 +96,7 @@ impl Architecture for Llada2 {
     fn keys(&self, config: &ModelConfig) -> Map<String, Value> {
         let mut keys = hf::keys(config);
         let Some(moe) = &config.moe else { return keys };
-        let first_dense = (0..config.num_hidden_layers).take_while(|&layer| !moe.layers.contain(layer)).count();
+        let first_dense = config.num_hidden_layers - moe.layers.count(config.num_hidden_layers);
         let (groups, kept) = moe.router.groups.unwrap_or((1, 1));
         let shared = moe.shared_expert_intermediate_size.unwrap_or(0) / moe.expert_intermediate_size;
         let own = json!({

@@ -44,10 +44,10 @@ impl Architecture for LladaMoe {
             None => keys.required_size("dense_intermediate_size"),
         };
         config.moe = Some(moe);
-        let has_shape = keys.problems.is_empty();
-        if has_shape {
+        if keys.problems.is_empty() {
             hf::check_shape(&config, keys);
         }
+        let has_shape = keys.problems.is_empty();
         special_ids::read(keys, &mut config, Conventional { mask: 156_895, eos: 156_892 });
         _ = keys.word("model_type", &[("llada", ())]);
         let rules = Rules::new("LLaDA-MoE", self.keys(&config), &config, hf::foreign());
@@ -62,16 +62,18 @@ impl Architecture for LladaMoe {
     fn keys(&self, config: &ModelConfig) -> Map<String, Value> {
         let mut keys = hf::keys(config);
         let Some(moe) = &config.moe else { return keys };
-        let freq: Vec<u8> = (0..config.num_hidden_layers).map(|layer| u8::from(moe.layers.contain(layer))).collect();
         let own = json!({
             "attention_bias": config.biases.qkv, "qk_layernorm": config.qk_norm, "clip_qkv": config.clip_qkv,
             "partial_rotary_factor": config.rotary_dim as f64 / config.head_dim as f64,
             "dense_intermediate_size": config.intermediate_size, "num_experts": moe.num_experts,
             "num_experts_per_tok": moe.num_experts_per_tok, "expert_intermediate_size": moe.expert_intermediate_size,
-            "shared_expert_intermediate_size": moe.shared_expert_intermediate_size, "moe_layer_freq": freq,
-            "moe_router_enable_expert_bias": moe.router.has_expert_bias, "norm_topk_prob": moe.router.norm_topk_prob,
+            "shared_expert_intermediate_size": moe.shared_expert_intermediate_size,             "moe_router_enable_expert_bias": moe.router.has_expert_bias, "norm_topk_prob": moe.router.norm_topk_prob,
         });
         keys.extend(own.as_object().cloned().unwrap_or_default());
+        if let MoeLayers::Listed(layers) = &moe.layers {
+            let layers: Vec<u8> = layers.iter().map(|&has_experts| u8::from(has_experts)).collect();
+            keys.insert("moe_layer_freq".to_owned(), json!(layers));
+        }
         keys
     }
 
@@ -80,6 +82,8 @@ impl Architecture for LladaMoe {
         keys.insert("architectures".to_owned(), json!(["LLaDAMoEModelLM"]));
         keys.insert("model_type".to_owned(), json!("llada"));
         keys.insert("hidden_act".to_owned(), json!("silu"));
+        // The published class wants the list, this crate takes its absence for experts everywhere.
+        keys.entry("moe_layer_freq").or_insert_with(|| json!(vec![1; config.num_hidden_layers]));
         keys.insert("moe_router_score_function".to_owned(), json!("softmax"));
         keys.insert("pad_token_id".to_owned(), json!(config.eos_token_id));
         keys

@@ -146,6 +146,7 @@ impl Architecture for Smdm {
         let mut keys = self.keys(config);
         keys.extend(fixed().into_iter().map(|Fixed { key, value, .. }| (key.to_owned(), value)));
         keys.insert("_norm_class".to_owned(), json!("FusedRMSNorm"));
+        keys.insert("architectures".to_owned(), json!(["TransEncoder"]));
         keys
     }
 }

@@ -62,7 +62,7 @@ impl Rope {
         }
         let (tokens, width) = x.size2()?;
         let heads = x.f_view([tokens, -1, self.head_dim])?;
-        let first = heads.f_narrow(2, 0, self.rotary_dim)?.f_reshape([tokens, -1])?;
+        let first = heads.f_narrow(2, 0, self.rotary_dim)?.f_reshape([tokens, -1])?.f_contiguous()?;
         let rotated = self.rotate_whole(first, positions)?.f_view([tokens, -1, self.rotary_dim])?;
         let rest = heads.f_narrow(2, self.rotary_dim, self.head_dim - self.rotary_dim)?;
         Ok(Tensor::f_cat(&[rotated, rest], 2)?.f_view([tokens, width])?)

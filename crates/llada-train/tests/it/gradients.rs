@@ -1,7 +1,7 @@
 //! Laws of the gradient: batches add up, causal models do not look ahead, and one batch can be learned by heart.
 
 use llada_core::rng::Noise;
-use llada_model::{Device, Dtype, ModelConfig, TrainableLlada, TrainingBatch, Weights, expected_tensors};
+use llada_model::{Device, Dtype, ModelConfig, Parameters, TrainableLlada, TrainingBatch, Weights, expected_tensors};
 use llada_train::{
     objective::{MaskedBatch, Objective, Rows},
     optimizer::{Optimizer, OptimizerConfig},
@@ -97,6 +97,45 @@ fn check_learned_by_heart(objective: Objective) {
 fn one_batch_is_learned_by_heart() {
     check_learned_by_heart(Objective::Diffusion);
     check_learned_by_heart(Objective::Ar);
+}
+
+/// The weights moved by `step` times the gradient.
+fn moved(model: &TrainableLlada, step: f32) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let floats = |parameters: &Parameters| {
+        parameters.write(folder.path(), Dtype::F32).unwrap();
+        let bytes = std::fs::read(folder.path().join("model.safetensors")).unwrap();
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let values: Vec<f32> = bytes[header..].chunks(4).map(|x| f32::from_le_bytes(x.try_into().unwrap())).collect();
+        (bytes[..header].to_vec(), values)
+    };
+    let ((header, weights), (_, gradient)) = (floats(model.weights()), floats(model.gradient()));
+    let values = weights.iter().zip(gradient).flat_map(|(weight, slope)| (weight + step * slope).to_le_bytes());
+    std::fs::write(folder.path().join("model.safetensors"), header.into_iter().chain(values).collect::<Vec<u8>>())
+        .unwrap();
+    folder
+}
+
+/// Along the gradient the loss rises as fast as the gradient is long, in every family: through routers, experts, shifted
+/// logits and fused projections.
+#[test]
+fn the_gradient_is_the_slope_of_the_loss_in_every_family() {
+    for name in ["tiny-llada", "tiny-illada", "tiny-llada-moe", "tiny-llada2", "tiny-dream", "tiny-smdm"] {
+        let mut model = TrainableLlada::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
+        let mask_id = model.config().mask_token_id;
+        let rows = rows(3, 24, Some(vec![5, 0, 9]));
+        let batch = Objective::Diffusion.mask(&rows, mask_id, true, Noise::new(5), 3).unwrap();
+        model.clear_gradient().unwrap();
+        model.accumulate(&batch.batch()).unwrap();
+        let length = model.gradient().norm().unwrap();
+        let step = (1e-4 / length) as f32;
+        let [above, below] = [step, -step].map(|step| moved(&model, step)).map(|folder| {
+            model.weights_mut().read(folder.path()).unwrap();
+            batch.loss(&model.cross_entropy(&batch.batch()).unwrap()).unwrap()
+        });
+        let slope = (above - below) / (2.0 * f64::from(step)) / length;
+        assert!((slope / length - 1.0).abs() < 0.02, "{name}: {slope} against {length}");
+    }
 }
 
 #[test]
