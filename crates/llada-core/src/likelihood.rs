@@ -75,6 +75,19 @@ pub struct Estimate {
     pub bits_per_token: f64,
 }
 
+impl Estimate {
+    /// Creates the score of an answer of `answer_length` tokens whose log-likelihood, in nats, is no estimate.
+    pub fn exact(log_likelihood: f64, answer_length: usize) -> Self {
+        let nats_per_token = -log_likelihood / answer_length as f64;
+        Self {
+            log_likelihood,
+            standard_error: Some(0.0),
+            nats_per_token,
+            bits_per_token: nats_per_token / std::f64::consts::LN_2,
+        }
+    }
+}
+
 impl MaskingPlan {
     /// Plans `mc_num` samples with independent masks. `sample` keys the noise, so that answers which
     /// share a seed are masked differently.

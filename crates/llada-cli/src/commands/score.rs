@@ -46,7 +46,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "F", default_value_t = 0.0)]
     cfg_scale: f32,
 
-    /// form-a: each token masked with a random probability; form-b: a random number of tokens masked, far less variance
+    /// form-a: each token masked with a random probability; form-b: a random number of tokens masked, far less variance;
+    /// confidence: tokens revealed one by one, the most probable first, as iLLaDA scores options: exact, and no bound
     #[arg(long, value_enum, default_value = "form-b")]
     estimator: Form,
 
@@ -66,6 +67,7 @@ pub(crate) struct Args {
 enum Form {
     FormA,
     FormB,
+    Confidence,
 }
 
 #[derive(Serialize)]
@@ -91,6 +93,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let estimator = match args.estimator {
         Form::FormA => Estimator::IndependentMasks,
         Form::FormB => Estimator::StratifiedCounts,
+        Form::Confidence => Estimator::Confidence,
     };
     let config = ScoreConfig {
         mc_num: args.mc_num,

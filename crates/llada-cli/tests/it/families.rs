@@ -1,8 +1,11 @@
 //! The goldens of every family, through `llada batch` and the preset of its published sampler: tokens exactly.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, ops::ControlFlow};
 
-use llada_infer::{Decoder, Engine, Prediction, Request, SamplerConfig, SpecialTokens, StepContext, decoder::Origin};
+use llada_infer::{
+    Decoder, Engine, Estimator, Prediction, Request, SamplerConfig, ScoreConfig, ScoreRequest, SpecialTokens,
+    StepContext, decoder::Origin,
+};
 use llada_model::{Device, Dtype, Llada};
 use serde_json::{Map, Value, json as object};
 
@@ -102,6 +105,32 @@ fn illada_appends_blocks_until_a_text_stops_it() {
     for (index, (case, result)) in cases.iter().zip(run(name, &requests)).enumerate() {
         assert_eq!(result["output_ids"], case["output"], "{index}");
         assert_eq!(result["nfe"], case["nfe"], "{index}");
+    }
+}
+
+#[test]
+fn illada_scores_options_by_confidence() {
+    let name = "tiny-illada";
+    let golden = json(name, "golden.json");
+    let cases = golden["confidence_likelihood"].as_array().unwrap();
+    assert!(!cases.is_empty());
+    let model = Llada::load(&crate::fixture(name), Device::Cpu, Dtype::F32).unwrap();
+    let eos = model.config().eos_token_id;
+    let mut engine = Engine::new(model, SpecialTokens { eos, eot: None });
+    let config = ScoreConfig { estimator: Estimator::Confidence, ..Default::default() };
+    let ids = |ids: &Value| serde_json::from_value::<Vec<u32>>(ids.clone()).unwrap();
+    for case in cases {
+        let suffix = if case["padd_eos"] == true { vec![eos] } else { Vec::new() };
+        let option = ScoreRequest::new(ids(&case["prompt"]), ids(&case["answer"])).with_suffix(suffix);
+        let scores = engine.score_options(&[option.clone()], &config, |_, _| ControlFlow::Continue(())).unwrap();
+        let expected = case["log_likelihood"].as_f64().unwrap();
+        let found = scores[0].estimate.log_likelihood;
+        assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{found} {expected}");
+        assert_eq!(scores[0].nfe, option.answer.len());
+        // Beside another option, which takes another number of forwards, nothing changes.
+        let other = ScoreRequest::new(ids(&case["prompt"]), [7, 8, 9, 10, 11, 12]);
+        let both = engine.score_options(&[other, option], &config, |_, _| ControlFlow::Continue(())).unwrap();
+        assert_eq!(both[1].estimate, scores[0].estimate);
     }
 }
 

@@ -108,7 +108,8 @@ impl<P: MaskPredictor> Engine<P> {
         let mut rows = Vec::new();
         samples.push_rows(&mut rows);
         let mut hidden = self.predictor.forward(&rows).map_err(InferError::predict)?;
-        samples.log_p(&mut hidden, 0, &mut self.buffers, self.vocabulary.padded_size)
+        let log_p = samples.log_p(&mut hidden, 0, &mut self.buffers, self.vocabulary.padded_size)?;
+        Ok(log_p.iter().map(|log_p| log_p.iter().sum()).collect())
     }
 
     /// Submits `jobs` and advances them, and no others, until all have ended, one fails, or `observe` stops them.

@@ -5,7 +5,7 @@ use llada_core::{
     predictor::{Hidden, Row},
 };
 
-use super::{Score, ScoreConfig, ScoreRequest, sample::Samples};
+use super::{Estimator, Score, ScoreConfig, ScoreRequest, confidence::Reveal, sample::Samples};
 use crate::{InferError, logits::LogitsBuffers, vocabulary::Vocabulary};
 
 /// The state of one scoring job.
@@ -20,14 +20,42 @@ pub(crate) struct ActiveScore {
 /// An option with its samples so far.
 struct OptionScore {
     request: ScoreRequest,
-    plan: MaskingPlan,
-    /// For each sample so far, the log-probability of its masked tokens.
-    log_p_masked: Vec<f64>,
+    method: Method,
+}
+
+/// The way in which an option is scored.
+enum Method {
+    /// Masks that are drawn in advance.
+    Sampled {
+        plan: MaskingPlan,
+        /// For each sample so far, the log-probability of its masked tokens.
+        log_p_masked: Vec<f64>,
+    },
+    /// Masks that each depend on the forward before.
+    Confidence(Reveal),
 }
 
 impl OptionScore {
+    fn samples_done(&self) -> usize {
+        match &self.method {
+            Method::Sampled { log_p_masked, .. } => log_p_masked.len(),
+            Method::Confidence(reveal) => reveal.revealed(),
+        }
+    }
+
     fn samples_left(&self) -> usize {
-        self.plan.perturbations().len() - self.log_p_masked.len()
+        match &self.method {
+            Method::Sampled { plan, log_p_masked } => plan.perturbations().len() - log_p_masked.len(),
+            Method::Confidence(reveal) => reveal.left(),
+        }
+    }
+
+    /// Returns the number of samples that share a forward.
+    fn samples_together(&self, batch_size: usize) -> usize {
+        match &self.method {
+            Method::Sampled { .. } => batch_size,
+            Method::Confidence(_) => 1,
+        }
     }
 }
 
@@ -45,8 +73,11 @@ impl ActiveScore {
         config.validate(&options, max_sequence_length)?;
         let mut active = Self { mask_id, options: Vec::new(), samples: Samples::new(config.cfg_scale), config };
         for request in options {
-            let plan = active.config.plan(request.answer.len())?;
-            active.options.push(OptionScore { request, plan, log_p_masked: Vec::new() });
+            let method = match active.config.estimator {
+                Estimator::Confidence => Method::Confidence(Reveal::new(request.answer.len())),
+                _ => Method::Sampled { plan: active.config.plan(request.answer.len())?, log_p_masked: Vec::new() },
+            };
+            active.options.push(OptionScore { request, method });
         }
         active.prepare();
         Ok(active)
@@ -56,9 +87,17 @@ impl ActiveScore {
     fn prepare(&mut self) {
         self.samples = Samples::new(self.config.cfg_scale);
         for option in &self.options {
-            let next = option.plan.perturbations().iter().skip(option.log_p_masked.len());
-            for perturbation in next.take(self.batch_size()) {
-                self.samples.push(&option.request, perturbation, self.mask_id);
+            match &option.method {
+                Method::Sampled { plan, log_p_masked } => {
+                    let next = plan.perturbations().iter().skip(log_p_masked.len());
+                    for perturbation in next.take(self.config.batch_size.max(1)) {
+                        self.samples.push(&option.request, perturbation, self.mask_id);
+                    }
+                }
+                Method::Confidence(reveal) if reveal.left() > 0 => {
+                    self.samples.push(&option.request, &reveal.perturbation(), self.mask_id);
+                }
+                Method::Confidence(_) => {}
             }
         }
     }
@@ -80,10 +119,15 @@ impl ActiveScore {
         vocabulary: &Vocabulary,
     ) -> Result<(), InferError> {
         let batch_size = self.batch_size();
-        let mut sums = self.samples.log_p(hidden, first_row, buffers, vocabulary.padded_size)?.into_iter();
+        let mut log_p = self.samples.log_p(hidden, first_row, buffers, vocabulary.padded_size)?.into_iter();
         for option in &mut self.options {
-            let count = option.samples_left().min(batch_size);
-            option.log_p_masked.extend(sums.by_ref().take(count));
+            let count = option.samples_left().min(option.samples_together(batch_size));
+            for log_p in log_p.by_ref().take(count) {
+                match &mut option.method {
+                    Method::Sampled { log_p_masked, .. } => log_p_masked.push(log_p.iter().sum()),
+                    Method::Confidence(reveal) => reveal.reveal(&log_p),
+                }
+            }
         }
         self.prepare();
         Ok(())
@@ -96,14 +140,16 @@ impl ActiveScore {
 
     /// Returns the number of samples so far and the number of all samples.
     pub(crate) fn samples(&self) -> (usize, usize) {
-        let done = self.options.iter().map(|option| option.log_p_masked.len()).sum();
-        let all = self.options.iter().map(|option| option.plan.perturbations().len()).sum();
-        (done, all)
+        let done: usize = self.options.iter().map(OptionScore::samples_done).sum();
+        let left: usize = self.options.iter().map(OptionScore::samples_left).sum();
+        (done, done + left)
     }
 
     /// Returns the number of remaining forwards.
     pub(crate) fn forwards_left(&self) -> usize {
-        self.options.iter().map(OptionScore::samples_left).max().unwrap_or(0).div_ceil(self.batch_size())
+        let forwards =
+            |option: &OptionScore| option.samples_left().div_ceil(option.samples_together(self.batch_size()));
+        self.options.iter().map(forwards).max().unwrap_or(0)
     }
 
     /// Returns the scores, in the order of the options.
@@ -112,12 +158,19 @@ impl ActiveScore {
     /// If samples are missing.
     pub(crate) fn into_scores(self) -> Result<Vec<Score>, InferError> {
         let mut scores = Vec::with_capacity(self.options.len());
-        for OptionScore { request, plan, log_p_masked } in &self.options {
-            let mut estimate = plan.estimate(log_p_masked)?;
-            if self.config.is_exact(request.answer.len()) {
-                estimate.standard_error = Some(0.0);
-            }
-            scores.push(Score { estimate, nfe: log_p_masked.len().div_ceil(self.batch_size()) });
+        for option in &self.options {
+            let estimate = match &option.method {
+                Method::Confidence(reveal) => reveal.estimate(),
+                Method::Sampled { plan, log_p_masked } => {
+                    let mut estimate = plan.estimate(log_p_masked)?;
+                    if self.config.is_exact(option.request.answer.len()) {
+                        estimate.standard_error = Some(0.0);
+                    }
+                    estimate
+                }
+            };
+            let nfe = option.samples_done().div_ceil(option.samples_together(self.batch_size()));
+            scores.push(Score { estimate, nfe });
         }
         Ok(scores)
     }

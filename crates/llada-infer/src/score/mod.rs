@@ -1,6 +1,7 @@
 //! Likelihood scoring: log p(answer | prompt), estimated from random masks of the answer (`get_log_likelihood.py`).
 
 mod active;
+mod confidence;
 mod sample;
 
 use llada_core::{
@@ -9,7 +10,10 @@ use llada_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{InferError, error::check_non_negative};
+use crate::{
+    InferError,
+    error::{check_non_negative, check_positive},
+};
 pub(crate) use active::ActiveScore;
 pub(crate) use sample::Samples;
 
@@ -26,6 +30,10 @@ pub enum Estimator {
     #[default]
     #[serde(rename = "form-b")]
     StratifiedCounts,
+    /// Tokens are revealed one after the other, the most probable first, and the log-probabilities at which they were are
+    /// summed: iLLaDA's score of multiple-choice options. It is deterministic, and no bound.
+    #[serde(rename = "confidence")]
+    Confidence,
 }
 
 /// The settings of likelihood scoring.
@@ -73,12 +81,21 @@ pub struct ScoreRequest {
     pub prompt: Vec<u32>,
     /// The token ids of the answer; at least one.
     pub answer: Vec<u32>,
+    /// The token ids that follow the answer and are not scored, such as an end-of-text.
+    pub suffix: Vec<u32>,
 }
 
 impl ScoreRequest {
     /// Creates a request to score `answer` after `prompt`.
     pub fn new(prompt: impl Into<Vec<u32>>, answer: impl Into<Vec<u32>>) -> Self {
-        Self { prompt: prompt.into(), answer: answer.into() }
+        Self { prompt: prompt.into(), answer: answer.into(), suffix: Vec::new() }
+    }
+
+    /// The same, with tokens after the answer that the model sees.
+    #[must_use]
+    pub fn with_suffix(mut self, suffix: impl Into<Vec<u32>>) -> Self {
+        self.suffix = suffix.into();
+        self
     }
 
     /// Checks that prompt and answer fit into the model.
@@ -86,7 +103,7 @@ impl ScoreRequest {
     /// # Errors
     /// If they are longer than `max_sequence_length` together.
     pub(crate) fn check_length(&self, max_sequence_length: usize) -> Result<(), InferError> {
-        let (prompt, answer) = (self.prompt.len(), self.answer.len());
+        let (prompt, answer) = (self.prompt.len(), self.answer.len() + self.suffix.len());
         if prompt + answer > max_sequence_length {
             return Err(InferError::ScoredTooLong { prompt, answer, max_sequence_length });
         }
@@ -103,13 +120,18 @@ impl ScoreConfig {
         check_non_negative("cfg_scale", self.cfg_scale)?;
         for option in options {
             option.check_length(max_sequence_length)?;
+            if self.estimator == Estimator::Confidence {
+                check_positive("answer_length", option.answer.len())?;
+                continue;
+            }
             // Planning for an answer of 0 or 1 tokens is cheap and refuses the same settings.
             self.plan(option.answer.len().min(1))?;
         }
         Ok(())
     }
 
-    /// Plans the samples of an answer of `length` tokens. Answers of the same length have the same plan.
+    /// Plans the samples of an answer of `length` tokens, for an estimator that draws them in advance. Answers of the same
+    /// length have the same plan.
     fn plan(&self, length: usize) -> Result<MaskingPlan, InferError> {
         let &Self { mc_num, batch_size, sample, .. } = self;
         let noise = Noise::new(self.seed);
@@ -118,7 +140,9 @@ impl ScoreConfig {
             Estimator::StratifiedCounts if self.is_exact(length) => {
                 MaskingPlan::stratified(1, mc_num.min(1), batch_size, noise, sample)
             }
-            Estimator::StratifiedCounts => MaskingPlan::stratified(length, mc_num, batch_size, noise, sample),
+            Estimator::StratifiedCounts | Estimator::Confidence => {
+                MaskingPlan::stratified(length, mc_num, batch_size, noise, sample)
+            }
         };
         Ok(plan?)
     }

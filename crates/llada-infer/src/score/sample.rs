@@ -40,8 +40,8 @@ impl Samples {
 
     /// Adds a sample: `option` with the tokens of `perturbation` masked.
     pub(crate) fn push(&mut self, option: &ScoreRequest, perturbation: &Perturbation, mask_id: u32) {
-        let ScoreRequest { prompt, answer } = option;
-        let mut ids = [prompt.as_slice(), answer].concat();
+        let ScoreRequest { prompt, answer, suffix } = option;
+        let mut ids = [prompt.as_slice(), answer, suffix].concat();
         let (mut wanted, mut targets) = (Vec::new(), Vec::new());
         for &index in &perturbation.masked {
             wanted.push(prompt.len() + index);
@@ -66,8 +66,8 @@ impl Samples {
         }
     }
 
-    /// For each sample, computes the sum of log p over its masked tokens, in nats. The first row of the samples in the
-    /// forward is `first_row`.
+    /// For each sample, computes log p of each of its masked tokens, in nats. The first row of the samples in the forward
+    /// is `first_row`.
     ///
     /// # Errors
     /// If the predictor fails.
@@ -77,24 +77,22 @@ impl Samples {
         first_row: usize,
         buffers: &mut LogitsBuffers,
         padded_vocab_size: usize,
-    ) -> Result<Vec<f64>, InferError> {
-        let mut sums = Vec::with_capacity(self.samples.len());
+    ) -> Result<Vec<Vec<f64>>, InferError> {
+        let mut all = Vec::with_capacity(self.samples.len());
         let mut row = first_row;
         for Sample { targets, .. } in &self.samples {
             let logits_row = LogitsRow::new(row, self.cfg_scale);
             let mut reader = LogitsReader { hidden: &mut *hidden, row: logits_row, buffers: &mut *buffers };
-            let mut sum = 0.0;
+            let mut log_p = Vec::with_capacity(targets.len());
             for range in chunks(targets.len()) {
                 let logits = reader.read(range.clone())?;
-                let mut chunk_sum = 0.0;
                 for (logits, &target) in logits.chunks(padded_vocab_size).zip(&targets[range]) {
-                    chunk_sum += log_softmax_at(logits, target);
+                    log_p.push(log_softmax_at(logits, target));
                 }
-                sum += chunk_sum;
             }
-            sums.push(sum);
+            all.push(log_p);
             row += if self.is_guided() { 2 } else { 1 };
         }
-        Ok(sums)
+        Ok(all)
     }
 }

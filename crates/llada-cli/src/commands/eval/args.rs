@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use llada_core::likelihood::MC_NUM;
 use llada_eval::{Benchmark, Figures, Preset, Sampling, published};
-use llada_infer::{InferError, SamplerConfig, ScoreConfig};
+use llada_infer::{Estimator, InferError, SamplerConfig, ScoreConfig};
 use serde_json::Map;
 
 use crate::args::{ModelArgs, SamplerArgs};
@@ -75,6 +75,13 @@ impl JobArgs {
     }
 }
 
+/// The score of an option of a multiple-choice question.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum OptionScore {
+    Likelihood,
+    Confidence,
+}
+
 /// A task that compares likelihoods.
 #[derive(clap::Args)]
 pub(crate) struct ChoiceArgs {
@@ -84,6 +91,11 @@ pub(crate) struct ChoiceArgs {
     /// Samples of an option's likelihood [default: the preset's, or 128]; an option of one token needs, and gets, one
     #[arg(long, value_name = "N", help_heading = "Scoring")]
     mc_num: Option<usize>,
+
+    /// How an option is scored: by the bound of its likelihood, or by revealing its tokens one by one, the most probable
+    /// first (iLLaDA)
+    #[arg(long, value_enum, default_value = "likelihood", help_heading = "Scoring")]
+    score: OptionScore,
 
     /// Scale of classifier-free guidance; 0 is none
     #[arg(long, value_name = "F", default_value_t = 0.0, help_heading = "Scoring")]
@@ -104,7 +116,11 @@ impl ChoiceArgs {
             Sampling::Words { .. } => None,
         });
         let mc_num = self.mc_num.or(preset).unwrap_or(MC_NUM);
-        ScoreConfig { mc_num, cfg_scale: self.cfg_scale, seed: self.seed, ..ScoreConfig::default() }
+        let estimator = match self.score {
+            OptionScore::Likelihood => Estimator::StratifiedCounts,
+            OptionScore::Confidence => Estimator::Confidence,
+        };
+        ScoreConfig { mc_num, cfg_scale: self.cfg_scale, estimator, seed: self.seed, ..ScoreConfig::default() }
     }
 }
 
