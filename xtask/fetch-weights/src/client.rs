@@ -8,8 +8,8 @@ use ureq::http::{HeaderMap, Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-use crate::messages;
 use crate::backoff::{self, Backoff};
+use crate::messages;
 use crate::request::Request;
 use crate::settings::{Settings, Token};
 use crate::url;
@@ -29,22 +29,13 @@ pub(crate) type Answer = Response<Body>;
 /// A request that failed.
 pub(crate) enum Refusal {
     /// A temporary failure. The request may be repeated, after the server's `wish` if it states one.
-    Again {
-        why: String,
-        wish: Option<Duration>,
-    },
+    Again { why: String, wish: Option<Duration> },
     /// No server was reached.
-    Unreachable {
-        why: String,
-    },
+    Unreachable { why: String },
     /// The server has another file than the hub announced. Nothing of it was received.
-    Other {
-        why: String,
-    },
+    Other { why: String },
     /// The received content is not what the hub announced.
-    Wrong {
-        why: String,
-    },
+    Wrong { why: String },
     /// A permanent failure.
     Final(Error),
 }

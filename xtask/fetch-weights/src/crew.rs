@@ -6,8 +6,8 @@ use std::thread;
 use anyhow::{Result, anyhow};
 
 use crate::client::Client;
-use crate::download::Download;
 use crate::destination::Destination;
+use crate::download::Download;
 use crate::plan::Plan;
 use crate::progress::Progress;
 

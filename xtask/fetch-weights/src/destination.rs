@@ -11,8 +11,8 @@ use llada_hub::{Cache, Repository};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::messages;
 use crate::listing::{File, Listing};
+use crate::messages;
 use crate::request::Request;
 
 /// A lock, which is released when it is dropped or its process ends.

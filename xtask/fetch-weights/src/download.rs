@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use ureq::http::StatusCode;
 
-use crate::client::{Answer, Client, Refusal, text};
-use crate::digest::{CHUNK, Hasher};
-use crate::messages;
-use crate::listing::File;
 use crate::backoff::{self, Backoff};
+use crate::client::{Answer, Client, Refusal, text};
 use crate::destination::Destination;
+use crate::digest::{CHUNK, Hasher};
+use crate::listing::File;
+use crate::messages;
 use crate::progress::{Bar, Progress};
 use crate::url;
 
@@ -33,7 +33,11 @@ impl Download<'_> {
         let request = &self.client.request;
         let _held = self.destination.lock(request, file)?;
         // The process that held the lock before may have downloaded this file.
-        if !self.destination.has(file).with_context(|| format!("cannot read {}", self.destination.path(file).display()))? {
+        if !self
+            .destination
+            .has(file)
+            .with_context(|| format!("cannot read {}", self.destination.path(file).display()))?
+        {
             let path = self.destination.partial(file);
             let opened = Partial::open(path.clone(), file);
             let mut partial = opened.map_err(|error| messages::unwritten(request, &path, error))?;

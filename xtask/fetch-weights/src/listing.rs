@@ -9,9 +9,9 @@ use llada_hub::Cache;
 use serde::Deserialize;
 
 use crate::client::Client;
+use crate::destination::Destination;
 use crate::digest::Digest;
 use crate::messages;
-use crate::destination::Destination;
 use crate::request::Request;
 use crate::url;
 

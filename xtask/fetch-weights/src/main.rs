@@ -5,14 +5,14 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a binary talks to its user by printing")]
 
+mod backoff;
 mod client;
 mod crew;
+mod destination;
 mod digest;
 mod download;
-mod messages;
 mod listing;
-mod backoff;
-mod destination;
+mod messages;
 mod plan;
 mod progress;
 mod request;
@@ -28,8 +28,8 @@ use xtask::fetch::FetchArgs;
 use xtask::{failure, style};
 
 use crate::client::Client;
-use crate::listing::Listing;
 use crate::destination::Destination;
+use crate::listing::Listing;
 use crate::plan::Plan;
 use crate::request::Request;
 use crate::settings::Settings;

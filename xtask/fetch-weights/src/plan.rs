@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use xtask::disk;
 use xtask::failure::Failure;
 
-use crate::listing::{File, Listing};
 use crate::destination::Destination;
+use crate::listing::{File, Listing};
 use crate::request::Request;
 
 pub(crate) struct Plan {

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use xtask::failure::Failure;
 use xtask::style;
 
-use crate::listing::Listing;
 use crate::destination::Destination;
+use crate::listing::Listing;
 use crate::request::Request;
 
 pub(crate) fn run(request: &Request, listing: &Listing, destination: &Destination) -> Result<()> {
@@ -28,7 +28,11 @@ pub(crate) fn run(request: &Request, listing: &Listing, destination: &Destinatio
     }
     if missing.is_empty() && damaged.is_empty() {
         let count = listing.files.len();
-        println!("{} {count} files in {} are what they should be", style::good("done:"), destination.folder().display());
+        println!(
+            "{} {count} files in {} are what they should be",
+            style::good("done:"),
+            destination.folder().display()
+        );
         return Ok(());
     }
     let message = format!("files are not what they should be; damaged: {}, missing: {}", damaged.len(), missing.len());

@@ -1,4 +1,4 @@
-//! Rule: the crates are layers, and nothing imports upwards.
+//! Rule: crates are layers, and a crate depends on lower layers only.
 
 use cargo_metadata::Metadata;
 
@@ -6,8 +6,8 @@ use super::{Source, Violation, source};
 
 const RULE: &str = "layering";
 
-/// Each crate and the crates of the workspace that it may use, whether to build, to run or to test.
-const MAY_USE: [(&str, &[&str]); 12] = [
+/// Each crate with the crates of the workspace that it may depend on, in builds and in tests.
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("llada-core", &[]),
     ("llada-hub", &[]),
     ("llada-model", &["llada-core"]),
@@ -15,19 +15,9 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("llada-tasks", &["llada-core"]),
     ("llada-eval", &["llada-core"]),
     ("llada-train", &["llada-core", "llada-model"]),
-    ("llada-serve", &["llada-core", "llada-model", "llada-infer"]),
     (
         "llada-cli",
-        &[
-            "llada-core",
-            "llada-eval",
-            "llada-hub",
-            "llada-model",
-            "llada-infer",
-            "llada-tasks",
-            "llada-train",
-            "llada-serve",
-        ],
+        &["llada-core", "llada-eval", "llada-hub", "llada-model", "llada-infer", "llada-tasks", "llada-train"],
     ),
     ("llada-benches", &["llada-core", "llada-model", "llada-infer", "llada-tasks", "llada-train"]),
     ("xtask", &[]),
@@ -84,7 +74,7 @@ mod tests {
         assert_eq!(violations("llada-model", &["llada-core", "llada-infer"]), [3]);
         assert_eq!(violations("llada-infer", &["llada-train"]), [2]);
         assert_eq!(violations("llada-train", &["llada-infer"]), [2]);
-        assert_eq!(violations("llada-infer", &["llada-serve"]), [2]);
+        assert_eq!(violations("llada-infer", &["llada-cli"]), [2]);
         assert_eq!(violations("xtask", &["llada-core"]), [2]);
     }
 
