@@ -124,7 +124,7 @@ struct Flags {
     #[arg(long, value_name = "F", default_value_t = EntropyBounded::default().gamma)]
     gamma: f32,
 
-    /// Temperature of the order in which the dream decoder commits; 0 takes the surest
+    /// Temperature of the order in which the dream decoder commits; 0 takes the most confident
     #[arg(long, value_name = "F", default_value_t = Dream::default().alg_temp)]
     alg_temp: f32,
 

@@ -48,7 +48,7 @@ pub(crate) struct Args {
 
     /// form-a: each token masked with a random probability; form-b: a random number of tokens masked, far less variance
     #[arg(long, value_enum, default_value = "form-b")]
-    estimator: Form,
+    estimator: EstimatorArg,
 
     /// Seed of the masks
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -63,9 +63,11 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Form {
-    FormA,
-    FormB,
+enum EstimatorArg {
+    #[value(name = "form-a")]
+    IndependentMasks,
+    #[value(name = "form-b")]
+    StratifiedCounts,
 }
 
 #[derive(Serialize)]
@@ -89,8 +91,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         return Err(usage("the answer has no tokens\nhint: give it with --answer TEXT or --answer-ids 4,5"));
     }
     let estimator = match args.estimator {
-        Form::FormA => Estimator::IndependentMasks,
-        Form::FormB => Estimator::StratifiedCounts,
+        EstimatorArg::IndependentMasks => Estimator::IndependentMasks,
+        EstimatorArg::StratifiedCounts => Estimator::StratifiedCounts,
     };
     let config = ScoreConfig {
         mc_num: args.mc_num,
