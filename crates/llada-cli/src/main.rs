@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod args;
+mod cli;
 mod commands;
 mod exit;
 mod file;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let command = args::Cli::parse().command;
+    let command = cli::Cli::parse().command;
     match interrupt::listen().and_then(|()| command.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error),

@@ -1,4 +1,4 @@
-//! Rule: the crates are layers, and nothing imports upwards.
+//! Rule: crates are layers, and a crate depends on lower layers only.
 
 use cargo_metadata::Metadata;
 
@@ -6,7 +6,7 @@ use super::{Source, Violation, source};
 
 const RULE: &str = "layering";
 
-/// Each crate and the crates of the workspace that it may use, whether to build, to run or to test.
+/// Each crate with the crates of the workspace that it may depend on, in builds and in tests.
 const MAY_USE: [(&str, &[&str]); 12] = [
     ("llada", &["llada-core", "llada-hub", "llada-infer", "llada-model"]),
     ("llada-core", &[]),

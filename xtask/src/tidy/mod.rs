@@ -3,11 +3,14 @@
 //! Rules over text read a [`Source`], which has the code without comments and strings, so that a forbidden word may be
 //! mentioned in a comment. Rules over crates read the result of `cargo metadata`.
 
+mod circles;
+mod command_line;
 mod layering;
 mod length;
 mod manifests;
 mod module_head;
 mod printing;
+mod retired_names;
 mod skipped_tests;
 mod source;
 mod torch_free;
@@ -42,8 +45,15 @@ impl fmt::Display for Violation {
 }
 
 /// The rules over the text of one Rust file.
-const TEXT_RULES: [fn(&Source) -> Vec<Violation>; 5] =
-    [module_head::check, length::check, printing::check, skipped_tests::check, unsafe_code::check];
+const TEXT_RULES: [fn(&Source) -> Vec<Violation>; 7] = [
+    module_head::check,
+    length::check,
+    printing::check,
+    skipped_tests::check,
+    unsafe_code::check,
+    command_line::check,
+    retired_names::check,
+];
 
 pub(crate) fn run() -> Result<()> {
     let violations = violations()?;
@@ -69,9 +79,11 @@ fn violations() -> Result<Vec<Violation>> {
     for manifest in source::manifests(&metadata) {
         found.extend(manifests::check(&manifest));
     }
-    for file in source::rust_files(&root)? {
-        found.extend(TEXT_RULES.iter().flat_map(|rule| rule(&file)));
+    let files = source::rust_files(&root)?;
+    for file in &files {
+        found.extend(TEXT_RULES.iter().flat_map(|rule| rule(file)));
     }
+    found.extend(circles::check(&files));
     Ok(found)
 }
 

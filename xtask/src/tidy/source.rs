@@ -16,12 +16,19 @@ pub(super) struct Source {
     pub(super) text: String,
     /// For Rust files, the text with comments, strings and characters replaced by blanks. It has the same lines.
     pub(super) code: String,
+    /// For Rust files, the text with everything but string literals replaced by blanks. It has the same lines.
+    strings: String,
+    /// The line at which the unit tests start, which are at the end of a file; `usize::MAX` if there are none.
+    tests_from: usize,
 }
 
 impl Source {
     pub(super) fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { path: path.into(), code: code_of(&text), text }
+        let (code, strings) = split(&text);
+        let tests_from = (1..).zip(code.lines()).find(|(_, line)| line.starts_with("#[cfg(test)]"));
+        let tests_from = tests_from.map_or(usize::MAX, |(line, _)| line);
+        Self { path: path.into(), code, strings, tests_from, text }
     }
 
     /// Returns true if the file or a folder of its path has one of these names.
@@ -32,6 +39,16 @@ impl Source {
     /// Returns the lines of code with their numbers, counted from 1.
     pub(super) fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         (1..).zip(self.code.lines())
+    }
+
+    /// Returns the lines of string literals with their numbers, counted from 1.
+    pub(super) fn string_lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        (1..).zip(self.strings.lines())
+    }
+
+    /// Returns true if the line belongs to the unit tests.
+    pub(super) fn is_test_code(&self, line: usize) -> bool {
+        line >= self.tests_from
     }
 
     pub(super) fn violation(&self, line: usize, rule: &'static str, message: impl Into<String>) -> Violation {
@@ -88,33 +105,48 @@ pub(super) fn manifests(metadata: &Metadata) -> Vec<Source> {
         .collect()
 }
 
-/// Replaces comments, strings and characters by blanks. Each arm is a rule of Rust's lexer.
-fn code_of(text: &str) -> String {
-    let mut code = String::with_capacity(text.len());
+/// Splits a text into its code and its string literals, each with everything else replaced by blanks. Each arm is a rule of
+/// Rust's lexer.
+fn split(text: &str) -> (String, String) {
+    let (mut code, mut strings) = (String::with_capacity(text.len()), String::with_capacity(text.len()));
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let length = if rest.starts_with("//") {
+        let comment_or_character = if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             block_comment(rest)
-        } else if first == '"' {
-            string(rest)
-        } else if !code.ends_with(part_of_name) && raw_string(rest) > 0 {
-            raw_string(rest)
         } else if first == '\'' {
             character(rest)
         } else {
             0
         };
-        if length == 0 {
-            code.push(first);
-            rest = &rest[first.len_utf8()..];
+        let string = if first == '"' {
+            string(rest)
+        } else if !code.ends_with(part_of_name) {
+            raw_string(rest)
         } else {
-            code.extend(rest[..length].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
-            rest = &rest[length..];
+            0
+        };
+        let length = comment_or_character.max(string).max(first.len_utf8());
+        let (part, after) = rest.split_at(length);
+        if string > 0 {
+            code.push_str(&blank(part));
+            strings.push_str(part);
+        } else if comment_or_character > 0 {
+            code.push_str(&blank(part));
+            strings.push_str(&blank(part));
+        } else {
+            code.push_str(part);
+            strings.push_str(&blank(part));
         }
+        rest = after;
     }
-    code
+    (code, strings)
+}
+
+/// Replaces everything but line breaks by blanks.
+fn blank(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect()
 }
 
 /// Returns the length of a block comment. Block comments nest.
@@ -194,7 +226,18 @@ mod tests {
             ("f<'a>(x: &'a str, '\"')", "f<'a>(x: &'a str,    )"),
             ("\"one\ntwo\" three", "    \n     three"),
         ] {
-            assert_eq!(code_of(text), expected, "{text}");
+            assert_eq!(split(text).0, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_strings_are_left() {
+        for (text, expected) in [
+            ("f(\"a\", 'b') // \"c\"", "  \"a\"             "),
+            ("r#\"a\"b\"#;\n\"c\"", "r#\"a\"b\"# \n\"c\""),
+            ("\"a\nb\" c", "\"a\nb\"  "),
+        ] {
+            assert_eq!(split(text).1, expected, "{text}");
         }
     }
 

@@ -22,8 +22,8 @@ use crate::{
 
 /// Generate an answer to a prompt
 ///
-/// The answer starts as masks. Each step predicts all of them and keeps the surest. A prompt may hold masks of its own
-/// (<|mdm_mask|> in text, the mask's id in ids): they are filled too.
+/// The answer starts as masks. Each step predicts all of them and keeps the most confident. A prompt may hold masks
+/// of its own (<|mdm_mask|> in text, the mask's id in ids): they are filled too.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   llada generate --model DIR --prompt 'The capital of France is' --gen-length 32 --watch

@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// form-a: each token masked with a random probability; form-b: a random number of tokens masked, far less variance;
     /// confidence: tokens revealed one by one, the most probable first, as iLLaDA scores options: exact, and no bound
     #[arg(long, value_enum, default_value = "form-b")]
-    estimator: Form,
+    estimator: EstimatorArg,
 
     /// Seed of the masks
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -64,9 +64,11 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Form {
-    FormA,
-    FormB,
+enum EstimatorArg {
+    #[value(name = "form-a")]
+    IndependentMasks,
+    #[value(name = "form-b")]
+    StratifiedCounts,
     Confidence,
 }
 
@@ -91,9 +93,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         return Err(usage("the answer has no tokens\nhint: give it with --answer TEXT or --answer-ids 4,5"));
     }
     let estimator = match args.estimator {
-        Form::FormA => Estimator::IndependentMasks,
-        Form::FormB => Estimator::StratifiedCounts,
-        Form::Confidence => Estimator::Confidence,
+        EstimatorArg::IndependentMasks => Estimator::IndependentMasks,
+        EstimatorArg::StratifiedCounts => Estimator::StratifiedCounts,
+        EstimatorArg::Confidence => Estimator::Confidence,
     };
     let config = ScoreConfig {
         mc_num: args.mc_num,

@@ -1,0 +1,63 @@
+//! The command line of `llada`: its commands and how they are run.
+
+use clap::{Parser, Subcommand};
+use llada_train::data::DatasetKind;
+
+use crate::commands::{
+    batch, compare, data, eval, generate, inspect, logits, quantize, score, tasks, tokenizer, training,
+};
+
+/// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
+///
+/// A LLaDA model predicts all masked tokens of a text at once. Sampling starts from an answer of masks only and keeps
+/// the most confident predictions of each step: fewer steps are faster, more steps are better.
+#[derive(Parser)]
+#[command(name = "llada", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the environment lacks something, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Generate(generate::Args),
+    Batch(batch::Args),
+    Compare(compare::Args),
+    Score(score::Args),
+    Logits(logits::Args),
+    Inspect(inspect::Args),
+    Quantize(quantize::Args),
+    Pretrain(training::PretrainArgs),
+    Sft(training::SftArgs),
+    #[command(subcommand)]
+    Tokenizer(tokenizer::Command),
+    #[command(subcommand)]
+    Data(data::Command),
+    #[command(subcommand)]
+    Tasks(tasks::Command),
+    #[command(subcommand)]
+    Eval(eval::Command),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Generate(args) => generate::run(args),
+            Self::Batch(args) => batch::run(args),
+            Self::Compare(args) => compare::run(args),
+            Self::Score(args) => score::run(args),
+            Self::Logits(args) => logits::run(args),
+            Self::Inspect(args) => inspect::run(args),
+            Self::Quantize(args) => quantize::run(&args),
+            Self::Pretrain(args) => training::run(args.args, DatasetKind::Pretrain),
+            Self::Sft(args) => training::run(args.args, DatasetKind::Sft),
+            Self::Tokenizer(command) => tokenizer::run(command),
+            Self::Data(command) => data::run(command),
+            Self::Tasks(command) => tasks::run(command),
+            Self::Eval(command) => eval::run(command),
+        }
+    }
+}
