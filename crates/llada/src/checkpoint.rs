@@ -5,8 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use llada_infer::SpecialTokens;
-use llada_model::{Device, Dtype, Llada, ModelConfig, Precision, Tokenizer};
+use llada_infer::{Algorithm, SpecialTokens};
+use llada_model::{Device, Dtype, Family, Llada, ModelConfig, Precision, Tokenizer};
 
 use crate::{Ends, Error};
 
@@ -30,6 +30,24 @@ pub fn default_precision(folder: &Path, device: Device) -> Result<Precision, Err
         Ok(Dtype::F32.into())
     } else {
         Ok(Dtype::Bf16.into())
+    }
+}
+
+/// The published sampler of a checkpoint's family: the one that it was made for.
+///
+/// # Errors
+/// The `config.json` in `folder` cannot be read, or is refused.
+pub fn default_algorithm(folder: &Path) -> Result<Algorithm, Error> {
+    Ok(algorithm_of(ModelConfig::load(folder)?.family))
+}
+
+pub(crate) fn algorithm_of(family: Family) -> Algorithm {
+    match family {
+        Family::Illada => Algorithm::Illada,
+        Family::Llada2 => Algorithm::Llada2,
+        Family::Dream => Algorithm::Dream,
+        Family::Smdm => Algorithm::Smdm,
+        _ => Algorithm::Vanilla,
     }
 }
 

@@ -48,7 +48,7 @@ mod steps;
 mod stop;
 
 pub use answer::{Answer, Ends, FinishReason};
-pub use checkpoint::default_precision;
+pub use checkpoint::{default_algorithm, default_precision};
 pub use error::Error;
 pub use model::Model;
 pub use options::OpenOptions;

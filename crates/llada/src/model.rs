@@ -8,9 +8,12 @@ use std::{
 
 use llada_core::predictor::MaskPredictor;
 use llada_infer::{Algorithm, Engine, Generation, Request, SamplerConfig, Score, ScoreConfig, SpecialTokens};
-use llada_model::{Family, Llada, Message, Tokenizer};
+use llada_model::{Llada, Message, Tokenizer};
 
-use crate::{Answer, Ends, Error, OpenOptions, Steps, StopTexts, checkpoint::Checkpoint};
+use crate::{
+    Answer, Ends, Error, OpenOptions, Steps, StopTexts,
+    checkpoint::{Checkpoint, algorithm_of},
+};
 
 /// A checkpoint ready for work: the engine over its network, its tokenizer and chat template, and the ids that are special.
 ///
@@ -159,13 +162,7 @@ impl Model {
 
     /// The published sampler of the model's family: what it was made for, where nothing else is asked for.
     pub fn algorithm(&self) -> Algorithm {
-        match self.engine.predictor().config().family {
-            Family::Illada => Algorithm::Illada,
-            Family::Llada2 => Algorithm::Llada2,
-            Family::Dream => Algorithm::Dream,
-            Family::Smdm => Algorithm::Smdm,
-            _ => Algorithm::Vanilla,
-        }
+        algorithm_of(self.engine.predictor().config().family)
     }
 
     /// The same request, ended at the first block whose text holds one of `stops`, special tokens spelled out.

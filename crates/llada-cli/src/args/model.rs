@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use llada::{Device, Dtype, Precision};
+use llada::{Algorithm, Device, Dtype, Precision};
 
 #[derive(clap::Args)]
 #[command(next_help_heading = "Model")]
@@ -31,6 +31,11 @@ impl ModelArgs {
     /// The folder of the model, which may have been asked for by its name.
     pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
         Ok(llada_hub::checkpoint(&self.model)?)
+    }
+
+    /// The published sampler of the model's family.
+    pub(crate) fn algorithm(&self) -> anyhow::Result<Algorithm> {
+        Ok(llada::default_algorithm(&self.folder()?)?)
     }
 
     /// The precision that is asked for of the model in `folder`.

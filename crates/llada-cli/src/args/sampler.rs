@@ -42,9 +42,11 @@ impl Eos {
 ///
 /// # Errors
 /// As of [`SamplerConfig::from_options`].
-pub(crate) fn read_options(mut options: Map<String, Value>) -> Result<SamplerConfig, InferError> {
+pub(crate) fn read_options(mut options: Map<String, Value>, default: Algorithm) -> Result<SamplerConfig, InferError> {
     let algorithm = match options.remove("algorithm") {
-        None | Some(Value::Null) => Algorithm::default(),
+        // A decoder, cache or length of one's own is not the family's sampler.
+        None | Some(Value::Null) if names_a_method(&options) => Algorithm::Vanilla,
+        None | Some(Value::Null) => default,
         Some(Value::String(name)) => name.parse()?,
         Some(other) => other.to_string().parse()?,
     };
@@ -52,6 +54,11 @@ pub(crate) fn read_options(mut options: Map<String, Value>) -> Result<SamplerCon
     let mut options = algorithm.options(options)?;
     eos.apply(&mut options);
     SamplerConfig::from_options(options)
+}
+
+/// Whether `options` choose a decoder, a cache or a policy of the length.
+fn names_a_method(options: &Map<String, Value>) -> bool {
+    ["decoder", "cache", "length"].iter().any(|method| options.get(*method).is_some_and(|name| !name.is_null()))
 }
 
 fn take<T: Default + DeserializeOwned>(options: &mut Map<String, Value>, option: &str) -> Result<T, InferError> {
@@ -69,9 +76,9 @@ fn take<T: Default + DeserializeOwned>(options: &mut Map<String, Value>, option:
 struct Flags {
     /// A published sampler by name, which sets other options: vanilla (LLaDA's, or whatever the options say), fast,
     /// fast_prefix_cache and fast_dual_cache (Fast-dLLM), illada (steps are those of a block), llada2, llada2_edit (LLaDA2.0
-    /// and 2.1), dream or smdm
-    #[arg(long, value_name = "NAME", default_value_t = Algorithm::Vanilla, value_parser = named::<Algorithm>)]
-    algorithm: Algorithm,
+    /// and 2.1), dream or smdm [default: that of the model's family, unless --decoder, --cache or --length is given]
+    #[arg(long, value_name = "NAME", value_parser = named::<Algorithm>)]
+    algorithm: Option<Algorithm>,
 
     /// Order of --algorithm dream and smdm: origin (at random, the default), and maskgit_plus, topk_margin or entropy for
     /// dream, greddy for smdm
@@ -284,17 +291,22 @@ impl FromArgMatches for SamplerArgs {
 }
 
 impl SamplerArgs {
-    pub(crate) fn config(&self) -> Result<SamplerConfig, InferError> {
-        self.config_over(Map::new())
+    /// The config of the options that were typed, for the sampler that was typed too, or else for the `default` one.
+    pub(crate) fn config(&self, default: Algorithm) -> Result<SamplerConfig, InferError> {
+        self.config_over(Map::new(), default)
     }
 
     /// The same, with options of `preset` where they were not typed.
-    pub(crate) fn config_over(&self, preset: Map<String, Value>) -> Result<SamplerConfig, InferError> {
+    pub(crate) fn config_over(
+        &self,
+        preset: Map<String, Value>,
+        default: Algorithm,
+    ) -> Result<SamplerConfig, InferError> {
         let mut options = preset;
         if self.typed.contains_key("eos") {
             options.retain(|option, _| option != "logits_eos_inf" && option != "confidence_eos_eot_inf");
         }
         options.extend(self.typed.clone());
-        read_options(options)
+        read_options(options, default)
     }
 }

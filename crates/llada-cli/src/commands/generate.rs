@@ -94,7 +94,7 @@ impl PromptArgs {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let config = args.sampler.config()?;
+    let config = args.sampler.config(args.model.algorithm()?)?;
     let mut session = Session::open(&args.model)?;
     let request = Request::new(args.prompt.encode(&session)?, config);
     let request = session.model.with_stops(request, &args.stop)?;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use llada_model::{ConfigReading, Dtype, Int8Kernel, ModelConfig, ModelError, Tokenizer, Weights};
+use llada_model::{AttentionPattern, ConfigReading, Dtype, Int8Kernel, ModelConfig, ModelError, Tokenizer, Weights};
 use serde::Serialize;
 
 /// Show a checkpoint's config, tensors, parameters, dtype and memory, without loading it
@@ -141,10 +141,31 @@ impl Inspection {
 }
 
 fn print_config(config: &ModelConfig) {
+    line("architecture", config.family);
     line("layers", format!("{} of width {}", config.num_hidden_layers, config.hidden_size));
     let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads);
     line("heads", format!("{heads} of width {}, {kv_heads} for keys and values", config.head_dim));
-    line("mlp", format!("{} hidden", config.intermediate_size));
+    if let Some(moe) = &config.moe {
+        let with_experts = moe.layers.count(config.num_hidden_layers);
+        let shared = moe.shared_expert_intermediate_size.map(|size| format!(", and one of {size} for all"));
+        let experts = format!(
+            "in {with_experts} layers {} of {} hidden, {} a token{}",
+            moe.num_experts,
+            moe.expert_intermediate_size,
+            moe.num_experts_per_tok,
+            shared.unwrap_or_default()
+        );
+        line("experts", experts);
+    }
+    if config.moe.as_ref().is_none_or(|moe| moe.layers.count(config.num_hidden_layers) < config.num_hidden_layers) {
+        line("mlp", format!("{} hidden", config.intermediate_size));
+    }
+    if let AttentionPattern::BlockCausal { block_length } = config.attention {
+        line(
+            "attention",
+            format!("causal from block to block, {block_length} tokens each unless the sampler says otherwise"),
+        );
+    }
     let head = if config.tie_word_embeddings { "head tied to it" } else { "head of its own" };
     line("vocabulary", format!("{} ids in {} rows, {head}", config.vocab_size, config.embedding_size));
     line("sequence", format!("at most {} tokens, rope theta {}", config.max_sequence_length, config.rope_theta));

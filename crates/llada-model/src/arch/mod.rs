@@ -13,7 +13,7 @@ mod llada_moe;
 mod smdm;
 mod special_ids;
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use serde_json::{Map, Value};
 
@@ -66,6 +66,14 @@ const FAMILIES: [(Family, &[&str], &str); 6] = [
     (Family::Dream, &["DreamModel"], "Dream-7B, DiffuCoder"),
     (Family::Smdm, &["TransEncoder"], "SMDM"),
 ];
+
+/// The name of its modelling class, as in `architectures`.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = FAMILIES.iter().find(|(family, ..)| family == self).map_or(&[][..], |(_, names, _)| names);
+        f.write_str(names.first().copied().unwrap_or_default())
+    }
+}
 
 impl Family {
     pub(crate) fn architecture(self) -> &'static dyn Architecture {

@@ -54,7 +54,7 @@ struct Entry<'a> {
 struct Nothing {}
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let lines = requests::read(&args.input)?;
+    let lines = requests::read(&args.input, args.model.algorithm()?)?;
     let mut session = Session::open(&args.model)?;
     let requests = lines.iter().map(|line| line.request(&session)).collect::<anyhow::Result<Vec<_>>>()?;
     if let Some(request) = requests.iter().find(|request| request.config.confidence_eos_eot_inf) {

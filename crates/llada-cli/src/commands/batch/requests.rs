@@ -3,7 +3,7 @@
 use std::{collections::HashSet, path::Path};
 
 use anyhow::Context;
-use llada_infer::{InferError, Request, SamplerConfig};
+use llada_infer::{Algorithm, InferError, Request, SamplerConfig};
 use llada_model::Message;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -28,12 +28,12 @@ enum Prompt {
 }
 
 /// Reads and checks the lines of `path`; empty ones are passed over.
-pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Line>> {
+pub(super) fn read(path: &Path, algorithm: Algorithm) -> anyhow::Result<Vec<Line>> {
     let text = read_text(path)?;
     let numbered = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let parse = |(index, line): (usize, &str)| {
         let refuse = |message: String| usage(format!("{}:{}: {message}", path.display(), index + 1));
-        Line::parse(line, index + 1).map_err(refuse)
+        Line::parse(line, index + 1, algorithm).map_err(refuse)
     };
     let lines = numbered.map(parse).collect::<anyhow::Result<Vec<_>>>()?;
     let mut seen = HashSet::new();
@@ -46,7 +46,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Line>> {
 }
 
 impl Line {
-    fn parse(text: &str, number: usize) -> Result<Self, String> {
+    fn parse(text: &str, number: usize, algorithm: Algorithm) -> Result<Self, String> {
         let mut keys: Map<String, Value> = serde_json::from_str(text).map_err(|e| format!("not a JSON object: {e}"))?;
         keys.retain(|_, value| !value.is_null());
         let id = match keys.remove("id") {
@@ -64,7 +64,7 @@ impl Line {
             return Err("a request has exactly one of prompt, prompt_ids and messages".to_owned());
         };
         let stop = take::<Vec<String>>(&mut keys, "stop")?.unwrap_or_default();
-        let config = read_options(keys).map_err(|error| message(&error))?;
+        let config = read_options(keys, algorithm).map_err(|error| message(&error))?;
         Ok(Self { id, prompt, config, stop, text: text.to_owned(), number })
     }
 
@@ -116,7 +116,7 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("requests.jsonl");
         fs::write(&path, bytes)?;
-        read(&path)
+        read(&path, Algorithm::Vanilla)
     }
 
     #[test]

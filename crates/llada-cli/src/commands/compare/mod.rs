@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::ArgGroup;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::rng::Noise;
-use llada_infer::{CacheConfig, DecoderConfig, Request, SamplerConfig};
+use llada_infer::{Algorithm, CacheConfig, DecoderConfig, Request, SamplerConfig};
 use llada_model::Message;
 use llada_tasks::{ALL, Example, Split, SyntheticTask, mixture};
 use serde::{Deserialize, de::IgnoredAny};
@@ -76,7 +76,7 @@ struct Question {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let compared = args.sampler.config()?;
+    let compared = args.sampler.config(Algorithm::Vanilla)?;
     let vanilla =
         SamplerConfig { decoder: DecoderConfig::Schedule, cache: CacheConfig::None, max_nfe: None, ..compared.clone() };
     let mut session = Session::open(&args.model)?;

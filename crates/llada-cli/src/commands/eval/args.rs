@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use llada_core::likelihood::MC_NUM;
 use llada_eval::{Benchmark, Figures, Preset, Sampling, published};
-use llada_infer::{Estimator, InferError, SamplerConfig, ScoreConfig};
+use llada_infer::{Algorithm, Estimator, SamplerConfig, ScoreConfig};
 use serde_json::Map;
 
 use crate::args::{ModelArgs, SamplerArgs};
@@ -142,10 +142,10 @@ pub(crate) struct AnswerArgs {
 }
 
 impl AnswerArgs {
-    pub(super) fn config(&self, task: &Benchmark) -> Result<SamplerConfig, InferError> {
+    pub(super) fn config(&self, task: &Benchmark) -> anyhow::Result<SamplerConfig> {
         let preset = self.job.published(task).first().map(|figures| figures.sampling);
         let Some(Sampling::Words { gen_length, block_length, logits_eos_inf, confidence_eos_eot_inf }) = preset else {
-            return self.sampler.config();
+            return Ok(self.sampler.config(self.model.algorithm()?)?);
         };
         let mut options = Map::new();
         options.insert("gen_length".to_owned(), gen_length.into());
@@ -154,6 +154,6 @@ impl AnswerArgs {
         }
         options.insert("logits_eos_inf".to_owned(), logits_eos_inf.into());
         options.insert("confidence_eos_eot_inf".to_owned(), confidence_eos_eot_inf.into());
-        self.sampler.config_over(options)
+        Ok(self.sampler.config_over(options, Algorithm::Vanilla)?)
     }
 }
