@@ -1,5 +1,6 @@
 //! The published results of LLaDA models and the settings under which they were measured, from the paper
-//! ([arXiv 2502.09992](https://arxiv.org/abs/2502.09992)) and the repository's `EVAL.md`.
+//! ([arXiv 2502.09992](https://arxiv.org/abs/2502.09992)) and the repository's `EVAL.md`; those of iLLaDA are from
+//! [arXiv 2606.25331](https://arxiv.org/abs/2606.25331), which states no numbers of shots: those of LLaDA are assumed.
 //!
 //! Base models were measured with lm-evaluation-harness, whose prompts and rules the benchmarks follow. The paper does not
 //! name its metric of multiple choice. It is assumed to be the one that yields the figures of the same table for LLaMA 3.
@@ -21,6 +22,12 @@ pub enum Preset {
     /// LLaDA 1.5, with chat prompts.
     #[serde(rename = "1.5")]
     Llada15,
+    /// iLLaDA-8B-Base, with plain prompts.
+    #[serde(rename = "illada-base")]
+    IlladaBase,
+    /// iLLaDA-8B-Instruct, with chat prompts.
+    #[serde(rename = "illada-instruct")]
+    IlladaInstruct,
 }
 
 /// A published result of one task with its settings. The first entry of a preset and a task has the preset's defaults.
@@ -58,6 +65,8 @@ pub enum Sampling {
         /// The scale of classifier-free guidance.
         cfg_scale: f32,
     },
+    /// Options scored by revealing their tokens, the most probable first.
+    Confidence,
     /// A free-form answer, with one step per token.
     Words {
         /// The number of answer tokens.
@@ -119,8 +128,25 @@ const fn words(
     Figures { preset, task, num_fewshot: 0, sampling, metric, percent }
 }
 
-const PUBLISHED: [Figures; 34] = {
-    use Preset::{Instruct, Llada15};
+/// A result of iLLaDA-8B-Base on multiple choice.
+const fn confidence(task: &'static str, num_fewshot: usize, metric: &'static str, percent: f64) -> Figures {
+    Figures { preset: Preset::IlladaBase, task, num_fewshot, sampling: Sampling::Confidence, metric, percent }
+}
+
+/// A result of an iLLaDA model, which appends blocks.
+const fn illada(
+    preset: Preset,
+    task: &'static str,
+    num_fewshot: usize,
+    lengths: [usize; 2],
+    metric: &'static str,
+    percent: f64,
+) -> Figures {
+    Figures { num_fewshot, ..words(preset, task, lengths, [false, false], metric, percent) }
+}
+
+const PUBLISHED: [Figures; 46] = {
+    use Preset::{IlladaBase, IlladaInstruct, Instruct, Llada15};
     [
         likelihood("arc_challenge", 0, 128, 0.0, "acc_norm", 45.9),
         likelihood("arc_challenge", 0, 128, 0.5, "acc_norm", 47.9),
@@ -156,6 +182,18 @@ const PUBLISHED: [Figures; 34] = {
         words(Llada15, "math", [1024, 128], [false, true], "flexible_extract", 42.6),
         words(Llada15, "humaneval", [512, 32], [false, true], "pass@1", 52.4),
         words(Llada15, "mbpp", [512, 32], [false, true], "pass@1", 42.8),
+        confidence("arc_challenge", 0, "acc_norm", 60.8),
+        confidence("hellaswag", 0, "acc_norm", 76.6),
+        confidence("piqa", 0, "acc_norm", 78.5),
+        confidence("mmlu", 5, "acc", 74.8),
+        illada(IlladaBase, "gsm8k", 5, [1024, 32], "flexible_extract", 81.9),
+        illada(IlladaBase, "math", 4, [1024, 32], "strict_match", 38.4),
+        illada(IlladaBase, "humaneval", 0, [512, 512], "pass@1", 50.0),
+        illada(IlladaBase, "mbpp", 3, [1024, 32], "pass@1", 57.8),
+        illada(IlladaInstruct, "gsm8k", 0, [2048, 32], "flexible_extract", 89.0),
+        illada(IlladaInstruct, "math", 0, [4096, 32], "flexible_extract", 56.7),
+        illada(IlladaInstruct, "humaneval", 0, [2048, 32], "pass@1", 65.9),
+        illada(IlladaInstruct, "mbpp", 0, [2048, 16], "pass@1", 58.0),
     ]
 };
 
@@ -171,7 +209,7 @@ mod tests {
             assert_eq!(format!("{:.1}", 100.0 * figures.share()), format!("{:.1}", figures.percent));
             let task = BENCHMARKS.iter().find(|task| task.name == figures.task).unwrap();
             match (&task.kind, figures.sampling) {
-                (TaskKind::Choice { metrics, .. }, Sampling::Likelihood { .. }) => {
+                (TaskKind::Choice { metrics, .. }, Sampling::Likelihood { .. } | Sampling::Confidence) => {
                     assert!(metrics.iter().any(|metric| metric.name() == figures.metric), "{figures:?}");
                 }
                 (TaskKind::FreeForm { .. }, Sampling::Words { gen_length, block_length, .. }) => {

@@ -1,4 +1,4 @@
-//! Names of models: `owner/name` as on the hub, and short names for the published LLaDA models.
+//! Names of models: `owner/name` as on the hub, and short names for published models.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,18 @@ use std::str::FromStr;
 use crate::HubError;
 
 /// Short names with the repositories that they stand for.
-pub const KNOWN: [(&str, &str); 3] = [
+pub const KNOWN: [(&str, &str); 11] = [
     ("llada-8b-base", "GSAI-ML/LLaDA-8B-Base"),
     ("llada-8b-instruct", "GSAI-ML/LLaDA-8B-Instruct"),
     ("llada-1.5", "GSAI-ML/LLaDA-1.5"),
+    ("illada-8b-base", "GSAI-ML/iLLaDA-8B-Base"),
+    ("illada-8b-instruct", "GSAI-ML/iLLaDA-8B-Instruct"),
+    ("llada-moe-7b-a1b-base", "inclusionAI/LLaDA-MoE-7B-A1B-Base"),
+    ("llada-moe-7b-a1b-instruct", "inclusionAI/LLaDA-MoE-7B-A1B-Instruct"),
+    ("llada2.0-mini", "inclusionAI/LLaDA2.0-mini"),
+    ("llada2.1-mini", "inclusionAI/LLaDA2.1-mini"),
+    ("dream-v0-base-7b", "Dream-org/Dream-v0-Base-7B"),
+    ("dream-v0-instruct-7b", "Dream-org/Dream-v0-Instruct-7B"),
 ];
 
 /// The hub's limit on the length of a name, in bytes.

@@ -166,7 +166,7 @@ mod tests {
         for typed in ["nope", "./a/b", "a/b/c", "/a/b", "", "llada-8b-instrukt"] {
             let error = found(Path::new("/nothing"), typed).unwrap_err();
             assert!(error.to_string().starts_with(&format!("there is no model {typed:?}")), "{error}");
-            assert!(error.hint().unwrap().contains("llada-8b-instruct, llada-1.5, or OWNER/NAME"), "{error}");
+            assert!(error.hint().unwrap().contains("llada-8b-instruct, llada-1.5, illada-8b-base, "), "{error}");
         }
     }
 

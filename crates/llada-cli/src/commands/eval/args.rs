@@ -53,6 +53,10 @@ enum PresetName {
     /// LLaDA 1.5
     #[value(name = "1.5")]
     Llada15,
+    /// iLLaDA-8B-Base
+    IlladaBase,
+    /// iLLaDA-8B-Instruct
+    IlladaInstruct,
 }
 
 impl JobArgs {
@@ -61,6 +65,8 @@ impl JobArgs {
             PresetName::Base => Preset::Base,
             PresetName::Instruct => Preset::Instruct,
             PresetName::Llada15 => Preset::Llada15,
+            PresetName::IlladaBase => Preset::IlladaBase,
+            PresetName::IlladaInstruct => Preset::IlladaInstruct,
         })
     }
 
@@ -93,9 +99,9 @@ pub(crate) struct ChoiceArgs {
     mc_num: Option<usize>,
 
     /// How an option is scored: by the bound of its likelihood, or by revealing its tokens one by one, the most probable
-    /// first (iLLaDA)
-    #[arg(long, value_enum, default_value = "likelihood", help_heading = "Scoring")]
-    score: OptionScore,
+    /// first [default: the preset's, or likelihood]
+    #[arg(long, value_enum, help_heading = "Scoring")]
+    score: Option<OptionScore>,
 
     /// Scale of classifier-free guidance; 0 is none
     #[arg(long, value_name = "F", default_value_t = 0.0, help_heading = "Scoring")]
@@ -111,12 +117,14 @@ pub(crate) struct ChoiceArgs {
 
 impl ChoiceArgs {
     pub(super) fn config(&self, task: &Benchmark) -> ScoreConfig {
-        let preset = self.job.published(task).first().and_then(|figures| match figures.sampling {
-            Sampling::Likelihood { mc_num, .. } => Some(mc_num),
-            Sampling::Words { .. } => None,
-        });
-        let mc_num = self.mc_num.or(preset).unwrap_or(MC_NUM);
-        let estimator = match self.score {
+        let preset = self.job.published(task).first().map(|figures| figures.sampling);
+        let (preset_score, preset_mc_num) = match preset {
+            Some(Sampling::Likelihood { mc_num, .. }) => (OptionScore::Likelihood, mc_num),
+            Some(Sampling::Confidence) => (OptionScore::Confidence, MC_NUM),
+            Some(Sampling::Words { .. }) | None => (OptionScore::Likelihood, MC_NUM),
+        };
+        let mc_num = self.mc_num.unwrap_or(preset_mc_num);
+        let estimator = match self.score.unwrap_or(preset_score) {
             OptionScore::Likelihood => Estimator::StratifiedCounts,
             OptionScore::Confidence => Estimator::Confidence,
         };
@@ -151,6 +159,13 @@ impl AnswerArgs {
         options.insert("gen_length".to_owned(), gen_length.into());
         if block_length < gen_length {
             options.insert("block_length".to_owned(), block_length.into());
+        }
+        let appends = matches!(self.job.preset(), Some(Preset::IlladaBase | Preset::IlladaInstruct));
+        if appends {
+            options.insert("algorithm".to_owned(), Algorithm::Illada.to_string().into());
+            options.insert("block_length".to_owned(), block_length.into());
+            // One step per token: these are the steps of a block.
+            options.insert("steps".to_owned(), block_length.into());
         }
         options.insert("logits_eos_inf".to_owned(), logits_eos_inf.into());
         options.insert("confidence_eos_eot_inf".to_owned(), confidence_eos_eot_inf.into());

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use llada_eval::{AnswerOption, Benchmark, Choice, Question, Sampling, TaskKind};
-use llada_infer::{Score, ScoreConfig, ScoreRequest};
+use llada_infer::{Estimator, Score, ScoreConfig, ScoreRequest};
 use serde::Serialize;
 
 use super::{args::ChoiceArgs, job, job::Progress, report::Report};
@@ -49,8 +49,13 @@ pub(super) fn run(task: &'static Benchmark, args: &ChoiceArgs) -> anyhow::Result
             progress.add(SampleRecord { options: scored(choice, &scores) }, marks, nfe)?;
         }
     }
-    let sampling =
-        |sampling| matches!(sampling, Sampling::Likelihood { cfg_scale, .. } if cfg_scale == config.cfg_scale);
+    let sampling = |sampling| match sampling {
+        Sampling::Likelihood { cfg_scale, .. } => {
+            config.estimator == Estimator::StratifiedCounts && cfg_scale == config.cfg_scale
+        }
+        Sampling::Confidence => config.estimator == Estimator::Confidence,
+        Sampling::Words { .. } => false,
+    };
     Report::new(task, &args.job, progress, &config, sampling).print(args.job.json)
 }
 

@@ -20,8 +20,8 @@ use crate::{
 /// How chats are asked under `preset`.
 pub(super) fn style(preset: Option<Preset>) -> Style {
     match preset {
-        Some(Preset::Instruct | Preset::Llada15) => Style::Chat,
-        Some(Preset::Base) | None => Style::Plain,
+        Some(Preset::Instruct | Preset::Llada15 | Preset::IlladaInstruct) => Style::Chat,
+        Some(Preset::Base | Preset::IlladaBase) | None => Style::Plain,
     }
 }
 

@@ -79,6 +79,8 @@ impl<C: Serialize + Clone> Report<C> {
             Some(Preset::Base) => "published (base)",
             Some(Preset::Instruct) => "published (instruct)",
             Some(Preset::Llada15) => "published (1.5)",
+            Some(Preset::IlladaBase) => "published (illada-base)",
+            Some(Preset::IlladaInstruct) => "published (illada-instruct)",
             None => "",
         }
     }
