@@ -159,7 +159,7 @@ fn every_bad_line_is_refused_before_the_first_is_answered() {
         (r#"{"id": 1, "prompt_ids": [512]}"#, "prompt id 512 at position 0"),
         (r#"{"id": 1, "prompt_ids": [1], "stepps": 4}"#, "unknown field `stepps`"),
         (r#"{"id": 1, "prompt_ids": [1], "steps": "many"}"#, "invalid type"),
-        (r#"{"id": 1, "prompt_ids": [1], "algorithm": "magic"}"#, "unknown variant `magic`"),
+        (r#"{"id": 1, "prompt_ids": [1], "algorithm": "magic"}"#, "unknown algorithm \"magic\""),
         (
             r#"{"id": 1, "prompt_ids": [1], "gen_length": 64, "block_length": 24, "reference_compat": true}"#,
             r#"hint: "block_length": 16 or "block_length": 32"#,

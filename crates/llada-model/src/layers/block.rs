@@ -90,3 +90,20 @@ impl TransformerBlock {
         self.feed_forward.forward(&self.ff_norm.forward(&x)?, Epilogue::Add(&x))
     }
 }
+
+#[cfg(test)]
+impl TransformerBlock {
+    /// The experts that the block's router chooses for each token; none if its MLP is dense.
+    pub(crate) fn routing(
+        &self,
+        x: &Tensor,
+        packing: &Packing,
+        rope: &Rope,
+    ) -> Result<Option<super::moe::Routing>, ModelError> {
+        let x = self.attend(x, packing, rope, CacheView::none())?;
+        match &self.feed_forward {
+            FeedForward::Dense(_) => Ok(None),
+            FeedForward::Moe(moe) => Ok(Some(moe.route(&self.ff_norm.forward(&x)?)?)),
+        }
+    }
+}
