@@ -82,7 +82,7 @@ impl Model {
         Ok(self.engine.score(&prompt, &answer, config, |_, _| ControlFlow::Continue(()))?)
     }
 
-    /// Answers a request, whose prompt are ids.
+    /// Answers a request, whose prompt is token ids.
     ///
     /// # Errors
     /// There is no tokenizer for the answer's text, a setting is impossible, or prompt and answer are too long.

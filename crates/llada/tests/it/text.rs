@@ -135,6 +135,14 @@ fn a_model_is_small_enough_for_f32_unless_another_precision_is_asked_for() {
 }
 
 #[test]
+fn a_model_can_be_sent_to_another_thread_and_its_tokenizer_shared() {
+    let mut model = tiny();
+    let tokenizer = model.tokenizer().unwrap().clone();
+    let answer = std::thread::spawn(move || model.complete("the state of", &config()).unwrap()).join().unwrap();
+    assert_eq!(answer.prompt, tokenizer.encode("the state of").unwrap());
+}
+
+#[test]
 fn what_is_no_model_is_refused_by_name_and_an_impossible_option_with_a_hint() {
     let error = Model::open("no model").unwrap_err();
     assert!(matches!(error, Error::Hub(_)) && error.to_string().contains("\"no model\""), "{error}");
