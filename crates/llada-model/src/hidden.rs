@@ -32,7 +32,7 @@ pub struct LladaHidden<'a> {
 #[derive(Debug)]
 pub(crate) enum Head<'a> {
     /// A layer that the model keeps.
-    Kept(&'a Linear),
+    Borrowed(&'a Linear),
     /// A layer made for this forward, because the model keeps its weights in another dtype.
     Cast(Linear),
 }
@@ -57,7 +57,7 @@ impl LladaHidden<'_> {
         let (start, states) = (range.start as i64, hidden.states.size()[0]);
         let states = hidden.states.f_narrow(0, start, (rounded(range.len()) as i64).min(states - start))?;
         let head = match &self.head {
-            Head::Kept(head) => head,
+            Head::Borrowed(head) => head,
             Head::Cast(head) => head,
         };
         let logits = head.forward(&Input::new(&states), Epilogue::None)?;

@@ -311,7 +311,7 @@ impl MaskPredictor for Llada {
                 rows[row] = Some(HiddenRow { states, wanted: batch[row].wanted.len() });
             }
         }
-        Ok(LladaHidden { head: Head::Kept(&self.head), device: self.device, banned: &self.banned, rows })
+        Ok(LladaHidden { head: Head::Borrowed(&self.head), device: self.device, banned: &self.banned, rows })
     }
 
     fn release(&mut self, slot: CacheSlot) {

@@ -1,5 +1,6 @@
 //! The arguments that several commands share. Those of a single command are beside it.
 
+mod flags;
 mod model;
 mod sampler;
 

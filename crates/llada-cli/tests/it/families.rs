@@ -122,7 +122,8 @@ fn illada_scores_options_by_confidence() {
     for case in cases {
         let suffix = if case["padd_eos"] == true { vec![eos] } else { Vec::new() };
         let option = ScoreRequest::new(ids(&case["prompt"]), ids(&case["answer"])).with_suffix(suffix);
-        let scores = engine.score_options(&[option.clone()], &config, |_, _| ControlFlow::Continue(())).unwrap();
+        let scores =
+            engine.score_options(std::slice::from_ref(&option), &config, |_, _| ControlFlow::Continue(())).unwrap();
         let expected = case["log_likelihood"].as_f64().unwrap();
         let found = scores[0].estimate.log_likelihood;
         assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{found} {expected}");

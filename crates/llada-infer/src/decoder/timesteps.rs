@@ -30,7 +30,7 @@ pub(super) fn transferred(step: usize, steps: NonZeroUsize, eps: f32) -> f32 {
 fn time(step: usize, steps: NonZeroUsize, eps: f32) -> f32 {
     let steps = steps.get();
     let width = (eps - 1.0) / steps as f32;
-    if step < (steps + 1) / 2 { 1.0 + width * step as f32 } else { eps - width * (steps - step) as f32 }
+    if step < steps.div_ceil(2) { 1.0 + width * step as f32 } else { eps - width * (steps - step) as f32 }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ impl fmt::Display for JobId {
 #[non_exhaustive]
 pub enum Job {
     /// Generate an answer. The job ends with [`Event::Finished`].
-    Generate(Request),
+    Generate(Box<Request>),
     /// Score the options of one question under the same masks. The job ends with [`Event::Scored`].
     Score {
         /// The options of the question.
@@ -39,7 +39,7 @@ pub enum Job {
 
 impl From<Request> for Job {
     fn from(request: Request) -> Self {
-        Self::Generate(request)
+        Self::Generate(Box::new(request))
     }
 }
 

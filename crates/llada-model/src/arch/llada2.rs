@@ -5,6 +5,8 @@
 //! is the sampler's in upstream's code; 32 is its default. Weights of chosen experts are divided by their sum whatever
 //! `norm_topk_prob` says there, so the key has to say so.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -76,7 +78,7 @@ impl Architecture for Llada2 {
         // All queries, then all keys, then all values.
         let fused = |start: usize, rows: usize| Module {
             name: named("attention.query_key_value"),
-            rows: Vec::from([start..start + rows]),
+            rows: vec![Range { start, end: start + rows }],
         };
         match role {
             BlockRole::Query => fused(0, queries),
