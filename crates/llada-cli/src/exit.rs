@@ -1,20 +1,21 @@
-//! How a failure ends: its message, a hint, and the exit code of its kind.
+//! The end of a command that fails: its message, its hint and its exit code.
 
 use std::{error::Error, io, process::ExitCode};
 
-use llada_core::{CoreError, Hint};
 use llada_eval::EvalError;
 use llada_hub::HubError;
 use llada_infer::InferError;
 use llada_model::ModelError;
-use llada_train::{TrainError, data::DatasetKind};
+use llada_train::TrainError;
+
+use crate::hint;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const ENVIRONMENT: u8 = 3;
 const INTERRUPTED: u8 = 130;
 
-/// What was asked for cannot be: the settings or the input are at fault.
+/// Settings or input that are refused.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
@@ -26,7 +27,7 @@ impl std::fmt::Display for Usage {
 
 impl Error for Usage {}
 
-/// The work was asked to end, and did after saving what there was.
+/// The end of work that was interrupted, after its progress has been saved.
 #[derive(Debug)]
 pub(crate) struct Interrupted;
 
@@ -38,17 +39,17 @@ impl std::fmt::Display for Interrupted {
 
 impl Error for Interrupted {}
 
-/// A [`Usage`] error with this message.
+/// Creates a [`Usage`] error with this message.
 pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
 }
 
-/// A [`Usage`] error that says what `error` says, with the hint that fits where it came up.
+/// Creates a [`Usage`] error with the message of `error` and the hint that fits the place where it occurred.
 pub(crate) fn hinted(error: &impl std::fmt::Display, hint: &str) -> anyhow::Error {
     usage(format!("{error}\nhint: {hint}"))
 }
 
-/// Prints the error and gives its exit code.
+/// Prints the error and returns its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let code = code(error);
     if code == INTERRUPTED {
@@ -59,8 +60,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The causes in a line, without those that the cause before has told already, and the hint on a line of its own, with
-/// options as flags.
+/// Returns the causes in one line, leaving out those whose text is already part of it, and the hint on a line of its
+/// own.
 fn message(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -69,64 +70,11 @@ fn message(error: &anyhow::Error) -> String {
             message.extend([colon, &cause]);
         }
     }
-    if let Some(hint) = error.chain().find_map(hint) {
-        message.extend(["\nhint: ", &hint.render(flag)]);
+    if let Some(hint) = error.chain().find_map(hint::of) {
+        message.extend(["\nhint: ", &hint]);
     }
-    // Some libraries still write their hints into the message.
+    // `llada batch` writes the hints for its requests into their messages.
     message.replace("; hint: ", "\nhint: ")
-}
-
-/// An option as it is typed.
-pub(crate) fn flag(option: &str, value: &str) -> String {
-    format!("--{} {value}", option.replace('_', "-"))
-}
-
-/// What a library's error says would help.
-fn hint(cause: &(dyn Error + 'static)) -> Option<Hint> {
-    if let Some(error) = cause.downcast_ref::<InferError>() {
-        return match error {
-            InferError::NotFinite { .. } => Some(Hint::Advice("check its weights with llada inspect".to_owned())),
-            _ => error.hint(),
-        };
-    }
-    if let Some(error) = cause.downcast_ref::<llada::Error>() {
-        return match error {
-            llada::Error::Infer(source) => hint(source),
-            llada::Error::NoTokenizer { .. } => {
-                Some(Hint::Advice("without one it takes ids alone: llada generate --prompt-ids 1,2,3".to_owned()))
-            }
-            _ => error.hint(),
-        };
-    }
-    if let Some(error) = cause.downcast_ref::<EvalError>() {
-        return match error {
-            EvalError::Column { .. } => {
-                Some(Hint::Advice("llada eval TASK --help names the columns of a task".to_owned()))
-            }
-            _ => error.hint(),
-        };
-    }
-    if let Some(error) = cause.downcast_ref::<HubError>() {
-        return error.hint().map(Hint::Advice);
-    }
-    if let Some(error) = cause.downcast_ref::<TrainError>() {
-        return training_hint(error);
-    }
-    cause.downcast_ref::<CoreError>().and_then(CoreError::hint)
-}
-
-/// What helps is a command, where the library can only name the work.
-fn training_hint(error: &TrainError) -> Option<Hint> {
-    let command = match error {
-        TrainError::Settings { .. } => "llada pretrain --help lists all keys",
-        TrainError::DamagedShard { .. } => "llada data prepare again",
-        TrainError::NoTokenizer { .. } => "llada tokenizer train",
-        TrainError::NoText { .. } => "is --format right?",
-        TrainError::OtherKind { found: DatasetKind::Pretrain, .. } => "llada pretrain",
-        TrainError::OtherKind { found: DatasetKind::Sft, .. } => "llada sft",
-        _ => return error.hint(),
-    };
-    Some(Hint::Advice(command.to_owned()))
 }
 
 fn code(error: &anyhow::Error) -> u8 {
@@ -174,7 +122,11 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
     }
     if let Some(error) = cause.downcast_ref::<ModelError>() {
         return match error {
-            ModelError::Device { .. } | ModelError::Io { .. } => Some(ENVIRONMENT),
+            ModelError::UnknownDevice { .. }
+            | ModelError::CpuBuild { .. }
+            | ModelError::NoCudaDevice { .. }
+            | ModelError::TooFewDevices { .. }
+            | ModelError::Io { .. } => Some(ENVIRONMENT),
             ModelError::TokenOutOfRange { .. } | ModelError::TooLong { .. } | ModelError::Row { .. } => Some(USAGE),
             _ => Some(FAILED),
         };

@@ -1,42 +1,33 @@
-//! Text that is read, and files that appear whole or not at all.
+//! Reading of text files, and atomic writing of output files.
 
-use std::{fs, fs::Permissions, io::Write, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, fs::File, path::Path};
 
 use anyhow::Context;
-use tempfile::NamedTempFile;
+use llada_model::atomic;
 
 use crate::exit::usage;
 
-/// The text of `path`, without the byte order mark that some programs begin a file with.
+/// Reads a text file, without the byte order mark that some programs put before it.
 pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let text = String::from_utf8(bytes).map_err(|e| usage(format!("{}: not UTF-8: {e}", path.display())))?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// Sees whether `path` can be written, before work is done whose result it is to hold.
+/// Checks that a file can be created beside `path`, before work is done whose result it is to hold.
 pub(crate) fn check_writable(path: &Path) -> anyhow::Result<()> {
-    tempfile::tempfile_in(folder(path)).with_context(|| format!("cannot write {}", path.display())).map(drop)
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
+    let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    }
+    };
+    tempfile::tempfile_in(folder).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
 }
 
-/// Writes to a temporary sibling of `path`, then gives it its name.
-pub(crate) fn write_whole(
-    path: &Path,
-    write: impl FnOnce(&mut NamedTempFile) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let named = || format!("cannot write {}", path.display());
-    // Readable as any new file: what is left of these permissions is the user's umask.
-    let permissions = Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(folder(path)).with_context(named)?;
-    write(&mut file).with_context(named)?;
-    file.flush().with_context(named)?;
-    file.persist(path).map_err(|failed| failed.error).with_context(named)?;
-    Ok(())
+/// Creates or replaces the file at `path` with what `write` writes, once all of it is written.
+pub(crate) fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    atomic::replace_file(path, |temporary| {
+        let written = File::create(temporary).map_err(anyhow::Error::from).and_then(|mut file| write(&mut file));
+        written.with_context(|| format!("cannot write {}", path.display()))
+    })
 }

@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the work to end after the current step, the second ends it at once. And a reader
-//! of the output that goes away ends the program quietly, as it does any other.
+//! Signals. The first Ctrl-C or SIGTERM ends the work after the current step, the second ends the program at once. If
+//! the reader of the output closes its pipe, the program ends silently, like other commands.
 
 use std::{
     ops::ControlFlow,
@@ -12,9 +12,9 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Starts to listen.
+/// Installs the handlers.
 pub(crate) fn listen() -> anyhow::Result<()> {
-    // SAFETY: the default action is no handler: no code of this program runs in it.
+    // SAFETY: the default action runs no code of this program.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.context("cannot restore SIGPIPE")?;
     let handler = || {
         if ASKED.swap(true, Ordering::Relaxed) {
@@ -24,12 +24,12 @@ pub(crate) fn listen() -> anyhow::Result<()> {
     ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")
 }
 
-/// Set when the work is asked to end.
+/// Returns the flag that is set when the work should end.
 pub(crate) fn asked() -> &'static AtomicBool {
     &ASKED
 }
 
-/// Whether to go on.
+/// Returns `Break` if the work should end.
 pub(crate) fn check() -> ControlFlow<()> {
     if ASKED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

@@ -1,4 +1,4 @@
-//! The `llada` command: parses, calls, prints. What it does is done in the libraries.
+//! The `llada` command. It parses arguments, calls the libraries and prints their results.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod args;
@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod exit;
 mod file;
+mod hint;
 mod interrupt;
 #[cfg(test)]
 #[path = "../../llada-model/tests/it/mutation.rs"]

@@ -1,4 +1,4 @@
-//! The denoising as a picture: one band a step, masks grey, new tokens coloured by how sure the model was of them.
+//! The picture of a generation, with one band per step. Masks are grey; new tokens are coloured by their confidence.
 
 use std::io::Write;
 
@@ -15,7 +15,7 @@ use crate::{
     watch::{one_line, shade},
 };
 
-/// Bands at most; of more steps a selection at even distances is drawn.
+/// The largest number of bands. If there are more steps, evenly spaced ones are drawn.
 const BANDS: usize = 12;
 const CHARACTER: usize = 8;
 const LINE: usize = 26;
@@ -25,7 +25,7 @@ const MARGIN: usize = 80;
 const STYLE: &str = "text { font: 13px ui-monospace, monospace; fill: #1f2328 } .label { fill: #656d76 } \
     .mask { fill: #d0d7de } .old { fill: #f0f3f6 } .sure { fill: #9be9a8 } .fair { fill: #ffe08a } .guessed { fill: #ffb3ab }";
 
-/// Where a token is drawn in every band.
+/// The place of a token in every band.
 struct Cell {
     position: usize,
     text: String,
@@ -66,7 +66,7 @@ pub(crate) fn draw(tokenizer: Option<&Tokenizer>, trace: &Trace, out: impl Write
             let rectangle = Rectangle::new().set("class", class).set("x", cell.x).set("y", y).set("rx", 4);
             document = document.add(rectangle.set("width", cell.width - 2).set("height", LINE - 4));
             if class != "mask" {
-                // Centred: the writer breaks lines around a text, and readers show them as spaces if any are kept.
+                // Text is centred because the writer puts line breaks around it, which some viewers show as spaces.
                 let text = Text::new(cell.text.as_str()).set("text-anchor", "middle");
                 document = document.add(text.set("x", cell.x + cell.width / 2 - 1).set("y", y + 16));
             }
@@ -76,27 +76,27 @@ pub(crate) fn draw(tokenizer: Option<&Tokenizer>, trace: &Trace, out: impl Write
     Ok(svg::write(out, &document)?)
 }
 
-/// The cells of the answer, and of the prompt if it had holes, as wide as their final tokens, broken into lines.
+/// Returns the cells of the answer, and of the prompt if it had masks. They are as wide as the final tokens.
 fn cells(tokenizer: Option<&Tokenizer>, trace: &Trace) -> Vec<Cell> {
     let canvas = trace.canvas_at(usize::MAX);
+    let mut commits = trace.steps.iter().flat_map(|step| &step.commits);
+    let has_holes = commits.any(|commit| commit.position < trace.prompt_length);
+    let first = if has_holes { 0 } else { trace.prompt_length };
+    let mut cells = Vec::with_capacity(canvas.len() - first);
     let (mut line, mut x) = (0, MARGIN);
-    let cell = |position: usize| {
-        let text = one_line(&piece(tokenizer, canvas[position]));
+    for (position, &id) in canvas.iter().enumerate().skip(first) {
+        let text = one_line(&piece(tokenizer, id));
         let width = (text.width() + 1) * CHARACTER + 2;
         if x + width > MARGIN + WIDTH {
             (line, x) = (line + 1, MARGIN);
         }
-        let cell = Cell { position, text, line, x, width };
+        cells.push(Cell { position, text, line, x, width });
         x += width;
-        cell
-    };
-    let mut commits = trace.steps.iter().flat_map(|step| &step.commits);
-    let has_holes = commits.any(|commit| commit.position < trace.prompt_length);
-    let first = if has_holes { 0 } else { trace.prompt_length };
-    (first..canvas.len()).map(cell).collect()
+    }
+    cells
 }
 
-/// That of the commit that stands: a token may have been taken back before.
+/// Returns the confidence of the last commit at a position. Earlier ones were revoked.
 fn confidence(trace: &Trace, position: usize) -> f32 {
     let mut commits = trace.steps.iter().rev().flat_map(|step| &step.commits);
     commits.find(|commit| commit.position == position).map_or(0.0, |commit: &Commit| commit.confidence)

@@ -1,4 +1,4 @@
-//! The JSON object of an answer, and what the process used.
+//! The report on an answer: its text, and the time and memory it took.
 
 use llada_infer::Generation;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::session::Session;
 
-/// What `generate --json` prints and each line of `batch` holds.
+/// The JSON object that `generate --json` prints and that `batch` writes for each request.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// Ids of the answer.
+    /// The ids of the answer.
     output_ids: Vec<u32>,
-    /// The answer up to its end-of-text token; null without a tokenizer.
+    /// The text of the answer up to its end-of-text token, or null without a tokenizer.
     text: Option<String>,
-    /// The prompt with its masks filled, if it had any.
+    /// The ids of the prompt with its masks filled, if it had any.
     #[serde(skip_serializing_if = "Option::is_none")]
     filled_prompt_ids: Option<Vec<u32>>,
-    /// The same as text, whole: an end-of-text in it, the user's or a hole's, ends nothing.
+    /// The text of the filled prompt. It is not cut at end-of-text tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     filled_prompt: Option<String>,
     prompt_tokens: usize,
     nfe: usize,
-    /// Sampling alone, without loading.
+    /// The time of sampling, without loading.
     seconds: f64,
     tokens_per_second: f64,
     load_seconds: f64,
@@ -29,8 +29,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// The report of `answer`, to a prompt with masks in it or not, sampled in `seconds`. Its text ends at the first of
-    /// `stops`.
+    /// Creates the report of `answer`, which was sampled in `seconds`. Its text ends at the first of `stops`.
     pub(crate) fn new(session: &Session, answer: &Generation, stops: &[String], seconds: f64) -> anyhow::Result<Self> {
         let given = &answer.trace.canvas[..answer.trace.prompt_length];
         let filled = given.contains(&session.model.mask_id()).then(|| answer.prompt.clone());
@@ -48,7 +47,7 @@ impl Report {
         })
     }
 
-    /// What a person reads: the prompt with its holes filled, if it had any, and the answer.
+    /// Returns the text for the user: the answer, after the filled prompt if that had masks.
     pub(crate) fn shown(&self) -> String {
         let ids = |ids: &[u32]| ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
         match (&self.filled_prompt, &self.filled_prompt_ids, &self.text) {
@@ -58,7 +57,7 @@ impl Report {
         }
     }
 
-    /// What it took, in a line.
+    /// Returns the cost of the answer, in one line.
     pub(crate) fn cost(&self) -> String {
         let Self { nfe, seconds, tokens_per_second, peak_rss_mb, .. } = self;
         let tokens = self.output_ids.len();
@@ -66,7 +65,7 @@ impl Report {
     }
 }
 
-/// The most memory that the process has held, in MB of 2^20 bytes; 0 where the system does not tell.
+/// Returns the peak memory of the process in MB of 2^20 bytes, or 0 if the system does not report it.
 pub(crate) fn peak_rss_mb() -> f64 {
     getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |usage| usage.max_rss() as f64 / 1024.0)
 }

@@ -1,5 +1,5 @@
-//! Results, appended a whole line at a time: an interrupt or a full disk leaves finished lines only, and a torn last
-//! line of a killed process is cut off when the work goes on.
+//! A file of results, one line each. After an interrupt or on a full disk it holds complete lines only. An incomplete
+//! last line, which a killed process leaves, is removed when the work is continued.
 
 use std::{
     fs::{File, OpenOptions},
@@ -13,12 +13,12 @@ use sha2::{Digest, Sha256};
 
 use crate::exit::usage;
 
-/// The output file and how far it is.
+/// The results file and its progress.
 pub(crate) struct Results {
     path: PathBuf,
     file: File,
     finished: usize,
-    /// Bytes of the finished lines.
+    /// The length of the finished lines, in bytes.
     length: u64,
 }
 
@@ -26,19 +26,19 @@ pub(crate) struct Results {
 struct Entry<T> {
     #[serde(flatten)]
     result: T,
-    /// Digest of the request, the model's folder and the dtype.
+    /// The digest of the request, the folder of the model and the dtype.
     request: String,
 }
 
-/// What a result depends on, in short: to tell whether a finished line is this request's.
+/// Returns a digest of everything that a result depends on. It tells whether a finished line belongs to a request.
 pub(crate) fn digest(settings: &str, request: &str) -> String {
     let hash = Sha256::digest(format!("{settings}\n{request}"));
     hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Results {
-    /// Opens the file at `path`, which `flag` named, after its last finished line, and gives what is finished. The
-    /// lines must answer the requests of these digests.
+    /// Opens the file at `path`, which was given by `flag`, and returns its finished results. They must belong to the
+    /// first of the requests with these `digests`.
     pub(crate) fn open<T: DeserializeOwned>(
         path: &Path,
         flag: &str,
@@ -55,15 +55,12 @@ impl Results {
         let mut results = Self { path: path.to_owned(), file, finished: 0, length: 0 };
         let mut finished = Vec::new();
         for line in bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")) {
-            let foreign = || {
-                let number = results.finished + 1;
-                let why = format!("{}:{number} is not the answer to request {number}", path.display());
-                usage(format!("{why}\nhint: rm {0}, or choose another {flag}", path.display()))
+            let found: Option<Entry<T>> = serde_json::from_slice(line).ok();
+            let Some(found) = found.filter(|found| digests.get(results.finished) == Some(&found.request)) else {
+                let (path, number) = (path.display(), results.finished + 1);
+                let why = format!("{path}:{number} is not the answer to request {number}");
+                return Err(usage(format!("{why}\nhint: rm {path}, or choose another {flag}")));
             };
-            let found: Entry<T> = serde_json::from_slice(line).map_err(|_| foreign())?;
-            if digests.get(results.finished) != Some(&found.request) {
-                return Err(foreign());
-            }
             finished.push(found.result);
             results.finished += 1;
             results.length += line.len() as u64;
@@ -72,17 +69,17 @@ impl Results {
         Ok((results, finished))
     }
 
-    /// Number of finished lines.
+    /// Returns the number of finished lines.
     pub(crate) fn finished(&self) -> usize {
         self.finished
     }
 
-    /// Appends a line; on failure the file is left with the lines before it.
+    /// Appends a line. If this fails, the file keeps the lines before it.
     pub(crate) fn add(&mut self, request: &str, result: impl Serialize) -> anyhow::Result<()> {
         let mut line = serde_json::to_vec(&Entry { result, request: request.to_owned() })?;
         line.push(b'\n');
         if let Err(error) = self.file.write_all(&line) {
-            // Should cutting fail too, the next run does it.
+            // If this fails too, the next run removes the incomplete line.
             let _ = self.cut();
             let hint = "\nhint: the finished lines are kept; make room and run the same command again";
             return Err(error).with_context(|| format!("cannot write {}{hint}", self.path.display()));

@@ -1,4 +1,4 @@
-//! A model opened as the arguments say, and how its tokens are shown.
+//! A model that was opened according to the arguments, and the text of its tokens.
 
 use std::{path::Path, time::Instant};
 
@@ -7,13 +7,13 @@ use llada::{Device, Llada, Model, OpenOptions, Precision, SamplerConfig, Tokeniz
 
 use crate::{args::ModelArgs, exit::usage};
 
-/// A model, and what loading it took.
+/// An open model with the time it took to load.
 pub(crate) struct Session {
     pub(crate) model: Model,
     pub(crate) load_seconds: f64,
 }
 
-/// Loads the network alone, out of its folder.
+/// Loads the network from its folder, without a tokenizer.
 pub(crate) fn open_network(args: &ModelArgs, folder: &Path) -> anyhow::Result<Llada> {
     let asked = args.precision(folder)?;
     let network = options(args, asked)?.load(folder)?;
@@ -34,7 +34,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Opens a model, the autoregressive baseline too.
+    /// Opens a model, which may be the autoregressive baseline.
     pub(crate) fn open_any(args: &ModelArgs) -> anyhow::Result<Self> {
         let start = Instant::now();
         let folder = args.folder()?;
@@ -45,7 +45,7 @@ impl Session {
         Ok(Self { model, load_seconds })
     }
 
-    /// Says on standard error what `config` asks for and this model has no token for.
+    /// Prints a warning if `config` defers end-of-turn tokens but the model has none.
     pub(crate) fn warn_about(&self, config: &SamplerConfig) {
         if config.confidence_eos_eot_inf && self.model.special_tokens().eot.is_none() {
             let why = match self.model.tokenizer() {
@@ -56,24 +56,25 @@ impl Session {
         }
     }
 
-    /// The text of `ids`, all of them; none without a tokenizer.
+    /// Returns the text of all `ids`, or `None` without a tokenizer.
     pub(crate) fn text(&self, ids: &[u32]) -> anyhow::Result<Option<String>> {
         let tokenizer = self.model.tokenizer().ok();
         Ok(tokenizer.map(|tokenizer| tokenizer.decode(ids)).transpose()?)
     }
 
-    /// The text of an answer that is continued past the ends of turns; none without a tokenizer.
+    /// Returns the text of an answer up to the end of the text, or `None` without a tokenizer. Ends of turns do not end
+    /// it.
     pub(crate) fn answer_text(&self, output: &[u32]) -> anyhow::Result<Option<String>> {
         self.text(self.model.ends().cut_at_end_of_text(output))
     }
 
-    /// The text of an answer that is one turn, to be checked; empty without a tokenizer.
+    /// Returns the text of the first turn of an answer, which is empty without a tokenizer.
     pub(crate) fn turn_text(&self, output: &[u32]) -> anyhow::Result<String> {
         Ok(self.text(self.model.ends().cut(output))?.unwrap_or_default())
     }
 }
 
-/// How the arguments have a model opened. They settle the threads of the whole process.
+/// Returns the options for opening a model, and sets the number of threads of the process.
 fn options(args: &ModelArgs, asked: Precision) -> anyhow::Result<OpenOptions> {
     if let Some(threads) = args.threads {
         llada::set_threads(threads.into());
@@ -82,14 +83,14 @@ fn options(args: &ModelArgs, asked: Precision) -> anyhow::Result<OpenOptions> {
     Ok(Model::options().device(args.device).precision(asked))
 }
 
-/// Says on standard error if the model computes in another precision than the one that was asked for.
+/// Prints a note if the model computes in another precision than the requested one.
 fn note_precision(device: Device, asked: Precision, network: &Llada) {
     if network.precision() != asked {
         eprintln!("note: {device} has no kernel for {asked}: the model computes in {}", network.precision());
     }
 }
 
-/// How tokens are shown together: their text without control tokens, or their ids without a tokenizer.
+/// Returns the text of tokens without control tokens, or their ids if there is no tokenizer.
 pub(crate) fn text(tokenizer: Option<&Tokenizer>, ids: &[u32]) -> String {
     match tokenizer {
         Some(tokenizer) => tokenizer.decode(ids).unwrap_or_default(),
@@ -97,7 +98,7 @@ pub(crate) fn text(tokenizer: Option<&Tokenizer>, ids: &[u32]) -> String {
     }
 }
 
-/// How a token is shown alone: its text, or its id without a tokenizer.
+/// Returns the text of a single token, or its id if there is no tokenizer.
 pub(crate) fn piece(tokenizer: Option<&Tokenizer>, id: u32) -> String {
     tokenizer.map_or_else(|| format!("{id} "), |tokenizer| tokenizer.piece(id))
 }

@@ -1,7 +1,7 @@
-//! `--watch`: the denoising in the terminal, step by step, masks turning into tokens.
+//! The display of a generation step by step (`--watch`).
 //!
-//! On a terminal each step is drawn over the last, prompt and control tokens included. Elsewhere each is a line of a log,
-//! of what becomes text: the answer, or the whole text if the prompt has holes, without control tokens.
+//! On a terminal each step is drawn over the one before, including the prompt and control tokens. Otherwise each step
+//! is a line with the text of the answer, or of prompt and answer if the prompt has masks, without control tokens.
 
 use std::{
     io::{self, IsTerminal, Write, stderr},
@@ -21,9 +21,9 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::session::{piece, text};
 
-/// How a mask is shown.
+/// The text that stands for a mask.
 pub(crate) const MASK: &str = "░";
-/// A step stays this long, or nobody would see it.
+/// The shortest time for which a step is visible.
 const FRAME: Duration = Duration::from_millis(60);
 
 /// Draws the steps of one request.
@@ -31,16 +31,16 @@ pub(crate) struct Watch<'a> {
     tokenizer: Option<&'a Tokenizer>,
     mask_id: u32,
     prompt_length: usize,
-    /// Where a line of a log begins.
+    /// The first position of a line in the log.
     logged_from: usize,
-    /// Lines of the last frame, to be drawn over.
+    /// The number of lines of the last frame, which the next one overwrites.
     lines: u16,
     drawn: Option<Instant>,
-    /// Time spent on showing, not on sampling.
+    /// The time that was spent on the display.
     pub(crate) paused: Duration,
 }
 
-/// The colour of a token that was committed with this confidence: sure, less sure, guessed.
+/// Returns the colour for a confidence: the first for high, the second for medium, the third for low confidence.
 pub(crate) fn shade<T>(confidence: f32, [sure, fair, guessed]: [T; 3]) -> T {
     match confidence {
         c if c >= 0.7 => sure,
@@ -49,7 +49,7 @@ pub(crate) fn shade<T>(confidence: f32, [sure, fair, guessed]: [T; 3]) -> T {
     }
 }
 
-/// A token's text on one line: line ends as signs, other control characters as dots.
+/// Returns a text on one line, with signs for line breaks and dots for other control characters.
 pub(crate) fn one_line(text: &str) -> String {
     let sign = |c: char| match c {
         '\n' => '⏎',
@@ -66,7 +66,7 @@ impl<'a> Watch<'a> {
         Self { tokenizer, mask_id, prompt_length, logged_from, lines: 0, drawn: None, paused: Duration::ZERO }
     }
 
-    /// Shows the sequence after a step. A terminal that cannot be written to is no reason to stop sampling.
+    /// Shows the sequence after a step. Sampling goes on if the terminal cannot be written to.
     pub(crate) fn show(&mut self, progress: Progress<'_>) {
         let start = Instant::now();
         let _ = if stderr().is_terminal() { self.draw(progress) } else { self.log(progress) };

@@ -1,20 +1,23 @@
-//! What every model holds of the rows of a batch: which it refuses, and how many it computes together.
+//! Rules for batches that inference and training share: which rows are refused, which ids are banned, and how many rows
+//! are computed together.
 
 use llada_core::predictor::Row;
 
 use crate::{ModelConfig, ModelError};
 
-/// The ids that a model never emits, ascending: the mask, and rows of the head that no token has.
+/// Returns the ids that a model never emits, in ascending order: the mask, and the rows of the head beyond the
+/// vocabulary.
 pub(crate) fn banned_ids(config: &ModelConfig) -> Vec<u32> {
     let mut banned: Vec<u32> = (config.vocab_size as u32..config.padded_vocab_size as u32).collect();
-    // A mask without a row in the head has no logit to ban.
+    // In some families the mask has no row in the head, and hence no logit to ban.
     if (config.mask_token_id as usize) < config.vocab_size {
         banned.insert(0, config.mask_token_id);
     }
     banned
 }
 
-/// Refuses a row that is empty or too long, that has ids of no token, or that wants positions which are not computed.
+/// Refuses a row that is empty or too long, has ids outside the vocabulary, or wants positions that it does not
+/// compute.
 pub(crate) fn check_row(config: &ModelConfig, index: usize, row: &Row<'_>) -> Result<(), ModelError> {
     let refuse = |message: String| Err(ModelError::Row { row: index, message });
     let (length, max_sequence_length) = (row.ids.len(), config.max_sequence_length);
@@ -37,10 +40,11 @@ pub(crate) fn check_row(config: &ModelConfig, index: usize, row: &Row<'_>) -> Re
     Ok(())
 }
 
-/// The number of rows of a batch that go through the layers together on `device`, of `rows` that are computed.
+/// Returns the number of rows, of `rows` in all, that pass through the layers together on `device`.
 ///
-/// A processor is busy with one row; and alone a row's matrix products round alike whatever the batch, which makes its
-/// tokens independent of the company it keeps. A GPU needs the rows together.
+/// On a CPU this is one: a single row keeps all cores busy, and computed alone, its matrix products round in the same
+/// way whatever the batch, so that its tokens do not depend on the other rows. A GPU is only busy with all rows
+/// together.
 pub(crate) fn rows_together(device: tch::Device, rows: usize) -> usize {
     if device == tch::Device::Cpu { 1 } else { rows.max(1) }
 }

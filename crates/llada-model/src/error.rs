@@ -1,190 +1,267 @@
-//! The one error type of the crate: it keeps its sources and names the file, key, tensor or id at fault.
+//! The error type of this crate.
 
 use std::path::{Path, PathBuf};
 
-/// What can go wrong between a folder on disk and logits in memory.
+use llada_core::Hint;
+
+use crate::{Device, atomic::WriteError};
+
+/// A file, a device or a batch that is refused, or an operation that fails. [`hint`](Self::hint) returns a remedy.
+///
+/// The message names the file, key, tensor, id or shape at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// A file could not be opened, read or mapped.
+    /// A file cannot be opened, read or mapped.
     #[error("cannot read {}: {source}", path.display())]
     Io {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file could not be written.
-    #[error("cannot write {}: {source}\nhint: is the disk full, or the folder read-only?", path.display())]
+    /// A file or folder cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// The file.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file is not what its name promises.
+    /// The content of a file or folder is invalid.
     #[error("{}: {message}", path.display())]
     File {
-        /// The file.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// What is wrong with it, with a hint where there is one.
+        /// The reason.
         message: String,
+        /// A remedy, if one is known.
+        hint: Option<Hint>,
     },
-    /// A key of `config.json` has a value that this crate cannot honour.
+    /// A file is a git-lfs pointer that was not replaced by the file it stands for.
+    #[error("{}: a git-lfs pointer, not the file that it stands for", path.display())]
+    Pointer {
+        /// The path of the file.
+        path: PathBuf,
+    },
+    /// A key of `config.json` has a value that is invalid or not supported.
     #[error("config.json: {key}: {message}")]
     Config {
-        /// The key at fault.
+        /// The name of the key.
         key: String,
-        /// Why it is refused.
+        /// The reason.
         message: String,
     },
-    /// The checkpoint is of another architecture.
-    #[error("config.json: the architecture is {found}, which is not read\nhint: architectures that are read: {read}")]
+    /// The architecture of the checkpoint is not supported.
+    #[error("config.json: the architecture is {found}, which is not read")]
     Architecture {
-        /// Its name.
+        /// The name of the architecture.
         found: String,
-        /// Those that are read.
+        /// The names of the supported architectures.
         read: String,
     },
-    /// The folder holds what PEFT adds to a model, not a model.
-    #[error(
-        "{}: a PEFT adapter to {base}, not a model\nhint: in Python, load it with peft.AutoPeftModelForCausalLM, merge_and_unload(), and save_pretrained(folder)",
-        folder.display()
-    )]
+    /// The folder holds a PEFT adapter, which changes a model, instead of a model.
+    #[error("{}: a PEFT adapter to {base}, not a model", folder.display())]
     Adapter {
         /// The folder.
         folder: PathBuf,
-        /// The model that it was made for.
+        /// The name of the model that the adapter changes.
         base: String,
     },
-    /// The checkpoint lacks a tensor that the config calls for.
+    /// The checkpoint lacks a tensor that its config calls for.
     #[error("{}: tensor {name} is missing", folder.display())]
     MissingTensor {
-        /// Full name of the tensor.
+        /// The full name of the tensor.
         name: String,
-        /// The checkpoint's folder.
+        /// The folder of the checkpoint.
         folder: PathBuf,
     },
-    /// The checkpoint holds tensors that the config does not call for.
+    /// The checkpoint holds tensors that its config does not call for.
     #[error("{}: unexpected tensor {name}{}", file.display(), and_more(*others))]
     UnexpectedTensor {
-        /// Full name of the first such tensor.
+        /// The full name of the first such tensor.
         name: String,
-        /// The shard that holds it.
+        /// The file that holds it.
         file: PathBuf,
-        /// How many more there are.
+        /// The number of other unexpected tensors.
         others: usize,
     },
-    /// A tensor's shape is not the one that the config calls for.
+    /// A tensor does not have the shape that the config calls for.
     #[error("{}: tensor {name} has shape {found:?}, config.json calls for {expected:?}", file.display())]
     Shape {
-        /// Full name of the tensor.
+        /// The full name of the tensor.
         name: String,
-        /// The shard that holds it.
+        /// The file that holds it.
         file: PathBuf,
-        /// Shape after config.json.
+        /// The shape that the config calls for.
         expected: Vec<usize>,
-        /// Shape in the file.
+        /// The shape in the file.
         found: Vec<usize>,
     },
     /// A tensor is stored in a dtype other than f32 or bf16.
     #[error("{}: tensor {name} is stored as {dtype}, only F32 and BF16 are read", file.display())]
     StoredDtype {
-        /// Full name of the tensor.
+        /// The full name of the tensor.
         name: String,
-        /// The shard that holds it.
+        /// The file that holds it.
         file: PathBuf,
-        /// The dtype as the file names it.
+        /// The dtype, as safetensors names it.
         dtype: String,
     },
-    /// The device is not there, or not named as devices are.
-    #[error("device {device}: {message}")]
-    Device {
-        /// What was asked for.
-        device: String,
-        /// Why it cannot be had, with a hint.
-        message: String,
-    },
-    /// A tensor that is no weight of a linear layer is stored in eight bits, or config.json does not say that weights
-    /// are.
-    #[error("{}: tensor {name} is stored in int8, which only linear layers of a quantised checkpoint are\nhint: llada quantize makes such a checkpoint", file.display())]
+    /// A tensor is stored in int8, although it is not the weight of a linear layer or the config does not say that the
+    /// checkpoint is quantised.
+    #[error("{}: tensor {name} is stored in int8, which only linear layers of a quantised checkpoint are", file.display())]
     StoredInt8 {
-        /// Full name of the tensor.
+        /// The full name of the tensor.
         name: String,
-        /// The shard that holds it.
+        /// The file that holds it.
         file: PathBuf,
     },
-    /// A token id lies outside the vocabulary.
+    /// There is no dtype of this name.
+    #[error("unknown dtype {name:?}")]
+    UnknownDtype {
+        /// The name.
+        name: String,
+    },
+    /// There is no device of this name.
+    #[error("device {name}: not a device's name")]
+    UnknownDevice {
+        /// The name.
+        name: String,
+    },
+    /// A CUDA device is requested, but libtorch was built without CUDA.
+    #[error("device {device}: libtorch is a CPU build")]
+    CpuBuild {
+        /// The requested device.
+        device: Device,
+    },
+    /// A CUDA device is requested, but libtorch finds none.
+    #[error("device {device}: {reason}")]
+    NoCudaDevice {
+        /// The requested device.
+        device: Device,
+        /// The reason, in libtorch's words.
+        reason: String,
+    },
+    /// The machine has fewer CUDA devices than the index of the requested one implies.
+    #[error("device {device}: this machine has {count} CUDA device(s)")]
+    TooFewDevices {
+        /// The requested device.
+        device: Device,
+        /// The number of CUDA devices that libtorch finds, at least 1.
+        count: i64,
+    },
+    /// A token id is outside the vocabulary.
     #[error("token id {id} at position {position} is out of range: the vocabulary has {vocab_size} ids")]
     TokenOutOfRange {
         /// The id.
         id: u32,
-        /// Where it stands in its row.
+        /// The position in its row.
         position: usize,
-        /// Number of valid ids.
+        /// The number of valid ids.
         vocab_size: usize,
     },
-    /// A row is longer than the model was made for.
-    #[error(
-        "the sequence has {length} tokens, max_sequence_length is {max_sequence_length}\nhint: shorten the prompt or lower --gen-length"
-    )]
+    /// A row is longer than the maximum sequence length of the model.
+    #[error("the sequence has {length} tokens, max_sequence_length is {max_sequence_length}")]
     TooLong {
-        /// Tokens of the row, prompt and answer together.
+        /// The number of tokens in the row.
         length: usize,
-        /// The config's limit.
+        /// The limit of the config, in tokens.
         max_sequence_length: usize,
     },
-    /// A row of a batch is empty, or asks for logits of a position that it does not have.
+    /// A row of a batch is empty, inconsistent, or requires something that the model does not support.
     #[error("row {row} of the batch: {message}")]
     Row {
-        /// Index of the row.
+        /// The index of the row in the batch.
         row: usize,
-        /// What is wrong with it.
+        /// The reason.
         message: String,
     },
-    /// A batch for training contradicts itself.
+    /// The parts of a training batch do not fit together.
     #[error("training batch: {message}")]
     Batch {
-        /// How.
+        /// The reason.
         message: String,
     },
-    /// There is no chat template for the tokenizer, or none that can be used; texts and ids are not concerned.
+    /// The tokenizer has no usable chat template. Plain texts and ids are unaffected.
     #[error("{message}")]
     NoChat {
-        /// Why, with the file at fault and a hint where there is one.
+        /// The reason, which names the file.
         message: String,
     },
-    /// A library panicked on what a file holds.
+    /// A third-party library panicked on the content of a file.
     #[error("{what} cannot be worked with: {message}")]
     Panicked {
-        /// The file, or what was made of it.
+        /// The file, or the object that was built from it.
         what: String,
-        /// What the library said.
+        /// The message of the panic.
         message: String,
     },
-    /// A chat could not be rendered.
+    /// A conversation cannot be rendered by the chat template.
     #[error("chat template: {0}")]
     Template(#[from] minijinja::Error),
-    /// Text could not be encoded or decoded.
+    /// A text cannot be encoded, or ids cannot be decoded.
     #[error("tokenizer: {0}")]
     Tokenizer(tokenizers::Error),
-    /// libtorch refused an operation.
+    /// An operation of libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
 }
 
 impl ModelError {
+    /// Returns a remedy for the error, if one is known.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::File { hint, .. } => hint.clone(),
+            Self::Write { .. } => Some(advice("is the disk full, or the folder read-only?")),
+            Self::Pointer { .. } => Some(advice("git lfs pull in its folder, or download the file again")),
+            Self::Architecture { read, .. } => Some(advice(format!("architectures that are read: {read}"))),
+            Self::Adapter { .. } => Some(advice(
+                "in Python, load it with peft.AutoPeftModelForCausalLM, merge_and_unload(), and save_pretrained(folder)",
+            )),
+            Self::StoredInt8 { .. } => {
+                Some(advice("quantise the checkpoint with this crate, which writes the config too"))
+            }
+            Self::UnknownDtype { .. } => Some(Hint::set("dtype", ["f32", "bf16"])),
+            Self::UnknownDevice { .. } => Some(Hint::set("device", ["cpu", "cuda:0"])),
+            Self::CpuBuild { .. } => Some(Hint::set_with("device", "cpu", ", or a libtorch with CUDA")),
+            Self::NoCudaDevice { .. } => Some(Hint::set("device", ["cpu"])),
+            Self::TooFewDevices { .. } => Some(Hint::set("device", ["cuda:0"])),
+            Self::TooLong { .. } => Some(advice("shorten the sequence")),
+            _ => None,
+        }
+    }
+
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         |source| Self::Io { path: path.to_owned(), source }
     }
 
+    pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        |source| Self::Write { path: path.to_owned(), source }
+    }
+
     pub(crate) fn file(path: &Path, message: impl ToString) -> Self {
-        Self::File { path: path.to_owned(), message: message.to_string() }
+        Self::File { path: path.to_owned(), message: message.to_string(), hint: None }
+    }
+
+    /// Creates the error for the file or folder at `path`, with advice in words.
+    pub(crate) fn file_with_advice(path: &Path, message: impl ToString, words: impl Into<String>) -> Self {
+        Self::File { path: path.to_owned(), message: message.to_string(), hint: Some(advice(words)) }
     }
 
     pub(crate) fn config(key: &str, message: impl Into<String>) -> Self {
         Self::Config { key: key.to_owned(), message: message.into() }
     }
+}
+
+impl From<WriteError> for ModelError {
+    fn from(WriteError { path, source }: WriteError) -> Self {
+        Self::Write { path, source }
+    }
+}
+
+fn advice(words: impl Into<String>) -> Hint {
+    Hint::Advice(words.into())
 }
 
 fn and_more(count: usize) -> String {

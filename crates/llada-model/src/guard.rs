@@ -1,4 +1,5 @@
-//! The border to libraries that panic on what a file holds: their panics become errors, and print nothing.
+//! A guard around third-party libraries that panic on the content of a file: it turns their panics into errors and
+//! suppresses their output.
 
 use std::{
     any::Any,
@@ -13,13 +14,14 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `work` gives; should it panic, an error about `what` that holds the panic's message.
+/// Returns the result of `work`, or an error about `what` with the panic's message if `work` panics.
 ///
-/// The value that panicked has to be given up, or to be one that `work` cannot leave half changed.
+/// The unwind safety is up to the caller: after a panic, values that `work` may have left half changed must be dropped.
 ///
 /// # Errors
 /// `work` panicked.
 pub(crate) fn guarded<T>(what: &str, work: impl FnOnce() -> T) -> Result<T, ModelError> {
+    // The hook replaces the global one, so it passes on the panics of all code that is not guarded.
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let report = take_hook();

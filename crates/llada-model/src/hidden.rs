@@ -1,4 +1,4 @@
-//! The hidden states that a forward returns, and the head that makes logits of them.
+//! The result of a forward: hidden states, and the head that computes logits from them.
 
 use std::ops::Range;
 
@@ -14,40 +14,42 @@ use crate::{
     torch::{shim::Epilogue, tensor, top_token},
 };
 
-/// Positions whose logits exist at a time where they are not read but picked from.
+/// The number of positions whose logits are in memory at a time when only their top tokens are requested.
 const PICKED_TOGETHER: usize = 256;
 
-/// What a model's forward returns: the last hidden states of the wanted positions, for its head.
+/// The result of a forward: the last hidden states of the wanted positions, with the head that turns them into logits.
 #[derive(Debug)]
 pub struct LladaHidden<'a> {
     pub(crate) head: Head<'a>,
     pub(crate) device: tch::Device,
-    /// The ids that are never the top token, ascending.
+    /// The ids that are never a top token, in ascending order.
     pub(crate) banned: &'a [u32],
-    /// By row of the batch; none where nothing was wanted.
+    /// One entry per row of the batch; `None` if no position of the row was wanted.
     pub(crate) rows: Vec<Option<HiddenRow>>,
 }
 
 /// The LM head in the dtype of the hidden states.
 #[derive(Debug)]
 pub(crate) enum Head<'a> {
-    /// A layer that the model keeps.
+    /// The layer of the model.
     Borrowed(&'a Linear),
-    /// A layer made for this forward, because the model keeps its weights in another dtype.
+    /// A layer that was created for this forward, because the model keeps its weights in another dtype.
     Cast(Linear),
 }
 
 /// The normed last hidden states of a row's wanted positions.
 #[derive(Debug)]
 pub(crate) struct HiddenRow {
-    /// (wanted or more, d).
+    /// (wanted or more, d): the number of rows is rounded up.
     pub(crate) states: Tensor,
     pub(crate) wanted: usize,
 }
 
 impl LladaHidden<'_> {
+    /// Computes the logits of the wanted positions in `range`, which must not be empty.
+    ///
     /// # Shapes
-    /// (range.len(), padded_vocab_size), in the dtype of computation; `range` is not empty.
+    /// -> (range.len(), padded_vocab_size), in the dtype of computation.
     fn logits_on_device(&self, row: usize, range: Range<usize>) -> Result<Tensor, ModelError> {
         let hidden = self.rows.get(row).and_then(Option::as_ref);
         let hidden = hidden.filter(|hidden| hidden.wanted >= range.end).ok_or_else(|| ModelError::Row {
@@ -90,7 +92,7 @@ impl Hidden for LladaHidden<'_> {
             let piece = start..range.end.min(start + PICKED_TOGETHER);
             found.push(top_token::find(&self.logits_on_device(row, piece)?, &banned)?);
         }
-        // One copy from the device, however many pieces.
+        // The pieces are joined on the device, so that there is only one copy to the host.
         Ok(Some(top_token::read(&Tensor::f_cat(&found, 0)?)?))
     }
 }

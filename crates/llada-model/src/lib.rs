@@ -1,7 +1,10 @@
-//! The LLaDA mask predictor (arXiv 2502.09992) on libtorch: a Transformer without causal mask.
+//! Masked diffusion language models (LLaDA, arXiv 2502.09992, and related families) on libtorch: Transformers that
+//! predict the tokens at masked positions.
 //!
-//! [`Llada`] is the model; it implements [`llada_core::predictor::MaskPredictor`], which is all that samplers see.
-//! [`TrainableLlada`] is the same Transformer with gradients; it predicts like [`Llada`] while it learns. [`ModelConfig`] and [`Weights`] read the Hugging Face layout, [`Tokenizer`] the text side of a checkpoint.
+//! [`Llada`] is a model for inference. Samplers use it through the trait [`llada_core::predictor::MaskPredictor`].
+//! [`TrainableLlada`] is the same Transformer with gradients. It implements the trait as well, so it can be sampled
+//! from between two training steps. [`ModelConfig`] and [`Weights`] read checkpoints in the Hugging Face layout;
+//! [`Tokenizer`] reads their tokenizer and chat template.
 //!
 //! ```text
 //! config.json ──► ModelConfig ─┐
@@ -14,6 +17,7 @@
 struct Readme;
 
 mod arch;
+pub mod atomic;
 mod batch;
 mod chat;
 mod config;

@@ -1,5 +1,7 @@
-//! From mapped files to layers: each tensor is fetched by role and shape, converted at most once, and its pages given
-//! back as soon as a copy exists, so that memory never holds the weights twice.
+//! Loading of layers from mapped files.
+//!
+//! Each tensor is fetched by role and converted at most once. The pages of its file are released as soon as a copy
+//! exists, so that memory never holds the weights twice.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -19,28 +21,29 @@ use crate::{
     },
 };
 
+/// A source of weights that reads a checkpoint.
 pub(crate) struct Loader<'a> {
     config: &'a ModelConfig,
     weights: Weights,
     kind: Kind,
     device: Device,
     format: WeightFormat,
-    /// The mapped memory of tensors that are used as stored.
+    /// The mapped memory of the tensors that are used as stored.
     mapped: Vec<MappedTensor>,
-    /// Tensors that several roles share, with the number of their rows that no role has fetched yet.
+    /// The fused tensors that are being fetched, by name, with the number of rows that no role has fetched yet.
     fused: BTreeMap<String, (MappedTensor, usize)>,
 }
 
-/// A tensor of one role as it is stored.
+/// The stored tensor of one role.
 struct Fetched {
     tensor: Tensor,
     stored: MappedTensor,
-    /// Whether no other role reads the stored tensor after this one.
+    /// True if no other role reads the stored tensor after this one.
     is_last: bool,
 }
 
 impl Fetched {
-    /// Gives back the pages of a tensor of which a copy exists.
+    /// Releases the pages of the file after the tensor has been copied.
     fn release(self) {
         if self.is_last {
             self.stored.release();
@@ -60,18 +63,21 @@ impl<'a> Loader<'a> {
         Ok(Self { config, weights, kind: precision.kind(), device, format, mapped: Vec::new(), fused: BTreeMap::new() })
     }
 
-    /// Checks that nothing is left over and hands out the memory that must live as long as the tensors.
+    /// Checks that no tensor is left over, and returns the mapped memory, which must outlive the loaded tensors.
     pub(crate) fn finish(self) -> Result<Vec<MappedTensor>, ModelError> {
         self.weights.finish()?;
         Ok(self.mapped)
     }
 
+    /// Returns the token embedding.
+    ///
+    /// # Shapes
     /// (embedding_size, hidden_size).
     pub(crate) fn embedding(&mut self) -> Result<Tensor, ModelError> {
         self.tensor(Role::Embedding, &[self.config.embedding_size, self.config.hidden_size])
     }
 
-    /// The LM head: its own weights, or the embedding's if they are tied.
+    /// Returns the LM head, whose weights are those of the embedding if the two are tied.
     pub(crate) fn head(&mut self, embedding: &Tensor) -> Result<Linear, ModelError> {
         if self.config.tie_word_embeddings {
             return Ok(Linear::plain(embedding.shallow_clone(), None));
@@ -80,7 +86,7 @@ impl<'a> Loader<'a> {
         self.linear(Role::Head, shape, self.config.biases.head)
     }
 
-    /// The tensor `name`, or the rows of it that are one role's.
+    /// Fetches the tensor `name`, or the rows of it that belong to the role if it is fused.
     fn fetch(&mut self, module: &Module, name: &str, shape: &[usize]) -> Result<Fetched, ModelError> {
         if module.rows.is_empty() {
             let stored = self.weights.take_checked(name)?;
@@ -105,7 +111,7 @@ impl<'a> Loader<'a> {
         Ok(Fetched { tensor, stored, is_last: left == 0 })
     }
 
-    /// A tensor in the model's dtype on its device; as mapped if that is what it is already.
+    /// Returns a tensor in the model's dtype on its device. If it is stored in that dtype, the mapped memory is used.
     fn float(&mut self, module: &Module, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
         let fetched = self.fetch(module, name, shape)?;
         if fetched.tensor.kind() == self.kind && self.device == Device::Cpu {
@@ -117,7 +123,7 @@ impl<'a> Loader<'a> {
         Ok(converted)
     }
 
-    /// A layer over eight-bit weights.
+    /// Creates a linear layer from weights that are stored in eight bits.
     fn quantized(&self, weight: &Quantized, bias: Option<Tensor>) -> Result<Linear, ModelError> {
         match self.format {
             WeightFormat::Int8(kernel) => Linear::int8(weight, bias, kernel),
@@ -125,7 +131,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// A layer over weights of any float dtype.
+    /// Creates a linear layer from weights that are stored in f32 or bf16.
     fn converted(&self, weight: &Tensor, bias: Option<Tensor>) -> Result<Linear, ModelError> {
         match self.format {
             WeightFormat::Int8(kernel) => Linear::int8(&Quantized::weights(weight)?, bias, kernel),

@@ -1,4 +1,4 @@
-//! The mask predictor: LLaDA's Transformer over ragged batches, its head on wanted rows alone.
+//! The model for inference: a Transformer over ragged batches whose head is applied to the wanted positions only.
 
 use std::{collections::BTreeMap, fmt, ops::Range, path::Path};
 
@@ -16,16 +16,16 @@ use crate::{
         kv_cache::KvCache,
         linear::Linear,
         norm::RmsNorm,
-        packing::{Packing, Piece, Selection, round_up},
+        packing::{Packing, Piece, ROUND, Selection, round_up},
         rope::Rope,
     },
     load::Loader,
     weights::{MappedTensor, role::Role, source::WeightSource},
 };
 
-/// A LLaDA checkpoint in memory (LLaDA-8B, LLaDA-1.5, and others of that architecture).
+/// A checkpoint in memory, of any supported [`Family`](crate::Family).
 ///
-/// One thread owns a model: it can be sent to another thread, not shared between two.
+/// A model can be sent to another thread, but not be shared between threads.
 ///
 /// ```no_run
 /// use llada_core::predictor::{Hidden, MaskPredictor, Row};
@@ -48,11 +48,11 @@ pub struct Llada {
     final_norm: RmsNorm,
     head: Linear,
     banned: Vec<u32>,
-    /// Keys and values by slot.
+    /// The keys and values of rows, by slot.
     kv_caches: BTreeMap<CacheSlot, KvCache>,
     /// dLLM-Cache state by slot.
     feature_caches: BTreeMap<CacheSlot, FeatureCache>,
-    /// Dropped after the tensors that point into it.
+    /// The memory into which tensors point. Fields are dropped in order, so it outlives them.
     _mapped: Vec<MappedTensor>,
 }
 
@@ -60,15 +60,16 @@ impl Llada {
     /// Loads the checkpoint in `folder` (`config.json` and safetensors).
     ///
     /// # Errors
-    /// The config is refused; a tensor is missing, unexpected, misshaped or of a foreign dtype; a file is truncated or
-    /// hostile; the device is not there.
+    /// The config is refused; a tensor is missing or unexpected, or has another shape or dtype than the config calls
+    /// for; a file is damaged; the device does not exist.
     pub fn load(folder: &Path, device: Device, precision: impl Into<Precision>) -> Result<Self, ModelError> {
         let precision = precision.into().on(device);
         let config = ModelConfig::load(folder)?;
         let device = device.open()?;
         let mut loader = Loader::new(folder, &config, precision, device)?;
         let embedding = loader.embedding()?;
-        // The head is the largest tensor, and for a moment it is in memory as stored too: before the others are.
+        // The head is the largest tensor, and while it is converted, it is in memory twice. Loading it before the
+        // blocks keeps the peak low.
         let head = loader.head(&embedding)?;
         let mut blocks = Vec::with_capacity(config.num_hidden_layers);
         for layer in 0..config.num_hidden_layers {
@@ -94,17 +95,17 @@ impl Llada {
         })
     }
 
-    /// The checkpoint's config.
+    /// Returns the config of the checkpoint.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// The precision that it computes in: the one that was asked for, where the device has it ([`Precision::on`]).
+    /// Returns the precision of computation, which is the requested one if the device supports it ([`Precision::on`]).
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// Adds ids that may never be emitted: those that the tokenizer does not know.
+    /// Adds ids that the model must never emit, such as those without a token in the tokenizer.
     pub fn ban(&mut self, ids: impl IntoIterator<Item = u32>) {
         self.banned.extend(ids);
         self.banned.sort_unstable();
@@ -145,29 +146,32 @@ impl Llada {
         Ok(())
     }
 
-    /// Whether the slot keeps all of a row of `length` that a forward of this kind does not compute.
+    /// Returns true if `slot` holds everything of a row of `length` tokens that `recompute` leaves out.
     fn keeps_rest(&self, slot: CacheSlot, recompute: &Recompute, length: usize) -> bool {
         match recompute {
             Recompute::All => true,
             Recompute::LeastSimilar { .. } => {
                 self.feature_caches.get(&slot).is_some_and(|cache| cache.length == length)
             }
-            // A row may have grown at its end.
+            // A row may have grown at its end. Then the span has to include all of the new positions.
             Recompute::Span(span) => self.kv_caches.get(&slot).is_some_and(|cache| {
                 cache.length == length || cache.length < length && span.start <= cache.length && span.end == length
             }),
         }
     }
 
-    /// Runs `rows`, each with at least one wanted position, as one packed batch.
+    /// Computes `rows`, each of which has at least one wanted position, as one packed batch.
+    ///
+    /// # Shapes
+    /// -> (wanted or more, d) for each row.
     fn forward_packed(&mut self, rows: &[&Row<'_>]) -> Result<Vec<Tensor>, ModelError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
         let mut caches: Vec<Option<KvCache>> = rows.iter().map(|row| self.take_kv_cache(row)).collect();
         let states = self.run_packed(rows, &mut caches);
-        // They are put back after a failure too: to write a span's keys and values twice is to write them once, so that
-        // the forward can be repeated.
+        // Caches are put back even after a failure. A repeated forward writes the same keys and values to the same
+        // places, so a half-written span does no harm.
         for (row, cache) in rows.iter().zip(caches) {
             if let (Some(slot), Some(cache)) = (row.cache, cache)
                 && cache.is_filled(self.blocks.len())
@@ -181,7 +185,7 @@ impl Llada {
     fn run_packed(&self, rows: &[&Row<'_>], caches: &mut [Option<KvCache>]) -> Result<Vec<Tensor>, ModelError> {
         let Some((last, others)) = self.blocks.split_last() else { return Ok(Vec::new()) };
         let mask_id = self.config.mask_token_id;
-        // (tokens): those of each row that are computed, then its shadows.
+        // For each row, the ids of its computed positions, then a mask for each of its shadows.
         let mut ids: Vec<i64> = Vec::new();
         let (mut pieces, mut selections) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for row in rows {
@@ -190,6 +194,8 @@ impl Llada {
             ids.extend(shadows(row).iter().map(|_| i64::from(mask_id)));
             let mut tokens = Vec::with_capacity(row.wanted.len());
             for (shadow, &position) in row.wanted.iter().enumerate() {
+                // The hidden state of a position with a token has seen that token. The prediction is therefore read
+                // from its shadow, a mask in its place.
                 let by_shadow = row.shadowed && row.ids[position] != mask_id;
                 let source = self.config.predicted_from(position) - computed.start;
                 tokens.push(if by_shadow { computed.len() + shadow } else { source });
@@ -200,6 +206,8 @@ impl Llada {
         let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device)?;
         let packing = Packing::new(&pieces, self.device)?;
         let mut x = self.embedding.f_index_select(0, &ids)?;
+        // Every token needs the hidden states that the next layer's keys and values are computed from. After the last
+        // layer's attention nothing reads the others, so from there on only the wanted tokens are computed.
         for (layer, block) in others.iter().enumerate() {
             x = block.forward(&x, &packing, &self.rope, CacheView { rows: &mut *caches, layer })?;
         }
@@ -209,16 +217,18 @@ impl Llada {
         wanted.packing.spans.iter().map(|span| span.of(&x)).collect()
     }
 
-    /// Runs a row with dLLM-Cache: all of it, leaving its state under the slot, or only the positions that the slot's
-    /// state resembles the least.
+    /// Computes a row with dLLM-Cache: all positions, whose state is then kept under the slot, or the `count` positions
+    /// whose values differ most from the kept state.
+    ///
+    /// # Shapes
+    /// -> (wanted or more, d).
     fn forward_partial(&mut self, row: &Row<'_>, count: usize) -> Result<Tensor, ModelError> {
         let Range { start, end } = self.computed(row);
-        let on_device = |values: Vec<i64>| Tensor::f_from_slice(&values)?.f_to_device(self.device);
-        let ids = on_device(row.ids[start..end].iter().map(|&id| i64::from(id)).collect())?;
-        let positions = on_device((start..end).map(|position| position as i64).collect())?;
+        let ids = self.on_device(row.ids[start..end].iter().map(|&id| i64::from(id)))?;
+        let positions = self.on_device((start..end).map(|position| position as i64))?;
         let mut x = self.embedding.f_index_select(0, &ids)?;
-        // Out of the map while it is written to: state that is half of this forward and half of another is worth
-        // nothing, and after a failure it is gone.
+        // The state is out of the map while it is written to. After a failure it would mix two forwards, so it is
+        // dropped.
         let old = row.cache.and_then(|slot| self.feature_caches.remove(&slot));
         let cache = match old {
             Some(cache) if !row.recompute.is_whole(row.ids.len()) => {
@@ -241,18 +251,24 @@ impl Llada {
         if let Some(slot) = row.cache {
             self.feature_caches.insert(slot, cache);
         }
-        let wanted =
-            round_up(row.wanted).map(|position| (self.config.predicted_from(position) - start) as i64).collect();
-        self.final_norm.forward(&x.f_index_select(0, &on_device(wanted)?)?)
+        let wanted = round_up(row.wanted, ROUND).map(|position| (self.config.predicted_from(position) - start) as i64);
+        self.final_norm.forward(&x.f_index_select(0, &self.on_device(wanted)?)?)
     }
 
-    /// The positions of a row that are computed: with shifted logits, the one before its predictions too.
+    /// # Shapes
+    /// -> (values) i64.
+    fn on_device(&self, values: impl Iterator<Item = i64>) -> Result<Tensor, ModelError> {
+        Ok(Tensor::f_from_slice(&values.collect::<Vec<_>>())?.f_to_device(self.device)?)
+    }
+
+    /// Returns the positions of a row that are computed. If logits are shifted, they include the one before the span,
+    /// which predicts the first position of the span.
     fn computed(&self, row: &Row<'_>) -> Range<usize> {
         let range = row.recompute.range(row.ids.len());
         self.config.predicted_from(range.start)..range.end
     }
 
-    /// The row's KV cache, to be written to: the one that it has, of the row's new length, or an empty one.
+    /// Takes the KV cache of a row out of the map, extended to the length of the row, or creates an empty one.
     fn take_kv_cache(&mut self, row: &Row<'_>) -> Option<KvCache> {
         let length = row.ids.len();
         let kept = self.kv_caches.remove(&row.cache?);
@@ -263,7 +279,7 @@ impl Llada {
     }
 }
 
-/// The positions of a row that have shadows.
+/// Returns the positions of a row that have shadows.
 fn shadows<'a>(row: &Row<'a>) -> &'a [usize] {
     if row.shadowed { row.wanted } else { &[] }
 }
@@ -288,7 +304,8 @@ impl MaskPredictor for Llada {
         self.config.max_sequence_length
     }
 
-    /// A row without wanted positions is not computed, and its slot stays as it is.
+    /// Computes the hidden states of the wanted positions. A row without any is not computed, and its slot is
+    /// unchanged.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<LladaHidden<'_>, ModelError> {
         self.check(batch)?;
         self.rope.reach(batch.iter().map(|row| row.ids.len()).max().unwrap_or(0))?;

@@ -1,8 +1,9 @@
-//! A checkpoint whose linear layers are stored in eight bits: half of bf16 on disk, and nothing left to do at load.
+//! Conversion of a checkpoint to one whose linear layers are stored in eight bits. It takes half the space of bf16, and
+//! its weights need no conversion when they are loaded.
 //!
-//! Each output of a linear layer has a scale, `weight` (out, in) in I8 and `weight_scale` (out, 1) in F32; embedding,
-//! norms and biases stay as they are. Names and `quantization_config` are those of compressed-tensors' scheme of eight
-//! bits by channel with activations by token, computed as they come.
+//! Each linear layer has a `weight` (out, in) in I8 and a `weight_scale` (out, 1) in F32, one scale per output.
+//! Embedding, norms and biases stay as they are. The names and the key `quantization_config` follow the library
+//! compressed-tensors: symmetric eight-bit weights by channel, and dynamic activations by token.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -11,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     ModelConfig, ModelError, Tokenizer, Weights,
+    atomic::PendingFolder,
     files::{read_json, write_json, write_safetensors},
     torch::{
         int8::Quantized,
@@ -22,32 +24,29 @@ use crate::{
     },
 };
 
-/// Of `config.json`.
+/// The key of `config.json` that describes the quantisation.
 pub(crate) const CONFIG_KEY: &str = "quantization_config";
 
-/// The value of that key.
+/// Returns the value of [`CONFIG_KEY`].
 pub(crate) fn scheme() -> Value {
-    let eight_bits = json!({ "num_bits": 8, "type": "int", "symmetric": true });
-    let with = |key: &str, value: &str, dynamic: bool| {
-        let mut part = eight_bits.clone();
-        part[key] = json!(value);
-        part["dynamic"] = json!(dynamic);
-        part
-    };
     json!({
         "quant_method": "compressed-tensors",
         "format": "int-quantized",
         "config_groups": {
             "group_0": {
                 "targets": ["Linear"],
-                "weights": with("strategy", "channel", false),
-                "input_activations": with("strategy", "token", true),
+                "weights": eight_bits("channel", false),
+                "input_activations": eight_bits("token", true),
             },
         },
     })
 }
 
-/// A tensor as it will lie in a file.
+fn eight_bits(strategy: &str, dynamic: bool) -> Value {
+    json!({ "num_bits": 8, "type": "int", "symmetric": true, "strategy": strategy, "dynamic": dynamic })
+}
+
+/// A tensor to be written.
 struct OutputTensor {
     name: String,
     dtype: Dtype,
@@ -55,36 +54,27 @@ struct OutputTensor {
     bytes: Vec<u8>,
 }
 
-/// Writes the checkpoint of `folder`, with its linear layers in eight bits, to the new folder `out`, which appears whole
-/// or not at all. One block is in memory at a time. `progress` hears of the shards that are written, and of how many
-/// there will be.
+/// Writes the checkpoint in `folder`, with its linear layers in eight bits, to the new folder `out`.
+///
+/// The folder appears when it is complete. One block is in memory at a time. `progress` is called with the number of
+/// shards that have been written and the number of all shards.
 ///
 /// # Errors
-/// `folder` holds no checkpoint, or one that is quantised already; `out` is there already or cannot be written;
-/// `progress` fails, which ends the work.
+/// `folder` holds no valid checkpoint, or one that is already quantised; `out` exists or cannot be written; `progress`
+/// returns an error, which ends the conversion.
 pub fn quantize<E: From<ModelError>>(
     folder: &Path,
     out: &Path,
     progress: impl FnMut(usize, usize) -> Result<(), E>,
 ) -> Result<(), E> {
     if out.exists() {
-        return Err(ModelError::file(out, "is there already\nhint: remove it, or give another folder").into());
+        let advice = "remove it, or give another folder";
+        return Err(ModelError::file_with_advice(out, "is there already", advice).into());
     }
-    let mut partial = out.as_os_str().to_owned();
-    partial.push(".tmp");
-    let partial = Path::new(&partial);
-    let unwritten = |source| ModelError::Write { path: out.to_owned(), source };
-    // What a run that was killed has left.
-    if partial.exists() {
-        fs::remove_dir_all(partial).map_err(unwritten)?;
-    }
-    fs::create_dir_all(partial).map_err(unwritten)?;
-    let done = fill(folder, partial, progress).and_then(|()| Ok(fs::rename(partial, out).map_err(unwritten)?));
-    if done.is_err() {
-        // Best effort: the first error is the one to tell.
-        drop(fs::remove_dir_all(partial));
-    }
-    done
+    let pending = PendingFolder::create(out).map_err(ModelError::from)?;
+    fill(folder, pending.path(), progress)?;
+    pending.finish().map_err(ModelError::from)?;
+    Ok(())
 }
 
 fn fill<E: From<ModelError>>(
@@ -117,7 +107,7 @@ fn fill<E: From<ModelError>>(
     progress(shards.len(), shards.len())
 }
 
-/// The tensors of the checkpoint, those of each block together, and the rest at the end.
+/// Returns the tensors of each shard: one shard per block, and a last one for the rest.
 fn shards(config: &ModelConfig) -> Vec<Vec<StoredTensor>> {
     let mut shards = vec![Vec::new(); config.num_hidden_layers + 1];
     for tensor in stored_tensors(config) {
@@ -130,7 +120,7 @@ fn shards(config: &ModelConfig) -> Vec<Vec<StoredTensor>> {
     shards
 }
 
-/// The tensors to write for a stored one: itself, or quantised weights and their scales.
+/// Returns the tensors to write for a stored one: a copy, or quantised weights and their scales.
 fn convert(tensor: &StoredTensor, stored: MappedTensor) -> Result<Vec<OutputTensor>, ModelError> {
     let (name, shape) = (tensor.name.clone(), stored.shape.clone());
     let written = if tensor.is_linear_weight() {
@@ -154,15 +144,15 @@ fn convert(tensor: &StoredTensor, stored: MappedTensor) -> Result<Vec<OutputTens
 }
 
 fn write_shard(path: &Path, tensors: &[OutputTensor]) -> Result<(), ModelError> {
-    let views: Vec<_> = tensors
-        .iter()
-        .map(|tensor| Ok((&tensor.name, TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes)?)))
-        .collect::<Result<_, safetensors::SafeTensorError>>()
-        .map_err(|e| ModelError::file(path, e))?;
+    let mut views = Vec::with_capacity(tensors.len());
+    for OutputTensor { name, dtype, shape, bytes } in tensors {
+        let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| ModelError::file(path, e))?;
+        views.push((name, view));
+    }
     write_safetensors(path, views)
 }
 
-/// Tokenizer, template, and whatever else is no weight.
+/// Copies the tokenizer, the chat template and all other JSON files but `config.json`.
 fn copy_text_side(folder: &Path, out: &Path) -> Result<(), ModelError> {
     for entry in fs::read_dir(folder).map_err(ModelError::io(folder))? {
         let from = entry.map_err(ModelError::io(folder))?.path();

@@ -11,12 +11,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use llada_model::{Dtype, Parameters, Tokenizer};
+use llada_model::{Dtype, Parameters, Tokenizer, atomic::PendingFolder};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{TrainError, byte_order_mark, config::RunConfig, folder::PendingFolder, state::TrainState};
+use crate::{TrainError, byte_order_mark, config::RunConfig, state::TrainState};
 
 /// The folders of the optimizer's moments and of the moving average, in a checkpoint.
 const EXP_AVG: &str = "exp_avg";

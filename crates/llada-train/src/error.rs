@@ -1,4 +1,4 @@
-//! The one error type of the crate: it keeps its sources and names the file, key, step or record at fault.
+//! The error type of this crate.
 
 use std::{
     error::Error,
@@ -6,6 +6,7 @@ use std::{
 };
 
 use llada_core::Hint;
+use llada_model::{ModelError, atomic::WriteError};
 
 use crate::data::DatasetKind;
 
@@ -15,7 +16,7 @@ use crate::data::DatasetKind;
 pub enum TrainError {
     /// The model failed: its files, its device, its memory.
     #[error(transparent)]
-    Model(#[from] llada_model::ModelError),
+    Model(#[from] ModelError),
     /// The numbers of a batch are impossible.
     #[error(transparent)]
     Core(#[from] llada_core::CoreError),
@@ -137,6 +138,7 @@ impl TrainError {
     /// What would help.
     pub fn hint(&self) -> Option<Hint> {
         match self {
+            Self::Model(error) => error.hint(),
             Self::Core(error) => error.hint(),
             Self::Infer(error) => error.hint(),
             Self::Config { hint, .. } => Some(hint.clone()),
@@ -158,7 +160,7 @@ impl TrainError {
             Self::NotFinite { .. } => {
                 Some(advice("the last checkpoint is intact; lower schedule.lr and go on from it"))
             }
-            Self::Model(_) | Self::Collective(_) | Self::File { .. } | Self::Settings { .. } => None,
+            Self::Collective(_) | Self::File { .. } | Self::Settings { .. } => None,
         }
     }
 
@@ -177,6 +179,12 @@ impl TrainError {
     /// The error that `key` is `value`, with advice in words.
     pub(crate) fn config(key: &'static str, value: impl ToString, hint: impl Into<String>) -> Self {
         Self::Config { key, value: value.to_string(), hint: advice(hint) }
+    }
+}
+
+impl From<WriteError> for TrainError {
+    fn from(WriteError { path, source }: WriteError) -> Self {
+        Self::Write { path, source }
     }
 }
 

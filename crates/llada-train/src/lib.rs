@@ -20,7 +20,6 @@ pub mod config;
 mod curve;
 pub mod data;
 mod error;
-mod folder;
 pub mod lr;
 pub mod metrics;
 pub mod objective;

@@ -4,12 +4,13 @@
 
 use std::{fs, path::PathBuf};
 
+use llada_model::atomic::PendingFolder;
+
 use crate::{
     TrainError,
     checkpoint::{self, Manifest, copy_tokenizer},
     config::RunConfig,
     curve,
-    folder::PendingFolder,
     metrics::{self, Metrics, MetricsFile},
     run::Outcome,
     state::TrainState,
@@ -77,6 +78,6 @@ impl Recorder {
         let weights = state.ema.as_ref().unwrap_or(state.model.weights());
         state.model.save_as(weights, pending.path(), self.config.export_dtype)?;
         copy_tokenizer(self.config.tokenizer_folder(), pending.path())?;
-        pending.finish()
+        Ok(pending.finish()?)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path};
 
+use llada_model::atomic::PendingFolder;
 use serde_json::json;
 use tokenizers::{
     AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerBuilder,
@@ -10,7 +11,7 @@ use tokenizers::{
     pre_tokenizers::{byte_level::ByteLevel, digits::Digits, sequence::Sequence},
 };
 
-use crate::{TrainError, folder::PendingFolder};
+use crate::TrainError;
 
 const BOS: &str = "<|startoftext|>";
 const EOS: &str = "<|endoftext|>";
@@ -59,5 +60,6 @@ pub fn train<S: AsRef<str> + Send>(
     });
     let path = pending.path().join("tokenizer_config.json");
     fs::write(&path, format!("{settings:#}\n")).map_err(TrainError::write(&path))?;
-    pending.finish().map(drop)
+    pending.finish()?;
+    Ok(())
 }

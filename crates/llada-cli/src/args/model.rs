@@ -1,4 +1,4 @@
-//! Which model, where and in which dtype it runs.
+//! The arguments that select a model, its device and its precision.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ pub(crate) struct ModelArgs {
     pub(crate) model: PathBuf,
 
     /// Where to run: cpu or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = super::device)]
     pub(crate) device: Device,
 
     /// Compute in f32, bf16, or int8: linear layers of eight-bit weights, the rest in bf16. auto: f32 for small models
@@ -28,7 +28,7 @@ pub(crate) struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The folder of the model, which may have been asked for by its name.
+    /// Returns the folder of the model, which may have been given by its name.
     pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
         Ok(llada_hub::checkpoint(&self.model)?)
     }
@@ -38,7 +38,7 @@ impl ModelArgs {
         Ok(llada::default_algorithm(&self.folder()?)?)
     }
 
-    /// The precision that is asked for of the model in `folder`.
+    /// Returns the requested precision for the model in `folder`.
     pub(crate) fn precision(&self, folder: &Path) -> anyhow::Result<Precision> {
         Ok(match self.dtype {
             DtypeChoice::F32 => Dtype::F32.into(),

@@ -1,4 +1,4 @@
-//! `llada data prepare`: text in, token shards out.
+//! `llada data prepare`: conversion of text to shards of tokens.
 
 use std::{fs, path::PathBuf};
 
@@ -75,16 +75,16 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     let tokenizer = Tokenizer::open(&args.tokenizer)?.ok_or_else(|| {
         usage(format!("{} has no tokenizer.json\nhint: llada tokenizer train", args.tokenizer.display()))
     })?;
-    let size =
-        |path: &PathBuf| Ok(fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len());
-    let bytes = args.input.iter().map(size).sum::<anyhow::Result<u64>>()?;
+    let mut bytes = 0;
+    for path in &args.input {
+        bytes += fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    }
     let bar = ProgressBar::new(bytes)
         .with_style(ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes}, {eta} left")?);
-    let observe = |done| bar.set_position(done);
     let options =
         Options { format: args.format.into(), max_length: args.max_length, answer_length: args.answer_length };
     let mask = tokenizer.mask().to_owned();
-    let prepared = prepare(&args.input, options, tokenizer, &args.out, observe)?;
+    let prepared = prepare(&args.input, options, tokenizer, &args.out, |done| bar.set_position(done))?;
     bar.finish_and_clear();
     let what = if matches!(args.format, Format::Chat) { "record" } else { "document" };
     let plural = if prepared.items == 1 { "" } else { "s" };
@@ -96,7 +96,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says what was left out, and what the text holds that one might not expect.
+/// Prints what was left out, and the special tokens that were found in the text.
 fn tell(remarks: &Remarks, mask: &str) {
     let tell_count = |count: u64, what: &str, why: &str| {
         if count > 0 {

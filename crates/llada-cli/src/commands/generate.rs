@@ -1,4 +1,4 @@
-//! `llada generate`: one answer.
+//! `llada generate`: the answer to one prompt.
 
 use std::{
     io::{IsTerminal, stderr},

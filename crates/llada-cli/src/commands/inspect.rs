@@ -1,4 +1,4 @@
-//! `llada inspect`: what a checkpoint holds, and whether it fits.
+//! `llada inspect`: the content of a checkpoint, and the memory it needs.
 
 use std::{
     collections::BTreeMap,
@@ -8,6 +8,8 @@ use std::{
 
 use llada_model::{AttentionPattern, ConfigReading, Dtype, Int8Kernel, ModelConfig, ModelError, Tokenizer, Weights};
 use serde::Serialize;
+
+use crate::hint;
 
 /// Show a checkpoint's config, tensors, parameters, dtype and memory, without loading it
 #[derive(clap::Args)]
@@ -23,26 +25,26 @@ pub(crate) struct Args {
 
 #[derive(Serialize)]
 struct Inspection {
-    /// None if the architecture is another, or the shape cannot be told.
+    /// `None` if the architecture is not supported, or the shape cannot be determined.
     config: Option<ModelConfig>,
-    /// Keys of config.json that change nothing.
+    /// The keys of config.json that have no effect.
     keys_without_effect: Vec<String>,
     parameters: Option<usize>,
-    /// Number of tensors by dtype.
+    /// The number of tensors by dtype.
     tensors: BTreeMap<String, usize>,
     file_bytes: u64,
-    /// Files with weights in the folder that are not read, because others go before them.
+    /// The weight files in the folder that are not read because others take precedence.
     unread_files: Vec<String>,
     f32_bytes: Option<usize>,
     bf16_bytes: Option<usize>,
-    /// The kernel that multiplies this model in eight bits here; none where int8 is dequantised.
+    /// The kernel for eight bits on this machine, or `None` if int8 is dequantised.
     int8_kernel: Option<String>,
-    /// Memory that the system could give a new process now, where it tells.
+    /// The memory that is available to a new process, if the system reports it.
     available_bytes: Option<u64>,
     tokenizer: bool,
-    /// Why the tokenizer speaks no chats, if it does not; texts and ids are not concerned.
+    /// The reason why the tokenizer has no usable chat template, if it has none.
     chat_problem: Option<String>,
-    /// What keeps the checkpoint from loading.
+    /// The reasons why the checkpoint does not load.
     problems: Vec<String>,
 }
 
@@ -66,7 +68,9 @@ impl Inspection {
             problems: Vec::new(),
             config,
         };
-        problems.into_iter().for_each(|problem| inspection.note(problem));
+        for problem in problems {
+            inspection.note(problem);
+        }
         match Weights::open(folder) {
             Ok(weights) => inspection.read_weights(weights),
             Err(error) => inspection.note(error),
@@ -85,7 +89,9 @@ impl Inspection {
             Err(error) => self.note(error),
         }
         let problems = self.config.as_ref().map(|config| weights.check(config)).unwrap_or_default();
-        problems.into_iter().for_each(|problem| self.note(problem));
+        for problem in problems {
+            self.note(problem);
+        }
     }
 
     fn read_tokenizer(&mut self, folder: &Path) {
@@ -102,9 +108,11 @@ impl Inspection {
         }
     }
 
-    /// Notes a reason for which the checkpoint does not load; once, as two readers may meet the same.
+    /// Records a reason why the checkpoint does not load. Several readers may find the same one, which is recorded
+    /// once.
     fn note(&mut self, problem: ModelError) {
-        let problem = problem.to_string();
+        let hint = hint::of(&problem).map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+        let problem = format!("{problem}{hint}");
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
@@ -177,7 +185,7 @@ fn line(name: &str, value: impl std::fmt::Display) {
     println!("{name:<13} {value}");
 }
 
-/// A line of its items, if there are any.
+/// Prints a line of items, unless there are none.
 fn print_list(name: &str, items: &[String]) {
     if !items.is_empty() {
         line(name, items.join(", "));
@@ -194,7 +202,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     match inspection.problems.as_slice() {
         [] => Ok(()),
-        problems => anyhow::bail!("{} does not load:\n  {}", folder.display(), problems.join("\n  ")),
+        problems => {
+            // A hint is a second line of its reason, and indented once more.
+            let reasons: Vec<String> = problems.iter().map(|problem| problem.replace('\n', "\n    ")).collect();
+            anyhow::bail!("{} does not load:\n  {}", folder.display(), reasons.join("\n  "))
+        }
     }
 }
 
@@ -202,7 +214,7 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Linux tells in kB what could be had without swapping.
+/// Returns the memory that Linux reports as available without swapping, in bytes.
 fn available_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

@@ -1,4 +1,4 @@
-//! `llada logits`: the raw predictions of every position, for a look or a comparison.
+//! `llada logits`: the logits of every position of a sequence, for inspection or comparison.
 
 use std::path::PathBuf;
 

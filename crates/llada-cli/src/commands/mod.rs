@@ -1,4 +1,4 @@
-//! The commands, one file each: its arguments, and what it calls and prints.
+//! The commands. Each file has the arguments of a command, and the code that calls the libraries and prints the result.
 
 pub(crate) mod batch;
 pub(crate) mod compare;

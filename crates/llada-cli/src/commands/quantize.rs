@@ -1,4 +1,4 @@
-//! `llada quantize`: a checkpoint whose linear layers are stored in eight bits.
+//! `llada quantize`: conversion of a checkpoint to linear layers in eight bits.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = llada_hub::checkpoint(&args.model)?;
-    // Hidden where standard error is no terminal.
+    // The bar is hidden if standard error is not a terminal.
     let bar = ProgressBar::new(0).with_message("shards");
     llada_model::quantize(&folder, &args.out, |done, all| {
         bar.set_length(all as u64);
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Of a folder's weights, in words.
+/// Returns the folder and the size of its weights, as text.
 fn size(folder: &Path) -> anyhow::Result<String> {
     let bytes = llada_model::Weights::open(folder)?.file_bytes();
     Ok(format!("{} ({:.1} MB)", folder.display(), bytes as f64 / 1e6))

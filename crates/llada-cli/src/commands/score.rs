@@ -1,4 +1,4 @@
-//! `llada score`: the log-likelihood of an answer.
+//! `llada score`: an estimate of the log-likelihood of an answer.
 
 use std::time::Instant;
 

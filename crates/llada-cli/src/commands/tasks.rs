@@ -1,4 +1,4 @@
-//! `llada tasks generate`: examples of the checkable tasks, as chats to learn from.
+//! `llada tasks generate`: examples of the checkable tasks, as chats for training.
 
 use std::{io::Write, path::PathBuf};
 

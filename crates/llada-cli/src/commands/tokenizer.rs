@@ -1,4 +1,4 @@
-//! `llada tokenizer train`: a vocabulary of your own text.
+//! `llada tokenizer train`: training of a tokenizer.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `llada pretrain` and `llada sft`: a run file, flags that override its keys, and a progress bar.
+//! `llada pretrain` and `llada sft`: training from a run file, whose keys flags override.
 
 use std::path::PathBuf;
 
@@ -212,7 +212,7 @@ struct OptimizerKeys {
 
 pub(crate) fn run(args: Args, kind: DatasetKind) -> anyhow::Result<()> {
     let mut flags = Table::try_from(&args.keys)?;
-    // A section of which no key was typed must not stand for an empty one.
+    // Sections without a typed key are empty tables here, which would count as given.
     flags.retain(|_, value| value.as_table().is_none_or(|section| !section.is_empty()));
     let config = match &args.config {
         Some(path) => RunConfig::load(path, kind, flags)?,

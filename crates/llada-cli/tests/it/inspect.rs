@@ -51,6 +51,7 @@ fn every_reason_is_told_and_the_rest_is_shown() {
     for part in ["alibi_slopes_v2: unknown key", "rope: false", "mystery", "blocks.4.q_proj.weight", "tokenizer.json"] {
         assert!(message.contains(part), "{message} lacks {part}");
     }
+    assert!(message.contains("\n  config.json: mystery: unknown key (value true)\n    hint: remove it"), "{message}");
     let shown = String::from_utf8(output.stdout).unwrap();
     for part in ["layers        5 of width 96", "39 BF16", "files"] {
         assert!(shown.contains(part), "{shown} lacks {part}");
@@ -73,6 +74,7 @@ fn a_shape_that_cannot_be_told_leaves_the_weights_to_be_shown() {
     fs::write(folder.path().join("model.safetensors"), "").unwrap();
     let message = stderr(&inspect(folder.path(), &[]));
     assert!(message.contains("n_layers") && message.contains("not a whole safetensors file"), "{message}");
+    assert!(message.contains("\n    hint: fetch the file again"), "{message}");
 }
 
 #[test]

@@ -71,6 +71,8 @@ fn impossible_settings_are_usage_errors() {
 fn a_device_that_is_not_there_is_an_environment_error() {
     let output = llada("generate", "tiny-llada", &["--prompt-ids", "1", "--device", "cuda:7"]);
     check(&output, 3, &["device cuda:7", "hint: "]);
+    let output = llada("generate", "tiny-llada", &["--prompt-ids", "1", "--device", "tpu"]);
+    check(&output, 2, &["device tpu: not a device's name; hint: --device cpu or --device cuda:0"]);
 }
 
 /// A copy of a fixture without its golden files.

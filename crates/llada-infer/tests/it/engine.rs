@@ -50,6 +50,7 @@ pub(crate) fn any_config() -> impl Strategy<Value = SamplerConfig> {
 
 /// What the owner of an engine may do between two steps.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a few dozen of them in a test")]
 enum Act {
     Submit(SamplerConfig),
     Score(u64),

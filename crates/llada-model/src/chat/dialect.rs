@@ -1,30 +1,32 @@
-//! From Jinja2 as transformers sets it up to minijinja: the tag `generation`, Python's `%`, its line ends and escapes.
+//! Translation of templates from Jinja2, as transformers configures it, to minijinja: the tag `generation`, Python's
+//! operator
+//! `%`, line ends, and escapes in strings.
 //!
-//! Tokens of the source are replaced where they stand; all else is left as it was written.
+//! Single tokens of the source are replaced in place, and everything else is left as it is.
 
 use super::lexer::{Kind, Tag, Token, tags};
 
-/// The function that `a % b` becomes a call of, because minijinja's own operator knows numbers alone.
+/// The name of the function that replaces the operator `%`, because minijinja's operator is defined for numbers only.
 pub(super) const MODULO: &str = "__mod__";
 
-/// Words that end an operand.
+/// The words at which an operand ends.
 const KEYWORDS: [&str; 6] = ["and", "or", "not", "if", "else", "in"];
 
-/// The bytes that an insertion replaces begin at `at`; there may be none.
+/// A replacement of `replaced` bytes at `at` by a text. An insertion replaces none.
 struct Edit {
     at: usize,
     replaced: usize,
     text: String,
 }
 
-/// The same template for minijinja.
+/// Translates a template to minijinja.
 pub(super) fn translate(source: &str) -> String {
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let mut edits = Vec::new();
     for tag in tags(&source) {
         Expression { source: &source, tag: &tag }.edit(&mut edits);
     }
-    // What is inserted at a place comes before what is replaced there.
+    // At the same place, insertions come before replacements.
     edits.sort_by_key(|edit| (edit.at, edit.replaced));
     let mut translated = String::with_capacity(source.len());
     let mut copied = 0;
@@ -48,7 +50,7 @@ impl Expression<'_> {
             replaced: token.place.len(),
             text: text.to_owned(),
         };
-        // What `generation` encloses is rendered as it is, in a scope of its own.
+        // transformers renders the content of `generation` unchanged, in a scope of its own, as `with` does.
         match (self.tag.is_statement, self.word(0)) {
             (true, "generation") => edits.push(replace(&self.tag.tokens[0], "with")),
             (true, "endgeneration") => edits.push(replace(&self.tag.tokens[0], "endwith")),
@@ -73,7 +75,7 @@ impl Expression<'_> {
         }
     }
 
-    /// The token at `index`; nothing behind the last.
+    /// Returns the text of the token at `index`, or an empty text after the last token.
     fn word(&self, index: usize) -> &str {
         self.tag.tokens.get(index).map_or("", |token| &self.source[token.place.clone()])
     }
@@ -86,14 +88,15 @@ impl Expression<'_> {
         self.is(index, Kind::Name) && KEYWORDS.contains(&self.word(index))
     }
 
-    /// Whether an operand can begin after the token at `index`, so that a sign there is no subtraction.
+    /// Returns true if an operand can begin after the token at `index`. A sign there is unary, not a subtraction.
     fn precedes_operand(&self, index: usize) -> bool {
         (self.tag.is_statement && index == 0)
             || self.is_keyword(index)
             || (self.is(index, Kind::Operator) && !matches!(self.word(index), ")" | "]" | "}"))
     }
 
-    /// The first token of the products and quotients that end before the operator at `operator`.
+    /// Returns the first token of the left operand of the operator at `operator`. Products, quotients and remainders
+    /// are evaluated from left to right, so the operand includes all of them.
     fn chain_start(&self, operator: usize) -> usize {
         let mut open_brackets = 0_usize;
         let mut start = operator;
@@ -114,7 +117,8 @@ impl Expression<'_> {
         start
     }
 
-    /// The last token of the operand that begins at `start`, with its attributes, calls, filters, tests and powers.
+    /// Returns the last token of the operand that begins at `start`, including attributes, calls, filters, tests and
+    /// powers.
     fn operand_end(&self, mut start: usize) -> Option<usize> {
         while matches!(self.word(start), "-" | "+") {
             start += 1;
@@ -132,7 +136,8 @@ impl Expression<'_> {
         }
     }
 
-    /// The last token of a test whose name, or a `not` before it, is at `start`; brackets of its argument come after it.
+    /// Returns the last token of a test whose name, or a `not` before it, is at `start`. If its argument is in
+    /// brackets, they are not included.
     fn test_end(&self, start: usize) -> Option<usize> {
         let name = self.present(if self.word(start) == "not" { start + 1 } else { start })?;
         let argument = name + 1;
@@ -157,7 +162,7 @@ impl Expression<'_> {
         (index < self.tag.tokens.len()).then_some(index)
     }
 
-    /// The bracket that closes the one at `open`.
+    /// Returns the bracket that closes the one at `open`.
     fn closing(&self, open: usize) -> Option<usize> {
         let mut open_brackets = 0_usize;
         for index in open..self.tag.tokens.len() {
@@ -174,7 +179,8 @@ impl Expression<'_> {
     }
 }
 
-/// A string literal with the escapes that Python alone knows, or reads otherwise, written in those that both know.
+/// Rewrites the escapes of a string literal that minijinja does not know or reads differently. Returns `None` if there
+/// are none.
 fn escapes(literal: &str) -> Option<String> {
     let mut written = String::new();
     let mut rest = literal;

@@ -1,4 +1,4 @@
-//! What a chat template may use besides the language: the functions, filters and tests that Jinja2 and transformers have.
+//! The environment of a chat template: the functions, filters and tests of Jinja2 and transformers.
 
 use minijinja::{
     Environment, Error, ErrorKind, Value,
@@ -9,10 +9,10 @@ use minijinja_contrib::globals;
 
 use super::{dialect, filters, json, methods, python, strftime};
 
-/// Instructions and pieces of data that a rendering may take: seconds of work, far more than a template needs.
+/// The number of instructions that a rendering may execute. They take seconds, and templates need far fewer.
 const FUEL: u64 = 50_000_000;
 
-/// An environment as transformers sets it up: Jinja2's sandbox, with what transformers adds.
+/// Creates an environment like that of transformers: Jinja2's sandbox with the additions of transformers.
 pub(super) fn environment() -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
@@ -36,7 +36,7 @@ fn raise_exception(message: &Value) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message.to_string()))
 }
 
-/// Whether a value has a length and items: texts and mappings have, and so has what is not defined.
+/// Returns true if a value has a length and items. As in Jinja2, this includes strings, mappings and undefined values.
 fn is_sequence(value: &Value) -> bool {
     value.is_undefined() || (!value.is_none() && value.len().is_some())
 }

@@ -1,4 +1,4 @@
-//! Filters of Jinja2 that minijinja lacks, or has with other arguments.
+//! Filters of Jinja2 that minijinja lacks or implements with other arguments.
 
 use minijinja::{
     Environment, Error, ErrorKind, Value,
@@ -8,7 +8,7 @@ use minijinja_contrib::filters;
 
 use super::methods::justify;
 
-/// Adds them to `environment`, or puts them in the place of minijinja's own.
+/// Adds the filters to `environment`, replacing minijinja's own of the same names.
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("center", |text: &Value, width: Option<usize>| {
         justify(&text.to_string(), "center", width.unwrap_or(80), ' ')
@@ -28,7 +28,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("xmlattr", xmlattr);
 }
 
-/// Named arguments and one that was given by its place.
+/// Returns the named arguments together with a positional one under its name.
 fn with(named: Kwargs, name: &str, value: Option<Value>) -> Result<Kwargs, Error> {
     let mut all = Vec::new();
     for known in named.args() {
@@ -38,13 +38,14 @@ fn with(named: Kwargs, name: &str, value: Option<Value>) -> Result<Kwargs, Error
     Ok(all.into_iter().collect())
 }
 
-/// A text for HTML, with the references that MarkupSafe writes.
+/// Escapes a text for HTML, with the character references of MarkupSafe.
 fn escaped(text: &Value) -> Value {
     let text = text.to_string().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     Value::from_safe_string(text.replace('\'', "&#39;").replace('"', "&#34;"))
 }
 
-/// `indent(s, width=4, first=False, blank=False)`: lines but the first after `width` spaces, or after a text.
+/// The filter `indent(s, width=4, first=False, blank=False)`, which indents all lines but the first. `width` is a
+/// number of spaces or a text.
 fn indent(
     text: &Value,
     width: Option<Value>,
@@ -75,7 +76,7 @@ fn indent(
     Ok(indented)
 }
 
-/// `truncate(s, length=255, killwords=False, end='...', leeway=5)`, the last of them by name alone or with all others.
+/// The filter `truncate(s, length=255, killwords=False, end='...', leeway=5)`.
 fn truncate(
     text: &Value,
     length: Option<usize>,
@@ -102,7 +103,7 @@ fn truncate(
     Ok(format!("{kept}{end}"))
 }
 
-/// The attributes of a tag; what is none or not defined has none.
+/// The filter `xmlattr`, which writes a mapping as attributes of a tag. Values that are none or undefined are left out.
 fn xmlattr(attributes: &Value, autospace: Option<bool>) -> Result<Value, Error> {
     if attributes.kind() != ValueKind::Map {
         return Err(Error::new(ErrorKind::InvalidOperation, "xmlattr: not a mapping"));

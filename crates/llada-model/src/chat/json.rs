@@ -1,4 +1,4 @@
-//! The filter `tojson` of transformers: Python's `json.dumps`, which leaves letters as they are unless asked.
+//! The filter `tojson` of transformers, which is Python's `json.dumps` without ASCII escapes by default.
 
 use minijinja::{
     Error, ErrorKind, Value,
@@ -7,16 +7,16 @@ use minijinja::{
 
 use super::python::float;
 
-/// The layout of the text.
+/// The format of the text.
 struct Style {
     ensure_ascii: bool,
-    /// What a level of nesting is indented by; without it everything is on one line.
+    /// The indentation of one level of nesting, or `None` for a single line.
     indent: Option<String>,
     separators: [String; 2],
     sort_keys: bool,
 }
 
-/// `json.dumps(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False)`, the last of them by name alone.
+/// The filter `tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
 pub(super) fn tojson(
     value: &Value,
     ensure_ascii: Option<Value>,
@@ -50,7 +50,7 @@ fn refused(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::BadSerialization, message.into())
 }
 
-/// A number of spaces, or the text itself.
+/// Returns the indentation that `indent` describes by a number of spaces or as a text.
 fn indentation(indent: &Value) -> Result<String, Error> {
     match (indent.as_str(), indent.as_i64()) {
         (Some(text), _) => Ok(text.to_owned()),
@@ -166,7 +166,7 @@ fn number(value: &Value) -> String {
     }
 }
 
-/// A key as text, which is how JSON has it.
+/// Returns a key as a text, because keys in JSON are texts.
 fn key_text(key: &Value) -> Result<String, Error> {
     match key.kind() {
         ValueKind::String => Ok(key.as_str().unwrap_or_default().to_owned()),

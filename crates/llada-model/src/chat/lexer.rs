@@ -1,23 +1,23 @@
-//! The tags of a Jinja template and what stands in them, with places in the source.
+//! A lexer for the tags of a Jinja template.
 //!
-//! It follows Jinja2's lexer as far as needed to tell tags from text, comments and raw blocks, and to know where names,
-//! strings and operators begin and end. What is malformed ends the list: the template engine reports it.
+//! It follows Jinja2's lexer as far as is needed to distinguish tags from text, comments and raw blocks, and to find
+//! names, strings and operators in them. It stops at malformed input, which the template engine reports.
 
 use std::ops::Range;
 
-/// What stands between the delimiters of `{{ }}` or `{% %}`.
+/// The content of `{{ }}` or `{% %}`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tag {
-    /// Whether it is a statement, `{% %}`, whose first token is its name.
+    /// True for a statement, `{% %}`, whose first token is its name.
     pub(super) is_statement: bool,
     pub(super) tokens: Vec<Token>,
 }
 
-/// A piece of an expression.
+/// A token of an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) kind: Kind,
-    /// Bytes of the source.
+    /// The range of its bytes in the source.
     pub(super) place: Range<usize>,
 }
 
@@ -25,12 +25,12 @@ pub(super) struct Token {
 pub(super) enum Kind {
     Name,
     Number,
-    /// With its quotes.
+    /// A string literal, including its quotes.
     Text,
     Operator,
 }
 
-/// The tags of `source`, raw blocks left out.
+/// Returns the tags of `source`, without those in raw blocks.
 pub(super) fn tags(source: &str) -> Vec<Tag> {
     let mut tags = Vec::new();
     let mut at = 0;
@@ -65,7 +65,7 @@ pub(super) fn tags(source: &str) -> Vec<Tag> {
     tags
 }
 
-/// Where the first `{% endraw %}` after `at` ends.
+/// Returns the end of the first `{% endraw %}` after `at`.
 fn raw_end(source: &str, mut at: usize) -> Option<usize> {
     loop {
         at = find(source, "{%", at)? + 2;
@@ -85,7 +85,7 @@ fn find(source: &str, what: &str, at: usize) -> Option<usize> {
     source.get(at..)?.find(what).map(|offset| at + offset)
 }
 
-/// The tokens from `at` to `close`, and where that ends. A sign for whitespace control is no token.
+/// Returns the tokens between `at` and `close`, and the end of `close`. Signs for whitespace control are not tokens.
 fn tokens(source: &str, mut at: usize, close: &str) -> Option<(Vec<Token>, usize)> {
     if source[at..].starts_with(['-', '+']) {
         at += 1;
@@ -134,7 +134,7 @@ fn text_length(rest: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// The length of a number; after a dot it is an index, which has neither fraction nor exponent.
+/// Returns the length of a number. After a dot it is an index, which has neither a fraction nor an exponent.
 fn number_length(rest: &str, is_index: bool) -> usize {
     let bytes = rest.as_bytes();
     let digits = |from: usize| {

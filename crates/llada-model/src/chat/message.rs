@@ -1,4 +1,4 @@
-//! One message of a conversation, as it is written in JSON.
+//! Messages of a conversation, and their form in JSON.
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -7,19 +7,20 @@ use serde::{
 };
 use serde_json::Value;
 
-/// One message of a conversation.
+/// A message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// `system`, `user` or `assistant`.
+    /// The author: `system`, `user` or `assistant`.
     pub role: String,
-    /// What was said.
+    /// The text of the message.
     pub content: String,
-    /// Whether the content was written before the role: a template may write a message out with its keys in order.
+    /// True if the JSON has the content before the role. The order matters because a template may write a message as
+    /// JSON.
     content_first: bool,
 }
 
 impl Message {
-    /// A message of `role`.
+    /// Creates a message.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
         Self { role: role.into(), content: content.into(), content_first: false }
     }
@@ -54,7 +55,7 @@ impl<'de> Visitor<'de> for Keys {
         f.write_str("a message, {\"role\": \"user\", \"content\": \"...\"}")
     }
 
-    /// A key whose value is null is as if it were not there; of the others, none is passed over.
+    /// Ignores keys whose value is null, and refuses unknown keys.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message, A::Error> {
         let (mut role, mut content, mut content_first) = (None, None, false);
         while let Some((key, value)) = map.next_entry::<String, Value>()? {

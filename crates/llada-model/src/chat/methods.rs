@@ -1,4 +1,4 @@
-//! Python's methods of texts, lists and mappings, as far as templates may call them: those that change nothing.
+//! The methods of Python's strings, lists and dictionaries that templates may call. None of them changes its object.
 
 use minijinja::{
     Error, ErrorKind, State, Value,
@@ -6,7 +6,7 @@ use minijinja::{
 };
 use minijinja_contrib::pycompat;
 
-/// Calls `method` of `value`.
+/// Calls a method of `value`.
 pub(super) fn call(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     let own = match value.kind() {
         ValueKind::String => text_method(value.as_str().unwrap_or_default(), method, args)?,
@@ -24,7 +24,7 @@ fn refused(message: &str) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.to_owned())
 }
 
-/// The methods of `str` that minijinja lacks, or has with fewer arguments; none for the others.
+/// Calls a method of `str` that minijinja lacks or implements with fewer arguments. Returns `None` for other methods.
 fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     Ok(Some(match method {
         "split" | "rsplit" => split(text, method == "rsplit", args)?,
@@ -94,7 +94,7 @@ fn list_method(list: &Value, method: &str, args: &[Value]) -> Result<Option<Valu
     }))
 }
 
-/// `text.split(sep=None, maxsplit=-1)`, from the end for `rsplit`.
+/// The methods `split(sep=None, maxsplit=-1)` and `rsplit`.
 fn split(text: &str, from_the_end: bool, args: &[Value]) -> Result<Value, Error> {
     let (separator, limit, named): (Option<Value>, Option<i64>, Kwargs) = from_args(args)?;
     let separator = match separator {
@@ -121,7 +121,7 @@ fn split(text: &str, from_the_end: bool, args: &[Value]) -> Result<Value, Error>
     Ok(parts.into_iter().map(Value::from).collect())
 }
 
-/// The words of `text`, split `limit` times at most; the rest is kept as it is.
+/// Splits `text` at whitespace at most `limit` times. The rest is left as it is.
 fn split_at_spaces(text: &str, limit: usize, from_the_end: bool) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = if from_the_end { text.trim_end() } else { text.trim_start() };
@@ -169,7 +169,7 @@ fn find(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     }
 }
 
-/// `text[start:end]`, and how many characters come before it.
+/// Returns the number of characters before `text[start:end]`, and the slice.
 fn window(text: &str, start: i64, end: Option<i64>) -> (usize, &str) {
     let length = text.chars().count();
     let place = |index: i64| match usize::try_from(index) {
@@ -181,7 +181,7 @@ fn window(text: &str, start: i64, end: Option<i64>) -> (usize, &str) {
     (start, &text[byte(start)..byte(end.max(start))])
 }
 
-/// What `text` lacks to `width` characters.
+/// Returns the padding that extends `text` to `width` characters.
 fn padding(width: usize, text: &str, fill: char) -> Result<String, Error> {
     if width > 1 << 20 {
         return Err(refused("the width is over a million characters"));
@@ -189,21 +189,21 @@ fn padding(width: usize, text: &str, fill: char) -> Result<String, Error> {
     Ok(fill.to_string().repeat(width.saturating_sub(text.chars().count())))
 }
 
-/// `text` padded to `width`: on the right for `ljust`, on the left for `rjust`, on both sides for `center`.
+/// Pads `text` to `width`: on the right for `ljust`, on the left for `rjust`, and on both sides for `center`.
 pub(super) fn justify(text: &str, method: &str, width: usize, fill: char) -> Result<String, Error> {
     let padding = padding(width, text, fill)?;
     let count = padding.chars().count();
     let left = match method {
         "ljust" => 0,
         "rjust" => count,
-        // Python puts the odd one on the left if the width is odd.
+        // If the padding is odd, Python puts the extra character on the left only if the width is odd too.
         _ => count / 2 + (count & width & 1),
     };
     let side = |count: usize| fill.to_string().repeat(count);
     Ok(format!("{}{text}{}", side(left), side(count - left)))
 }
 
-/// `str.title`: what follows anything but a letter is a capital.
+/// The method `title`, which capitalises every letter that does not follow another letter.
 fn title(text: &str) -> String {
     let mut titled = String::new();
     let mut is_inside = false;

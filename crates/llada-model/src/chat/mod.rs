@@ -1,5 +1,5 @@
-//! Chat templates: the checkpoint's own Jinja template, which means what transformers' `apply_chat_template` makes of it,
-//! or LLaDA's where it has none.
+//! Chat templates. The Jinja template of a checkpoint is rendered as `apply_chat_template` of transformers renders it.
+//! Checkpoints without one use that of LLaDA.
 
 mod dialect;
 mod environment;
@@ -19,17 +19,17 @@ pub use message::Message;
 
 use crate::{ModelError, guard::guarded};
 
-/// The template of LLaDA-8B-Instruct: header, blank line, trimmed content, end of turn.
+/// The template of LLaDA-8B-Instruct. A message is a header, a blank line, the trimmed content, and an end of turn.
 pub(crate) const LLADA: &str = "{% for message in messages %}{% if loop.first %}{{ bos_token }}{% endif %}\
     <|start_header_id|>{{ message.role }}<|end_header_id|>\n\n{{ message.content | trim }}<|eot_id|>{% endfor %}\
     {% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}";
 
-/// The tokens that [`LLADA`] writes, besides `bos_token`.
+/// The special tokens that [`LLADA`] writes, apart from `bos_token`.
 pub(crate) const LLADA_TOKENS: [&str; 3] = ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"];
 
 const NAME: &str = "chat";
 
-/// A compiled chat template and the special tokens that it may name.
+/// A compiled chat template with the special tokens it may refer to.
 #[derive(Debug)]
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
@@ -37,7 +37,7 @@ pub(crate) struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// Compiles `source`; `special_tokens` maps `bos_token` and its like to their text.
+    /// Compiles `source`. `special_tokens` maps names such as `bos_token` to tokens.
     pub(crate) fn new(source: &str, special_tokens: &BTreeMap<String, String>) -> Result<Self, ModelError> {
         guarded("the chat template", || {
             let mut environment = environment::environment()?;
@@ -46,12 +46,12 @@ impl ChatTemplate {
         })?
     }
 
-    /// The variables that the template reads and does not set.
+    /// Returns the variables that the template reads but does not set.
     pub(crate) fn variables(&self) -> Result<HashSet<String>, ModelError> {
         Ok(self.environment.get_template(NAME)?.undeclared_variables(false))
     }
 
-    /// The conversation as text; `is_prompt` asks for the assistant's next message at its end.
+    /// Renders a conversation. `is_prompt` appends the header of the assistant's next message.
     pub(crate) fn render(&self, messages: &[Message], is_prompt: bool) -> Result<String, ModelError> {
         guarded("the chat template", || {
             let context = context! {

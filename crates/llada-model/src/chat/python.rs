@@ -1,4 +1,4 @@
-//! Python's `%`, and its way to write numbers, where minijinja has its own.
+//! Python's operator `%` and its format of numbers, which differ from minijinja's.
 
 use minijinja::{
     Error, ErrorKind, Output, State, Value, context, escape_formatter,
@@ -6,7 +6,7 @@ use minijinja::{
     value::ValueKind,
 };
 
-/// `repr` of a float: the fewest digits that tell it, with an exponent below 1e-4 and from 1e16 on.
+/// Returns `repr` of a float: the shortest digits that identify it, with an exponent below 1e-4 and from 1e16 on.
 pub(super) fn float(number: f64) -> String {
     let text = format!("{number:?}");
     match text.split_once('e') {
@@ -18,7 +18,7 @@ pub(super) fn float(number: f64) -> String {
     }
 }
 
-/// Writes a value that stands in `{{ }}`.
+/// Writes the value of an expression in `{{ }}`.
 pub(super) fn write(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
     match f64::try_from(value.clone()) {
         Ok(number) if value.kind() == ValueKind::Number && !value.is_integer() => {
@@ -28,7 +28,7 @@ pub(super) fn write(out: &mut Output, state: &mut State, value: &Value) -> Resul
     }
 }
 
-/// `left % right`: of a text, its directives filled in; of numbers, what is left of a division.
+/// Computes `left % right`, which formats a string or is the remainder of a division.
 pub(super) fn modulo(state: &State, left: &Value, right: &Value) -> Result<Value, Error> {
     match left.as_str() {
         Some(text) => fill_in(text, right).map(Value::from),
@@ -40,7 +40,7 @@ fn refused(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
 }
 
-/// `text % right` of Python, a directive at a time.
+/// Formats `text` with the arguments `right`, one directive at a time.
 fn fill_in(text: &str, right: &Value) -> Result<String, Error> {
     let arguments: Vec<Value> = if right.is_tuple() { right.try_iter()?.collect() } else { vec![right.clone()] };
     let mut arguments = arguments.into_iter();
@@ -69,7 +69,7 @@ fn fill_in(text: &str, right: &Value) -> Result<String, Error> {
         };
         filled.push_str(&format(FormatStyle::Printf, &format!("%{layout}{letter}"), &[value])?);
     }
-    // What can be asked for names may hold more than was asked for.
+    // A mapping or list may hold more values than the text uses. All others, and tuples, must be used up.
     let is_left = arguments.next().is_some();
     if is_left && (right.is_tuple() || !matches!(right.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable)) {
         return Err(refused("not all arguments converted during string formatting"));
@@ -85,7 +85,7 @@ fn named(mapping: &Value, name: &str) -> Result<Value, Error> {
     if value.is_undefined() { Err(refused(format!("format: there is no {name:?}"))) } else { Ok(value) }
 }
 
-/// What follows a `%`: a name in brackets, flags, width and precision, and the letter of a type.
+/// A directive after its `%`: a name in brackets, flags, width and precision, and the letter of a type.
 struct Directive<'a> {
     name: Option<&'a str>,
     layout: &'a str,

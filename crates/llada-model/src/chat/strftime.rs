@@ -1,21 +1,21 @@
-//! `strftime_now` of transformers: the time on this machine's clock, as Python's `datetime.strftime` writes it.
+//! The function `strftime_now` of transformers, which formats the current time as Python's `datetime.strftime` does.
 
 use std::fmt::Write;
 
 use chrono::{Local, NaiveDateTime};
 
-/// The directives that chrono writes as Python does.
+/// The directives for which chrono and Python agree.
 const KNOWN: &str = "aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyY%";
 
-/// What a value is padded to at most.
+/// The largest width to which a value is padded.
 const LONGEST: usize = 1000;
 
-/// Now, in this machine's time zone, in `format`.
+/// Returns the current time in the machine's time zone, in `format`.
 pub(super) fn now(format: &str) -> String {
     strftime(Local::now().naive_local(), format)
 }
 
-/// `moment.strftime(format)` of a datetime without a time zone; what is no directive stands for itself.
+/// Formats a datetime without a time zone. Text that is not a directive is copied.
 fn strftime(moment: NaiveDateTime, format: &str) -> String {
     let mut text = String::new();
     let mut rest = format;
@@ -40,7 +40,7 @@ fn strftime(moment: NaiveDateTime, format: &str) -> String {
     text + rest
 }
 
-/// What a directive stands for; none if it is none.
+/// Returns the value of a directive, or `None` if there is no such directive.
 fn written(moment: NaiveDateTime, flag: &str, letter: char) -> Option<String> {
     match letter {
         'f' => Some(moment.format("%6f").to_string()),

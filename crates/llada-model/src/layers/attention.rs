@@ -1,5 +1,5 @@
-//! Multi-head attention with grouped keys and values, bidirectional as a rule: the model's attention pattern and the
-//! shadows of a batch are all that hides a position from another.
+//! Multi-head attention with grouped keys and values. It is bidirectional unless the model's attention pattern or the
+//! shadows of a batch hide keys from a query.
 
 use tch::{Device, Kind, Tensor};
 
@@ -20,40 +20,42 @@ use crate::{
     },
 };
 
-/// The longest rows that are trained with whole matrices of scores. On the CPU, libtorch's fused attention goes back
-/// head by head through products too small for bf16: five times slower at 64 tokens, as fast at some 300.
+/// The length up to which rows are trained with whole matrices of scores, in tokens.
+///
+/// On the CPU, the backward pass of libtorch's fused attention multiplies head by head, in products that are too small
+/// for bf16 to be fast. It is five times slower than whole matrices at 64 tokens, and equally fast at about 300.
 const SHORT: i64 = 256;
 
-/// The projections of one block's attention.
+/// The attention layer of a block.
 #[derive(Debug)]
 pub(crate) struct Attention {
     q_proj: Linear,
     k_proj: Linear,
     v_proj: Linear,
     attn_out: Linear,
-    /// The norms of queries and keys, head by head.
+    /// The norms of queries and keys, which are applied to each head.
     qk_norm: Option<[RmsNorm; 2]>,
-    /// The bound of queries, keys and values.
+    /// The bound to which queries, keys and values are clipped.
     clip: Option<f64>,
     head_dim: i64,
     pattern: AttentionPattern,
 }
 
-/// The KV caches of a packing's rows, as the attention of one layer sees them.
+/// The KV caches of the rows of a packing, and the layer that uses them.
 pub(crate) struct CacheView<'a> {
-    /// By row; none where the row keeps nothing.
+    /// One entry per row; `None` if the row has no cache.
     pub(crate) rows: &'a mut [Option<KvCache>],
     pub(crate) layer: usize,
 }
 
 impl CacheView<'_> {
-    /// The view of a packing whose rows keep nothing.
+    /// Creates the view of a packing whose rows have no caches.
     pub(crate) fn none() -> Self {
         Self { rows: &mut [], layer: 0 }
     }
 }
 
-/// Normed activations and where their rows lie.
+/// Normed activations with their packing.
 #[derive(Clone, Copy)]
 pub(crate) struct Tokens<'a> {
     pub(crate) hidden: &'a Input<'a>,
@@ -61,7 +63,7 @@ pub(crate) struct Tokens<'a> {
 }
 
 impl Attention {
-    /// The attention of block `layer` over the weights of `source`.
+    /// Creates the attention of block `layer` with the weights of `source`.
     pub(crate) fn new(source: &mut impl WeightSource, layer: usize) -> Result<Self, ModelError> {
         let config = source.config();
         let (d, head_dim, biases) = (config.hidden_size, config.head_dim, config.biases);
@@ -103,7 +105,7 @@ impl Attention {
         let v = self.values(keys.hidden)?;
         let is_even = queries.packing.is_even() && keys.packing.is_even();
         let mixed = if is_even && caches.rows.iter().all(Option::is_none) {
-            // Rows of one length that keep nothing are one call, and what one row sees every row sees.
+            // Rows of one length without caches are computed in one call, with the visibility of the first for all.
             let (query_span, key_span) = (&queries.packing.spans[0], &keys.packing.spans[0]);
             let queries_at = query_span.of(&queries.packing.positions)?;
             let keys_at = key_span.of(&keys.packing.positions)?;
@@ -115,7 +117,7 @@ impl Attention {
         self.output(&mixed, Epilogue::Add(residual))
     }
 
-    /// The rotated queries of normed activations.
+    /// Computes the rotated queries of normed activations.
     ///
     /// # Shapes
     /// hidden (tokens, d), positions (tokens) -> (tokens, heads x head_dim).
@@ -124,7 +126,7 @@ impl Attention {
         rope.rotate(self.bounded(self.normed(q, 0)?)?, positions)
     }
 
-    /// The rotated keys of normed activations.
+    /// Computes the rotated keys of normed activations.
     ///
     /// # Shapes
     /// hidden (tokens, d), positions (tokens) -> (tokens, kv heads x head_dim).
@@ -133,7 +135,7 @@ impl Attention {
         rope.rotate(self.bounded(self.normed(k, 1)?)?, positions)
     }
 
-    /// The values of normed activations.
+    /// Computes the values of normed activations.
     ///
     /// # Shapes
     /// hidden (tokens, d) -> (tokens, kv heads x head_dim).
@@ -141,7 +143,7 @@ impl Attention {
         self.bounded(self.v_proj.forward(hidden, Epilogue::None)?)
     }
 
-    /// The projection of the heads' outputs back into the residual stream.
+    /// Projects the outputs of the heads back into the residual stream.
     ///
     /// # Shapes
     /// mixed (tokens, heads x head_dim) -> (tokens, d).
@@ -149,7 +151,7 @@ impl Attention {
         self.attn_out.forward(&Input::new(mixed), epilogue)
     }
 
-    /// Queries (`which` 0) or keys (1) normed head by head, if the model does so.
+    /// Applies the norm of queries (`which` 0) or keys (1) to each head, if the model has these norms.
     fn normed(&self, x: Tensor, which: usize) -> Result<Tensor, ModelError> {
         let Some(norms) = &self.qk_norm else { return Ok(x) };
         let by_head = x.f_view([-1, self.head_dim])?;
@@ -163,7 +165,7 @@ impl Attention {
         }
     }
 
-    /// Attention row by row, over what each row computes and what its KV cache holds.
+    /// Computes attention row by row, over the keys and values of this forward and those in the KV caches.
     ///
     /// # Shapes
     /// q (q, d), k and v (k, kv) -> (q, d).
@@ -200,7 +202,7 @@ impl Attention {
         }
     }
 
-    /// Attention within `rows` rows that are equally long, of queries over the keys that they see.
+    /// Computes attention within each of `rows` rows of equal length.
     ///
     /// # Shapes
     /// q (rows x queries, d), k and v (rows x keys, kv) -> (rows x queries, d).
@@ -227,7 +229,7 @@ impl Attention {
     }
 }
 
-/// The positions of all keys of a row with a KV cache: its tokens, then its shadows.
+/// Returns the positions of all keys of a row with a KV cache: first its tokens, then its shadows.
 ///
 /// # Shapes
 /// computed (span.length) i64 -> (length + shadows) i64.
@@ -239,7 +241,7 @@ fn positions_with_cache(length: usize, span: &Span, computed: &Tensor) -> Result
     Ok(Tensor::f_cat(&[tokens, computed.f_narrow(0, span.length - span.shadows, span.shadows)?], 0)?)
 }
 
-/// Attention of all tokens of equally long rows, with the scores in memory.
+/// Computes attention among all tokens of rows of equal length, with whole matrices of scores in memory.
 ///
 /// # Shapes
 /// q, k, v (rows, heads, tokens, head_dim) -> the same.

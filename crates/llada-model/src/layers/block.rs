@@ -1,4 +1,5 @@
-//! One Transformer block, sequential and pre-normed (`block_type` llama): h + attn(norm h), then h + mlp(norm h).
+//! The Transformer block, which is sequential and pre-normed (`block_type` llama): h + attn(norm h), then h + mlp(norm
+//! h).
 
 use tch::Tensor;
 
@@ -16,7 +17,7 @@ use crate::{
     weights::{role::BlockRole, source::WeightSource},
 };
 
-/// One of the model's Transformer blocks.
+/// A Transformer block.
 #[derive(Debug)]
 pub(crate) struct TransformerBlock {
     pub(crate) attn_norm: RmsNorm,
@@ -26,7 +27,7 @@ pub(crate) struct TransformerBlock {
 }
 
 impl TransformerBlock {
-    /// Block `layer` over the weights of `source`.
+    /// Creates block `layer` with the weights of `source`.
     pub(crate) fn new(source: &mut impl WeightSource, layer: usize) -> Result<Self, ModelError> {
         Ok(Self {
             attn_norm: source.block_norm(layer, BlockRole::AttentionNorm)?,
@@ -36,6 +37,8 @@ impl TransformerBlock {
         })
     }
 
+    /// Computes the block for all tokens.
+    ///
     /// # Shapes
     /// x (tokens, d) -> (tokens, d).
     pub(crate) fn forward(
@@ -55,7 +58,8 @@ impl TransformerBlock {
         self.attention.forward(tokens, tokens, rope, caches, x)
     }
 
-    /// The last block in training: attention for all tokens in one call, everything after it for `wanted` alone.
+    /// Computes the last block in training: attention for all tokens in one call, and everything after it for the
+    /// wanted tokens only.
     ///
     /// # Shapes
     /// x (tokens, d), wanted (wanted) i64 -> (wanted, d).
@@ -70,7 +74,8 @@ impl TransformerBlock {
         self.feed_forward.forward(&self.ff_norm.forward(&x)?, Epilogue::Add(&x))
     }
 
-    /// The last block: keys and values of all tokens, everything else for the wanted ones alone.
+    /// Computes the last block in inference: keys and values for all tokens, and everything else for the wanted ones
+    /// only.
     ///
     /// # Shapes
     /// x (tokens, d) -> (wanted, d).

@@ -1,43 +1,46 @@
-//! A block of which, between full forwards, only the tokens are computed whose values have moved the most (dLLM-Cache,
-//! arXiv 2506.06295, section 3.3): for the others it adds to the residual stream what it added then.
+//! dLLM-Cache (arXiv 2506.06295, section 3.3).
+//!
+//! A full forward records what each block adds to the residual stream. A partial forward then computes a block only for
+//! the tokens whose values have changed most since they were last recorded; for all others it adds the recorded outputs
+//! again.
 
 use tch::{Kind, Tensor};
 
 use super::{block::TransformerBlock, linear::Input, rope::Rope, visibility::Visibility};
 use crate::{ModelError, torch::shim::Epilogue};
 
-/// dLLM-Cache state of one row.
+/// The dLLM-Cache state of one row.
 #[derive(Debug)]
 pub(crate) struct FeatureCache {
-    /// Tokens of the row.
+    /// The length of the row, in tokens.
     pub(crate) length: usize,
     pub(crate) layers: Vec<FeatureLayer>,
 }
 
-/// The state of one layer, written in place.
+/// The state of one layer. Partial forwards overwrite it in place.
 #[derive(Debug)]
 pub(crate) struct FeatureLayer {
-    /// (length, kv heads x head_dim), rotated.
+    /// (length, kv heads x head_dim), after rotation.
     k: Tensor,
     /// (length, kv heads x head_dim).
     v: Tensor,
-    /// (length, d): what attention added to the residual stream.
+    /// (length, d): the output of attention, as it was added to the residual stream.
     attention_out: Tensor,
-    /// (length, d): what the MLP added.
+    /// (length, d): the output of the feed-forward layer, as it was added to the residual stream.
     mlp_out: Tensor,
 }
 
-/// The part of a row that a forward is about.
+/// The part of a row that a forward covers.
 pub(crate) struct Part {
     /// (tokens) i64: the positions start..start + tokens.
     pub(crate) positions: Tensor,
     pub(crate) start: i64,
-    /// How many of them are computed.
+    /// The number of tokens in the part that are recomputed.
     pub(crate) count: i64,
 }
 
 impl TransformerBlock {
-    /// The block over a whole row, and the state that it leaves.
+    /// Computes the block for a whole row, and returns its output and the state for later partial forwards.
     ///
     /// # Shapes
     /// x (tokens, d), positions (tokens) i64 -> (tokens, d).
@@ -59,7 +62,7 @@ impl TransformerBlock {
         Ok((x.f_add(&mlp_out)?, FeatureLayer { k, v, attention_out, mlp_out }))
     }
 
-    /// The block over `part` of a row, the rest of which `cache` has.
+    /// Computes the block for `part` of a row whose other positions are in `cache`.
     ///
     /// # Shapes
     /// x (tokens, d) -> (tokens, d).
@@ -70,29 +73,50 @@ impl TransformerBlock {
         rope: &Rope,
         cache: &FeatureLayer,
     ) -> Result<Tensor, ModelError> {
-        let &Part { ref positions, start, count } = part;
-        let tokens = positions.size1()?;
-        let of_part = |cached: &Tensor| cached.f_narrow(0, start, tokens);
         let hidden = self.attn_norm.forward(x)?;
+        // Values are cheap and depend on a token's hidden state alone, so they are computed for the whole part: their
+        // change tells which tokens are stale, and the new ones are kept for all tokens.
         let v = self.attention.values(&Input::new(&hidden))?;
-        let stale = least_similar(&v, &of_part(&cache.v)?, count)?;
-        of_part(&cache.v)?.f_copy_(&v)?;
-        let at = positions.f_index_select(0, &stale)?;
+        let mut kept = part.of(&cache.v)?;
+        let stale = least_similar(&v, &kept, part.count)?;
+        kept.f_copy_(&v)?;
+        // From here on `hidden` is that of the stale tokens only.
+        let at = part.positions.f_index_select(0, &stale)?;
         let hidden = hidden.f_index_select(0, &stale)?;
         let hidden = Input::new(&hidden);
         let (q, k) = (self.attention.queries(&hidden, &at, rope)?, self.attention.keys(&hidden, &at, rope)?);
-        let put = |cached: &Tensor, computed: &Tensor| of_part(cached)?.f_index_copy_(0, &stale, computed).map(drop);
-        put(&cache.k, &k)?;
+        part.store(&cache.k, &stale, &k)?;
+        // Stale tokens attend to all tokens of the row. The keys of the others are those they had when last recomputed.
         let mixed = self.attention.attend([&q, &cache.k, &cache.v], &Visibility::All, 1)?;
-        put(&cache.attention_out, &self.attention.output(&mixed, Epilogue::None)?)?;
-        let x = x.f_add(&of_part(&cache.attention_out)?)?;
+        part.store(&cache.attention_out, &stale, &self.attention.output(&mixed, Epilogue::None)?)?;
+        let x = x.f_add(&part.of(&cache.attention_out)?)?;
         let hidden = self.ff_norm.forward(&x.f_index_select(0, &stale)?)?;
-        put(&cache.mlp_out, &self.feed_forward.forward(&hidden, Epilogue::None)?)?;
-        Ok(x.f_add(&of_part(&cache.mlp_out)?)?)
+        part.store(&cache.mlp_out, &stale, &self.feed_forward.forward(&hidden, Epilogue::None)?)?;
+        Ok(x.f_add(&part.of(&cache.mlp_out)?)?)
     }
 }
 
-/// The `count` tokens whose values point the least in the direction of the kept ones, ascending; ties go to the first.
+impl Part {
+    /// Returns the rows of a cached tensor that belong to the part, as a view.
+    ///
+    /// # Shapes
+    /// cached (length, width) -> (tokens, width).
+    fn of(&self, cached: &Tensor) -> Result<Tensor, ModelError> {
+        Ok(cached.f_narrow(0, self.start, self.positions.size1()?)?)
+    }
+
+    /// Overwrites the cached rows of the tokens `stale` with those that were computed.
+    ///
+    /// # Shapes
+    /// cached (length, width), stale (count) i64, computed (count, width).
+    fn store(&self, cached: &Tensor, stale: &Tensor, computed: &Tensor) -> Result<(), ModelError> {
+        _ = self.of(cached)?.f_index_copy_(0, stale, computed)?;
+        Ok(())
+    }
+}
+
+/// Returns the `count` tokens whose values have the lowest cosine similarity to the kept ones, in ascending order. Of
+/// equal similarities the first are taken.
 ///
 /// # Shapes
 /// v, kept (tokens, width) -> (count) i64.

@@ -1,4 +1,4 @@
-//! The feed-forward layer of a block: a gated MLP, or a mixture of them.
+//! The feed-forward layer of a block: a gated MLP, or a mixture of experts.
 
 use tch::Tensor;
 
@@ -17,7 +17,7 @@ pub(crate) enum FeedForward {
 }
 
 impl FeedForward {
-    /// That of block `layer` over the weights of `source`.
+    /// Creates the feed-forward layer of block `layer` with the weights of `source`.
     pub(crate) fn new(source: &mut impl WeightSource, layer: usize) -> Result<Self, ModelError> {
         let config = source.config();
         match config.moe(layer).cloned() {
@@ -29,7 +29,7 @@ impl FeedForward {
         }
     }
 
-    /// The layer's output for `hidden`, and the epilogue after it.
+    /// Computes the layer and its epilogue.
     ///
     /// # Shapes
     /// hidden (tokens, d), the epilogue's operand (tokens, d) -> (tokens, d).

@@ -1,21 +1,21 @@
-//! Keys and values that a row keeps from one forward to the next.
+//! The KV cache: the keys and values of a row, kept from one forward to the next.
 //!
-//! Keys are kept rotated. A forward over part of the row writes its keys and values into their places, so attention reads
-//! one stretch of memory and nothing is concatenated. A row may grow: its memory then doubles, so that a row that grows
-//! block by block is copied a bounded number of times.
+//! Keys are kept after rotation. A forward over part of a row overwrites the keys and values at its positions, so
+//! attention reads one contiguous piece of memory. If a row outgrows the memory, it is doubled, so that a row that
+//! grows block by block is copied only a logarithmic number of times.
 
 use tch::Tensor;
 
 use super::packing::Span;
 use crate::ModelError;
 
-/// The keys and values of one row, by layer.
+/// The keys and values of one row in all layers.
 #[derive(Debug)]
 pub(crate) struct KvCache {
-    /// Tokens of the row.
+    /// The length of the row, in tokens.
     pub(crate) length: usize,
-    /// (capacity, kv heads x head_dim) each, capacity at least `length`; filled by the first forward, which is over the
-    /// whole row.
+    /// Keys and values by layer, (capacity, kv heads x head_dim) each, with a capacity of at least `length`. The first
+    /// forward, which is over the whole row, fills them.
     layers: Vec<[Tensor; 2]>,
 }
 
@@ -24,18 +24,18 @@ impl KvCache {
         Self { length, layers: Vec::new() }
     }
 
-    /// The cache of the same row after it has grown to `length`.
+    /// Returns the cache of the same row after it has grown to `length` tokens.
     pub(crate) fn of_length(self, length: usize) -> Self {
         Self { length, ..self }
     }
 
-    /// Whether all of the model's `layers` are filled. Those of a row whose first forward failed are not.
+    /// Returns true if all `layers` of the model are filled. They are not if the first forward failed.
     pub(crate) fn is_filled(&self, layers: usize) -> bool {
         self.layers.len() == layers
     }
 
-    /// Puts the keys and values of the computed tokens of `span` in their places, and gives those of the whole row,
-    /// then those of the shadows, which are not kept.
+    /// Stores the computed keys and values of the tokens in `span`, and returns those of the whole row followed by
+    /// those of the shadows, which are not stored.
     ///
     /// # Shapes
     /// (tokens + shadows, kv heads x head_dim) each -> (length + shadows, kv heads x head_dim) each.
@@ -67,7 +67,7 @@ impl KvCache {
     }
 }
 
-/// Makes room for `length` tokens.
+/// Extends the memory to at least `length` tokens.
 ///
 /// # Shapes
 /// cached (capacity, width) -> (at least length, width).

@@ -1,4 +1,5 @@
-//! A linear layer x W^T + b, prepacked for oneDNN where that runs, with what follows it fused into it.
+//! The linear layer x W^T + b. Its weights are packed for the fastest kernel of the machine, and the operation that
+//! follows is fused into it.
 
 use std::cell::OnceCell;
 
@@ -13,10 +14,11 @@ use crate::{
     },
 };
 
-/// The number of input rows that the packed layout is chosen for: that of a typical block or sequence.
+/// The number of input rows for which oneDNN chooses the packed layout: that of a typical block.
 const PACKED_FOR_ROWS: i64 = 64;
 
-/// What layers read, (rows, in), and once for all of them what quantised layers make of it.
+/// The input (rows, in) of one or several layers. It is quantised at most once, when the first quantised layer reads
+/// it.
 pub(crate) struct Input<'a> {
     x: &'a Tensor,
     quantized: OnceCell<Activations>,
@@ -36,7 +38,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Weights (out, in) and an optional bias (out).
+/// A linear layer with weights (out, in) and an optional bias (out).
 #[derive(Debug)]
 pub(crate) struct Linear {
     weight: Weight,
@@ -51,17 +53,21 @@ enum Weight {
     Int8(Int8Weight),
 }
 
-/// How a model's linear layers hold their weights.
+/// The memory layout of the weights of linear layers, which determines the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WeightFormat {
+    /// Row-major, for libtorch's own kernels.
     Plain,
+    /// oneDNN's blocked layout.
     Packed,
+    /// The layout of this crate's bf16 kernels.
     Bf16(Bf16Kernel),
+    /// The layout of this crate's int8 kernels.
     Int8(Int8Kernel),
 }
 
 impl WeightFormat {
-    /// The fastest that runs here: whether oneDNN does is tried, not guessed.
+    /// Returns the layout of the fastest kernel for `precision` on `device`.
     pub(crate) fn of(precision: Precision, device: Device) -> Self {
         if device != Device::Cpu {
             return Self::Plain;
@@ -76,22 +82,24 @@ impl WeightFormat {
         {
             return Self::Bf16(kernel);
         }
-        let probe = || {
-            let x = Tensor::f_ones([2, 16], (precision.kind(), device))?;
-            Linear::float(x.shallow_clone(), None, Self::Packed)?.forward(&Input::new(&x), Epilogue::Silu)
-        };
-        if probe().is_ok() { Self::Packed } else { Self::Plain }
+        if runs_packed(precision.kind()).is_ok() { Self::Packed } else { Self::Plain }
     }
 }
 
+/// Runs a small packed layer. libtorch does not tell whether oneDNN supports a kind on this processor, so it is tried.
+fn runs_packed(kind: Kind) -> Result<Tensor, ModelError> {
+    let x = Tensor::f_ones([2, 16], (kind, Device::Cpu))?;
+    Linear::float(x.shallow_clone(), None, WeightFormat::Packed)?.forward(&Input::new(&x), Epilogue::Silu)
+}
+
 impl Linear {
-    /// A layer over `weight` as it is.
+    /// Creates a layer that uses `weight` without a copy.
     pub(crate) fn plain(weight: Tensor, bias: Option<Tensor>) -> Self {
         Self { weight: Weight::Plain(weight), bias }
     }
 
-    /// A layer over `weight`, copied into `format` if that has an order of its own; [`WeightFormat::Int8`] is for quantised
-    /// weights ([`Linear::int8`]).
+    /// Creates a layer from `weight`, which is copied into the layout of `format`. [`Linear::int8`] does so for
+    /// [`WeightFormat::Int8`]; here that format means row-major.
     pub(crate) fn float(weight: Tensor, bias: Option<Tensor>, format: WeightFormat) -> Result<Self, ModelError> {
         match format {
             WeightFormat::Plain | WeightFormat::Int8(_) => Ok(Self::plain(weight, bias)),
@@ -103,17 +111,20 @@ impl Linear {
         }
     }
 
-    /// A layer over quantised weights.
+    /// Creates a layer from quantised weights.
     pub(crate) fn int8(weight: &Quantized, bias: Option<Tensor>, kernel: Int8Kernel) -> Result<Self, ModelError> {
         let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
         Ok(Self { weight: Weight::Int8(Int8Weight::pack(weight, kernel)?), bias })
     }
 
-    /// Whether the layer's weights are being trained: what follows it must then leave its output alone.
+    /// Returns true if the weights are being trained. Operations after the layer must then not overwrite its output,
+    /// which the backward pass reads.
     pub(crate) fn is_trainable(&self) -> bool {
         matches!(&self.weight, Weight::Plain(weight) if weight.requires_grad())
     }
 
+    /// Computes the layer and its epilogue.
+    ///
     /// # Shapes
     /// x (rows, in), the epilogue's operand (rows, out) -> (rows, out).
     pub(crate) fn forward(&self, input: &Input<'_>, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {

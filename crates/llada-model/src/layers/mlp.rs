@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The projections of one gated MLP.
+/// A gated MLP.
 #[derive(Debug)]
 pub(crate) struct Mlp {
     gate: Linear,
@@ -21,7 +21,7 @@ pub(crate) struct Mlp {
 }
 
 impl Mlp {
-    /// An MLP of block `layer` with `hidden` units, its projections in the given role.
+    /// Creates an MLP of block `layer` with `hidden` units. `role` maps its projections to their roles.
     pub(crate) fn new(
         source: &mut impl WeightSource,
         layer: usize,
@@ -36,12 +36,14 @@ impl Mlp {
         Ok(Self { gate: linear(Projection::Gate)?, up: linear(Projection::Up)?, down: linear(Projection::Down)? })
     }
 
-    /// The MLP's output for `hidden`, and the epilogue after it.
+    /// Computes the MLP and its epilogue.
     ///
     /// # Shapes
     /// hidden (tokens, d), the epilogue's operand (tokens, d) -> (tokens, d).
     pub(crate) fn forward(&self, hidden: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
         let hidden = Input::new(hidden);
+        // The fused epilogues overwrite their input. In training the backward pass needs it, and another kernel is
+        // used.
         let gated = if self.gate.is_trainable() {
             let gate = self.gate.forward(&hidden, Epilogue::None)?;
             gradient::silu_mul(&gate, &self.up.forward(&hidden, Epilogue::None)?)?

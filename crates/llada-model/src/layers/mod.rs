@@ -1,5 +1,7 @@
-//! The Transformer's parts, one file each. Activations are packed: the rows of a ragged batch one after the other in one
-//! (tokens, width) matrix, without padding.
+//! The layers of the Transformer.
+//!
+//! Activations are packed: the rows of a ragged batch follow one another in one matrix (tokens, width), without
+//! padding.
 
 pub(crate) mod attention;
 pub(crate) mod block;

@@ -1,4 +1,4 @@
-//! RMSNorm as LLaDA has it: computed in f32, cast back, then weighted (`modeling_llada.py`, RMSLayerNorm).
+//! RMSNorm. As in LLaDA (`modeling_llada.py`, RMSLayerNorm), it is computed in f32 and cast back before it is weighted.
 
 use tch::{Device, Kind, Tensor};
 
@@ -7,7 +7,7 @@ use crate::{
     torch::{gradient, shim},
 };
 
-/// x / sqrt(mean(x²) + eps) ⊙ weight.
+/// The norm x / sqrt(mean(x²) + eps) ⊙ weight.
 #[derive(Debug)]
 pub(crate) struct RmsNorm {
     weight: Tensor,
@@ -19,6 +19,8 @@ impl RmsNorm {
         Self { weight, eps }
     }
 
+    /// Normalises each row.
+    ///
     /// # Shapes
     /// x (rows, width) -> (rows, width).
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, ModelError> {

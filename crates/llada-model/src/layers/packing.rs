@@ -1,7 +1,8 @@
-//! Where the rows of a ragged batch lie in the packed activations.
+//! The layout of a ragged batch in packed activations.
 //!
-//! Every per-token operation runs once over all tokens of the batch; only attention looks at the spans. So there is no
-//! padding to compute or to mask, and the memory is that of the tokens.
+//! The tokens of all rows follow one another in one matrix. Operations on single tokens run once over the whole matrix,
+//! and only attention needs to know the rows, as spans of tokens. Hence there is no padding that has to be computed or
+//! masked.
 
 use std::ops::Range;
 
@@ -9,90 +10,102 @@ use tch::{Device, Tensor};
 
 use crate::ModelError;
 
-/// Wanted tokens are rounded up to a multiple of this, by repeating the last: oneDNN compiles and keeps a kernel for each
-/// number of rows that it meets, and the number of masks changes with every step.
-const ROUND: usize = 16;
+/// The number of wanted tokens is rounded up to a multiple of this, by repeating the last token.
+///
+/// oneDNN compiles a kernel for each number of rows it meets and keeps it in memory. The number of masks changes with
+/// every step, so without rounding nearly every step would compile anew.
+pub(crate) const ROUND: usize = 16;
 
+/// The same in training, where a batch has more wanted tokens.
+pub(crate) const ROUND_IN_TRAINING: usize = 64;
+
+/// Returns `wanted` rounded up to a multiple of [`ROUND`].
 pub(crate) fn rounded(wanted: usize) -> usize {
     wanted.next_multiple_of(ROUND)
 }
 
-/// `wanted`, at least one, rounded up.
-pub(crate) fn round_up(wanted: &[usize]) -> impl Iterator<Item = usize> + '_ {
-    wanted.iter().chain(std::iter::repeat(&wanted[wanted.len() - 1])).take(rounded(wanted.len())).copied()
+/// Repeats the last of the values until their number is a multiple of `round`. There must be at least one.
+pub(crate) fn round_up<T: Copy>(values: &[T], round: usize) -> impl Iterator<Item = T> + '_ {
+    let last = values[values.len() - 1];
+    values.iter().copied().chain(std::iter::repeat(last)).take(values.len().next_multiple_of(round))
 }
 
-/// The rows of a packed batch: for every token its position in its row, for every row its stretch of tokens.
+/// The layout of a packed batch: the position of each token in its row, and the span of tokens of each row.
+///
+/// A shadow is a mask that stands in for the token at a position, so that the model predicts the token without seeing
+/// it. Shadows are computed together with their row, whose tokens they leave unchanged.
 #[derive(Debug)]
 pub(crate) struct Packing {
     /// (tokens) i64.
     pub(crate) positions: Tensor,
-    /// (tokens) i64, if there are shadows: the position in whose place a shadow stands and which it does not see; −1 for
-    /// a token, which sees no shadow.
+    /// (tokens) i64, or `None` if there are no shadows: for a shadow the position that it replaces, and −1 for a token.
+    /// A shadow does not attend to the token it replaces, and a token does not attend to shadows.
     pub(crate) shadow_of: Option<Tensor>,
     pub(crate) spans: Vec<Span>,
 }
 
-/// One row's stretch of tokens.
+/// The tokens of one row in a packing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
-    /// Its first token in the packing.
+    /// The index of the first token in the packing.
     pub(crate) start: i64,
-    /// Its tokens and shadows; the shadows come last.
+    /// The number of tokens and shadows. The shadows come last.
     pub(crate) length: i64,
+    /// The number of shadows.
     pub(crate) shadows: i64,
-    /// The position of that token in its row.
+    /// The position of the first token in its row.
     pub(crate) first: i64,
-    /// The lowest position of its tokens.
+    /// The lowest position of all tokens and shadows.
     pub(crate) lowest: i64,
-    /// Positions of a block, where the row says so: what a block-causal model's attention goes by.
+    /// The block length that the row sets for block-causal attention, in tokens.
     pub(crate) block_length: Option<i64>,
 }
 
-/// The part of a row that a packing takes.
+/// The part of a row that a packing includes.
 #[derive(Debug, Clone)]
 pub(crate) struct Piece<'a> {
     /// The positions that are computed.
     pub(crate) computed: Range<usize>,
     /// The positions that have shadows.
     pub(crate) shadows: &'a [usize],
+    /// The block length that the row sets for block-causal attention, in tokens.
     pub(crate) block_length: Option<usize>,
 }
 
 impl Piece<'_> {
-    /// All of a row of `length`, without shadows.
+    /// Creates the piece that is a whole row of `length` tokens, without shadows.
     pub(crate) fn whole(length: usize) -> Self {
         Self { computed: 0..length, shadows: &[], block_length: None }
     }
 }
 
 impl Span {
-    /// The span's tokens of packed activations, a view.
+    /// Returns the rows of packed activations that belong to the span, as a view.
     pub(crate) fn of(&self, packed: &Tensor) -> Result<Tensor, ModelError> {
         Ok(packed.f_narrow(0, self.start, self.length)?)
     }
 }
 
-/// The tokens and shadows of a row whose last hidden state somebody reads.
+/// The tokens and shadows of a row whose last hidden states are wanted.
 #[derive(Debug)]
 pub(crate) struct Selection {
-    /// Where they lie among the row's, at least one.
+    /// Their indices within the span of the row. There is at least one.
     pub(crate) tokens: Vec<usize>,
-    /// The lowest of their positions.
+    /// The lowest of their positions in the row.
     pub(crate) lowest: usize,
 }
 
-/// The tokens whose last hidden state somebody reads, and a few more.
+/// The tokens of a packing whose last hidden states are wanted, rounded up in number.
 #[derive(Debug)]
 pub(crate) struct Wanted {
-    /// (wanted) i64: where they lie in the full packing.
+    /// (wanted) i64: their indices in the full packing.
     pub(crate) tokens: Tensor,
-    /// The packing of these tokens alone.
+    /// The packing of these tokens only.
     pub(crate) packing: Packing,
 }
 
 impl Packing {
-    /// The packing of pieces of rows, one after the other.
+    /// Creates the packing of pieces of rows, in their order.
     pub(crate) fn new(pieces: &[Piece<'_>], device: Device) -> Result<Self, ModelError> {
         let (mut positions, mut shadow_of, mut spans) = (Vec::new(), Vec::new(), Vec::with_capacity(pieces.len()));
         for Piece { computed, shadows, block_length } in pieces {
@@ -110,28 +123,29 @@ impl Packing {
                 block_length: block_length.map(|length| length as i64),
             });
         }
-        let on_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(device);
         let is_shadowed = pieces.iter().any(|piece| !piece.shadows.is_empty());
         Ok(Self {
-            positions: on_device(&positions)?,
-            shadow_of: if is_shadowed { Some(on_device(&shadow_of)?) } else { None },
+            positions: Tensor::f_from_slice(&positions)?.f_to_device(device)?,
+            shadow_of: if is_shadowed { Some(Tensor::f_from_slice(&shadow_of)?.f_to_device(device)?) } else { None },
             spans,
         })
     }
 
-    /// Whether all rows are equally long, in blocks of one length, and without shadows.
+    /// Returns true if all rows have the same length and block length, and no shadows. Attention then takes them in one
+    /// call.
     pub(crate) fn is_even(&self) -> bool {
         let is_like = |pair: &[Span]| (pair[0].length, pair[0].block_length) == (pair[1].length, pair[1].block_length);
         self.shadow_of.is_none() && self.spans.windows(2).all(is_like)
     }
 
-    /// The packing of the selected tokens and shadows alone, those of each row rounded up in number.
+    /// Returns the selected tokens and shadows with the packing of them alone. Their number is rounded up in each row.
     pub(crate) fn select(&self, selections: &[Selection], device: Device) -> Result<Wanted, ModelError> {
         let (mut tokens, mut spans) = (Vec::new(), Vec::with_capacity(selections.len()));
         for (span, selection) in self.spans.iter().zip(selections) {
             let start = tokens.len() as i64;
-            tokens.extend(round_up(&selection.tokens).map(|token| span.start + token as i64));
+            tokens.extend(round_up(&selection.tokens, ROUND).map(|token| span.start + token as i64));
             let (length, lowest) = (tokens.len() as i64 - start, selection.lowest as i64);
+            // Selected shadows are queries like the others; a count of shadows is needed for keys only.
             spans.push(Span { start, length, shadows: 0, first: 0, lowest, ..*span });
         }
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(device)?;

@@ -1,4 +1,5 @@
-//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864) in its rotate-half form: pair i is (i, i + half).
+//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864) in its rotate-half form, in which pair i consists of
+//! the elements i and i + half.
 
 use tch::{Device, Kind, Tensor};
 
@@ -7,9 +8,10 @@ use crate::{
     torch::{gradient, shim},
 };
 
-/// Angles position x theta^(-2i / rotary_dim) for as many positions as a row had so far.
+/// Tables of the cosines and sines of the angles position x theta^(-2i / rotary_dim).
 ///
-/// The table grows with the rows, because nothing vouches for the length that a config claims.
+/// The tables grow with the longest row so far, because a config may claim a maximum length for which there is no
+/// memory.
 #[derive(Debug)]
 pub(crate) struct Rope {
     /// (rotary_dim / 2) f32.
@@ -17,22 +19,25 @@ pub(crate) struct Rope {
     /// (length, rotary_dim / 2) f32.
     cos: Tensor,
     sin: Tensor,
+    /// The number of positions in the tables.
     length: usize,
+    /// The maximum sequence length of the model.
     longest: usize,
     full_precision: bool,
     head_dim: i64,
-    /// The dimensions of each head that are rotated, the first ones.
+    /// The number of dimensions of each head that are rotated. They are the first ones.
     rotary_dim: i64,
 }
 
-/// Positions that are worth no second table: those of LLaDA-8B.
+/// The initial number of positions, which is the maximum of LLaDA-8B.
 const AT_FIRST: usize = 4096;
 
 impl Rope {
     pub(crate) fn new(config: &ModelConfig, device: Device) -> Result<Self, ModelError> {
         let (head_dim, rotary_dim) = (config.head_dim as i64, config.rotary_dim as i64);
         let options = (Kind::Float, device);
-        // In the reference's order of operations: a last-bit difference here is a visible angle at position 4000.
+        // The order of operations is the reference's. A difference in the last bit here is a visible angle at position
+        // 4000.
         let exponents =
             Tensor::f_arange(rotary_dim / 2, options)?.f_mul_scalar(2.0)?.f_div_scalar(rotary_dim as f64)?;
         let frequencies = Tensor::f_full([1], config.rope_theta, options)?.f_pow(&exponents)?.f_reciprocal()?;
@@ -43,7 +48,7 @@ impl Rope {
         Ok(Self { frequencies, cos, sin, length, longest, full_precision, head_dim, rotary_dim })
     }
 
-    /// Makes room for rows of `length` tokens, which is at most the config's longest.
+    /// Extends the tables to rows of `length` tokens, which is at most the maximum sequence length.
     pub(crate) fn reach(&mut self, length: usize) -> Result<(), ModelError> {
         if length > self.length {
             self.length = length.next_power_of_two().min(self.longest);
@@ -52,7 +57,7 @@ impl Rope {
         Ok(())
     }
 
-    /// Rotates each head of each token by its position. The input's memory is reused where that is possible.
+    /// Rotates each head of each token by its position. The memory of the input is reused if possible.
     ///
     /// # Shapes
     /// x (tokens, heads x head_dim), positions (tokens) i64 -> (tokens, heads x head_dim).
@@ -68,7 +73,7 @@ impl Rope {
         Ok(Tensor::f_cat(&[rotated, rest], 2)?.f_view([tokens, width])?)
     }
 
-    /// Rotates heads all of whose dimensions turn.
+    /// Rotates heads of which all dimensions are rotated.
     ///
     /// # Shapes
     /// x (tokens, heads x rotary_dim), positions (tokens) i64 -> (tokens, heads x rotary_dim).
@@ -93,10 +98,10 @@ impl Rope {
     }
 }
 
-/// Cosines and sines of the angles of positions from 0 on.
+/// Computes the cosines and the sines of the angles of positions from 0 on.
 ///
 /// # Shapes
-/// frequencies (pairs) -> twice (length, pairs).
+/// frequencies (pairs) -> (length, pairs) each.
 fn tables(frequencies: &Tensor, length: usize) -> Result<(Tensor, Tensor), ModelError> {
     let positions = Tensor::f_arange(length as i64, (Kind::Float, frequencies.device()))?;
     let angles = positions.f_outer(frequencies)?;

@@ -1,38 +1,39 @@
-//! Which keys a query sees: by the model's attention pattern, and where a batch has shadows.
+//! The keys that each query attends to, which depend on the attention pattern of the model and on the shadows of a
+//! batch.
 
 use tch::{Kind, Tensor};
 
 use super::packing::Span;
 use crate::{AttentionPattern, ModelError};
 
-/// The keys that the queries of a row see.
+/// The keys that the queries of a row attend to.
 #[derive(Debug)]
 pub(crate) enum Visibility {
-    /// All of them.
+    /// Every query attends to all keys.
     All,
-    /// As many as come before each query and itself, where the queries are all of the row's tokens: libtorch has a kernel
-    /// for it.
+    /// Every query attends to the keys up to its own position, and the queries are all tokens of the row. libtorch has
+    /// a kernel for this case.
     Causal,
-    /// Those at which a mask is true; it is (1, 1, queries, keys).
+    /// Every query attends to the keys at which the mask (1, 1, queries, keys) is true.
     Masked(Tensor),
 }
 
 impl Visibility {
-    /// The keys that both allow.
+    /// Returns the intersection with the keys at which `mask` is true.
     pub(crate) fn and(self, mask: Tensor) -> Result<Self, ModelError> {
         match self {
             Self::All => Ok(Self::Masked(mask)),
             Self::Masked(other) => Ok(Self::Masked(other.f_logical_and(&mask)?)),
-            // The model refuses shadows of causal rows.
+            // The only masks are those of shadows, and causal models refuse shadows.
             Self::Causal => Ok(Self::Causal),
         }
     }
 }
 
-/// The keys that `pattern` lets the queries of `span` see. The last `shadows` of the keys are shadows.
+/// Returns the keys that the queries of `span` attend to under `pattern`. The last `shadows` keys are shadows.
 ///
 /// # Shapes
-/// queries_at (queries) i64, keys_at (keys) i64: the positions of both.
+/// queries_at (queries) i64, keys_at (keys) i64: the positions of queries and keys.
 pub(crate) fn of_pattern(
     pattern: AttentionPattern,
     span: &Span,
@@ -41,27 +42,33 @@ pub(crate) fn of_pattern(
     shadows: i64,
 ) -> Result<Visibility, ModelError> {
     let (queries, keys) = (queries_at.size1()?, keys_at.size1()?);
-    let compare =
-        |queries: &Tensor, keys: &Tensor| queries.f_view([1, 1, -1, 1])?.f_ge_tensor(&keys.f_view([1, 1, 1, -1])?);
     match pattern {
         AttentionPattern::Full => Ok(Visibility::All),
         AttentionPattern::Causal if queries == keys => Ok(Visibility::Causal),
-        AttentionPattern::Causal => Ok(Visibility::Masked(compare(queries_at, keys_at)?)),
+        AttentionPattern::Causal => Ok(Visibility::Masked(is_at_least(queries_at, keys_at)?)),
         AttentionPattern::BlockCausal { block_length } => {
             let block_length = span.block_length.unwrap_or(block_length as i64);
             let row_length = keys - shadows;
-            // The queries of a row's last block see all of it: no mask, and libtorch's fastest kernel.
+            // Queries in the last block attend to the whole row. Without a mask, libtorch uses its fastest kernel.
             if (row_length - 1) / block_length <= span.lowest / block_length {
                 return Ok(Visibility::All);
             }
-            let block_of = |positions: &Tensor| positions.f_floor_divide_scalar(block_length);
-            Ok(Visibility::Masked(compare(&block_of(queries_at)?, &block_of(keys_at)?)?))
+            let query_blocks = queries_at.f_floor_divide_scalar(block_length)?;
+            let key_blocks = keys_at.f_floor_divide_scalar(block_length)?;
+            Ok(Visibility::Masked(is_at_least(&query_blocks, &key_blocks)?))
         }
     }
 }
 
-/// The keys that tokens and shadows see, the last `shadows` of the `keys` being shadows: a token sees the tokens, a shadow
-/// everything but the token in whose place it stands.
+/// # Shapes
+/// queries (queries) i64, keys (keys) i64 -> (1, 1, queries, keys) bool.
+fn is_at_least(queries: &Tensor, keys: &Tensor) -> Result<Tensor, ModelError> {
+    Ok(queries.f_view([1, 1, -1, 1])?.f_ge_tensor(&keys.f_view([1, 1, 1, -1])?)?)
+}
+
+/// Returns the keys that tokens and shadows attend to. The last `shadows` of the `keys` are shadows.
+///
+/// A token attends to all tokens. A shadow attends to everything but the token it replaces.
 ///
 /// # Shapes
 /// shadow_of (queries) -> (1, 1, queries, keys) bool.

@@ -1,4 +1,4 @@
-//! Where the model runs: the CPU or one CUDA device.
+//! The device on which a model runs: the CPU or one CUDA device.
 
 use std::{fmt, str::FromStr};
 
@@ -6,19 +6,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::ModelError;
 
-/// A device by its usual name: `cpu`, `cuda`, `cuda:1`.
+/// A device. Its text form is libtorch's name: `cpu`, `cuda:1`; `cuda` is read as `cuda:0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
-    /// The CUDA device of this number.
+    /// The CUDA device of this index.
     Cuda(usize),
 }
 
 impl Device {
-    /// Whether products in bf16 are faster than in f32 there: the processor has instructions for them, or it is a GPU.
+    /// Returns true if matrix products are faster in bf16 than in f32: on a GPU, and on a processor with instructions
+    /// for bf16.
     pub fn has_bf16(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -31,25 +32,23 @@ impl Device {
         }
     }
 
-    /// Checks that the device is there.
+    /// Returns libtorch's form of the device, after checking that it exists.
     ///
     /// # Errors
-    /// libtorch is a CPU build, it finds no driver or no device, or the machine has fewer devices.
+    /// libtorch was built without CUDA, finds no driver or no device, or finds too few devices.
     pub(crate) fn open(self) -> Result<tch::Device, ModelError> {
         let Self::Cuda(index) = self else { return Ok(tch::Device::Cpu) };
-        let message = match tch::Cuda::device_count() {
-            count if (index as i64) < count => return Ok(tch::Device::Cuda(index)),
-            0 if tch::utils::has_cudart() => {
-                format!("{}\nhint: cargo xtask doctor, or --device cpu", why_no_device())
-            }
-            0 => "libtorch is a CPU build\nhint: cargo xtask setup --cuda, or --device cpu".to_owned(),
-            count => format!("this machine has {count} CUDA device(s)\nhint: --device cuda:0"),
-        };
-        Err(ModelError::Device { device: self.to_string(), message })
+        match tch::Cuda::device_count() {
+            count if (index as i64) < count => Ok(tch::Device::Cuda(index)),
+            0 if tch::utils::has_cudart() => Err(ModelError::NoCudaDevice { device: self, reason: why_no_device() }),
+            0 => Err(ModelError::CpuBuild { device: self }),
+            count => Err(ModelError::TooFewDevices { device: self, count }),
+        }
     }
 }
 
-/// Why a CUDA build of libtorch finds no device, in its own words: no driver, one that is too old, or no device.
+/// Returns the reason why a CUDA build of libtorch finds no device, in its own words: there is no driver, the driver is
+/// too old, or there is no device.
 fn why_no_device() -> String {
     let said = match tch::Tensor::f_zeros([1], (tch::Kind::Float, tch::Device::Cuda(0))) {
         Err(tch::TchError::Torch(said)) => said,
@@ -73,7 +72,7 @@ impl fmt::Display for Device {
 }
 
 impl Device {
-    /// The device of this name, if it is one.
+    /// Returns the device of this name, or `None` if there is none.
     fn by_name(name: &str) -> Option<Self> {
         let index = match name {
             "cpu" => return Some(Self::Cpu),
@@ -88,10 +87,7 @@ impl FromStr for Device {
     type Err = ModelError;
 
     fn from_str(name: &str) -> Result<Self, ModelError> {
-        Self::by_name(name).ok_or_else(|| ModelError::Device {
-            device: name.to_owned(),
-            message: "not a device's name\nhint: --device cpu or --device cuda:0".to_owned(),
-        })
+        Self::by_name(name).ok_or_else(|| ModelError::UnknownDevice { name: name.to_owned() })
     }
 }
 
@@ -106,5 +102,30 @@ impl<'de> Deserialize<'de> for Device {
         let name = String::deserialize(deserializer)?;
         let expected = "cpu, cuda, or cuda:1 and so on";
         Self::by_name(&name).ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&name), &expected))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dtype;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for (name, device) in [("cpu", Device::Cpu), ("cuda:0", Device::Cuda(0)), ("cuda:3", Device::Cuda(3))] {
+            assert_eq!(name.parse::<Device>().unwrap(), device);
+            assert_eq!(device.to_string(), name);
+        }
+        assert_eq!("cuda".parse::<Device>().unwrap(), Device::Cuda(0));
+    }
+
+    #[test]
+    fn unknown_names_are_refused_with_known_ones() {
+        let device = "tpu".parse::<Device>().unwrap_err();
+        assert_eq!(device.to_string(), "device tpu: not a device's name");
+        assert_eq!(device.hint().unwrap().to_string(), "device cpu or device cuda:0");
+        let dtype = "f16".parse::<Dtype>().unwrap_err();
+        assert_eq!(dtype.to_string(), "unknown dtype \"f16\"");
+        assert_eq!(dtype.hint().unwrap().to_string(), "dtype f32 or dtype bf16");
     }
 }

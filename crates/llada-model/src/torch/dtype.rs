@@ -1,4 +1,4 @@
-//! In which floating-point format the model computes.
+//! The number formats in which a model computes.
 
 use std::{fmt, str::FromStr};
 
@@ -6,15 +6,16 @@ use safetensors::Dtype as StoredDtype;
 use serde::{Deserialize, Serialize};
 
 use super::{Device, Int8Kernel};
+use crate::ModelError;
 
-/// The format of weights and activations in memory. Norms, rotation and softmax run in f32 either way.
+/// The format of weights and activations in memory. Norms, rotations and softmax are computed in f32 in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Dtype {
-    /// 32-bit IEEE 754: what the golden outputs of the reference were computed in.
+    /// 32-bit IEEE 754, the format of the reference's golden outputs.
     F32,
-    /// bfloat16: half the memory; several times faster where the processor has it.
+    /// bfloat16, which takes half the memory and is several times faster on processors that support it.
     Bf16,
 }
 
@@ -26,13 +27,14 @@ impl Dtype {
         }
     }
 
-    /// Bytes of one element.
+    /// Returns the size of one element in bytes.
     pub fn bytes(self) -> usize {
         self.kind().elt_size_in_bytes()
     }
 }
 
-/// The kind of a tensor in a file; `Weights::take` lets no other through.
+/// Returns the kind of a tensor in a file. [`Weights`](crate::Weights) has refused all dtypes other than F32, BF16 and
+/// I8.
 pub(crate) fn stored_kind(dtype: StoredDtype) -> tch::Kind {
     match dtype {
         StoredDtype::BF16 => tch::Kind::BFloat16,
@@ -51,32 +53,34 @@ impl fmt::Display for Dtype {
 }
 
 impl FromStr for Dtype {
-    type Err = String;
+    type Err = ModelError;
 
-    fn from_str(name: &str) -> Result<Self, String> {
+    fn from_str(name: &str) -> Result<Self, ModelError> {
         match name {
             "f32" => Ok(Self::F32),
             "bf16" => Ok(Self::Bf16),
-            _ => Err(format!("unknown dtype {name:?}\nhint: --dtype f32 or --dtype bf16")),
+            _ => Err(ModelError::UnknownDtype { name: name.to_owned() }),
         }
     }
 }
 
-/// What a model infers in: a dtype throughout, or eight bits where most of the work is.
+/// The precision of inference: one dtype throughout, or eight bits in the linear layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precision {
-    /// Weights and activations alike.
+    /// Weights and activations have this dtype.
     Float(Dtype),
-    /// Linear layers multiply eight-bit weights, a scale for each output, by activations quantised token by token; all
-    /// else is bf16. A quarter of the memory of f32, faster than bf16, a little off. On processors with an
-    /// [`Int8Kernel`] only.
+    /// Linear layers multiply eight-bit weights, which have one scale per output, by activations that are quantised
+    /// token by token. Everything else is bf16. This takes a quarter of the memory of f32, is faster than bf16 and
+    /// slightly less accurate. It needs a processor with an [`Int8Kernel`].
     Int8,
 }
 
 impl Precision {
-    /// The precision that a model which is asked for this one computes in on `device`: the same, but for int8 where no
-    /// kernel multiplies eight-bit integers. There weights are dequantised to bf16, or to f32 where bf16 is slow.
+    /// Returns the precision in which a model computes on `device` if this one is requested.
+    ///
+    /// The result differs only for int8 on a device without an eight-bit kernel: there the weights are dequantised to
+    /// bf16, or to f32 if bf16 is slow on the device.
     pub fn on(self, device: Device) -> Self {
         match self {
             Self::Int8 if device != Device::Cpu || Int8Kernel::best().is_none() => {
@@ -86,7 +90,7 @@ impl Precision {
         }
     }
 
-    /// Of activations, and of the weights that are not in linear layers.
+    /// Returns the kind of the activations and of the weights outside of linear layers.
     pub(crate) fn kind(self) -> tch::Kind {
         match self {
             Self::Float(dtype) => dtype.kind(),

@@ -1,6 +1,6 @@
-//! Safe wrappers around `gradient.cpp`: layers that have a gradient, and what a training step does besides.
+//! Safe wrappers around `gradient.cpp`: operations with a gradient, the backward pass, and the optimizer.
 //!
-//! On the CPU they are fused kernels; elsewhere the same formulas as libtorch's own operations.
+//! On the CPU the operations are fused kernels. On other devices they are composed of libtorch's own operations.
 
 use std::{ffi::c_char, ptr::null_mut};
 
@@ -49,7 +49,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// [`rms_norm`](super::shim::rms_norm) on the CPU, with a gradient.
+/// Computes [`rms_norm`](super::shim::rms_norm) on the CPU, with a gradient.
 ///
 /// # Shapes
 /// x (rows, width) f32 or bf16, weight (width) of the same kind -> (rows, width).
@@ -61,10 +61,11 @@ pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor, 
     unsafe { check_tensor(llada_rms_norm_autograd(x.as_ptr(), weight.as_ptr(), eps, &mut out), out) }
 }
 
-/// [`rotate`](super::shim::rotate) on the CPU, with a gradient; `x`, a projection, is overwritten.
+/// Computes [`rotate`](super::shim::rotate) on the CPU, with a gradient. The memory of `x` is overwritten, which is
+/// correct only if the backward pass of the operation before does not need its output.
 ///
 /// # Shapes
-/// As there; -> (rows, heads x 2 x half).
+/// Those of [`rotate`](super::shim::rotate) -> (rows, heads x 2 x half).
 pub(crate) fn rotate(x: Tensor, cos: &Tensor, sin: &Tensor, positions: &Tensor) -> Result<Tensor, ModelError> {
     let ((rows, width), (_, half)) = (x.size2()?, cos.size2()?);
     let fits = width % (2 * half) == 0 && positions.size1()? == rows && sin.size() == cos.size();
@@ -77,10 +78,10 @@ pub(crate) fn rotate(x: Tensor, cos: &Tensor, sin: &Tensor, positions: &Tensor) 
     }
 }
 
-/// silu(gate) ⊙ up, with a gradient.
+/// Computes silu(gate) ⊙ up, with a gradient.
 ///
 /// # Shapes
-/// gate, up, and the result are of one shape and kind.
+/// gate, up and the result have one shape and kind.
 pub(crate) fn silu_mul(gate: &Tensor, up: &Tensor) -> Result<Tensor, ModelError> {
     if gate.device() != Device::Cpu {
         return Ok(gate.f_silu()?.f_mul(up)?);
@@ -92,7 +93,8 @@ pub(crate) fn silu_mul(gate: &Tensor, up: &Tensor) -> Result<Tensor, ModelError>
     unsafe { check_tensor(llada_silu_mul_autograd(gate.as_ptr(), up.as_ptr(), &mut out), out) }
 }
 
-/// -log softmax(logits)\[target\] of each row in f32; if `learn`, the logits become the gradient of its `weights`-sum.
+/// Computes −log softmax(logits)\[target\] of each row in f32. If `learn` is set, the logits are overwritten with the
+/// gradient of the sum over rows, weighted by `weights`.
 ///
 /// # Shapes
 /// logits (rows, n), targets (rows) i64, each below n, weights (rows) f32 -> (rows) f32.
@@ -127,22 +129,23 @@ pub(crate) fn cross_entropy(
     Ok(loss)
 }
 
-/// Runs the graph of `y` backward from `gradient`, which has its shape.
+/// Runs the backward pass of the graph of `y`, starting from `gradient`, which has the shape of `y`.
 pub(crate) fn backward(y: &Tensor, gradient: &Tensor) -> Result<(), ModelError> {
     // SAFETY: live tensors go in.
     unsafe { check_status(llada_backward(y.as_ptr(), gradient.as_ptr())) }
 }
 
-/// Makes backward add the gradient of `parameter` to `gradient`, in place.
+/// Sets `gradient` as the tensor to which backward passes add the gradient of `parameter`, in place.
 pub(crate) fn set_grad(parameter: &mut Tensor, gradient: &Tensor) -> Result<(), ModelError> {
     // SAFETY: live tensors go in.
     unsafe { check_status(llada_set_grad(parameter.as_mut_ptr(), gradient.as_ptr())) }
 }
 
-/// AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) in one pass over its four tensors, all of one shape, in f32.
+/// Computes a step of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) in one pass over its four tensors, which are
+/// f32 and have one shape. `step` is counted from 1. The gradient is divided by `grad_scale` first.
 ///
 /// # Shapes
-/// step and grad_scale (), f32: the number of this step, from 1; what the gradient is divided by first.
+/// step () f32, grad_scale () f32.
 pub(crate) fn adamw(
     [weights, gradient, exp_avg, exp_avg_sq]: [&mut Tensor; 4],
     step: &Tensor,

@@ -1,6 +1,5 @@
-//! The only place for raw tensor constructors, `unsafe` on tensors, C++ shims, dtypes and devices.
-//!
-//! Everything above speaks of tensors through safe functions that return errors.
+//! The interface to libtorch. Raw tensor constructors, `unsafe` code on tensors and C++ code are in this module only;
+//! it offers them to the rest of the crate as safe functions that return errors.
 
 pub(crate) mod bf16;
 pub(crate) mod device;
@@ -15,10 +14,10 @@ pub use device::Device;
 pub use dtype::{Dtype, Precision};
 pub use int8::Int8Kernel;
 
-/// Sets the number of threads that one libtorch operation may use.
+/// Sets the number of threads that one operation of libtorch may use. The default is the number of physical cores.
 ///
-/// libtorch's own default is the number of physical cores. How its threads wait for one another is settled by
-/// `GOMP_SPINCOUNT` and `OMP_WAIT_POLICY` in the environment that the program is started with.
+/// The variables `GOMP_SPINCOUNT` and `OMP_WAIT_POLICY` in the environment at the start of the program determine how
+/// the threads wait for one another.
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }

@@ -1,4 +1,4 @@
-//! Safe wrappers around `shim.cpp`: prepacked linear layers and two fused kernels, on CPU tensors.
+//! Safe wrappers around `shim.cpp`: packed linear layers and two fused kernels on the CPU.
 
 use std::{
     ffi::{CStr, c_char},
@@ -37,17 +37,21 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// What a packed layer does to its product before it is stored.
+/// The operation that a linear layer applies to its result y before it is stored.
 #[derive(Clone, Copy)]
 pub(crate) enum Epilogue<'a> {
+    /// y
     None,
+    /// silu(y)
     Silu,
+    /// y ⊙ the operand
     Mul(&'a Tensor),
+    /// y + the operand
     Add(&'a Tensor),
 }
 
 impl Epilogue<'_> {
-    /// The epilogue as `After` of panels.h has it, and its operand.
+    /// Returns the number of the epilogue in the enum `After` of panels.h, and its operand.
     pub(super) fn parts(self) -> Result<(i64, Option<Tensor>), ModelError> {
         Ok(match self {
             Self::None => (0, None),
@@ -58,14 +62,14 @@ impl Epilogue<'_> {
     }
 }
 
-/// `weight` (out, in) in oneDNN's blocked layout, chosen for about `rows` rows of input.
+/// Packs `weight` (out, in) in a blocked layout, which oneDNN chooses for about `rows` rows of input.
 pub(crate) fn pack(weight: &Tensor, rows: i64) -> Result<Tensor, ModelError> {
     let mut out = null_mut();
     // SAFETY: a live tensor goes in; `check_tensor` owns what comes out.
     unsafe { check_tensor(llada_pack(weight.as_ptr(), rows, &mut out), out) }
 }
 
-/// x W^T + b with its epilogue, W from [`pack`].
+/// Computes x W^T + b and the epilogue, with W from [`pack`].
 ///
 /// # Shapes
 /// x (rows, in), bias (out), the epilogue's operand (rows, out) -> (rows, out).
@@ -96,7 +100,7 @@ pub(crate) fn packed_linear(
     unsafe { check_tensor(error, out) }
 }
 
-/// Root-mean-square norm of each row, computed in f32, in one pass.
+/// Computes the root-mean-square norm of each row in f32, in one pass.
 ///
 /// # Shapes
 /// x (rows, width) f32 or bf16, weight (width) of the same kind -> (rows, width).
@@ -108,7 +112,7 @@ pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor, 
     unsafe { check_tensor(llada_rms_norm(x.as_ptr(), weight.as_ptr(), eps, &mut out), out) }
 }
 
-/// Rotates every head of every row of `x` in place by the angles of its position, in f32.
+/// Rotates every head of every row of `x` in place by the angles of its position, computed in f32.
 ///
 /// # Shapes
 /// x (rows, heads x 2 x half), cos and sin (positions, half) f32, positions (rows) i64, each below cos's first size.
@@ -123,10 +127,13 @@ pub(crate) fn rotate(x: &mut Tensor, cos: &Tensor, sin: &Tensor, positions: &Ten
     unsafe { check_status(error) }
 }
 
+/// Returns an error with this message if a condition on shapes, kinds or layouts does not hold.
 pub(super) fn check(holds: bool, message: &str) -> Result<(), ModelError> {
     if holds { Ok(()) } else { Err(tch::TchError::Shape(message.to_owned()).into()) }
 }
 
+/// Returns the tensor `out` that a function of the shim has created, or its error.
+///
 /// # Safety
 /// `error` is null or owned text from the shim; if null, `out` is an owned tensor.
 pub(super) unsafe fn check_tensor(error: *mut c_char, out: *mut C_tensor) -> Result<Tensor, ModelError> {
@@ -136,6 +143,8 @@ pub(super) unsafe fn check_tensor(error: *mut c_char, out: *mut C_tensor) -> Res
     Ok(unsafe { Tensor::from_ptr(out) })
 }
 
+/// Returns the error of a function of the shim, if there is one.
+///
 /// # Safety
 /// `error` is null or owned text from the shim.
 pub(super) unsafe fn check_status(error: *mut c_char) -> Result<(), ModelError> {

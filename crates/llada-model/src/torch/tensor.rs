@@ -1,4 +1,4 @@
-//! Tensors from slices and mapped files, and back.
+//! Conversions between tensors and mapped files, slices and bytes.
 
 use std::ops::Range;
 
@@ -7,9 +7,9 @@ use tch::{Kind, Tensor};
 use super::dtype::stored_kind;
 use crate::{ModelError, weights::MappedTensor};
 
-/// A tensor over the bytes of a mapped file, copied only if they are not aligned for their type.
+/// Creates a tensor over the bytes of a mapped file. They are copied only if they are not aligned for their type.
 ///
-/// The caller keeps `stored` (which keeps the mapping) at least as long as the tensor.
+/// The caller must keep `stored`, and with it the mapping, at least as long as the tensor.
 pub(crate) fn map(stored: &MappedTensor) -> Result<Tensor, ModelError> {
     let kind = stored_kind(stored.dtype);
     let shape = sizes(&stored.shape);
@@ -27,7 +27,7 @@ pub(crate) fn map(stored: &MappedTensor) -> Result<Tensor, ModelError> {
     Ok(unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &strides, kind, tch::Device::Cpu)? })
 }
 
-/// Copies an f32 tensor of any device to the end of `out`.
+/// Appends the elements of a tensor on any device to `out`.
 pub(crate) fn append(tensor: &Tensor, out: &mut Vec<f32>) -> Result<(), ModelError> {
     let tensor = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
     let count = tensor.numel();
@@ -36,7 +36,7 @@ pub(crate) fn append(tensor: &Tensor, out: &mut Vec<f32>) -> Result<(), ModelErr
     Ok(())
 }
 
-/// The bytes of a contiguous tensor in host memory.
+/// Returns the bytes of a contiguous tensor in host memory.
 pub(crate) fn bytes(tensor: &Tensor) -> Result<&[u8], ModelError> {
     if tensor.device() != tch::Device::Cpu || !tensor.is_contiguous() {
         return Err(tch::TchError::Shape("bytes: the tensor is strided or on a device".to_owned()).into());
@@ -46,12 +46,13 @@ pub(crate) fn bytes(tensor: &Tensor) -> Result<&[u8], ModelError> {
     Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<u8>(), count) })
 }
 
-/// Shape in libtorch's integers.
+/// Returns a shape in libtorch's integers.
 pub(crate) fn sizes(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|&n| n as i64).collect()
 }
 
-/// The rows of a tensor in these ranges, one after the other: a view where it is one range, else a copy.
+/// Returns the rows of a tensor in these ranges, one range after another. The result is a view if there is one range,
+/// and a copy otherwise.
 pub(crate) fn rows_of(tensor: &Tensor, rows: &[Range<usize>]) -> Result<Tensor, ModelError> {
     let mut parts = Vec::with_capacity(rows.len());
     for range in rows {

@@ -1,23 +1,25 @@
-//! The most probable token of each row of logits, found on the device where the logits are.
+//! The most probable token of each row of logits, computed on the device of the logits.
 
 use llada_core::predictor::TopToken;
 use tch::{Kind, Tensor};
 
 use crate::ModelError;
 
-/// Of each row of logits the id of the largest one outside of `banned`, and its share of the softmax over all.
+/// Computes for each row of logits the id of the largest one that is not `banned`, and its probability in the softmax
+/// over all ids.
 ///
 /// # Shapes
 /// logits (rows, width), banned (ids) i64 -> (rows, 2) f64.
 pub(crate) fn find(logits: &Tensor, banned: &Tensor) -> Result<Tensor, ModelError> {
     let logits = logits.f_to_kind(Kind::Float)?;
     let total = logits.f_logsumexp([1_i64], true)?;
+    // Banned ids keep their share of the total, so that probabilities are those that the host would compute.
     let (best, id) = logits.f_index_fill(1, banned, f64::NEG_INFINITY)?.f_max_dim(1, true)?;
     let probability = best.f_sub(&total)?.f_exp()?;
     Ok(Tensor::f_cat(&[id.f_to_kind(Kind::Double)?, probability.f_to_kind(Kind::Double)?], 1)?)
 }
 
-/// Brings what [`find`] has found to the host.
+/// Copies the results of [`find`] to the host.
 ///
 /// # Shapes
 /// found (rows, 2) f64.

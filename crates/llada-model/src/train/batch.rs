@@ -1,39 +1,35 @@
-//! What a model in training is asked: rows, the tokens of them that it predicts, and what each of these weighs.
+//! Batches for training: rows of ids, the tokens that are predicted, and the weight of each.
 
 use tch::Tensor;
 
 use super::TrainableLlada;
 use crate::{
     ModelConfig, ModelError,
-    layers::packing::{Packing, Piece},
+    layers::packing::{Packing, Piece, ROUND_IN_TRAINING, round_up},
 };
 
-/// Wanted tokens are rounded up to a multiple of this: oneDNN compiles and keeps a kernel for each number of rows that
-/// it meets, and the number of masks changes with every step.
-const ROUND: usize = 64;
-
-/// Rows of one length, and which of their tokens are predicted.
+/// Rows of equal length with the tokens of them that are predicted.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingBatch<'a> {
-    /// The ids that the model sees, row after row.
+    /// The input ids, row after row.
     pub ids: &'a [u32],
-    /// The number of tokens of a row; divides that of `ids`.
+    /// The number of tokens per row, which divides the number of `ids`.
     pub row_length: usize,
-    /// The tokens that are predicted, as ascending indices into `ids`. (An autoregressive model predicts the token after
-    /// each of these: its logits are not shifted here.)
+    /// The tokens that are predicted, as ascending indices into `ids`. For an autoregressive model these are the tokens
+    /// before the predicted ones, because its logits are not shifted here.
     pub wanted: &'a [usize],
-    /// The token that each of them has to predict.
+    /// The correct id for each wanted token.
     pub targets: &'a [u32],
-    /// The weight of each one's cross-entropy in the loss.
+    /// The weight of each wanted token's cross-entropy in the loss.
     pub weights: &'a [f32],
 }
 
-/// A checked batch on its device.
+/// A batch that has been checked and copied to the device.
 pub(super) struct PreparedBatch {
     /// (tokens) i64.
     pub(super) ids: Tensor,
     pub(super) packing: Packing,
-    /// (wanted) i64, rounded up by repeating the last, whose repetitions weigh nothing.
+    /// (wanted) i64, rounded up by repeating the last. Repetitions have weight 0.
     pub(super) wanted: Tensor,
     /// (wanted) i64.
     pub(super) targets: Tensor,
@@ -42,7 +38,7 @@ pub(super) struct PreparedBatch {
 }
 
 impl TrainingBatch<'_> {
-    /// Refuses a batch that contradicts itself, or that a model of this config does not take.
+    /// Refuses a batch whose parts do not fit together, or do not fit `config`.
     fn check(&self, config: &ModelConfig) -> Result<(), ModelError> {
         let &ModelConfig { max_sequence_length, vocab_size, .. } = config;
         let &Self { ids, row_length, wanted, targets, weights } = self;
@@ -70,7 +66,7 @@ impl TrainingBatch<'_> {
 }
 
 impl TrainableLlada {
-    /// The batch on the model's device; none if nothing is wanted of it.
+    /// Checks the batch and copies it to the model's device. Returns `None` if no token is wanted.
     pub(super) fn prepare(&mut self, batch: &TrainingBatch<'_>) -> Result<Option<PreparedBatch>, ModelError> {
         batch.check(&self.config)?;
         let &TrainingBatch { ids, row_length, wanted, targets, weights } = batch;
@@ -78,30 +74,29 @@ impl TrainableLlada {
             return Ok(None);
         }
         self.rope.reach(row_length)?;
-        let rounded = wanted.len().next_multiple_of(ROUND);
         let mut weights = weights.to_vec();
-        weights.resize(rounded, 0.0);
+        weights.resize(wanted.len().next_multiple_of(ROUND_IN_TRAINING), 0.0);
+        let wanted = round_up(wanted, ROUND_IN_TRAINING).map(|token| self.predicted_from(token, row_length));
+        let targets = round_up(targets, ROUND_IN_TRAINING).map(i64::from);
         let pieces = vec![Piece::whole(row_length); ids.len() / row_length];
         Ok(Some(PreparedBatch {
             packing: Packing::new(&pieces, self.device)?,
-            ids: self.integers(ids.iter().map(|&id| i64::from(id)), ids.len())?,
-            wanted: self.integers(wanted.iter().map(|&token| self.predicted_from(token, row_length)), rounded)?,
-            targets: self.integers(targets.iter().map(|&id| i64::from(id)), rounded)?,
+            ids: self.integers(ids.iter().map(|&id| i64::from(id)))?,
+            wanted: self.integers(wanted)?,
+            targets: self.integers(targets)?,
             weights: Tensor::f_from_slice(&weights)?.f_to_device(self.device)?,
         }))
     }
 
-    /// The token whose hidden state predicts `token`, in rows of `row_length`.
+    /// Returns the token whose hidden state predicts `token`, in rows of `row_length` tokens.
     fn predicted_from(&self, token: usize, row_length: usize) -> i64 {
         let position = token % row_length;
         (token - position + self.config.predicted_from(position)) as i64
     }
 
-    /// (length) i64 on the model's device: `values`, of which the last is repeated.
-    fn integers(&self, values: impl Iterator<Item = i64>, length: usize) -> Result<Tensor, ModelError> {
-        let mut values: Vec<i64> = values.collect();
-        let last = values.last().copied().unwrap_or_default();
-        values.resize(length, last);
-        Ok(Tensor::f_from_slice(&values)?.f_to_device(self.device)?)
+    /// # Shapes
+    /// -> (values) i64 on the model's device.
+    fn integers(&self, values: impl Iterator<Item = i64>) -> Result<Tensor, ModelError> {
+        Ok(Tensor::f_from_slice(&values.collect::<Vec<_>>())?.f_to_device(self.device)?)
     }
 }

@@ -1,5 +1,5 @@
-//! The LM head in training: cross-entropies of wanted tokens and their gradient, a chunk of tokens at a time, so that
-//! the full logits never exist.
+//! The LM head in training: the cross-entropies of the wanted tokens and their gradient. They are computed in chunks of
+//! tokens, so that the logits of all tokens are never in memory at once.
 
 use tch::{Kind, Tensor, no_grad};
 
@@ -8,27 +8,28 @@ use crate::{
     torch::{gradient, tensor},
 };
 
-/// Logits that exist at once: 4 Mi, which is 8 MiB in bf16 and stays in a processor's cache on the way.
+/// The number of logits in memory at a time. Its 4 Mi are 8 MiB in bf16, which stay in a processor's cache.
 const CHUNK: usize = 1 << 22;
 
-/// The head: logits = hidden weight^T + bias, in the dtype of both.
+/// The head, which computes logits = hidden weight^T + bias in the dtype of both.
 pub(super) struct Head {
     /// (embedding_size, d).
     pub(super) weight: Tensor,
     pub(super) bias: Option<Tensor>,
 }
 
-/// Where the gradients of a loss go.
+/// The destinations of the gradients of a loss.
 pub(super) struct Gradients {
-    /// (embedding_size, d) f32, added to.
+    /// (embedding_size, d) f32, to which the gradient is added.
     pub(super) weight: Tensor,
     pub(super) bias: Option<Tensor>,
-    /// (tokens, d) in the dtype of the hidden states, overwritten.
+    /// (tokens, d) in the dtype of the hidden states, which is overwritten.
     pub(super) hidden: Tensor,
 }
 
 impl Head {
-    /// Appends each token's cross-entropy to `out`; with `gradients`, also those of the weighted sum.
+    /// Appends the cross-entropy of each token to `out`. If there are `gradients`, also computes those of the weighted
+    /// sum.
     ///
     /// # Shapes
     /// hidden (tokens, d), targets (tokens) i64, each below embedding_size, weights (tokens) f32.

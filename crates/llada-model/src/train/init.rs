@@ -1,7 +1,9 @@
-//! How LLaDA's weights begin: `init_fn` "mitchell" of the OLMo code it is built on (`init_weights`).
+//! The initialisation of LLaDA's weights: `init_fn` "mitchell" (`init_weights`) of the OLMo code on which LLaDA is
+//! based.
 //!
-//! Matrices are normal with standard deviation $1 / \sqrt{\text{inputs}}$, cut off at three of them; the two that end in
-//! the residual stream of block $l$ (from 0) are smaller by $\sqrt{2 (l + 1)}$. Norms begin at one, biases at zero.
+//! Matrices are normally distributed with standard deviation $1 / \sqrt{\text{inputs}}$, truncated at three standard
+//! deviations. The two matrices of block $l$ (counted from 0) that write to the residual stream are divided by
+//! $\sqrt{2 (l + 1)}$. The weights of norms are one, biases are zero.
 
 use std::f64::consts::TAU;
 
@@ -14,7 +16,7 @@ use crate::{
     weights::role::{BlockRole, Projection, Role, StoredTensor, stored_tensors},
 };
 
-/// Draws `weights`, a function of `seed` alone.
+/// Draws `weights`, which depend on `seed` and the config alone.
 pub(super) fn mitchell(weights: &mut Parameters, config: &ModelConfig, seed: u64) -> Result<(), ModelError> {
     let noise = Noise::new(seed).domain(Domain::Weight);
     for (index, tensor) in stored_tensors(config).into_iter().enumerate() {
@@ -47,7 +49,7 @@ fn is_norm(role: Role) -> bool {
 }
 
 fn standard_deviation(role: Role, columns: usize) -> f64 {
-    // The rows of the embedding are as wide as its "inputs" are in upstream's code: d_model.
+    // For the embedding, upstream takes d_model as the number of inputs, which is the number of its columns too.
     let std = 1.0 / (columns as f64).sqrt();
     match role {
         Role::Block(layer, BlockRole::AttentionOut | BlockRole::Mlp(Projection::Down)) => {
@@ -57,7 +59,8 @@ fn standard_deviation(role: Role, columns: usize) -> f64 {
     }
 }
 
-/// Standard normal (Box & Muller 1958), drawn again beyond three standard deviations.
+/// Draws from the standard normal distribution (Box & Muller 1958), again and again until it is within three standard
+/// deviations.
 fn truncated_normal(stream: &mut Stream) -> f64 {
     loop {
         let normal = (-2.0 * stream.uniform().ln()).sqrt() * (TAU * stream.uniform()).cos();

@@ -1,9 +1,9 @@
-//! LLaDA's Transformer in training: f32 weights, their gradient, and the layers of inference over variables.
+//! The model in training: f32 weights, their gradient, and the layers of inference over variables of a graph.
 //!
-//! The forward pass is computed in [`Dtype`]: in bf16 the weights are cast inside the graph, so that their gradient
-//! arrives in f32. The body's graph is recorded by libtorch; the head's gradient is computed chunk by chunk (`head.rs`).
-//! With activation checkpointing (Chen et al. 2016, arXiv 1604.06174) a block keeps its input alone and runs again when
-//! its gradient is due.
+//! The forward pass is computed in a [`Dtype`]. In bf16 the weights are cast inside the graph, so that their gradient
+//! is in f32. libtorch records the graph of the blocks; the gradient of the head is computed in chunks (`head.rs`).
+//! With activation checkpointing (Chen et al. 2016, arXiv 1604.06174), the forward pass keeps only the input of each
+//! block, and the block is computed again when its gradient is needed.
 
 mod batch;
 mod head;
@@ -44,10 +44,10 @@ use crate::{
     },
 };
 
-/// A LLaDA model that learns.
+/// A model in training.
 ///
-/// Between two steps it predicts: it implements [`MaskPredictor`](llada_core::predictor::MaskPredictor), so that whatever
-/// samples from a [`Llada`](crate::Llada) samples from it too. It keeps no cache and has no shadows.
+/// It implements [`MaskPredictor`](llada_core::predictor::MaskPredictor), so that it can be sampled from like a
+/// [`Llada`](crate::Llada) between two steps. It supports neither caches nor shadows.
 #[derive(Debug)]
 pub struct TrainableLlada {
     config: ModelConfig,
@@ -56,30 +56,31 @@ pub struct TrainableLlada {
     rope: Rope,
     weights: Parameters,
     gradient: Parameters,
-    /// By name: the leaves of the graph. They lie in the memory of `weights`, their gradients in that of `gradient`.
+    /// The leaves of the graph, by name. They share the memory of `weights`, and their gradients that of `gradient`.
     variables: BTreeMap<String, Tensor>,
     activation_checkpointing: bool,
-    /// How predictions hold their weights.
+    /// The layout of the weights in predictions.
     format: WeightFormat,
-    /// The ids that are never emitted, ascending.
+    /// The ids that are never emitted, in ascending order.
     banned: Vec<u32>,
 }
 
 impl TrainableLlada {
-    /// A model whose weights are drawn as LLaDA's were (`init_fn` "mitchell"), a function of `seed` alone.
+    /// Creates a model with random weights, drawn as LLaDA's were (`init_fn` "mitchell"). They depend on `config` and
+    /// `seed` alone.
     ///
     /// # Errors
-    /// The device is not there, or has no memory for weights and gradient.
+    /// The device does not exist, or has too little memory for weights and gradient.
     pub fn new(config: ModelConfig, seed: u64, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
         let mut model = Self::zeroed(config, device, dtype)?;
         init::mitchell(&mut model.weights, &model.config, seed)?;
         Ok(model)
     }
 
-    /// The checkpoint in `folder`.
+    /// Loads the checkpoint in `folder`.
     ///
     /// # Errors
-    /// As for [`Llada::load`](crate::Llada::load).
+    /// Those of [`Llada::load`](crate::Llada::load).
     pub fn load(folder: &Path, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
         let config = ModelConfig::load(folder)?;
         let weights = Weights::of(folder, &config)?;
@@ -114,32 +115,33 @@ impl TrainableLlada {
         })
     }
 
-    /// Sets whether blocks keep only their inputs for the backward pass: less memory, one more forward pass.
+    /// Sets whether blocks keep only their inputs for the backward pass, which saves memory and costs a second forward
+    /// pass.
     pub fn set_activation_checkpointing(&mut self, on: bool) {
         self.activation_checkpointing = on;
     }
 
-    /// The model's config.
+    /// Returns the config of the model.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// The weights.
+    /// Returns the weights.
     pub fn weights(&self) -> &Parameters {
         &self.weights
     }
 
-    /// The weights, to be replaced.
+    /// Returns the weights for replacement.
     pub fn weights_mut(&mut self) -> &mut Parameters {
         &mut self.weights
     }
 
-    /// The gradient that has accumulated since it was last cleared.
+    /// Returns the gradient that has accumulated since it was last cleared.
     pub fn gradient(&self) -> &Parameters {
         &self.gradient
     }
 
-    /// The gradient, to be replaced: by the sum over all processes that compute parts of it.
+    /// Returns the gradient for replacement, for instance by the sum over all processes that compute parts of it.
     pub fn gradient_mut(&mut self) -> &mut Parameters {
         &mut self.gradient
     }
@@ -152,7 +154,7 @@ impl TrainableLlada {
         self.gradient.clear()
     }
 
-    /// Moves the weights against the gradient by one step of AdamW ([`Parameters::adamw`]).
+    /// Updates the weights by one step of AdamW ([`Parameters::adamw`]).
     ///
     /// # Errors
     /// libtorch's own.
@@ -166,10 +168,10 @@ impl TrainableLlada {
         self.weights.adamw(&mut self.gradient, moments, step, settings, max_norm)
     }
 
-    /// Each wanted token's cross-entropy in nats, without a gradient.
+    /// Returns the cross-entropy of each wanted token, in nats, without a gradient.
     ///
     /// # Errors
-    /// The batch contradicts itself or the config; whatever fails in libtorch.
+    /// The parts of the batch do not fit together or do not fit the config; libtorch fails.
     pub fn cross_entropy(&mut self, batch: &TrainingBatch<'_>) -> Result<Vec<f32>, ModelError> {
         let wanted = batch.wanted.len();
         let Some(batch) = self.prepare(batch)? else { return Ok(Vec::new()) };
@@ -183,15 +185,17 @@ impl TrainableLlada {
         Ok(out)
     }
 
-    /// Each wanted token's cross-entropy in nats. The gradient of their weighted sum is added to what has accumulated.
+    /// Returns the cross-entropy of each wanted token, in nats, and adds the gradient of their weighted sum to the
+    /// accumulated one.
     ///
     /// # Errors
-    /// As for [`cross_entropy`](Self::cross_entropy).
+    /// Those of [`cross_entropy`](Self::cross_entropy).
     pub fn accumulate(&mut self, batch: &TrainingBatch<'_>) -> Result<Vec<f32>, ModelError> {
         let wanted = batch.wanted.len();
         let Some(batch) = self.prepare(batch)? else { return Ok(Vec::new()) };
         let embedded = self.embed(&batch.ids)?;
-        // Stretches of layers whose graph exists at a time, each with its input.
+        // The layers are divided into stretches. Only the graph of one stretch is in memory at a time; of the others
+        // only the inputs are kept. Without activation checkpointing there is a single stretch.
         let length = if self.activation_checkpointing { 1 } else { self.config.num_hidden_layers };
         let mut stretches: Vec<(Range<usize>, Tensor)> = Vec::new();
         for start in (0..self.config.num_hidden_layers).step_by(length) {
@@ -202,7 +206,7 @@ impl TrainableLlada {
             stretches.push((start..start + length, input));
         }
         let mut out = Vec::new();
-        // The gradient of the input of the stretch before.
+        // The gradient of the output of the stretch, which is that of the input of the stretch after it.
         let mut slope: Option<Tensor> = None;
         for (layers, input) in stretches.into_iter().rev() {
             let input = input.f_set_requires_grad(true)?;
@@ -221,7 +225,8 @@ impl TrainableLlada {
         Ok(out)
     }
 
-    /// Writes a Hugging Face folder that `Llada::load` reads: `config.json` and `model.safetensors`.
+    /// Writes `config.json` and `model.safetensors` in `folder`, for [`Llada::load`](crate::Llada::load) and other
+    /// readers of the Hugging Face layout. `dtype` is that of the file.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -229,7 +234,7 @@ impl TrainableLlada {
         self.save_as(&self.weights, folder, dtype)
     }
 
-    /// [`save`](Self::save) with other weights than its own, such as their moving average.
+    /// Writes the model as [`save`](Self::save) does, with other weights, such as a moving average.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -239,13 +244,19 @@ impl TrainableLlada {
         weights.write(folder, dtype)
     }
 
-    /// (tokens) -> (tokens, d) in the compute dtype.
+    /// Embeds tokens.
+    ///
+    /// # Shapes
+    /// ids (tokens) i64 -> (tokens, d) in the dtype of computation.
     fn embed(&self, ids: &Tensor) -> Result<Tensor, ModelError> {
         let table = self.variable(&self.module(Role::Embedding).weight(Role::Embedding))?;
         Ok(Tensor::f_embedding(table, ids, -1, false, false)?.f_to_kind(self.dtype.kind())?)
     }
 
-    /// Runs `layers` on `x`; after the last block, the final norm on the wanted tokens.
+    /// Computes `layers`. The last block is followed by the final norm, both for the wanted tokens only.
+    ///
+    /// # Shapes
+    /// x (tokens, d) -> (tokens, d), or (wanted, d) after the last block.
     fn run(&self, layers: Range<usize>, mut x: Tensor, batch: &PreparedBatch) -> Result<Tensor, ModelError> {
         for layer in layers {
             let block = TransformerBlock::new(&mut &*self, layer)?;
@@ -259,7 +270,10 @@ impl TrainableLlada {
         Ok(x)
     }
 
-    /// The gradient of the hidden states; that of the head is accumulated.
+    /// Returns the gradient of the hidden states, and accumulates that of the head.
+    ///
+    /// # Shapes
+    /// hidden (wanted, d) -> (wanted, d).
     fn head_gradient(&self, hidden: &Tensor, batch: &PreparedBatch, out: &mut Vec<f32>) -> Result<Tensor, ModelError> {
         let (weight, bias) = self.head_variables()?;
         let mut gradients = Gradients {
@@ -271,7 +285,7 @@ impl TrainableLlada {
         Ok(gradients.hidden)
     }
 
-    /// The head in the compute dtype, without a gradient.
+    /// Returns the head in the dtype of computation, without a gradient.
     fn head(&self) -> Result<Head, ModelError> {
         let (weight, bias) = self.head_variables()?;
         let kind = self.dtype.kind();
@@ -281,7 +295,7 @@ impl TrainableLlada {
         })
     }
 
-    /// The variables of the head: its own, or the embedding's if they are tied.
+    /// Returns the variables of the head, which are those of the embedding if the two are tied.
     fn head_variables(&self) -> Result<(&Tensor, Option<&Tensor>), ModelError> {
         let role = if self.config.tie_word_embeddings { Role::Embedding } else { Role::Head };
         let module = self.module(role);
@@ -298,7 +312,8 @@ impl TrainableLlada {
         self.variables.get(name).ok_or_else(|| ModelError::config("n_layers", format!("no tensor {name}")))
     }
 
-    /// The tensor `name`, or the rows of it that are one role's, in the dtype of computation, inside the graph.
+    /// Returns the tensor `name`, or the rows of it that belong to the role, in the dtype of computation. The cast is
+    /// part of the graph.
     fn cast(&self, module: &Module, name: &str) -> Result<Tensor, ModelError> {
         let variable = self.variable(name)?;
         if module.rows.is_empty() {

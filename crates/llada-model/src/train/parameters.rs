@@ -1,7 +1,7 @@
-//! One f32 number for every parameter: the weights, their gradient, or what an optimizer remembers of them.
+//! Sets of f32 numbers, one for each parameter of a model: its weights, their gradient, or the moments of an optimizer.
 //!
-//! All of them lie in one tensor, matrices first: what treats every parameter alike is one operation, and what treats
-//! matrices apart (weight decay) is two.
+//! All numbers of a set are in one flat tensor, those of matrices first. Hence an operation on all parameters is a
+//! single call, and one that treats matrices differently, such as weight decay, is two.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// One f32 number for every parameter that is trained, in tensors with names and shapes.
+/// One f32 number for each parameter of a model, in tensors with names and shapes.
 #[derive(Debug)]
 pub struct Parameters {
     pub(super) layout: Arc<ParameterLayout>,
@@ -25,18 +25,18 @@ pub struct Parameters {
     pub(super) flat: Tensor,
 }
 
-/// Where the parameters of each tensor lie.
+/// The places of all tensors in the flat tensor.
 #[derive(Debug)]
 pub(super) struct ParameterLayout {
-    /// By the tensor's name.
+    /// The spans by the names of the tensors.
     pub(super) spans: BTreeMap<String, Span>,
-    /// The number of parameters of all matrices. They lie before the others.
+    /// The number of parameters of all matrices, which precede the others.
     matrices: i64,
     /// The number of all parameters.
     total: i64,
 }
 
-/// The stretch of one tensor.
+/// The place of one tensor in the flat tensor.
 #[derive(Debug)]
 pub(super) struct Span {
     pub(super) start: i64,
@@ -46,18 +46,18 @@ pub(super) struct Span {
 /// The settings of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamW {
-    /// Learning rate of this step.
+    /// The learning rate of this step.
     pub lr: f64,
-    /// Decay of the two moving averages.
+    /// The decay rates of the moving averages of the gradient and of its square.
     pub betas: [f64; 2],
-    /// Added to the root of the second.
+    /// The number that is added to the root of the second average.
     pub eps: f64,
-    /// Decoupled weight decay; on matrices alone.
+    /// The decoupled weight decay, which applies to matrices only.
     pub weight_decay: f64,
 }
 
 impl ParameterLayout {
-    /// The layout of tensors with these names and shapes, in their order.
+    /// Creates the layout of tensors with these names and shapes, in their order.
     pub(super) fn new(tensors: impl IntoIterator<Item = (String, Vec<usize>)>) -> Self {
         let (matrices, vectors): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|(_, shape)| shape.len() > 1);
         let mut layout = Self { spans: BTreeMap::new(), matrices: 0, total: 0 };
@@ -79,27 +79,27 @@ impl ParameterLayout {
 }
 
 impl Parameters {
-    /// Zero for each parameter of `layout`.
+    /// Creates a set of zeros.
     pub(super) fn new(layout: Arc<ParameterLayout>, device: tch::Device) -> Result<Self, ModelError> {
         let flat = Tensor::f_zeros([layout.total], (Kind::Float, device))?;
         Ok(Self { layout, flat })
     }
 
-    /// Zero for each parameter.
+    /// Creates a set of zeros with the same tensors.
     ///
     /// # Errors
-    /// There is no memory for them.
+    /// The device has too little memory.
     pub fn zeros_like(&self) -> Result<Self, ModelError> {
         Self::new(self.layout.clone(), self.flat.device())
     }
 
-    /// The stretch of one tensor, a view in its shape.
+    /// Returns one tensor as a view in its shape.
     pub(super) fn view(&self, span: &Span) -> Result<Tensor, ModelError> {
         let shape = sizes(&span.shape);
         Ok(self.flat.f_narrow(0, span.start, shape.iter().product())?.f_view(shape.as_slice())?)
     }
 
-    /// Sets all to zero.
+    /// Sets all numbers to zero.
     ///
     /// # Errors
     /// libtorch's own.
@@ -108,7 +108,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// The Euclidean norm over all of them.
+    /// Returns the Euclidean norm of all numbers.
     ///
     /// # Errors
     /// libtorch's own.
@@ -116,7 +116,11 @@ impl Parameters {
         Ok(self.norm_on_device()?.f_double_value(&[])?)
     }
 
-    /// () f64: tensor by tensor, so that neither a copy is made nor the small ones are lost.
+    /// Computes the norm from the norms of the tensors. In one pass over all numbers in f32, the small ones would be
+    /// lost to rounding; a conversion to f64 would need a copy.
+    ///
+    /// # Shapes
+    /// -> () f64.
     fn norm_on_device(&self) -> Result<Tensor, ModelError> {
         let mut norms = Vec::with_capacity(self.layout.spans.len());
         for span in self.layout.spans.values() {
@@ -125,7 +129,7 @@ impl Parameters {
         Ok(Tensor::f_stack(&norms, 0)?.f_to_kind(Kind::Double)?.f_norm()?)
     }
 
-    /// Adds the values of `other`, whose tensors are the same: the gradients of two parts of a batch make that of both.
+    /// Adds `other`, which has the same tensors. The gradient of a batch is the sum of those of its parts.
     ///
     /// # Errors
     /// libtorch's own.
@@ -134,7 +138,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// Takes over the values of `other`, whose tensors are the same.
+    /// Copies the numbers of `other`, which has the same tensors.
     ///
     /// # Errors
     /// libtorch's own.
@@ -142,7 +146,7 @@ impl Parameters {
         no_grad(|| Ok(self.flat.f_copy_(&other.flat)?))
     }
 
-    /// Moves each by `weight` of the way to `other`'s.
+    /// Interpolates linearly towards `other`: x + weight (other − x).
     ///
     /// # Errors
     /// libtorch's own.
@@ -151,9 +155,10 @@ impl Parameters {
         Ok(())
     }
 
-    /// One step of AdamW on these weights, with the gradient scaled to at most `max_norm` in [`norm`](Self::norm).
+    /// Updates these weights by one step of AdamW, after scaling the gradient to a [`norm`](Self::norm) of at most
+    /// `max_norm`.
     ///
-    /// `step` counts from 1; `exp_avg` and `exp_avg_sq` are the optimizer's memory, zero before the first.
+    /// `step` is counted from 1. The moments `exp_avg` and `exp_avg_sq` are zero before the first step.
     ///
     /// # Errors
     /// libtorch's own.
@@ -165,7 +170,7 @@ impl Parameters {
         settings: AdamW,
         max_norm: f64,
     ) -> Result<(), ModelError> {
-        // The scale stays on the device: nothing waits for it.
+        // The scale stays on the device, so that a GPU need not finish before the next operation is issued.
         let scale = gradient.norm_on_device()?;
         let scale = scale.f_div_scalar(max_norm)?.f_clamp_min(1.0)?.f_to_kind(Kind::Float)?;
         let step = Tensor::f_full([], step as f64, (Kind::Float, self.flat.device()))?;
@@ -182,20 +187,21 @@ impl Parameters {
         Ok(())
     }
 
-    /// (end - start) f32, a view.
+    /// # Shapes
+    /// -> (end - start) f32, a view.
     fn stretch(&self, start: i64, end: i64) -> Result<Tensor, ModelError> {
         Ok(self.flat.f_narrow(0, start, end - start)?)
     }
 
-    /// Reads `folder`'s safetensors, all of them and no others, stored as f32 or bf16.
+    /// Reads the safetensors in `folder`, whose tensors must be those of this set, stored in f32 or bf16.
     ///
     /// # Errors
-    /// A file is damaged; a tensor is missing, unexpected, misshaped or of a foreign dtype.
+    /// A file is damaged; a tensor is missing or unexpected, or has another shape or dtype.
     pub fn read(&mut self, folder: &Path) -> Result<(), ModelError> {
         self.fill(Weights::open(folder)?)
     }
 
-    /// Reads all of `weights`, and no others may be in them.
+    /// Reads `weights`, whose tensors must be those of this set.
     pub(super) fn fill(&mut self, mut weights: Weights) -> Result<(), ModelError> {
         for (name, span) in &self.layout.spans {
             let stored = weights.take(name, &span.shape)?;
@@ -205,7 +211,7 @@ impl Parameters {
         weights.finish()
     }
 
-    /// Writes them as `folder`'s `model.safetensors`, whole or not at all.
+    /// Writes `model.safetensors` in `folder` atomically.
     ///
     /// # Errors
     /// The file cannot be written.

@@ -1,7 +1,8 @@
-//! A model in training as a mask predictor: to sample from it, or to score with it, between two steps.
+//! The mask predictor of a model in training, for sampling and scoring between two training steps.
 //!
-//! It predicts with the weights of the moment, to the bit what a [`Llada`](crate::Llada) loaded from them would. Each
-//! forward casts and packs them anew, layer by layer, so that no second copy of the model is ever in memory.
+//! It uses the current weights, and its predictions have the bits of a [`Llada`](crate::Llada) that was loaded from
+//! them. Each forward casts and packs the weights layer by layer, so that there is never a second copy of the model in
+//! memory.
 
 use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute, Row};
 use tch::{Tensor, no_grad};
@@ -20,19 +21,19 @@ use crate::{
     weights::{role::Role, source::WeightSource},
 };
 
-/// The weights of a model as they are, in the format of inference and without a gradient.
+/// A source of the current weights of a model, in the format of inference and without gradients.
 struct Frozen<'a> {
     model: &'a TrainableLlada,
     format: WeightFormat,
 }
 
-/// Rows on their way through the layers together.
+/// Rows that pass through the layers together.
 struct Group {
-    /// Their indices in the batch.
+    /// The indices of the rows in the batch.
     rows: Vec<usize>,
     packing: Packing,
     wanted: Wanted,
-    /// (tokens, d); after the last block (wanted, d).
+    /// The activations: (tokens, d), and after the last block (wanted, d).
     x: Tensor,
 }
 
@@ -72,7 +73,7 @@ impl TrainableLlada {
         Ok(())
     }
 
-    /// The embedded tokens of these rows of the batch.
+    /// Embeds the tokens of these rows of the batch.
     fn group(&self, batch: &[Row<'_>], rows: &[usize]) -> Result<Group, ModelError> {
         let mut ids = Vec::new();
         let (mut pieces, mut selections) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
@@ -96,7 +97,7 @@ impl TrainableLlada {
         for rows in computed.chunks(rows_together(self.device, computed.len())) {
             groups.push(self.group(batch, rows)?);
         }
-        // Layer by layer over all groups: each layer's weights are cast and packed once.
+        // The outer loop is over layers, so that the weights of each are cast and packed only once for all groups.
         for layer in 0..self.config.num_hidden_layers {
             let block = TransformerBlock::new(&mut weights, layer)?;
             for Group { packing, wanted, x, .. } in &mut groups {
@@ -117,7 +118,7 @@ impl TrainableLlada {
             }
         }
         let head::Head { weight, bias } = self.head()?;
-        // As in a loaded model, a head that is the embedding is not packed.
+        // A loaded model does not pack a head that is tied to the embedding; the bits would differ if this one did.
         let format = if self.config.tie_word_embeddings { WeightFormat::Plain } else { self.format };
         let head = Head::Cast(Linear::float(weight, bias, format)?);
         Ok(LladaHidden { head, device: self.device, banned: &self.banned, rows })
@@ -144,14 +145,15 @@ impl MaskPredictor for TrainableLlada {
         self.config.max_sequence_length
     }
 
-    /// A row without wanted positions is not computed. No gradient is recorded, and none that has accumulated is touched.
+    /// Computes the hidden states of the wanted positions. A row without any is not computed. No gradient is recorded,
+    /// and the accumulated one is unchanged.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<LladaHidden<'_>, ModelError> {
         self.check(batch)?;
         self.rope.reach(batch.iter().map(|row| row.ids.len()).max().unwrap_or(0))?;
         no_grad(|| self.predict(batch))
     }
 
-    /// Nothing: there is no slot that is not empty.
+    /// Does nothing, because a model in training has no caches.
     fn release(&mut self, _slot: CacheSlot) {}
 
     fn kept_bytes(&self, _length: usize, _recompute: &Recompute) -> usize {

@@ -1,4 +1,4 @@
-//! Whether the weights in a folder are those of a model of a config, told before anything is made of them.
+//! The comparison of a checkpoint's tensors with its config, before any layer is built.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -9,10 +9,10 @@ use super::{
 use crate::{ModelConfig, ModelError, folder};
 
 impl Weights {
-    /// [`open`](Self::open), for a model of this config.
+    /// Opens the weights in `folder` and checks them against `config`.
     ///
     /// # Errors
-    /// As there; or the first of [`check`](Self::check)'s.
+    /// Those of [`open`](Self::open), and the first problem that [`check`](Self::check) finds.
     pub(crate) fn of(folder: &Path, config: &ModelConfig) -> Result<Self, ModelError> {
         let mut weights = Self::open(folder)?;
         match weights.check(config).into_iter().next() {
@@ -21,10 +21,11 @@ impl Weights {
         }
     }
 
-    /// Everything for which these weights are not those of a model of this config: tensors that are missing, misshaped,
-    /// of a foreign dtype or unexpected. Buffers that the config's rotation computes as well are let go.
+    /// Returns all differences from what `config` calls for: tensors that are missing or unexpected, or have another
+    /// shape or dtype. Buffers of rotary frequencies that agree with the config are dropped.
     pub fn check(&mut self, config: &ModelConfig) -> Vec<ModelError> {
-        // Every layer and every expert has tensors of its own. A hostile config may claim more than could be listed.
+        // Every layer and every expert has tensors of its own. This is checked first because a hostile config may claim
+        // so many that listing their tensors would exhaust memory.
         if role::at_least(config) > self.tensors.len() {
             let (layers, found) = (config.num_hidden_layers, self.tensors.len());
             let experts =
@@ -56,8 +57,8 @@ impl Weights {
         problems
     }
 
-    /// Lets go of the buffers `inv_freq`, which older checkpoints hold, and tells of those that are not what
-    /// `rope_theta` makes them.
+    /// Drops the buffers `inv_freq` of older checkpoints, and returns an error for each that disagrees with
+    /// `rope_theta`.
     fn drop_inv_freq(&mut self, config: &ModelConfig) -> Vec<ModelError> {
         let names: Vec<String> = self.tensors.keys().filter(|name| inv_freq::is_name(name)).cloned().collect();
         let mut problems = Vec::new();
@@ -72,7 +73,7 @@ impl Weights {
         problems
     }
 
-    /// Names of files with weights in the folder that were not read, because others go before them.
+    /// Returns the names of weight files in the folder that were not read because others take precedence.
     ///
     /// # Errors
     /// The folder cannot be listed.

@@ -1,5 +1,8 @@
-//! `rotary_emb.inv_freq`: the frequencies of the rotary embedding, a buffer that old versions of transformers stored.
-//! The config says the same; where the buffer says something else, the model rotates otherwise.
+//! The buffer `rotary_emb.inv_freq`, which old versions of transformers stored: the frequencies of the rotary
+//! embedding.
+//!
+//! The frequencies follow from the config, so the buffer is redundant. A buffer with other values means that the model
+//! was trained with other rotations than the config describes.
 
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -7,18 +10,19 @@ use safetensors::Dtype;
 use super::MappedTensor;
 use crate::ModelConfig;
 
-/// Whether a tensor of this name is such a buffer.
+/// Returns true if a tensor of this name is such a buffer.
 pub(super) fn is_name(name: &str) -> bool {
     name.ends_with("rotary_emb.inv_freq")
 }
 
-/// Whether the buffer holds theta^(-2i / rotary_dim) for every pair i, as exactly as its dtype can.
+/// Returns true if the buffer holds theta^(-2i / rotary_dim) for every pair i, to within the precision of its dtype.
 ///
 /// # Shapes
 /// stored (rotary_dim / 2).
 pub(super) fn is_of(config: &ModelConfig, stored: &MappedTensor) -> bool {
     let (rotary_dim, bytes) = (config.rotary_dim, stored.bytes());
-    // Relative, and for the smallest numbers of f16, which have few digits, absolute.
+    // The tolerance is relative. Subnormal numbers of f16 have fewer digits, so an absolute one is added for them
+    // below.
     let (values, tolerance): (Vec<f64>, f64) = match stored.dtype {
         Dtype::F32 => {
             (bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()).collect(), 1e-5)

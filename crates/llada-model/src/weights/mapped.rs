@@ -1,4 +1,4 @@
-//! One tensor of a mapped file.
+//! A tensor in a mapped file.
 
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use safetensors::Dtype;
 use super::Shard;
 use crate::ModelError;
 
-/// One tensor as it lies in its mapped file.
+/// A tensor as it is stored in a mapped file.
 #[derive(Debug, Clone)]
 pub struct MappedTensor {
     pub(super) shard: Arc<Shard>,
     pub(super) start: usize,
     pub(super) end: usize,
-    /// F32 or BF16; I8 for quantised weights.
+    /// The stored dtype: F32 or BF16, or I8 for quantised weights.
     pub dtype: Dtype,
-    /// Sizes of its dimensions.
+    /// The sizes of the dimensions.
     pub shape: Vec<usize>,
 }
 
 impl MappedTensor {
-    /// Itself, if it is stored in f32 or bf16; `name` is for the error.
+    /// Returns the tensor if it is stored in f32 or bf16, and otherwise an error with its `name`.
     pub(super) fn checked_float(self, name: &str) -> Result<Self, ModelError> {
         let (name, file) = (name.to_owned(), self.shard.path.clone());
         match self.dtype {
@@ -31,24 +31,24 @@ impl MappedTensor {
         }
     }
 
-    /// Whether it holds eight-bit integers.
+    /// Returns true if the tensor is stored in eight bits.
     pub(crate) fn is_int8(&self) -> bool {
         self.dtype == Dtype::I8
     }
 
-    /// The tensor's bytes, little-endian, row-major.
+    /// Returns the bytes of the tensor, little-endian and row-major.
     pub fn bytes(&self) -> &[u8] {
         &self.shard.map[self.start..self.end]
     }
 
-    /// Gives the pages of a tensor that has been copied elsewhere back to the system.
+    /// Returns the pages of the tensor to the system, after it has been copied.
     pub fn release(self) {
         // SAFETY: the mapping is private, read-only and backed by its file, so a dropped page that somebody still
         // reads comes back from the file unchanged.
         let dropped = unsafe {
             self.shard.map.unchecked_advise_range(UncheckedAdvice::DontNeed, self.start, self.end - self.start)
         };
-        // Advice only: where the system does not take it, memory is what it would have been.
+        // This is only advice. If the system refuses it, the pages stay in memory, and nothing else changes.
         drop(dropped);
     }
 }

@@ -1,8 +1,8 @@
-//! Sharded safetensors: memory-mapped, compared with the config before anything is made of them, fetched by name and
-//! shape, nothing left over.
+//! The safetensors files of a checkpoint.
 //!
-//! The files are mapped, not read: a tensor that is used as stored costs no copy, and one that is converted gives its
-//! pages back as soon as the copy is made, so that loading never holds the weights twice.
+//! The files are mapped into memory. All tensors are compared with the config before the first layer is built; then
+//! each is taken by name, and none may be left over. A tensor that is used as stored is not copied. A tensor that is
+//! converted releases its pages as soon as the copy exists, so that loading never holds the weights twice.
 
 mod check;
 mod inv_freq;
@@ -27,17 +27,17 @@ use crate::{ModelError, files, folder};
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
-/// What torch's wrappers put before every name: `DistributedDataParallel`, `torch.compile`.
+/// The prefixes that PyTorch's wrappers `DistributedDataParallel` and `torch.compile` add to every name.
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 
-/// The tensors of a checkpoint folder that have not been fetched yet.
+/// The tensors of a checkpoint that have not been taken yet.
 #[derive(Debug)]
 pub struct Weights {
     folder: PathBuf,
     shards: Vec<Arc<Shard>>,
-    /// What stands before every name in the files.
+    /// The prefix of every name in the files.
     prefix: String,
-    /// Name to shard, for what is left.
+    /// The indices of the shards by the names of the remaining tensors, without prefix.
     tensors: BTreeMap<String, usize>,
 }
 
@@ -46,7 +46,7 @@ struct Shard {
     path: PathBuf,
     map: Mmap,
     metadata: Metadata,
-    /// Offset of the first tensor's bytes.
+    /// The offset of the first tensor in the file, in bytes.
     data: usize,
 }
 
@@ -56,12 +56,12 @@ struct Index {
 }
 
 impl Weights {
-    /// Maps `model.safetensors`, or where there is none the shards that `model.safetensors.index.json` names, as
-    /// transformers does.
+    /// Maps `model.safetensors`, or the shards that `model.safetensors.index.json` lists if there is no such file. This
+    /// is the order of transformers.
     ///
     /// # Errors
-    /// A file is missing, unreadable, truncated or hostile; the index points outside its folder, or disagrees with the
-    /// shards about where a tensor lies; the folder holds an adapter, or weights in other formats alone.
+    /// A file is missing, unreadable or damaged; the index names a file outside its folder, or a shard lacks a tensor
+    /// that the index assigns to it; the folder holds an adapter, or only weights in other formats.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
         folder::check(folder)?;
         let mut weights =
@@ -100,16 +100,18 @@ impl Weights {
         Ok(())
     }
 
-    /// Takes a wrapper's prefix off the names, if every name has it.
+    /// Removes the prefixes of wrappers from the names, as long as every name has one.
     fn unwrap_names(&mut self) {
-        let is_wrapped = |prefix: &str, names: &BTreeMap<String, usize>| {
-            !names.is_empty() && names.keys().all(|name| name.len() > prefix.len() && name.starts_with(prefix))
-        };
-        while let Some(wrapper) = WRAPPERS.iter().find(|wrapper| is_wrapped(wrapper, &self.tensors)) {
+        while let Some(wrapper) = WRAPPERS.iter().find(|wrapper| self.every_name_has(wrapper)) {
             self.prefix += wrapper;
             let names = std::mem::take(&mut self.tensors).into_iter();
             self.tensors = names.map(|(name, shard)| (name[wrapper.len()..].to_owned(), shard)).collect();
         }
+    }
+
+    fn every_name_has(&self, prefix: &str) -> bool {
+        let mut names = self.tensors.keys();
+        !self.tensors.is_empty() && names.all(|name| name.len() > prefix.len() && name.starts_with(prefix))
     }
 
     fn add(&mut self, path: &Path, file: &File) -> Result<(), ModelError> {
@@ -118,7 +120,7 @@ impl Weights {
         let map = unsafe { Mmap::map(file) }.map_err(ModelError::io(path))?;
         files::refuse_pointer(path, &map)?;
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
-            ModelError::file(path, format!("not a whole safetensors file: {e}\nhint: fetch the file again"))
+            ModelError::file_with_advice(path, format!("not a whole safetensors file: {e}"), "fetch the file again")
         })?;
         let shard = self.shards.len();
         for name in metadata.offset_keys() {
@@ -130,29 +132,29 @@ impl Weights {
         Ok(())
     }
 
-    /// Takes the tensor `name`, whose shape must be `shape`.
+    /// Takes the tensor `name`, which must have the shape `shape`.
     ///
     /// # Errors
-    /// It is missing, has another shape, or is stored in a dtype other than f32 or bf16.
+    /// The tensor is missing, has another shape, or is stored in a dtype other than f32 or bf16.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<MappedTensor, ModelError> {
         self.take_any(name, shape)?.checked_float(name)
     }
 
-    /// Takes the tensor `name`, whose shape and dtype [`check`](Self::check) has found right.
+    /// Takes the tensor `name`, whose shape and dtype were checked by [`check`](Self::check).
     ///
     /// # Errors
-    /// It is missing, or was taken before.
+    /// The tensor is missing or was taken before.
     pub(crate) fn take_checked(&mut self, name: &str) -> Result<MappedTensor, ModelError> {
         let shape = self.find(name).map(|stored| stored.shape).unwrap_or_default();
         self.take_any(name, &shape)
     }
 
-    /// Whether the tensor `name` is stored in eight bits, and left.
+    /// Returns true if the tensor `name` remains and is stored in eight bits.
     pub(crate) fn is_in_eight_bits(&self, name: &str) -> bool {
         self.find(name).is_some_and(|stored| stored.dtype == Dtype::I8)
     }
 
-    /// The tensor `name`, if it is there and left.
+    /// Returns the tensor `name` if it remains.
     fn find(&self, name: &str) -> Option<MappedTensor> {
         let shard = &self.shards[*self.tensors.get(name)?];
         let info = shard.metadata.info(&[&self.prefix, name].concat())?;
@@ -182,10 +184,10 @@ impl Weights {
         Some(ModelError::UnexpectedTensor { name: (*first).clone(), file, others: others.len() })
     }
 
-    /// Ends the loading: nothing may be left that the config did not call for.
+    /// Checks that no tensor remains.
     ///
     /// # Errors
-    /// Some tensor was never taken; the error names it.
+    /// A tensor was not taken; the error names it.
     pub fn finish(self) -> Result<(), ModelError> {
         match self.unexpected(&self.tensors.keys().collect::<Vec<_>>()) {
             None => Ok(()),
@@ -193,7 +195,7 @@ impl Weights {
         }
     }
 
-    /// Every tensor that is left: name, dtype and shape, by name.
+    /// Returns the names, dtypes and shapes of the remaining tensors, sorted by name.
     pub fn list(&self) -> impl Iterator<Item = (&str, Dtype, Vec<usize>)> {
         self.tensors.keys().filter_map(|name| {
             let MappedTensor { dtype, shape, .. } = self.find(name)?;
@@ -201,7 +203,7 @@ impl Weights {
         })
     }
 
-    /// Bytes of all shards together.
+    /// Returns the size of all files together, in bytes.
     pub fn file_bytes(&self) -> u64 {
         self.shards.iter().map(|shard| shard.map.len() as u64).sum()
     }

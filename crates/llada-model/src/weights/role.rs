@@ -1,18 +1,18 @@
-//! The weights of a model by their roles, and where each lies in a checkpoint: the tensors that a config calls for.
+//! The roles of a model's weights, and the tensors of a checkpoint that hold them.
 //!
-//! Layers ask for roles; a family's module says under which name, and in which rows of a tensor, a role is stored. So
-//! one list of roles serves every family, and fused projections are rows of one tensor.
+//! Layers ask for weights by role. The module of a family (`arch`) maps each role to the name of a tensor, and for
+//! fused projections to rows of it. One list of roles thereby serves all families.
 
 use std::{collections::BTreeMap, ops::Range};
 
 use crate::ModelConfig;
 
-/// What a weight is for.
+/// The role of a weight in a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The token embedding.
     Embedding,
-    /// The LM head, where it is not the embedding.
+    /// The LM head, unless it is tied to the embedding.
     Head,
     /// The norm before the head.
     FinalNorm,
@@ -20,7 +20,7 @@ pub(crate) enum Role {
     Block(usize, BlockRole),
 }
 
-/// What a weight of a block is for.
+/// The role of a weight in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BlockRole {
     AttentionNorm,
@@ -34,11 +34,11 @@ pub(crate) enum BlockRole {
     /// A projection of the dense MLP.
     Mlp(Projection),
     Router,
-    /// Added to the router's scores.
+    /// The bias that is added to the router's scores.
     ExpertBias,
     /// A projection of one routed expert.
     Expert(usize, Projection),
-    /// A projection of the expert that every token goes to.
+    /// A projection of the expert that every token passes through.
     SharedExpert(Projection),
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Projection {
 impl Projection {
     pub(crate) const ALL: [Self; 3] = [Self::Gate, Self::Up, Self::Down];
 
-    /// (out, in) of a projection between the residual stream and `hidden` units.
+    /// Returns the shape (out, in) of a projection between the residual stream and `hidden` units.
     pub(crate) fn shape(self, hidden_size: usize, hidden: usize) -> [usize; 2] {
         match self {
             Self::Gate | Self::Up => [hidden, hidden_size],
@@ -62,34 +62,34 @@ impl Projection {
     }
 }
 
-/// Where the weight and the bias of a role lie.
+/// The module of a checkpoint that holds the weight and the bias of a role.
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
-    /// The module's name: the tensors' without `.weight` and `.bias`.
+    /// The name of the module, which is that of its tensors without `.weight` and `.bias`.
     pub(crate) name: String,
-    /// The rows of a fused tensor that are this role's, in order; empty where the tensor is the role's alone.
+    /// The rows of a fused tensor that belong to this role, in order. Empty if the whole tensor does.
     pub(crate) rows: Vec<Range<usize>>,
 }
 
 impl Module {
-    /// A module that is one role's alone.
+    /// Creates a module that belongs to one role as a whole.
     pub(crate) fn whole(name: String) -> Self {
         Self { name, rows: Vec::new() }
     }
 
-    /// The full name of the role's weight.
+    /// Returns the full name of the weight's tensor.
     pub(crate) fn weight(&self, role: Role) -> String {
         let suffix = if matches!(role, Role::Block(_, BlockRole::ExpertBias)) { "expert_bias" } else { "weight" };
         format!("{}.{suffix}", self.name)
     }
 
-    /// The full name of the role's bias.
+    /// Returns the full name of the bias's tensor.
     pub(crate) fn bias(&self) -> String {
         format!("{}.bias", self.name)
     }
 }
 
-/// A role that a model has, with the shape of its weight.
+/// A role in a particular model, with the shape of its weight.
 #[derive(Clone, Debug)]
 pub(crate) struct Needed {
     pub(crate) role: Role,
@@ -97,28 +97,29 @@ pub(crate) struct Needed {
     pub(crate) has_bias: bool,
 }
 
-/// A tensor of a checkpoint.
+/// A tensor that a checkpoint must hold.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredTensor {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
-    /// The role of its first rows.
+    /// The role of the first rows.
     pub(crate) role: Role,
 }
 
 impl StoredTensor {
-    /// Whether it is the weight of a linear layer that may be quantised. Routers are not: they are small, and choose.
+    /// Returns true if the tensor is the weight of a linear layer that may be quantised. Routers may not: they are
+    /// small, and rounding errors in them change which experts are chosen.
     pub(crate) fn is_linear_weight(&self) -> bool {
         self.shape.len() == 2 && !matches!(self.role, Role::Embedding | Role::Block(_, BlockRole::Router))
     }
 }
 
-/// The scales of a linear weight that is stored in eight bits, named as compressed-tensors does.
+/// Returns the name of the scales of a weight in eight bits, as compressed-tensors spells it.
 pub(crate) fn scale(weight: &str) -> String {
     format!("{weight}_scale")
 }
 
-/// The roles that `config` calls for, in the order of the computation, norms last.
+/// Returns the roles that `config` calls for: linear layers in the order of computation, then norms.
 fn needed(config: &ModelConfig) -> Vec<Needed> {
     let (mut list, mut norms) = (embedding(config), Vec::new());
     for layer in 0..config.num_hidden_layers {
@@ -142,7 +143,7 @@ fn head(config: &ModelConfig) -> Option<Needed> {
     (!config.tie_word_embeddings).then_some(head)
 }
 
-/// The linear layers of a block, and its norms.
+/// Returns the linear layers and the norms of a block.
 fn block(config: &ModelConfig, layer: usize) -> (Vec<Needed>, Vec<Needed>) {
     let (d, head_dim) = (config.hidden_size, config.head_dim);
     let (queries, keys) = (config.num_attention_heads * head_dim, config.num_key_value_heads * head_dim);
@@ -188,11 +189,11 @@ fn block(config: &ModelConfig, layer: usize) -> (Vec<Needed>, Vec<Needed>) {
     (linear, norms)
 }
 
-/// Every tensor of a checkpoint that `config` calls for: those of fused projections once.
+/// Returns every tensor that `config` calls for. A fused tensor appears once.
 pub(crate) fn stored_tensors(config: &ModelConfig) -> Vec<StoredTensor> {
     let architecture = config.family.architecture();
     let mut list: Vec<StoredTensor> = Vec::new();
-    // Where the tensors of fused modules stand in the list.
+    // The indices of fused tensors in the list.
     let mut fused: BTreeMap<String, usize> = BTreeMap::new();
     for Needed { role, shape, has_bias } in needed(config) {
         let module = architecture.module(config, role);
@@ -216,24 +217,24 @@ pub(crate) fn stored_tensors(config: &ModelConfig) -> Vec<StoredTensor> {
     list
 }
 
-/// Every tensor that `config` calls for: its name in the checkpoint and its shape.
+/// Returns the name and the shape of every tensor that a checkpoint of `config` holds.
 pub fn expected_tensors(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
     stored_tensors(config).into_iter().map(|tensor| (tensor.name, tensor.shape)).collect()
 }
 
-/// The number of tensors of a checkpoint of `config` is at least this; told without listing them.
+/// Returns a lower bound of the number of tensors of a checkpoint of `config`, without listing them.
 pub(crate) fn at_least(config: &ModelConfig) -> usize {
     let experts =
         config.moe.as_ref().map_or(0, |moe| moe.num_experts.saturating_mul(moe.layers.count(config.num_hidden_layers)));
     config.num_hidden_layers.max(experts)
 }
 
-/// The parameters of the first block of `config`.
+/// Returns the number of parameters of the first block of `config`.
 pub(crate) fn block_parameters(config: &ModelConfig) -> usize {
     let one_expert = config.moe.as_ref().map(|moe| crate::MoeConfig { num_experts: 1, ..moe.clone() });
     let experts = config.moe.as_ref().map_or(1, |moe| moe.num_experts);
     let (linear, norms) = block(&ModelConfig { moe: one_expert, ..config.clone() }, 0);
-    // A router row, a bias and three projections for every expert are those of one, as many times.
+    // All experts are alike, so those of one are counted and multiplied, which is cheap for any number in a config.
     linear.iter().chain(&norms).fold(0, |sum: usize, needed| {
         let Role::Block(_, role) = needed.role else { return sum };
         let times = match role {
@@ -244,7 +245,7 @@ pub(crate) fn block_parameters(config: &ModelConfig) -> usize {
     })
 }
 
-/// The parameters of `config` that are in no block.
+/// Returns the number of parameters of `config` outside of the blocks.
 pub(crate) fn parameters_outside(config: &ModelConfig) -> usize {
     let of_ends = embedding(config).into_iter().chain(head(config)).map(|needed| parameters(&needed)).sum::<usize>();
     of_ends + config.hidden_size

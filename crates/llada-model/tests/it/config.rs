@@ -6,7 +6,7 @@ use llada_model::{Device, Dtype, Llada, ModelConfig, ModelError, TrainableLlada,
 use serde_json::{Value, json};
 
 use crate::{
-    fixture,
+    fixture, told,
     variant::{copy, edit_json, set},
 };
 
@@ -32,7 +32,7 @@ fn original() -> ModelConfig {
 
 /// Loading fails with a message that contains every one of `parts`.
 fn refuses(folder: &Path, parts: &[&str]) {
-    let error = Llada::load(folder, Device::Cpu, Dtype::F32).unwrap_err().to_string();
+    let error = told(&Llada::load(folder, Device::Cpu, Dtype::F32).unwrap_err());
     for part in parts {
         assert!(error.contains(part), "{error:?} lacks {part:?}");
     }

@@ -13,7 +13,7 @@ use safetensors::{Dtype as Stored, SafeTensors, tensor::TensorView};
 use serde_json::json;
 
 use crate::{
-    fixture,
+    fixture, told,
     variant::{copy, edit_json, set},
 };
 
@@ -22,7 +22,7 @@ const SINGLE: &str = "model.safetensors";
 const INV_FREQ: &str = "model.transformer.blocks.1.rotary_emb.inv_freq";
 
 fn refuses(folder: &Path, parts: &[&str]) {
-    let error = Llada::load(folder, Device::Cpu, Dtype::F32).unwrap_err().to_string();
+    let error = told(&Llada::load(folder, Device::Cpu, Dtype::F32).unwrap_err());
     for part in parts {
         assert!(error.contains(part), "{error:?} lacks {part:?}");
     }

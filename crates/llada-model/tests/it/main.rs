@@ -18,8 +18,18 @@ mod variant;
 
 use std::path::PathBuf;
 
+use llada_model::ModelError;
+
 /// The fixtures' folders; see `fixtures/README.md`.
 const FIXTURES: [&str; 2] = ["tiny-llada", "tiny-llada-gqa-bf16"];
+
+/// Returns the message of an error with its hint on a line of its own.
+fn told(error: &ModelError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}\nhint: {hint}"),
+        None => error.to_string(),
+    }
+}
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)

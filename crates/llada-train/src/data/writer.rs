@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use llada_model::atomic::PendingFolder;
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::dataset::{DatasetKind, Manifest, ShardEntry};
-use crate::{TrainError, checkpoint::sha256, folder::PendingFolder};
+use crate::{TrainError, checkpoint::sha256};
 
 /// The number of tokens of a full shard: 256 MiB.
 const SHARD: usize = 1 << 26;
@@ -77,7 +78,7 @@ impl DatasetWriter {
         let path = self.pending.path().join("dataset.json");
         let text = serde_json::to_string_pretty(&self.manifest).map_err(|e| TrainError::file(&path, e))?;
         fs::write(&path, text + "\n").map_err(TrainError::write(&path))?;
-        self.pending.finish()
+        Ok(self.pending.finish()?)
     }
 
     /// Writes the tokens so far as a shard, if there are `least` of them.

@@ -1,4 +1,4 @@
-//! The figures of a comparison.
+//! The measurements of a comparison.
 
 use std::time::Instant;
 
@@ -10,17 +10,17 @@ use serde::Serialize;
 use super::Question;
 use crate::{interrupt, session::Session};
 
-/// Prompts that go through the model together.
+/// The number of prompts in a batch.
 const BATCH: usize = 16;
 
-/// How one of the two samplers did.
+/// The result of one of the two samplers.
 #[derive(Serialize)]
 pub(super) struct Side {
     nfe: usize,
     tokens_per_forward: f64,
-    /// Sampling alone, without loading.
+    /// The time of sampling, without loading.
     seconds: f64,
-    /// The share of right answers and its 95 % confidence interval, where answers can be checked.
+    /// The share of correct answers and its 95 % confidence interval, if answers can be checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     accuracy: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,7 +30,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// Answers `questions` as `config` says.
+    /// Answers `questions` with the options `config`.
     pub(super) fn measure(
         session: &mut Session,
         questions: &[Question],
@@ -67,7 +67,8 @@ impl Side {
     }
 }
 
-/// How far the predictions of `config` are from those without a cache, which it has: the mean over all answers, in nats.
+/// Returns the mean divergence of the predictions with the cache of `config` from those without a cache, over all
+/// committed tokens, in nats.
 pub(super) fn mean_kl(
     session: &mut Session,
     questions: &[Question],
@@ -88,18 +89,18 @@ fn prompts(questions: &[Question]) -> Vec<Vec<u32>> {
     questions.iter().map(|question| question.prompt.clone()).collect()
 }
 
-/// Two samplers on the same prompts.
+/// The results of two samplers on the same prompts.
 #[derive(Serialize)]
 pub(super) struct Comparison {
     prompts: usize,
     vanilla: Side,
     compared: Side,
-    /// The share of positions with the same token: of the holes of the prompts, and of the answers up to the end of the
+    /// The share of positions with the same token, over the masks of the prompts and the answers up to the end of the
     /// longer one.
     pub(super) token_agreement: f64,
-    /// Divergence of the predictions that tokens were committed by from those without a cache, in nats.
+    /// The divergence, from predictions without a cache, of those by which tokens were committed, in nats.
     pub(super) mean_kl: f64,
-    /// The same share at each position of the answer that some answer reached.
+    /// The share of answers with the same token, at each position of the answer.
     pub(super) agreement_by_position: Vec<f64>,
 }
 
@@ -121,8 +122,6 @@ impl Comparison {
                 all[position] += 1;
             }
         }
-        // Where there is nothing to compare, nothing differs.
-        let share = |same: usize, all: usize| if all == 0 { 1.0 } else { same as f64 / all as f64 };
         Self {
             prompts: vanilla.answers.len(),
             token_agreement: share(same_holes + same.iter().sum::<usize>(), holes + all.iter().sum::<usize>()),
@@ -147,11 +146,16 @@ impl Comparison {
         println!("the cache moves predictions by {:.3e} nats (mean KL)", self.mean_kl);
     }
 
-    /// What the picture is called.
+    /// Returns the title of the picture.
     pub(super) fn title(&self) -> String {
         let times = self.vanilla.seconds / self.compared.seconds;
         format!("{:.1} % of tokens agree, {times:.1} times as fast", 100.0 * self.token_agreement)
     }
+}
+
+/// Returns the share of positions that agree. If there are no positions, all of them agree.
+fn share(same: usize, all: usize) -> f64 {
+    if all == 0 { 1.0 } else { same as f64 / all as f64 }
 }
 
 impl Side {

@@ -1,4 +1,4 @@
-//! `llada compare`: what a cache or a decoder costs in quality and saves in time.
+//! `llada compare`: the loss of quality and the gain of speed by a cache or a decoder.
 
 mod measure;
 mod picture;
@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::rng::Noise;
 use llada_infer::{Algorithm, CacheConfig, DecoderConfig, Request, SamplerConfig};
 use llada_model::Message;
-use llada_tasks::{ALL, Example, Split, SyntheticTask, mixture};
+use llada_tasks::{ALL, Example, Split, mixture};
 use serde::{Deserialize, de::IgnoredAny};
 
 use self::measure::{Comparison, Side};
@@ -64,12 +64,12 @@ pub(crate) struct Args {
 struct Line {
     prompt: Option<String>,
     messages: Option<Vec<Message>>,
-    /// What is there and is not read.
+    /// Keys that are not read.
     #[serde(flatten)]
     others: BTreeMap<String, IgnoredAny>,
 }
 
-/// What is asked, and, if it can be checked, the example that knows what is right.
+/// A prompt, with the example that checks its answer if there is one.
 struct Question {
     prompt: Vec<u32>,
     example: Option<Example>,
@@ -94,7 +94,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     let cached = compared.cache != CacheConfig::None;
     let passes = if cached { 3 } else { 2 };
-    // Hidden where standard error is no terminal.
+    // The bar is hidden if standard error is not a terminal.
     let bar = ProgressBar::new(passes * questions.len() as u64)
         .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
     let vanilla = Side::measure(&mut session, &questions, &vanilla, &bar)?;
@@ -113,25 +113,27 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The questions, each checked by `asked`, which is told the prompt and its place.
+/// Reads or draws the questions. Each prompt is checked by `asked`, which receives it with its place.
 fn questions(
     args: &Args,
     session: &Session,
     asked: impl Fn(Vec<u32>, String) -> anyhow::Result<Vec<u32>>,
 ) -> anyhow::Result<Vec<Question>> {
     if let Some(limit) = args.tasks {
-        let question = |(task, example): (&dyn SyntheticTask, Example)| {
+        let mut questions = Vec::new();
+        for (task, example) in mixture(&ALL, Split::HeldOut, Noise::new(0)).take(limit as usize * ALL.len()) {
             let prompt = session.model.tokenizer()?.encode_chat(&[Message::new("user", &example.prompt)])?;
             let prompt = asked(prompt, format!("task {}", task.name()))?;
-            Ok(Question { prompt, example: Some(example) })
-        };
-        return mixture(&ALL, Split::HeldOut, Noise::new(0)).take(limit as usize * ALL.len()).map(question).collect();
+            questions.push(Question { prompt, example: Some(example) });
+        }
+        return Ok(questions);
     }
     let path = args.prompts.as_deref().unwrap_or("".as_ref());
     let text = read_text(path)?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let mut unread = BTreeSet::new();
-    let question = |(index, line): (usize, &str)| {
+    let mut questions = Vec::new();
+    for (index, line) in lines {
         let refuse = |message: &str| usage(format!("{}:{}: {message}", path.display(), index + 1));
         let line: Line = serde_json::from_str(line).map_err(|e| refuse(&e.to_string()))?;
         unread.extend(line.others.into_keys());
@@ -144,15 +146,14 @@ fn questions(
             _ => return Err(refuse("a line has exactly one of prompt and messages")),
         };
         let prompt = asked(prompt, format!("{}:{}", path.display(), index + 1))?;
-        Ok(Question { prompt, example: None })
-    };
-    let questions = lines.map(question).collect::<anyhow::Result<Vec<_>>>()?;
+        questions.push(Question { prompt, example: None });
+    }
     if !unread.is_empty() {
         let unread = unread.into_iter().collect::<Vec<_>>().join(", ");
         eprintln!("warning: {}: not read: {unread}; options come from the command line", path.display());
     }
-    match questions.is_empty() {
-        true => Err(usage(format!("{} has no prompts\nhint: each line is {{\"prompt\": \"...\"}}", path.display()))),
-        false => Ok(questions),
+    if questions.is_empty() {
+        return Err(usage(format!("{} has no prompts\nhint: each line is {{\"prompt\": \"...\"}}", path.display())));
     }
+    Ok(questions)
 }

@@ -1,4 +1,4 @@
-//! The agreement by position, a bar each.
+//! The picture of a comparison: a bar for the agreement at each position.
 
 use std::io::Write;
 

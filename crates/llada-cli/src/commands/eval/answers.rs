@@ -1,4 +1,4 @@
-//! Generation: answers in words, and what the task's rule reads out of them.
+//! Generation benchmarks. The model answers in words, and the rule of the task judges the answer.
 
 use std::collections::HashSet;
 
@@ -35,10 +35,10 @@ pub(super) fn run(task: &'static Benchmark, args: &AnswerArgs) -> anyhow::Result
     warn_of_repeated_ids(&questions);
     let mut session = Session::open(&args.model)?;
     let style = job::style(args.job.preset());
-    let prompt = |(asked, (place, _)): (&&FreeFormQuestion, &(String, Question))| {
-        prompt_ids(&session, style, &asked.prompt).with_context(|| place.clone())
-    };
-    let prompts = asked.iter().zip(&questions).map(prompt).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut prompts = Vec::with_capacity(asked.len());
+    for (asked, (place, _)) in asked.iter().zip(&questions) {
+        prompts.push(prompt_ids(&session, style, &asked.prompt).with_context(|| place.clone())?);
+    }
     let requests = Request::for_each(&prompts, &config);
     job::check(&questions, args.job.num_fewshot(task), |index| session.model.engine().validate(&requests[index]))?;
     session.warn_about(&config);
@@ -62,7 +62,7 @@ pub(super) fn run(task: &'static Benchmark, args: &AnswerArgs) -> anyhow::Result
     Report::new(task, &args.job, progress, &config, |sampling| is_of(sampling, &config)).print(args.job.json)
 }
 
-/// Says which ids a sandbox will take for one problem.
+/// Warns of ids that occur more than once, because a sandbox takes them for the same problem.
 fn warn_of_repeated_ids(questions: &[(String, Question)]) {
     let mut seen = HashSet::new();
     for (place, question) in questions {
@@ -90,7 +90,7 @@ fn prompt_ids(session: &Session, style: Style, prompt: &str) -> anyhow::Result<V
     })
 }
 
-/// Whether published settings are those of `config`, as far as they were published.
+/// Returns true if the published settings agree with `config`.
 fn is_of(sampling: Sampling, config: &SamplerConfig) -> bool {
     let length = config.gen_length;
     let found = Sampling::Words {

@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use crate::args::{ModelArgs, SamplerArgs};
 
-/// Which data, how many of them, and what becomes of the results.
+/// The arguments that all benchmarks share.
 #[derive(clap::Args)]
 pub(crate) struct JobArgs {
     /// Records as JSON (JSONL, objects, an array), parquet, or CSV in a file called so, also in gzip: files, or
@@ -70,14 +70,14 @@ impl JobArgs {
         })
     }
 
-    /// What was published of `task` under the preset.
+    /// Returns the published figures of `task` under the preset.
     pub(super) fn published(&self, task: &Benchmark) -> Vec<&'static Figures> {
         self.preset().into_iter().flat_map(|preset| published(preset, task.name)).collect()
     }
 
     pub(super) fn num_fewshot(&self, task: &Benchmark) -> usize {
-        let preset = || self.published(task).first().map(|figures| figures.num_fewshot);
-        self.num_fewshot.or_else(preset).unwrap_or_default()
+        let preset = self.published(task).first().map(|figures| figures.num_fewshot);
+        self.num_fewshot.or(preset).unwrap_or_default()
     }
 }
 
@@ -88,7 +88,7 @@ enum OptionScore {
     Confidence,
 }
 
-/// A task that compares likelihoods.
+/// The arguments of a benchmark that compares likelihoods.
 #[derive(clap::Args)]
 pub(crate) struct ChoiceArgs {
     #[command(flatten)]
@@ -132,7 +132,7 @@ impl ChoiceArgs {
     }
 }
 
-/// A task that is answered in words.
+/// The arguments of a benchmark that is answered in words.
 #[derive(clap::Args)]
 pub(crate) struct AnswerArgs {
     #[command(flatten)]

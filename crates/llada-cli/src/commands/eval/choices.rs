@@ -1,4 +1,4 @@
-//! Multiple choice: the options of a question, scored under the same masks.
+//! Multiple-choice benchmarks. The options of a question are scored under the same masks.
 
 use anyhow::Context;
 use llada_eval::{AnswerOption, Benchmark, Choice, Question, Sampling, TaskKind};
@@ -27,19 +27,22 @@ pub(super) fn run(task: &'static Benchmark, args: &ChoiceArgs) -> anyhow::Result
     let config = args.config(task);
     let questions = job::questions(task, &args.job, config.seed)?;
     let mut session = Session::open(&args.model)?;
-    let encode = |(place, question): &(String, Question)| match question {
-        Question::Choice(choice) => {
-            choice.options.iter().map(|option| encode(&session, option).with_context(|| place.clone())).collect()
+    let mut encoded = Vec::with_capacity(questions.len());
+    for (place, question) in &questions {
+        let mut options = Vec::new();
+        if let Question::Choice(choice) = question {
+            for option in &choice.options {
+                options.push(encode(&session, option).with_context(|| place.clone())?);
+            }
         }
-        Question::FreeForm(_) => Ok(Vec::new()),
-    };
-    let encoded = questions.iter().map(encode).collect::<anyhow::Result<Vec<Vec<_>>>>()?;
+        encoded.push(options);
+    }
     let validate = |index: usize| session.model.engine().validate_options(&encoded[index], &config);
     job::check(&questions, args.job.num_fewshot(task), validate)?;
     let mut progress = Progress::open(&session, &args.job, &config, &questions)?;
     for (index, (place, question)) in questions.iter().enumerate().skip(progress.finished()) {
         if let (Question::Choice(choice), TaskKind::Choice { metrics, .. }) = (question, task.kind) {
-            // Questions of one seed would share their noise.
+            // With the same seed, all questions would share their noise.
             let config = ScoreConfig { seed: config.seed.wrapping_add(index as u64), ..config.clone() };
             let scores = session.model.engine_mut().score_options(&encoded[index], &config, |_, _| interrupt::check());
             let scores = scores.with_context(|| place.clone())?;
@@ -61,10 +64,10 @@ pub(super) fn run(task: &'static Benchmark, args: &ChoiceArgs) -> anyhow::Result
 
 fn encode(session: &Session, option: &AnswerOption) -> anyhow::Result<ScoreRequest> {
     let (prompt, answer) = session.model.tokenizer()?.encode_pair(&option.context, &option.continuation)?;
-    match answer.is_empty() {
-        true => Err(usage(format!("option {:?} has no tokens", option.continuation))),
-        false => Ok(ScoreRequest::new(prompt, answer)),
+    if answer.is_empty() {
+        return Err(usage(format!("option {:?} has no tokens", option.continuation)));
     }
+    Ok(ScoreRequest::new(prompt, answer))
 }
 
 fn scored<'a>(choice: &'a Choice, scores: &[Score]) -> Vec<ScoredOption<'a>> {

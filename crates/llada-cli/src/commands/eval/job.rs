@@ -1,4 +1,4 @@
-//! What both kinds of benchmarks share: questions out of the data, and the count of what became of them.
+//! The parts that both kinds of benchmarks share: reading questions, checking them, and recording their results.
 
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
@@ -17,7 +17,7 @@ use crate::{
     session::Session,
 };
 
-/// How chats are asked under `preset`.
+/// Returns the style of prompts under `preset`.
 pub(super) fn style(preset: Option<Preset>) -> Style {
     match preset {
         Some(Preset::Instruct | Preset::Llada15 | Preset::IlladaInstruct) => Style::Chat,
@@ -25,7 +25,7 @@ pub(super) fn style(preset: Option<Preset>) -> Style {
     }
 }
 
-/// The questions of `task`, after their shots, and the places of their records.
+/// Reads the questions of `task`, with their shots, and the places of their records.
 pub(super) fn questions(
     task: &'static Benchmark,
     args: &JobArgs,
@@ -41,16 +41,20 @@ pub(super) fn questions(
         }
     };
     let limit = args.limit.map_or(usize::MAX, |limit| limit as usize);
-    let question = |(index, record): (u64, Record)| {
+    let mut all = Vec::new();
+    for file in &args.data {
+        all.extend(records(file)?);
+    }
+    let mut questions = Vec::new();
+    for (index, record) in (0..).zip(all.into_iter().take(limit)) {
         let question = task.question(&record, style)?;
         let question = shots.before(question, index, Noise::new(seed)).with_context(|| record.place())?;
-        Ok((record.place(), question))
-    };
-    let records = args.data.iter().map(|file| records(file)).collect::<anyhow::Result<Vec<_>>>()?;
-    (0..).zip(records.into_iter().flatten().take(limit)).map(question).collect()
+        questions.push((record.place(), question));
+    }
+    Ok(questions)
 }
 
-/// The records of a file, or of one in the cache.
+/// Reads the records of a file, which may be one in the Hugging Face cache.
 fn records(file: &str) -> anyhow::Result<Vec<Record>> {
     Ok(match file.strip_prefix("hf:") {
         Some(typed) => read(&dataset_file(typed)?)?,
@@ -58,15 +62,19 @@ fn records(file: &str) -> anyhow::Result<Vec<Record>> {
     })
 }
 
-/// Refuses the job if a question cannot be asked, before the first one is; `validate` is told its place.
+/// Refuses the job before it begins if a question cannot be asked. `validate` checks the question of an index.
 pub(super) fn check(
     questions: &[(String, Question)],
     num_fewshot: usize,
     validate: impl Fn(usize) -> Result<(), InferError>,
 ) -> anyhow::Result<()> {
-    let refused = (0..questions.len()).filter_map(|index| Some((&questions[index].0, validate(index).err()?)));
-    let refused: Vec<(&String, InferError)> = refused.collect();
-    // What holds for the tightest holds for all.
+    let mut refused: Vec<(&String, InferError)> = Vec::new();
+    for (index, (place, _)) in questions.iter().enumerate() {
+        if let Err(error) = validate(index) {
+            refused.push((place, error));
+        }
+    }
+    // A remedy for the longest question helps all others too.
     let Some((place, error)) = refused.iter().min_by_key(|(_, error)| room(error)) else {
         return Ok(());
     };
@@ -85,7 +93,7 @@ pub(super) fn check(
     Err(hinted(&format!("{place}{others}: {error}"), &hint))
 }
 
-/// Tokens that an answer may have where it is too long; none where something else is wrong.
+/// Returns the number of tokens that an answer may have if it is too long, or `None` for another error.
 fn room(error: &InferError) -> Option<usize> {
     match error {
         InferError::TooLong { prompt, max_sequence_length, .. } => Some(max_sequence_length.saturating_sub(*prompt)),
@@ -94,7 +102,7 @@ fn room(error: &InferError) -> Option<usize> {
     }
 }
 
-/// How far the questions are, what came out, and the file that has it.
+/// The progress of a job, its results so far, and the file that records them.
 pub(super) struct Progress {
     results: Option<Results>,
     digests: Vec<String>,
@@ -105,7 +113,7 @@ pub(super) struct Progress {
     bar: ProgressBar,
 }
 
-/// A line of the results: the record of the answer, its metrics, and the number of forwards.
+/// A line of the results file.
 #[derive(Serialize, Deserialize)]
 struct Line<T> {
     #[serde(flatten)]
@@ -114,12 +122,12 @@ struct Line<T> {
     nfe: usize,
 }
 
-/// Of an earlier run only the marks matter.
+/// The record of an answer of an earlier run, of which only the metrics are read.
 #[derive(Serialize, Deserialize)]
 struct Anything {}
 
 impl Progress {
-    /// Begins, or goes on after the finished lines of an earlier run under the same settings.
+    /// Starts the job, or continues after the finished lines of an earlier run with the same settings.
     pub(super) fn open(
         session: &Session,
         args: &JobArgs,
@@ -143,17 +151,19 @@ impl Progress {
             .with_position(lines.len() as u64);
         bar.reset_eta();
         let mut summary = Summary::default();
-        lines.iter().for_each(|line| summary.add(line.metrics.iter().map(|(metric, &value)| (metric.as_str(), value))));
+        for line in &lines {
+            summary.add(line.metrics.iter().map(|(metric, &value)| (metric.as_str(), value)));
+        }
         let nfe = lines.iter().map(|line| line.nfe).sum();
         Ok(Self { results, digests, finished: lines.len(), summary, nfe, start: Instant::now(), bar })
     }
 
-    /// Questions that are done.
+    /// Returns the number of finished questions.
     pub(super) fn finished(&self) -> usize {
         self.finished
     }
 
-    /// Counts the next question, and writes its line.
+    /// Records the result of the next question.
     pub(super) fn add(&mut self, record: impl Serialize, marks: Marks, nfe: usize) -> anyhow::Result<()> {
         self.summary.add(marks.iter().copied());
         self.nfe += nfe;

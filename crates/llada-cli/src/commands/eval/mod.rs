@@ -1,4 +1,4 @@
-//! `llada eval`: benchmarks. A subcommand a task of `llada-eval`, and `tiny`.
+//! `llada eval`: a subcommand for each benchmark of `llada-eval`, and `tiny`.
 
 mod answers;
 mod args;
@@ -14,7 +14,7 @@ use args::{AnswerArgs, ChoiceArgs};
 
 const TINY: &str = "tiny";
 
-/// What is measured, and how.
+/// A benchmark with its arguments.
 pub(crate) enum Command {
     Tiny(Box<tiny::Args>),
     Choices(&'static Benchmark, Box<ChoiceArgs>),
@@ -29,7 +29,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// Written out, where `derive` would need every task's name and line a second time.
+/// The implementation is written out because `derive` would need the name and the description of every benchmark again.
 impl clap::Subcommand for Command {
     fn augment_subcommands(command: clap::Command) -> clap::Command {
         let command = command.about("Measure a model").subcommand_required(true).arg_required_else_help(true);

@@ -1,4 +1,4 @@
-//! What a benchmark came to: a table, or one JSON object.
+//! The result of a benchmark, as a table or a JSON object.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,19 @@ pub(super) struct Report<C> {
     preset: Option<Preset>,
     questions: usize,
     num_fewshot: usize,
-    /// The sampler's options, or those of the likelihoods.
+    /// The options of the sampler, or those of the likelihood estimates.
     settings: C,
     metrics: BTreeMap<String, Figure>,
-    /// What was published under these settings, by metric; the shares of 1 that `metrics` has.
+    /// The figures that were published under these settings, by metric, as shares of 1.
     published: BTreeMap<&'static str, f64>,
-    /// Forward evaluations, those of earlier runs included.
+    /// The number of forward evaluations, including those of earlier runs.
     nfe: usize,
-    /// Of this run, without loading.
+    /// The time of this run, without loading.
     seconds: f64,
 }
 
 impl<C: Serialize + Clone> Report<C> {
-    /// The report; a published figure counts if `is_of` knows its settings.
+    /// Creates the report. It includes the published figures whose settings `is_of` accepts.
     pub(super) fn new(
         task: &Benchmark,
         args: &JobArgs,

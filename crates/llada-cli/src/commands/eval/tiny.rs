@@ -1,4 +1,4 @@
-//! `llada eval tiny`: how many held-out examples of the checkable tasks a model answers rightly.
+//! `llada eval tiny`: the share of correct answers to held-out examples of the checkable tasks.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::{
     session::Session,
 };
 
-/// Prompts that go through the model together.
+/// The number of prompts in a batch.
 const BATCH: usize = 16;
 
 /// Exact match on held-out examples of the tasks that llada-tiny is trained on
@@ -91,7 +91,7 @@ impl Args {
 struct Report {
     #[serde(flatten)]
     evaluation: Evaluation,
-    /// Sampling alone, without loading.
+    /// The time of sampling, without loading.
     seconds: f64,
 }
 
@@ -126,7 +126,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
             })?;
         }
     }
-    // Hidden where standard error is no terminal.
+    // The bar is hidden if standard error is not a terminal.
     let bar = ProgressBar::new(count as u64)
         .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
     let start = Instant::now();
@@ -148,14 +148,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a model says to a prompt, and what it took.
+/// The answer to a prompt, and its cost.
 struct Answer {
     output: Vec<u32>,
     nfe: usize,
     tokens: usize,
 }
 
-/// Answers `requests`; the autoregressive baseline, their prompts alone.
+/// Answers `requests`. The autoregressive baseline uses their prompts only.
 fn answer(session: &mut Session, requests: &[Request]) -> anyhow::Result<Vec<Answer>> {
     if session.model.is_causal() {
         let prompts: Vec<Vec<u32>> = requests.iter().map(|request| request.prompt.clone()).collect();

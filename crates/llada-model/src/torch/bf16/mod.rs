@@ -1,4 +1,4 @@
-//! Safe wrappers around `bf16.cpp`: linear layers of bfloat16 weights, by kernels of this crate.
+//! Safe wrappers around `bf16.cpp`: kernels of this crate for linear layers with bfloat16 weights.
 
 use std::{
     ffi::c_char,
@@ -11,7 +11,7 @@ use torch_sys::C_tensor;
 use super::shim::{Epilogue, check, check_status};
 use crate::ModelError;
 
-/// The C++ side of [`Bf16Weight`].
+/// The C++ part of [`Bf16Weight`].
 #[repr(C)]
 struct Packed {
     _opaque: [u8; 0],
@@ -33,12 +33,13 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// A kernel of bfloat16 products: fused multiply-add in f32. Both kernels give the same bits.
+/// A kernel for products of bfloat16, which accumulates in f32 by fused multiply-add. Both kernels compute the same
+/// bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bf16Kernel {
-    /// In registers of 512 bits.
+    /// A kernel in registers of 512 bits.
     Avx512 = 512,
-    /// In registers of 256 bits.
+    /// A kernel in registers of 256 bits.
     Avx2 = 256,
 }
 
@@ -51,8 +52,8 @@ impl Bf16Kernel {
         unsafe { llada_bf16_runs(self as i64) }
     }
 
-    /// The kernel of this processor, if there is one and oneDNN's are not faster there: they are where the processor has
-    /// tiles for bfloat16 (AMX), and on AMD's with instructions for it.
+    /// Returns the fastest kernel of this processor, or `None` if it runs none or oneDNN is faster. oneDNN is faster on
+    /// processors with tiles for bfloat16 (AMX) and on AMD processors with instructions for it.
     pub(crate) fn best() -> Option<Self> {
         // SAFETY: the function only asks the processor.
         match unsafe { llada_bf16_best() } {
@@ -63,7 +64,7 @@ impl Bf16Kernel {
     }
 }
 
-/// Weights in the layout that [`linear`] reads, and the kernel that multiplies them.
+/// Weights in the layout that [`linear`] reads, with the kernel that multiplies them.
 #[derive(Debug)]
 pub(crate) struct Bf16Weight {
     packed: NonNull<Packed>,
@@ -76,7 +77,7 @@ pub(crate) struct Bf16Weight {
 unsafe impl Send for Bf16Weight {}
 
 impl Bf16Weight {
-    /// Packs `weight` (out, in) bf16 for a kernel that the processor runs.
+    /// Packs `weight` (out, in) bf16 for a kernel that the processor supports.
     pub(crate) fn pack(weight: &Tensor, kernel: Bf16Kernel) -> Result<Self, ModelError> {
         let shape = weight.size2()?;
         let fits = weight.kind() == Kind::BFloat16 && weight.device() == Device::Cpu && kernel.is_supported();
@@ -97,7 +98,7 @@ impl Drop for Bf16Weight {
     }
 }
 
-/// x W^T + b with its epilogue.
+/// Computes x W^T + b and the epilogue.
 ///
 /// # Shapes
 /// x (rows, in) bf16, bias (out) f32, the epilogue's operand (rows, out) bf16 -> (rows, out) bf16.

@@ -1,4 +1,4 @@
-//! The instructions that eight-bit products can run on, and which of them the processor has.
+//! The kernels for eight-bit products, and their support by the processor.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ unsafe extern "C" {
     fn llada_int8_runs(kernel: i64) -> bool;
 }
 
-/// A kernel of eight-bit products, by the instructions it is made of. All of them give the same bits.
+/// A kernel for eight-bit products, named after its instructions. All kernels compute the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
 #[non_exhaustive]
 pub enum Int8Kernel {
-    /// Tiles of Intel's AMX, where the system grants them.
+    /// Intel AMX tiles, which the operating system has to grant.
     Amx,
     /// VNNI in registers of 512 bits.
     Avx512Vnni,
@@ -20,16 +20,16 @@ pub enum Int8Kernel {
 }
 
 impl Int8Kernel {
-    /// All kernels, the fastest first.
+    /// All kernels, in order of decreasing speed.
     pub const ALL: [Self; 3] = [Self::Amx, Self::Avx512Vnni, Self::AvxVnni];
 
-    /// Returns whether the processor has the instructions, and the system lets this process use them.
+    /// Returns true if the processor has the instructions and the operating system lets this process use them.
     pub fn is_supported(self) -> bool {
         // SAFETY: the function only asks the processor and the system.
         unsafe { llada_int8_runs(self as i64) }
     }
 
-    /// The fastest kernel that is supported; none on processors without instructions for eight-bit products.
+    /// Returns the fastest supported kernel, or `None` on processors without instructions for eight-bit products.
     pub fn best() -> Option<Self> {
         Self::ALL.into_iter().find(|kernel| kernel.is_supported())
     }

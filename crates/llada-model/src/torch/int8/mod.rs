@@ -1,8 +1,8 @@
-//! Safe wrappers around `int8.cpp`: linear layers of eight-bit weights over eight-bit activations.
+//! Safe wrappers around `int8.cpp`: linear layers with eight-bit weights and eight-bit activations.
 //!
-//! Weights and activations are quantised symmetrically, w = q s with q in -127..=127: a row of weights (an output) has
-//! its scale, fixed at load, and a row of activations (a token) has its own, found in each call. So what a token gives
-//! does not depend on the others.
+//! Both are quantised symmetrically, as w = q s with an integer q in -127..=127. A row of weights (an output) has a
+//! scale that is fixed when it is loaded. A row of activations (a token) has a scale that is computed in each call, so
+//! the result for a token does not depend on the other tokens.
 
 mod kernel;
 
@@ -18,7 +18,7 @@ pub use self::kernel::Int8Kernel;
 use super::shim::{Epilogue, check, check_status};
 use crate::ModelError;
 
-/// The C++ side of [`Int8Weight`].
+/// The C++ part of [`Int8Weight`].
 #[repr(C)]
 struct Packed {
     _opaque: [u8; 0],
@@ -49,7 +49,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// Weights in eight bits, each row (an output) with its scale.
+/// Weights in eight bits, with a scale for each row (an output).
 #[derive(Debug)]
 pub(crate) struct Quantized {
     /// (rows, width) i8.
@@ -68,20 +68,20 @@ impl Quantized {
         Ok(Self { values, scale })
     }
 
-    /// The weights that these stand for.
+    /// Computes the weights in `kind`.
     ///
     /// # Shapes
-    /// (rows, width) of `kind`.
+    /// -> (rows, width).
     pub(crate) fn dequantize(&self, kind: Kind) -> Result<Tensor, ModelError> {
         let exact = self.values.f_to_kind(Kind::Float)?.f_mul_(&self.scale.f_unsqueeze(1)?)?;
         Ok(exact.f_to_kind(kind)?)
     }
 }
 
-/// Activations in eight bits, each row (a token) with its scale.
+/// Activations in eight bits, with a scale for each row (a token).
 #[derive(Debug)]
 pub(crate) struct Activations {
-    /// (rows, width) u8: the integers plus 128, since kernels multiply unsigned by signed bytes.
+    /// (rows, width) u8: the integers plus 128, because the kernels multiply unsigned by signed bytes.
     values: Tensor,
     /// (rows) f32.
     scale: Tensor,
@@ -110,7 +110,7 @@ fn quantize(x: &Tensor, activations: bool) -> Result<(Tensor, Tensor), ModelErro
     }
 }
 
-/// Weights in the layout that [`linear`] reads, and the kernel that multiplies them.
+/// Weights in the layout that [`linear`] reads, with the kernel that multiplies them.
 #[derive(Debug)]
 pub(crate) struct Int8Weight {
     packed: NonNull<Packed>,
@@ -122,7 +122,7 @@ pub(crate) struct Int8Weight {
 unsafe impl Send for Int8Weight {}
 
 impl Int8Weight {
-    /// Packs `weight` (out, in) for a kernel that the processor runs.
+    /// Packs `weight` (out, in) for a kernel that the processor supports.
     pub(crate) fn pack(weight: &Quantized, kernel: Int8Kernel) -> Result<Self, ModelError> {
         let shape = weight.values.size2()?;
         check(weight.values.kind() == Kind::Int8 && weight.scale.size() == [shape.0], "int8: weights without scales")?;
@@ -143,11 +143,10 @@ impl Drop for Int8Weight {
     }
 }
 
-/// x W^T + b with its epilogue.
+/// Computes x W^T + b and the epilogue. The result and the operand of the epilogue are of `kind`, which is f32 or bf16.
 ///
 /// # Shapes
-/// x (rows, in), bias (out) f32, the epilogue's operand (rows, out) -> (rows, out) of `kind`, f32 or bf16, which is the
-/// operand's too.
+/// x (rows, in), bias (out) f32, the epilogue's operand (rows, out) -> (rows, out).
 pub(crate) fn linear(
     x: &Activations,
     weight: &Int8Weight,

@@ -1,0 +1,116 @@
+//! Remedies for errors, as the command line spells them: options as flags, and work as commands to type.
+
+use std::error::Error;
+
+use llada_core::{CoreError, Hint};
+use llada_eval::EvalError;
+use llada_hub::HubError;
+use llada_infer::InferError;
+use llada_model::ModelError;
+use llada_train::{TrainError, data::DatasetKind};
+
+/// Returns the text of an option and its value as a flag.
+pub(crate) fn flag(option: &str, value: &str) -> String {
+    format!("--{} {value}", option.replace('_', "-"))
+}
+
+/// Returns the remedy for an error of a library, in words.
+pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
+    find(error).map(|hint| hint.render(flag))
+}
+
+fn find(error: &(dyn Error + 'static)) -> Option<Hint> {
+    if let Some(error) = error.downcast_ref::<llada::Error>() {
+        return match error {
+            llada::Error::Hub(source) => find(source),
+            llada::Error::Model(source) => find(source),
+            llada::Error::Infer(source) => find(source),
+            llada::Error::NoTokenizer { .. } => {
+                command("without one it takes ids alone: llada generate --prompt-ids 1,2,3")
+            }
+            _ => error.hint(),
+        };
+    }
+    if let Some(error) = error.downcast_ref::<ModelError>() {
+        return of_model(error);
+    }
+    if let Some(error) = error.downcast_ref::<InferError>() {
+        return match error {
+            InferError::NotFinite { .. } => command("check its weights with llada inspect"),
+            InferError::Predict(source) => find(source.as_ref()),
+            _ => error.hint(),
+        };
+    }
+    if let Some(error) = error.downcast_ref::<TrainError>() {
+        return of_training(error);
+    }
+    if let Some(error) = error.downcast_ref::<EvalError>() {
+        return match error {
+            EvalError::Column { .. } => command("llada eval TASK --help names the columns of a task"),
+            _ => error.hint(),
+        };
+    }
+    if let Some(error) = error.downcast_ref::<HubError>() {
+        return error.hint().map(Hint::Advice);
+    }
+    error.downcast_ref::<CoreError>().and_then(CoreError::hint)
+}
+
+fn of_model(error: &ModelError) -> Option<Hint> {
+    match error {
+        ModelError::CpuBuild { .. } => command("cargo xtask setup --cuda, or --device cpu"),
+        ModelError::NoCudaDevice { .. } => command("cargo xtask doctor, or --device cpu"),
+        ModelError::Pointer { .. } => command("git lfs pull in its folder, or cargo xtask fetch-weights OWNER/NAME"),
+        ModelError::StoredInt8 { .. } => command("llada quantize makes such a checkpoint"),
+        ModelError::TooLong { .. } => command("shorten the prompt or lower --gen-length"),
+        _ => error.hint(),
+    }
+}
+
+fn of_training(error: &TrainError) -> Option<Hint> {
+    match error {
+        TrainError::Model(source) => find(source),
+        TrainError::Infer(source) => find(source),
+        TrainError::Settings { .. } => command("llada pretrain --help lists all keys"),
+        TrainError::DamagedShard { .. } => command("llada data prepare again"),
+        TrainError::NoTokenizer { .. } => command("llada tokenizer train"),
+        TrainError::NoText { .. } => command("is --format right?"),
+        TrainError::OtherKind { found: DatasetKind::Pretrain, .. } => command("llada pretrain"),
+        TrainError::OtherKind { found: DatasetKind::Sft, .. } => command("llada sft"),
+        _ => error.hint(),
+    }
+}
+
+fn command(words: &str) -> Option<Hint> {
+    Some(Hint::Advice(words.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use llada::Device;
+
+    use super::*;
+
+    #[test]
+    fn hints_are_found_inside_the_errors_of_other_crates() {
+        let no_cuda = || ModelError::CpuBuild { device: Device::Cuda(0) };
+        let expected = Some("cargo xtask setup --cuda, or --device cpu".to_owned());
+        assert_eq!(of(&no_cuda()), expected);
+        assert_eq!(of(&TrainError::Model(no_cuda())), expected);
+        assert_eq!(of(&llada::Error::Model(no_cuda())), expected);
+        assert_eq!(of(&InferError::Predict(Box::new(no_cuda()))), expected);
+    }
+
+    #[test]
+    fn options_are_flags_and_work_is_a_command() {
+        let exists = TrainError::Exists { path: PathBuf::from("data") };
+        assert_eq!(of(&exists).unwrap(), "--out FOLDER of another name, or remove this one");
+        let unknown = "tpu".parse::<Device>().unwrap_err();
+        assert_eq!(of(&unknown).unwrap(), "--device cpu or --device cuda:0");
+        let pointer = ModelError::Pointer { path: PathBuf::from("model.safetensors") };
+        assert!(of(&pointer).unwrap().ends_with("cargo xtask fetch-weights OWNER/NAME"));
+        assert_eq!(of(&ModelError::Row { row: 0, message: "it has no tokens".to_owned() }), None);
+    }
+}
