@@ -7,7 +7,7 @@ use llada_core::{
     predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row},
     rng::Noise,
 };
-use llada_model::{Device, Dtype, Llada, ModelError, Precision};
+use llada_model::{Device, Dtype, ModelError, Precision, Transformer};
 
 /// Tokens of an answer's block, masked where nothing else is said.
 const BLOCK: usize = 32;
@@ -18,7 +18,7 @@ fn main() -> anyhow::Result<()> {
     let mut criterion = Criterion::default().configure_from_args().sample_size(20);
     let checkpoint = Checkpoint::open()?;
     for precision in [Dtype::F32.into(), Dtype::Bf16.into(), Precision::Int8] {
-        let (name, mut model) = (precision.to_string(), Llada::load(&checkpoint.folder, Device::Cpu, precision)?);
+        let (name, mut model) = (precision.to_string(), Transformer::load(&checkpoint.folder, Device::Cpu, precision)?);
         forward(&mut criterion, &name, &mut model)?;
         wanted(&mut criterion, &name, &mut model)?;
         cached(&mut criterion, &name, &mut model)?;
@@ -28,7 +28,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// A text whose last block is masked.
-fn ids(model: &Llada, length: usize) -> Vec<u32> {
+fn ids(model: &Transformer, length: usize) -> Vec<u32> {
     let (mut stream, mask_id) = (Noise::new(0).stream(0, 0, 0), model.mask_id());
     let text = (0..length - BLOCK).map(|_| stream.below(mask_id.into()) as u32);
     text.chain([mask_id; BLOCK]).collect()
@@ -39,7 +39,7 @@ fn last_block(length: usize) -> Vec<usize> {
 }
 
 /// Tokens of the rows a second.
-fn forward(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<(), ModelError> {
+fn forward(criterion: &mut Criterion, name: &str, model: &mut Transformer) -> Result<(), ModelError> {
     let mut group = criterion.benchmark_group(format!("forward/{name}"));
     let by_length = LENGTHS.map(|length| (1, length)).into_iter();
     let by_batch = BATCHES.map(|batch| (batch, LENGTHS[0]));
@@ -59,7 +59,7 @@ fn forward(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<(
 }
 
 /// Tokens of the row a second, with all of its logits, and with those of the masked block alone.
-fn wanted(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<(), ModelError> {
+fn wanted(criterion: &mut Criterion, name: &str, model: &mut Transformer) -> Result<(), ModelError> {
     let length = LENGTHS[1];
     let ids = ids(model, length);
     let mut out = Vec::new();
@@ -77,7 +77,7 @@ fn wanted(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<()
 }
 
 /// Tokens of the block a second: a step of a dual cache, and the full forward that it saves.
-fn cached(criterion: &mut Criterion, name: &str, model: &mut Llada) -> Result<(), ModelError> {
+fn cached(criterion: &mut Criterion, name: &str, model: &mut Transformer) -> Result<(), ModelError> {
     let length = LENGTHS[1];
     let (ids, wanted) = (ids(model, length), last_block(length));
     let mut group = criterion.benchmark_group(format!("block/{name}"));

@@ -3,7 +3,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput};
 use llada_benches::checkpoint::Checkpoint;
 use llada_core::rng::Noise;
-use llada_model::{Device, Dtype, TrainableLlada};
+use llada_model::{Device, Dtype, TrainableTransformer};
 use llada_train::{
     TrainError,
     objective::{Objective, Rows},
@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
     let mut group = criterion.benchmark_group("step");
     group.throughput(Throughput::Elements((ROWS * ROW_LENGTH) as u64));
     for (name, dtype) in [("f32", Dtype::F32), ("bf16", Dtype::Bf16)] {
-        let mut model = TrainableLlada::load(&checkpoint.folder, Device::Cpu, dtype)?;
+        let mut model = TrainableTransformer::load(&checkpoint.folder, Device::Cpu, dtype)?;
         let mut optimizer = Optimizer::new(&model, OptimizerConfig::default())?;
         let rows = rows(model.config().mask_token_id);
         let mut number = 0;
@@ -42,7 +42,7 @@ fn rows(mask_id: u32) -> Rows {
 }
 
 fn step(
-    model: &mut TrainableLlada,
+    model: &mut TrainableTransformer,
     optimizer: &mut Optimizer,
     rows: &Rows,
     number: &mut u32,

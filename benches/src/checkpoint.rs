@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use llada_model::{Device, Dtype, ModelConfig, TrainableLlada};
+use llada_model::{Device, Dtype, ModelConfig, TrainableTransformer};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -32,7 +32,7 @@ impl Checkpoint {
             "vocab_size": 4096, "mask_token_id": 4095, "eos_token_id": 4094, "weight_tying": false,
         });
         let config = ModelConfig::from_keys(keys.as_object().cloned().unwrap_or_default())?;
-        TrainableLlada::new(config, 0, Device::Cpu, Dtype::F32)?.save(made.path(), Dtype::F32)?;
+        TrainableTransformer::new(config, 0, Device::Cpu, Dtype::F32)?.save(made.path(), Dtype::F32)?;
         Ok(Self { folder: made.path().to_owned(), _made: Some(made) })
     }
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Instant};
 
 use anyhow::Context;
-use llada::{Device, Llada, Model, OpenOptions, Precision, SamplerConfig, Tokenizer};
+use llada::{Device, Model, OpenOptions, Precision, SamplerConfig, Tokenizer, Transformer};
 
 use crate::{args::ModelArgs, exit::usage};
 
@@ -14,7 +14,7 @@ pub(crate) struct Session {
 }
 
 /// Loads the network from its folder, without a tokenizer.
-pub(crate) fn open_network(args: &ModelArgs, folder: &Path) -> anyhow::Result<Llada> {
+pub(crate) fn open_network(args: &ModelArgs, folder: &Path) -> anyhow::Result<Transformer> {
     let asked = args.precision(folder)?;
     let network = options(args, asked)?.load(folder)?;
     note_precision(args.device, asked, &network);
@@ -84,7 +84,7 @@ fn options(args: &ModelArgs, asked: Precision) -> anyhow::Result<OpenOptions> {
 }
 
 /// Prints a note if the model computes in another precision than the requested one.
-fn note_precision(device: Device, asked: Precision, network: &Llada) {
+fn note_precision(device: Device, asked: Precision, network: &Transformer) {
     if network.precision() != asked {
         eprintln!("note: {device} has no kernel for {asked}: the model computes in {}", network.precision());
     }

@@ -13,7 +13,7 @@ use llada_core::{
     predictor::{Hidden, MaskPredictor, Row},
     sampling::softmax_at,
 };
-use llada_model::{Device, Dtype, Llada, Tokenizer};
+use llada_model::{Device, Dtype, Tokenizer, Transformer};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .next()
         .unwrap_or_else(|| "In this land the king of the copper <|mdm_mask|> is Carl of Seoul.".to_owned());
 
-    let mut model = Llada::load(&folder, Device::Cpu, Dtype::F32)?;
+    let mut model = Transformer::load(&folder, Device::Cpu, Dtype::F32)?;
     let tokenizer = Tokenizer::load(&folder, model.config())?.ok_or("no tokenizer.json; hint: name another folder")?;
     let ids = tokenizer.encode(&text)?;
     let masks: Vec<usize> = (0..ids.len()).filter(|&position| ids[position] == model.mask_id()).collect();

@@ -19,7 +19,7 @@ const PICKED_TOGETHER: usize = 256;
 
 /// The result of a forward: the last hidden states of the wanted positions, with the head that turns them into logits.
 #[derive(Debug)]
-pub struct LladaHidden<'a> {
+pub struct TransformerHidden<'a> {
     pub(crate) head: Head<'a>,
     pub(crate) device: tch::Device,
     /// The ids that are never a top token, in ascending order.
@@ -45,7 +45,7 @@ pub(crate) struct HiddenRow {
     pub(crate) wanted: usize,
 }
 
-impl LladaHidden<'_> {
+impl TransformerHidden<'_> {
     /// Computes the logits of the wanted positions in `range`, which must not be empty.
     ///
     /// # Shapes
@@ -67,7 +67,7 @@ impl LladaHidden<'_> {
     }
 }
 
-impl Hidden for LladaHidden<'_> {
+impl Hidden for TransformerHidden<'_> {
     type Error = ModelError;
 
     fn logits(&mut self, row: usize, range: Range<usize>, out: &mut Vec<f32>) -> Result<(), ModelError> {

@@ -1,14 +1,14 @@
 //! Masked diffusion language models (LLaDA, arXiv 2502.09992, and related families) on libtorch: Transformers that
 //! predict the tokens at masked positions.
 //!
-//! [`Llada`] is a model for inference. Samplers use it through the trait [`llada_core::predictor::MaskPredictor`].
-//! [`TrainableLlada`] is the same Transformer with gradients. It implements the trait as well, so it can be sampled
-//! from between two training steps. [`ModelConfig`] and [`Weights`] read checkpoints in the Hugging Face layout;
-//! [`Tokenizer`] reads their tokenizer and chat template.
+//! [`Transformer`] is a model for inference. Samplers use it through the trait
+//! [`llada_core::predictor::MaskPredictor`]. [`TrainableTransformer`] is the same Transformer with gradients. It
+//! implements the trait as well, so it can be sampled from between two training steps. [`ModelConfig`] and [`Weights`]
+//! read checkpoints in the Hugging Face layout; [`Tokenizer`] reads their tokenizer and chat template.
 //!
 //! ```text
 //! config.json ──► ModelConfig ─┐
-//! *.safetensors ► Weights ─────┴► Llada ──► MaskPredictor
+//! *.safetensors ► Weights ─────┴► Transformer ──► MaskPredictor
 //! tokenizer.json, tokenizer_config.json, chat_template.jinja ──► Tokenizer
 //! ```
 
@@ -39,10 +39,10 @@ pub use arch::Family;
 pub use chat::Message;
 pub use config::{AttentionPattern, Biases, ConfigReading, ModelConfig, MoeConfig, MoeLayers, Router, Scoring};
 pub use error::ModelError;
-pub use hidden::LladaHidden;
-pub use model::Llada;
+pub use hidden::TransformerHidden;
+pub use model::Transformer;
 pub use quantize::quantize;
 pub use tokenizer::{Tokenizer, Turn};
 pub use torch::{Device, Dtype, Int8Kernel, Precision, set_threads};
-pub use train::{AdamW, Parameters, TrainableLlada, TrainingBatch};
+pub use train::{AdamW, Parameters, TrainableTransformer, TrainingBatch};
 pub use weights::{Weights, role::expected_tensors};

@@ -8,7 +8,7 @@
 use std::{env, error::Error};
 
 use llada_core::rng::Noise;
-use llada_model::{Device, Dtype, ModelConfig, TrainableLlada};
+use llada_model::{Device, Dtype, ModelConfig, TrainableTransformer};
 use llada_train::{
     objective::{Objective, Rows},
     optimizer::{Optimizer, OptimizerConfig},
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }) else {
         unreachable!("the macro was given an object")
     };
-    let mut model = TrainableLlada::new(ModelConfig::from_keys(keys)?, 0, Device::Cpu, Dtype::F32)?;
+    let mut model = TrainableTransformer::new(ModelConfig::from_keys(keys)?, 0, Device::Cpu, Dtype::F32)?;
     let mut optimizer = Optimizer::new(&model, OptimizerConfig::default())?;
     // Each text four times: the noise levels of 16 rows make a steadier loss.
     let ids = TEXTS.repeat(4).concat().bytes().map(u32::from).collect();

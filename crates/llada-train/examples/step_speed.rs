@@ -8,7 +8,7 @@
 use std::{env, error::Error, fs, time::Instant};
 
 use llada_core::rng::Noise;
-use llada_model::{Device, TrainableLlada, set_threads};
+use llada_model::{Device, TrainableTransformer, set_threads};
 use llada_train::{
     objective::{Objective, Rows},
     optimizer::{Optimizer, OptimizerConfig},
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (count, row_length, steps): (usize, usize, u32) = (batch.parse()?, length.parse()?, steps.parse()?);
     set_threads(threads.parse()?);
-    let mut model = TrainableLlada::load(folder.as_ref(), Device::Cpu, dtype.parse()?)?;
+    let mut model = TrainableTransformer::load(folder.as_ref(), Device::Cpu, dtype.parse()?)?;
     let mut optimizer = Optimizer::new(&model, OptimizerConfig::default())?;
     let (noise, mask_id) = (Noise::new(0), model.config().mask_token_id);
     let mut stream = noise.stream(0, 0, 0);

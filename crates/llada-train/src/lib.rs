@@ -1,12 +1,12 @@
 //! Training of LLaDA (arXiv 2502.09992): pre-training, supervised fine-tuning, and the autoregressive baseline.
 //!
 //! ```text
-//! text ─► tokenizer ─► data ─► BatchOrder ─► Objective ─► TrainableLlada ─► Optimizer
+//! text ─► tokenizer ─► data ─► BatchOrder ─► Objective ─► TrainableTransformer ─► Optimizer
 //!                                            RunConfig ─► Run ─► checkpoints/, metrics.jsonl, tensorboard/, loss.svg, model/
 //! ```
 //!
-//! [`run::Run`] is all of it. What it does at a step is a function of the seed and the step, so a run that was stopped or
-//! killed goes on from its last checkpoint bit for bit as if nothing had happened.
+//! [`run::Run`] is all of it. What it does at a step is a function of the seed and the step, so a run that was stopped
+//! or killed goes on from its last checkpoint bit for bit as if nothing had happened.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,7 +1,7 @@
 //! AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) with decoupled weight decay on matrices alone, and with gradients
 //! clipped by their global norm. Its moments can be saved.
 
-use llada_model::{AdamW, Parameters, TrainableLlada};
+use llada_model::{AdamW, Parameters, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -42,7 +42,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// There is no memory for the moments.
-    pub fn new(model: &TrainableLlada, config: OptimizerConfig) -> Result<Self, TrainError> {
+    pub fn new(model: &TrainableTransformer, config: OptimizerConfig) -> Result<Self, TrainError> {
         let weights = model.weights();
         Ok(Self { config, exp_avg: weights.zeros_like()?, exp_avg_sq: weights.zeros_like()? })
     }
@@ -51,7 +51,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// libtorch fails.
-    pub fn step(&mut self, model: &mut TrainableLlada, step: u64, lr: f64) -> Result<(), TrainError> {
+    pub fn step(&mut self, model: &mut TrainableTransformer, step: u64, lr: f64) -> Result<(), TrainError> {
         let OptimizerConfig { betas, eps, weight_decay, clip } = self.config;
         let settings = AdamW { lr, betas, eps, weight_decay };
         model.adamw([&mut self.exp_avg, &mut self.exp_avg_sq], step, settings, clip)?;

@@ -1,7 +1,7 @@
 //! The loop: steps, validations and checkpoints until the last step, or until somebody asks to stop.
 //!
-//! A run's folder holds `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `loss.svg`, and at the end `model/`. A run whose
-//! folder holds a checkpoint goes on from there, bit for bit as if it had never stopped.
+//! A run's folder holds `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `loss.svg`, and at the end `model/`. A run
+//! whose folder holds a checkpoint goes on from there, bit for bit as if it had never stopped.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use llada_model::TrainableLlada;
+use llada_model::TrainableTransformer;
 
 use crate::{
     TrainError,
@@ -106,12 +106,12 @@ impl Run {
     }
 
     /// The model as it is.
-    pub fn model(&self) -> &TrainableLlada {
+    pub fn model(&self) -> &TrainableTransformer {
         &self.state.model
     }
 
     /// The model as it is, to sample from between two calls of [`train`](Self::train).
-    pub fn model_mut(&mut self) -> &mut TrainableLlada {
+    pub fn model_mut(&mut self) -> &mut TrainableTransformer {
         &mut self.state.model
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use llada_model::{Tokenizer, TrainableLlada};
+use llada_model::{Tokenizer, TrainableTransformer};
 
 use crate::{
     TrainError,
@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// The model before the first step.
-pub(crate) fn model(config: &RunConfig) -> Result<TrainableLlada, TrainError> {
+pub(crate) fn model(config: &RunConfig) -> Result<TrainableTransformer, TrainError> {
     let mut model = match (&config.init, &config.model, &config.tokenizer) {
-        (Some(folder), None, _) => TrainableLlada::load(folder, config.device, config.dtype)?,
+        (Some(folder), None, _) => TrainableTransformer::load(folder, config.device, config.dtype)?,
         (None, Some(shape), Some(tokenizer)) => new_model(shape, tokenizer, config)?,
         (Some(folder), Some(_), _) => {
             return Err(TrainError::config("init", folder.display(), "it has a shape: leave out [model]"));
@@ -30,7 +30,7 @@ pub(crate) fn model(config: &RunConfig) -> Result<TrainableLlada, TrainError> {
 }
 
 /// A model with new weights, over the vocabulary of the tokenizer in `folder`.
-fn new_model(shape: &ModelShape, folder: &Path, config: &RunConfig) -> Result<TrainableLlada, TrainError> {
+fn new_model(shape: &ModelShape, folder: &Path, config: &RunConfig) -> Result<TrainableTransformer, TrainError> {
     let Some(tokenizer) = Tokenizer::open(folder)? else {
         return Err(TrainError::NoTokenizer { folder: folder.to_owned() });
     };
@@ -38,7 +38,7 @@ fn new_model(shape: &ModelShape, folder: &Path, config: &RunConfig) -> Result<Tr
     let mask_id = tokenizer.mask_id().ok_or_else(|| missing("mask"))?;
     let eos_id = tokenizer.eos_id().ok_or_else(|| missing("end-of-text"))?;
     let shape = shape.config(config.objective, tokenizer.vocab_size(), mask_id, eos_id)?;
-    Ok(TrainableLlada::new(shape, config.seed, config.device, config.dtype)?)
+    Ok(TrainableTransformer::new(shape, config.seed, config.device, config.dtype)?)
 }
 
 /// The dataset in `folder`, which has to be of this kind.

@@ -2,14 +2,14 @@
 //!
 //! Nothing here reads data, writes files or looks at a clock.
 
-use llada_model::{Parameters, TrainableLlada};
+use llada_model::{Parameters, TrainableTransformer};
 
 use crate::{TrainError, collective::Collective, config::RunConfig, objective::MaskedBatch, optimizer::Optimizer};
 
 /// Everything that a step changes, and that a checkpoint keeps.
 #[derive(Debug)]
 pub(crate) struct TrainState {
-    pub(crate) model: TrainableLlada,
+    pub(crate) model: TrainableTransformer,
     pub(crate) optimizer: Optimizer,
     /// The exponential moving average of the weights.
     pub(crate) ema: Option<Parameters>,
@@ -32,7 +32,7 @@ pub(crate) struct StepReport {
 
 impl TrainState {
     /// The state before the first step.
-    pub(crate) fn new(model: TrainableLlada, config: &RunConfig) -> Result<Self, TrainError> {
+    pub(crate) fn new(model: TrainableTransformer, config: &RunConfig) -> Result<Self, TrainError> {
         let optimizer = Optimizer::new(&model, config.optimizer)?;
         let mut ema = None;
         if config.ema_decay.is_some() {

@@ -1,12 +1,12 @@
 //! Validation: bits per token and per byte of text that was not trained on.
 //!
-//! For LLaDA it is the bound of the log-likelihood (equation 6 of the paper), which `llada-infer` estimates under the same
-//! maskings every time; for the autoregressive baseline it is the log-likelihood.
+//! For LLaDA it is the bound of the log-likelihood (equation 6 of the paper), which `llada-infer` estimates under the
+//! same maskings every time; for the autoregressive baseline it is the log-likelihood.
 
 use std::{f64::consts::LN_2, ops::ControlFlow};
 
 use llada_infer::{Engine, ScoreConfig, SpecialTokens};
-use llada_model::TrainableLlada;
+use llada_model::TrainableTransformer;
 use serde::Serialize;
 
 use crate::{
@@ -39,7 +39,7 @@ struct Cost {
 /// # Errors
 /// A row does not fit the model, or the model fails.
 pub fn validate(
-    model: &mut TrainableLlada,
+    model: &mut TrainableTransformer,
     data: &Dataset,
     objective: Objective,
     rows: usize,
@@ -61,7 +61,7 @@ pub fn validate(
 }
 
 /// The upper bound of a lone row's cost; its maskings are those of the question `sample`.
-fn bound(model: &mut TrainableLlada, row: &Rows, mc_num: usize, sample: u64) -> Result<Cost, TrainError> {
+fn bound(model: &mut TrainableTransformer, row: &Rows, mc_num: usize, sample: u64) -> Result<Cost, TrainError> {
     let prompt_length = row.prompt_lengths.as_ref().map_or(0, |lengths| lengths[0]);
     let (prompt, answer) = row.ids.split_at(prompt_length);
     let special = SpecialTokens { eos: model.config().eos_token_id, eot: None };
@@ -71,7 +71,7 @@ fn bound(model: &mut TrainableLlada, row: &Rows, mc_num: usize, sample: u64) -> 
 }
 
 /// The cost of a lone row under a causal model.
-fn exact(model: &mut TrainableLlada, row: &Rows) -> Result<Cost, TrainError> {
+fn exact(model: &mut TrainableTransformer, row: &Rows) -> Result<Cost, TrainError> {
     let losses = model.cross_entropy(&MaskedBatch::autoregressive(row).batch())?;
     Ok(Cost { nats: losses.iter().copied().map(f64::from).sum(), tokens: losses.len() })
 }

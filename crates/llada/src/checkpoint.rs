@@ -6,7 +6,7 @@ use std::{
 };
 
 use llada_infer::{Algorithm, SpecialTokens};
-use llada_model::{Device, Dtype, Family, Llada, ModelConfig, Precision, Tokenizer};
+use llada_model::{Device, Dtype, Family, ModelConfig, Precision, Tokenizer, Transformer};
 
 use crate::{Ends, Error};
 
@@ -16,8 +16,8 @@ const SMALL: usize = 1 << 26;
 /// The same where bf16 is no faster, and only saves memory.
 const SMALL_WITHOUT_BF16: usize = 1 << 30;
 
-/// The precision that a checkpoint is opened in on `device` where none is asked for: int8 if it is stored in eight bits;
-/// f32 if its weights take less than 64 MiB in it, or 1 GiB where the device has no bf16; bf16 if they take more.
+/// The precision that a checkpoint is opened in on `device` where none is asked for: int8 if it is stored in eight
+/// bits; f32 if its weights take less than 64 MiB in it, or 1 GiB where the device has no bf16; bf16 if they take more.
 ///
 /// # Errors
 /// The `config.json` in `folder` cannot be read, or is refused.
@@ -64,7 +64,7 @@ pub(crate) struct Checkpoint {
 
 impl Checkpoint {
     /// Reads what stands beside the weights of `network`, and forbids it the ids that no token has.
-    pub(crate) fn read(folder: PathBuf, network: &mut Llada) -> Result<Self, Error> {
+    pub(crate) fn read(folder: PathBuf, network: &mut Transformer) -> Result<Self, Error> {
         let tokenizer = Tokenizer::load(&folder, network.config())?;
         if let Some(tokenizer) = &tokenizer {
             network.ban(tokenizer.unknown_ids(network.config().vocab_size));

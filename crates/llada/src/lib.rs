@@ -28,8 +28,8 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The Rust code of the workspace's README is a test too. It runs in this package's folder, from which `models` leads to
-/// the models of the workspace.
+/// The Rust code of the workspace's README is a test too. It runs in this package's folder, from which `models` leads
+/// to the models of the workspace.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct WorkspaceReadme;
@@ -66,4 +66,4 @@ pub use llada_infer::{
     Generation, Growth, InferError, Job, JobId, LengthConfig, LengthKind, Progress, Request, SamplerConfig, Score,
     ScoreConfig, ScoreRequest, SpecialTokens, Stop,
 };
-pub use llada_model::{Device, Dtype, Family, Llada, Message, ModelError, Precision, Tokenizer, set_threads};
+pub use llada_model::{Device, Dtype, Family, Message, ModelError, Precision, Tokenizer, Transformer, set_threads};

@@ -8,19 +8,20 @@ use std::{
 
 use llada_core::predictor::MaskPredictor;
 use llada_infer::{Algorithm, Engine, Generation, Request, SamplerConfig, Score, ScoreConfig, SpecialTokens};
-use llada_model::{Llada, Message, Tokenizer};
+use llada_model::{Message, Tokenizer, Transformer};
 
 use crate::{
     Answer, Ends, Error, OpenOptions, Steps, StopTexts,
     checkpoint::{Checkpoint, algorithm_of},
 };
 
-/// A checkpoint ready for work: the engine over its network, its tokenizer and chat template, and the ids that are special.
+/// A checkpoint ready for work: the engine over its network, its tokenizer and chat template, and the ids that are
+/// special.
 ///
 /// Ids that no token has are never emitted. One thread owns a model: it can be sent to another thread, not shared.
 #[derive(Debug)]
 pub struct Model {
-    pub(crate) engine: Engine<Llada>,
+    pub(crate) engine: Engine<Transformer>,
     pub(crate) checkpoint: Checkpoint,
 }
 
@@ -39,7 +40,7 @@ impl Model {
         OpenOptions::default()
     }
 
-    pub(crate) fn new(folder: PathBuf, mut network: Llada) -> Result<Self, Error> {
+    pub(crate) fn new(folder: PathBuf, mut network: Transformer) -> Result<Self, Error> {
         let checkpoint = Checkpoint::read(folder, &mut network)?;
         Ok(Self { engine: Engine::new(network, checkpoint.special), checkpoint })
     }
@@ -62,8 +63,8 @@ impl Model {
         self.generate(&Request::new(prompt, config.clone()))
     }
 
-    /// Fills the masks of a text, `<|mdm_mask|>` in LLaDA's vocabulary, and appends nothing: `config.gen_length` does not
-    /// count.
+    /// Fills the masks of a text, `<|mdm_mask|>` in LLaDA's vocabulary, and appends nothing: `config.gen_length` does
+    /// not count.
     ///
     /// # Errors
     /// There is no tokenizer, a setting is impossible, or the text has no masks or is too long.
@@ -177,12 +178,13 @@ impl Model {
     }
 
     /// The engine over the network, which works on token ids.
-    pub fn engine(&self) -> &Engine<Llada> {
+    pub fn engine(&self) -> &Engine<Transformer> {
         &self.engine
     }
 
-    /// The engine over the network, which works on token ids: whole batches, and requests that join and leave between steps.
-    pub fn engine_mut(&mut self) -> &mut Engine<Llada> {
+    /// The engine over the network, which works on token ids: whole batches, and requests that join and leave between
+    /// steps.
+    pub fn engine_mut(&mut self) -> &mut Engine<Transformer> {
         &mut self.engine
     }
 

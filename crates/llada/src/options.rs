@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use llada_model::{Device, Llada, Precision};
+use llada_model::{Device, Precision, Transformer};
 
 use crate::{Error, Model, checkpoint::default_precision};
 
@@ -34,8 +34,8 @@ impl OpenOptions {
         Self { precision: Some(precision.into()), ..self }
     }
 
-    /// Opens a model: a folder with `config.json`, safetensors weights and `tokenizer.json`, or the name of a model in the
-    /// Hugging Face cache, such as `llada-8b-instruct` or `OWNER/NAME`.
+    /// Opens a model: a folder with `config.json`, safetensors weights and `tokenizer.json`, or the name of a model in
+    /// the Hugging Face cache, such as `llada-8b-instruct` or `OWNER/NAME`.
     ///
     /// A folder without `tokenizer.json` opens too; such a model works on ids alone.
     ///
@@ -47,16 +47,16 @@ impl OpenOptions {
         Model::new(folder, network)
     }
 
-    /// Loads the network alone out of a checkpoint's folder, without what stands beside its weights: it may emit ids that
-    /// no token has.
+    /// Loads the network alone out of a checkpoint's folder, without what stands beside its weights: it may emit ids
+    /// that no token has.
     ///
     /// # Errors
     /// The config or the weights cannot be worked with, or the device is not there.
-    pub fn load(self, folder: &Path) -> Result<Llada, Error> {
+    pub fn load(self, folder: &Path) -> Result<Transformer, Error> {
         let precision = match self.precision {
             Some(precision) => precision,
             None => default_precision(folder, self.device)?,
         };
-        Ok(Llada::load(folder, self.device, precision)?)
+        Ok(Transformer::load(folder, self.device, precision)?)
     }
 }

@@ -6,7 +6,7 @@ use llada_infer::{
     Decoder, Engine, Estimator, Prediction, Request, SamplerConfig, ScoreConfig, ScoreRequest, SpecialTokens,
     StepContext, decoder::Origin,
 };
-use llada_model::{Device, Dtype, Llada};
+use llada_model::{Device, Dtype, Transformer};
 use serde_json::{Map, Value, json as object};
 
 use crate::{golden::batch, json};
@@ -114,7 +114,7 @@ fn illada_scores_options_by_confidence() {
     let golden = json(name, "golden.json");
     let cases = golden["confidence_likelihood"].as_array().unwrap();
     assert!(!cases.is_empty());
-    let model = Llada::load(&crate::fixture(name), Device::Cpu, Dtype::F32).unwrap();
+    let model = Transformer::load(&crate::fixture(name), Device::Cpu, Dtype::F32).unwrap();
     let eos = model.config().eos_token_id;
     let mut engine = Engine::new(model, SpecialTokens { eos, eot: None });
     let config = ScoreConfig { estimator: Estimator::Confidence, ..Default::default() };
@@ -164,7 +164,7 @@ impl Decoder for Recorded {
 #[test]
 fn the_origin_order_is_a_draw_for_each_mask() {
     for (name, algorithm, eps) in [("tiny-dream", "dream", 1e-3), ("tiny-smdm", "smdm", 1e-5)] {
-        let model = Llada::load(&crate::fixture(name), Device::Cpu, Dtype::F32).unwrap();
+        let model = Transformer::load(&crate::fixture(name), Device::Cpu, Dtype::F32).unwrap();
         let mut engine = Engine::new(model, SpecialTokens { eos: 2, eot: None });
         let ids = |ids: &Value| serde_json::from_value::<Vec<u32>>(ids.clone()).unwrap();
         let mut compared = 0;

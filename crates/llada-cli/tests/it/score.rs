@@ -4,7 +4,7 @@ use std::fs;
 
 use llada_core::likelihood::Perturbation;
 use llada_infer::{Engine, SpecialTokens};
-use llada_model::{Device, Dtype, Llada};
+use llada_model::{Device, Dtype, Transformer};
 use safetensors::SafeTensors;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,7 +19,7 @@ fn field<T: DeserializeOwned>(case: &Value, key: &str) -> T {
 #[test]
 fn likelihoods_equal_the_reference() {
     for name in FIXTURES {
-        let model = Llada::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
+        let model = Transformer::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
         let mask_id = model.config().mask_token_id;
         let mut engine = Engine::new(model, SpecialTokens { eos: 0, eot: None });
         for case in json(name, "golden.json")["likelihood"].as_array().unwrap() {

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::TrainableLlada;
+use super::TrainableTransformer;
 use crate::{
     ModelConfig, ModelError,
     layers::packing::{Packing, Piece, ROUND_IN_TRAINING, round_up},
@@ -65,7 +65,7 @@ impl TrainingBatch<'_> {
     }
 }
 
-impl TrainableLlada {
+impl TrainableTransformer {
     /// Checks the batch and copies it to the model's device. Returns `None` if no token is wanted.
     pub(super) fn prepare(&mut self, batch: &TrainingBatch<'_>) -> Result<Option<PreparedBatch>, ModelError> {
         batch.check(&self.config)?;

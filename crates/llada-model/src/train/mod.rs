@@ -47,9 +47,9 @@ use crate::{
 /// A model in training.
 ///
 /// It implements [`MaskPredictor`](llada_core::predictor::MaskPredictor), so that it can be sampled from like a
-/// [`Llada`](crate::Llada) between two steps. It supports neither caches nor shadows.
+/// [`Transformer`](crate::Transformer) between two steps. It supports neither caches nor shadows.
 #[derive(Debug)]
-pub struct TrainableLlada {
+pub struct TrainableTransformer {
     config: ModelConfig,
     dtype: Dtype,
     device: tch::Device,
@@ -65,7 +65,7 @@ pub struct TrainableLlada {
     banned: Vec<u32>,
 }
 
-impl TrainableLlada {
+impl TrainableTransformer {
     /// Creates a model with random weights, drawn as LLaDA's were (`init_fn` "mitchell"). They depend on `config` and
     /// `seed` alone.
     ///
@@ -80,7 +80,7 @@ impl TrainableLlada {
     /// Loads the checkpoint in `folder`.
     ///
     /// # Errors
-    /// Those of [`Llada::load`](crate::Llada::load).
+    /// Those of [`Transformer::load`](crate::Transformer::load).
     pub fn load(folder: &Path, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
         let config = ModelConfig::load(folder)?;
         let weights = Weights::of(folder, &config)?;
@@ -225,8 +225,8 @@ impl TrainableLlada {
         Ok(out)
     }
 
-    /// Writes `config.json` and `model.safetensors` in `folder`, for [`Llada::load`](crate::Llada::load) and other
-    /// readers of the Hugging Face layout. `dtype` is that of the file.
+    /// Writes `config.json` and `model.safetensors` in `folder`, for [`Transformer::load`](crate::Transformer::load)
+    /// and other readers of the Hugging Face layout. `dtype` is that of the file.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -323,7 +323,7 @@ impl TrainableLlada {
     }
 }
 
-impl WeightSource for &TrainableLlada {
+impl WeightSource for &TrainableTransformer {
     fn config(&self) -> &ModelConfig {
         &self.config
     }

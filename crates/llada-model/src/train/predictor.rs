@@ -1,15 +1,15 @@
 //! The mask predictor of a model in training, for sampling and scoring between two training steps.
 //!
-//! It uses the current weights, and its predictions have the bits of a [`Llada`](crate::Llada) that was loaded from
-//! them. Each forward casts and packs the weights layer by layer, so that there is never a second copy of the model in
-//! memory.
+//! It uses the current weights, and its predictions have the bits of a [`Transformer`](crate::Transformer) that was
+//! loaded from them. Each forward casts and packs the weights layer by layer, so that there is never a second copy of
+//! the model in memory.
 
 use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute, Row};
 use tch::{Tensor, no_grad};
 
-use super::{TrainableLlada, head};
+use super::{TrainableTransformer, head};
 use crate::{
-    LladaHidden, ModelConfig, ModelError,
+    ModelConfig, ModelError, TransformerHidden,
     batch::{check_row, rows_together},
     hidden::{Head, HiddenRow},
     layers::{
@@ -23,7 +23,7 @@ use crate::{
 
 /// A source of the current weights of a model, in the format of inference and without gradients.
 struct Frozen<'a> {
-    model: &'a TrainableLlada,
+    model: &'a TrainableTransformer,
     format: WeightFormat,
 }
 
@@ -55,7 +55,7 @@ impl WeightSource for Frozen<'_> {
     }
 }
 
-impl TrainableLlada {
+impl TrainableTransformer {
     fn check(&self, batch: &[Row<'_>]) -> Result<(), ModelError> {
         for (index, row) in batch.iter().enumerate() {
             check_row(&self.config, index, row)?;
@@ -90,7 +90,7 @@ impl TrainableLlada {
         Ok(Group { rows: rows.to_vec(), packing, wanted, x })
     }
 
-    fn predict(&self, batch: &[Row<'_>]) -> Result<LladaHidden<'_>, ModelError> {
+    fn predict(&self, batch: &[Row<'_>]) -> Result<TransformerHidden<'_>, ModelError> {
         let mut weights = Frozen { model: self, format: self.format };
         let computed: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
         let mut groups = Vec::new();
@@ -121,13 +121,13 @@ impl TrainableLlada {
         // A loaded model does not pack a head that is tied to the embedding; the bits would differ if this one did.
         let format = if self.config.tie_word_embeddings { WeightFormat::Plain } else { self.format };
         let head = Head::Cast(Linear::float(weight, bias, format)?);
-        Ok(LladaHidden { head, device: self.device, banned: &self.banned, rows })
+        Ok(TransformerHidden { head, device: self.device, banned: &self.banned, rows })
     }
 }
 
-impl MaskPredictor for TrainableLlada {
+impl MaskPredictor for TrainableTransformer {
     type Error = ModelError;
-    type Hidden<'a> = LladaHidden<'a>;
+    type Hidden<'a> = TransformerHidden<'a>;
 
     fn padded_vocab_size(&self) -> usize {
         self.config.padded_vocab_size
@@ -147,7 +147,7 @@ impl MaskPredictor for TrainableLlada {
 
     /// Computes the hidden states of the wanted positions. A row without any is not computed. No gradient is recorded,
     /// and the accumulated one is unchanged.
-    fn forward(&mut self, batch: &[Row<'_>]) -> Result<LladaHidden<'_>, ModelError> {
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<TransformerHidden<'_>, ModelError> {
         self.check(batch)?;
         self.rope.reach(batch.iter().map(|row| row.ids.len()).max().unwrap_or(0))?;
         no_grad(|| self.predict(batch))

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use llada_core::predictor::{Hidden, MaskPredictor, Row};
-use llada_model::{Device, Dtype, Int8Kernel, Llada, ModelConfig, ModelError, Precision, Weights, quantize};
+use llada_model::{Device, Dtype, Int8Kernel, ModelConfig, ModelError, Precision, Transformer, Weights, quantize};
 use safetensors::{SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
 
@@ -41,7 +41,7 @@ fn edit_shard(folder: &Path, edit: impl Fn(&str, &mut Vec<usize>) -> Option<Stri
 
 /// Loading `folder` fails with a message that contains every one of `parts`.
 fn check(folder: &Path, parts: &[&str]) {
-    let error = Llada::load(folder, Device::Cpu, Dtype::F32).unwrap_err().to_string();
+    let error = Transformer::load(folder, Device::Cpu, Dtype::F32).unwrap_err().to_string();
     for part in parts {
         assert!(error.contains(part), "{error:?} lacks {part:?}");
     }
@@ -49,7 +49,7 @@ fn check(folder: &Path, parts: &[&str]) {
 
 #[test]
 fn an_untouched_copy_loads() {
-    Llada::load(copy().path(), Device::Cpu, Dtype::F32).unwrap();
+    Transformer::load(copy().path(), Device::Cpu, Dtype::F32).unwrap();
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_quantised_checkpoint_computes_what_int8_does() {
         assert!(config.is_quantized);
         assert!(Weights::open(&out).unwrap().check(&config).is_empty());
         let logits = |folder: &Path, precision| {
-            let mut model = Llada::load(folder, Device::Cpu, precision).unwrap();
+            let mut model = Transformer::load(folder, Device::Cpu, precision).unwrap();
             let mut out = Vec::new();
             model.forward(&[Row::new(&[7, 1, 9, 3], &[0, 3])]).unwrap().logits(0, 0..2, &mut out).unwrap();
             out
@@ -210,7 +210,7 @@ fn quantised_weights_without_scales_are_refused() {
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let kept = file.tensors().into_iter().filter(|(found, _)| found != name);
     fs::write(&shard, safetensors::serialize(kept, None).unwrap()).unwrap();
-    let error = Llada::load(&out, Device::Cpu, Precision::Int8).unwrap_err().to_string();
+    let error = Transformer::load(&out, Device::Cpu, Precision::Int8).unwrap_err().to_string();
     assert!(error.contains(name) && error.contains("missing"), "{error}");
     edit_json(out.join("config.json"), |config| config["quantization_config"]["format"] = "pack-quantized".into());
     let error = ModelConfig::load(&out).unwrap_err().to_string();

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use llada_model::{Device, Dtype, Llada, ModelConfig, ModelError, TrainableLlada, Weights};
+use llada_model::{Device, Dtype, ModelConfig, ModelError, TrainableTransformer, Transformer, Weights};
 use serde_json::{Value, json};
 
 use crate::{
@@ -32,7 +32,7 @@ fn original() -> ModelConfig {
 
 /// Loading fails with a message that contains every one of `parts`.
 fn refuses(folder: &Path, parts: &[&str]) {
-    let error = told(&Llada::load(folder, Device::Cpu, Dtype::F32).unwrap_err());
+    let error = told(&Transformer::load(folder, Device::Cpu, Dtype::F32).unwrap_err());
     for part in parts {
         assert!(error.contains(part), "{error:?} lacks {part:?}");
     }
@@ -160,7 +160,10 @@ fn several_ends_are_kept_and_saved() {
     let config = with(json!({ "eos_token_id": [508, 7, 9] })).unwrap();
     assert_eq!((config.eos_token_id, config.other_eos_token_ids.as_slice()), (508, &[7, 9][..]));
     let folder = tempfile::tempdir().unwrap();
-    TrainableLlada::new(config.clone(), 0, Device::Cpu, Dtype::F32).unwrap().save(folder.path(), Dtype::F32).unwrap();
+    TrainableTransformer::new(config.clone(), 0, Device::Cpu, Dtype::F32)
+        .unwrap()
+        .save(folder.path(), Dtype::F32)
+        .unwrap();
     assert_eq!(ModelConfig::load(folder.path()).unwrap(), config);
 }
 
@@ -172,7 +175,7 @@ fn a_byte_order_mark_is_nothing() {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(path, format!("\u{feff}{text}")).unwrap();
     }
-    assert_eq!(Llada::load(folder.path(), Device::Cpu, Dtype::F32).unwrap().config(), &original());
+    assert_eq!(Transformer::load(folder.path(), Device::Cpu, Dtype::F32).unwrap().config(), &original());
 }
 
 #[test]
@@ -232,12 +235,12 @@ fn what_a_config_claims_is_made_only_if_the_files_hold_it() {
         let folder = copy(NAME);
         set(folder.path(), keys);
         refuses(folder.path(), &[part]);
-        TrainableLlada::load(folder.path(), Device::Cpu, Dtype::F32).unwrap_err();
+        TrainableTransformer::load(folder.path(), Device::Cpu, Dtype::F32).unwrap_err();
         assert!(ModelConfig::load(folder.path()).unwrap().parameters() > 1 << 32);
     }
     let folder = copy(NAME);
     set(folder.path(), json!({ "max_sequence_length": 250_000_000 }));
-    Llada::load(folder.path(), Device::Cpu, Dtype::F32).unwrap();
+    Transformer::load(folder.path(), Device::Cpu, Dtype::F32).unwrap();
 }
 
 #[test]

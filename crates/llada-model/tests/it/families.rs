@@ -6,7 +6,9 @@ use llada_core::{
     predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row},
     rng::{Domain, Noise},
 };
-use llada_model::{Device, Dtype, Family, Llada, ModelConfig, ModelError, Precision, TrainableLlada, quantize};
+use llada_model::{
+    Device, Dtype, Family, ModelConfig, ModelError, Precision, TrainableTransformer, Transformer, quantize,
+};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -80,7 +82,7 @@ fn each_family_is_recognised() {
 #[test]
 fn logits_are_those_of_each_familys_own_code() {
     for (name, _) in FAMILIES {
-        let mut model = Llada::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
+        let mut model = Transformer::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
         let (shift, width) = (usize::from(model.config().logit_shift), model.padded_vocab_size());
         for ((ids, expected), block_length) in golden(name).into_iter().zip(block_lengths(name)) {
             // The goldens are raw: with shifted logits those of position i predict position i + 1.
@@ -102,7 +104,7 @@ fn each_family_computes_in_every_precision() {
     for (name, _) in FAMILIES {
         let (ids, expected) = golden(name).swap_remove(2);
         for precision in [Precision::from(Dtype::Bf16), Precision::Int8] {
-            let mut model = Llada::load(&fixture(name), Device::Cpu, precision).unwrap();
+            let mut model = Transformer::load(&fixture(name), Device::Cpu, precision).unwrap();
             let (shift, width) = (usize::from(model.config().logit_shift), model.padded_vocab_size());
             let wanted: Vec<usize> = (shift..ids.len()).collect();
             let row = Row { block_length: block_lengths(name)[2], ..Row::new(&ids, &wanted) };
@@ -124,14 +126,14 @@ fn a_model_in_training_predicts_and_is_saved_as_it_is() {
         let (ids, _) = golden(name).swap_remove(2);
         let wanted: Vec<usize> = (0..ids.len()).collect();
         let row = Row::new(&ids, &wanted);
-        let mut loaded = Llada::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
+        let mut loaded = Transformer::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
         let expected = logits(&mut loaded, &row);
-        let mut trainable = TrainableLlada::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
+        let mut trainable = TrainableTransformer::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
         assert_eq!(logits(&mut trainable, &row), expected, "{name}");
         let out = folder.path().join(name);
         fs::create_dir(&out).unwrap();
         trainable.save(&out, Dtype::F32).unwrap();
-        let mut saved = Llada::load(&out, Device::Cpu, Dtype::F32).unwrap();
+        let mut saved = Transformer::load(&out, Device::Cpu, Dtype::F32).unwrap();
         assert_eq!(saved.config(), loaded.config(), "{name}");
         assert_eq!(logits(&mut saved, &row), expected, "{name}");
     }
@@ -148,7 +150,7 @@ fn eight_bits_are_stored_and_read_in_every_family() {
         let wanted: Vec<usize> = (shift..ids.len()).collect();
         let row = Row { block_length: block_lengths(name)[2], ..Row::new(&ids, &wanted) };
         for precision in [Precision::Int8, Dtype::F32.into()] {
-            let mut stored = Llada::load(&out, Device::Cpu, precision).unwrap();
+            let mut stored = Transformer::load(&out, Device::Cpu, precision).unwrap();
             let width = stored.padded_vocab_size();
             let expected = &expected[..wanted.len() * width];
             let error: f32 = logits(&mut stored, &row).iter().zip(expected).map(|(a, b)| (a - b).powi(2)).sum();
@@ -160,7 +162,7 @@ fn eight_bits_are_stored_and_read_in_every_family() {
 
 #[test]
 fn under_block_causal_attention_finished_blocks_are_cached_exactly() {
-    let mut model = Llada::load(&fixture("tiny-llada2"), Device::Cpu, Dtype::F32).unwrap();
+    let mut model = Transformer::load(&fixture("tiny-llada2"), Device::Cpu, Dtype::F32).unwrap();
     let (slot, mask) = (CacheSlot(0), model.mask_id());
     for case in 0..1000 {
         let mut random = Noise::new(case).domain(Domain::Token).stream(0, 0, 0);
@@ -244,10 +246,10 @@ fn other_shapes_of_each_family_work_just_as_well() {
         let ids: Vec<u32> = (0..40).map(|i| i * 37 % 500).collect();
         let wanted: Vec<usize> = (0..40).collect();
         let row = Row::new(&ids, &wanted);
-        let load = |precision: Precision| Llada::load(folder.path(), Device::Cpu, precision).unwrap();
+        let load = |precision: Precision| Transformer::load(folder.path(), Device::Cpu, precision).unwrap();
         let exact = logits(&mut load(Dtype::F32.into()), &row);
         assert!(exact.iter().all(|logit| logit.is_finite()), "{name} {keys}");
-        let mut trainable = TrainableLlada::load(folder.path(), Device::Cpu, Dtype::F32).unwrap();
+        let mut trainable = TrainableTransformer::load(folder.path(), Device::Cpu, Dtype::F32).unwrap();
         assert_eq!(logits(&mut trainable, &row), exact, "{name} {keys}");
         for precision in [Precision::Int8, Dtype::Bf16.into()] {
             let near = logits(&mut load(precision), &row);
@@ -300,7 +302,7 @@ fn a_damaged_config_of_any_family_is_an_error_or_a_config() {
             if let Some(config) = &reading.config {
                 config.parameters();
             }
-            let loaded = Llada::load(folder.path(), Device::Cpu, Dtype::F32);
+            let loaded = Transformer::load(folder.path(), Device::Cpu, Dtype::F32);
             assert!(loaded.is_err() || reading.problems.is_empty());
         });
     }
@@ -315,17 +317,17 @@ fn bare_weights_of_smdm_tell_their_config() {
     assert_eq!((config.family, config.num_hidden_layers, config.hidden_size), (Family::Smdm, 3, 64));
     // Heads are 64 wide in the published models of this width.
     assert_eq!((config.num_attention_heads, config.mask_token_id, config.embedding_size), (1, 512, 513));
-    assert!(Llada::load(folder.path(), Device::Cpu, Dtype::F32).is_ok());
+    assert!(Transformer::load(folder.path(), Device::Cpu, Dtype::F32).is_ok());
 }
 
 #[test]
 fn a_config_that_claims_more_experts_than_there_are_tensors_is_refused_at_once() {
     let folder = copy("tiny-llada2");
     set(folder.path(), json!({"num_experts": 1 << 28, "n_group": 1, "topk_group": 1}));
-    let error = Llada::load(folder.path(), Device::Cpu, Dtype::F32).unwrap_err().to_string();
+    let error = Transformer::load(folder.path(), Device::Cpu, Dtype::F32).unwrap_err().to_string();
     assert!(error.contains("268435456 experts cannot be in"), "{error}");
     assert!(ModelConfig::load(folder.path()).unwrap().parameters() > 1 << 40);
     let missing: &Path = &folder.path().join("config.json");
     fs::remove_file(missing).unwrap();
-    assert!(Llada::load(folder.path(), Device::Cpu, Dtype::F32).is_err());
+    assert!(Transformer::load(folder.path(), Device::Cpu, Dtype::F32).is_err());
 }

@@ -8,7 +8,7 @@ use std::{
 
 use half::{bf16, f16};
 use llada_core::predictor::{Hidden, MaskPredictor, Row};
-use llada_model::{Device, Dtype, Llada, Weights};
+use llada_model::{Device, Dtype, Transformer, Weights};
 use safetensors::{Dtype as Stored, SafeTensors, tensor::TensorView};
 use serde_json::json;
 
@@ -22,14 +22,14 @@ const SINGLE: &str = "model.safetensors";
 const INV_FREQ: &str = "model.transformer.blocks.1.rotary_emb.inv_freq";
 
 fn refuses(folder: &Path, parts: &[&str]) {
-    let error = told(&Llada::load(folder, Device::Cpu, Dtype::F32).unwrap_err());
+    let error = told(&Transformer::load(folder, Device::Cpu, Dtype::F32).unwrap_err());
     for part in parts {
         assert!(error.contains(part), "{error:?} lacks {part:?}");
     }
 }
 
 fn logits(folder: &Path) -> Vec<f32> {
-    let mut model = Llada::load(folder, Device::Cpu, Dtype::F32).unwrap();
+    let mut model = Transformer::load(folder, Device::Cpu, Dtype::F32).unwrap();
     let mut out = Vec::new();
     model.forward(&[Row::new(&[7, 1, 9], &[0, 2])]).unwrap().logits(0, 0..2, &mut out).unwrap();
     out

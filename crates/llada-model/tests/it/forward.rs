@@ -1,13 +1,13 @@
 //! Logits: equal to the reference's, and independent of what else is in the batch or wanted.
 
 use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row};
-use llada_model::{Device, Dtype, Llada, ModelError};
+use llada_model::{Device, Dtype, ModelError, Transformer};
 use safetensors::SafeTensors;
 
 use crate::{FIXTURES, fixture};
 
-fn load(name: &str, dtype: Dtype) -> Llada {
-    Llada::load(&fixture(name), Device::Cpu, dtype).unwrap()
+fn load(name: &str, dtype: Dtype) -> Transformer {
+    Transformer::load(&fixture(name), Device::Cpu, dtype).unwrap()
 }
 
 /// The logits of all `wanted` positions of every row.
@@ -223,7 +223,7 @@ fn the_least_similar_are_recomputed() {
 }
 
 /// The first block of a fixture as a model of its own.
-fn first_block() -> Llada {
+fn first_block() -> Transformer {
     let (from, to) = (fixture("tiny-llada-gqa-bf16"), tempfile::tempdir().unwrap());
     let config = std::fs::read_to_string(from.join("config.json")).unwrap();
     std::fs::write(to.path().join("config.json"), config.replace("\"n_layers\": 4", "\"n_layers\": 1")).unwrap();
@@ -231,7 +231,7 @@ fn first_block() -> Llada {
     let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
     let kept = tensors.into_iter().filter(|(name, _)| !name.contains("blocks.") || name.contains("blocks.0."));
     std::fs::write(to.path().join("model.safetensors"), safetensors::serialize(kept, None).unwrap()).unwrap();
-    Llada::load(to.path(), Device::Cpu, Dtype::F32).unwrap()
+    Transformer::load(to.path(), Device::Cpu, Dtype::F32).unwrap()
 }
 
 /// In one block nothing can pass on what a token is, so its only shadow predicts what a mask in its place would.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use llada_model::{Device, Dtype, Llada, ModelConfig, TrainableLlada, Weights};
+use llada_model::{Device, Dtype, ModelConfig, TrainableTransformer, Transformer, Weights};
 use tempfile::TempDir;
 
 use crate::{
@@ -23,11 +23,11 @@ fn read(folder: &Path) {
         weights.check(config);
         weights.unread_files().unwrap();
     }
-    let loaded = Llada::load(folder, Device::Cpu, Dtype::F32);
+    let loaded = Transformer::load(folder, Device::Cpu, Dtype::F32);
     assert!(loaded.is_err() || reading.problems.is_empty());
     if let Err(error) = loaded {
         assert!(!error.to_string().is_empty());
-        assert!(TrainableLlada::load(folder, Device::Cpu, Dtype::F32).is_err());
+        assert!(TrainableTransformer::load(folder, Device::Cpu, Dtype::F32).is_err());
     }
 }
 

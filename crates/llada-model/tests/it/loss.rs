@@ -6,7 +6,7 @@ use llada_core::{
     predictor::{Hidden, MaskPredictor, Row},
     sampling::log_softmax_at,
 };
-use llada_model::{Device, Dtype, Llada};
+use llada_model::{Device, Dtype, Transformer};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ fn field<T: DeserializeOwned>(case: &Value, key: &str) -> T {
 }
 
 /// −log p of every token of the batch where `masked_indices`, 0 elsewhere.
-fn cross_entropy(model: &mut Llada, ids: &[u32], noisy: &[u32], masked: &[bool], length: usize) -> Vec<f32> {
+fn cross_entropy(model: &mut Transformer, ids: &[u32], noisy: &[u32], masked: &[bool], length: usize) -> Vec<f32> {
     let mut out = vec![0.0; ids.len()];
     let mut logits = Vec::new();
     for start in (0..ids.len()).step_by(length) {
@@ -34,7 +34,7 @@ fn cross_entropy(model: &mut Llada, ids: &[u32], noisy: &[u32], masked: &[bool],
 #[test]
 fn losses_equal_the_reference() {
     for name in FIXTURES {
-        let mut model = Llada::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
+        let mut model = Transformer::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
         for case in json(name, "golden.json")["loss"].as_array().unwrap() {
             let rows: Vec<Vec<u32>> = field(case, "input_ids");
             let u: Vec<Vec<f64>> = field(case, "u");

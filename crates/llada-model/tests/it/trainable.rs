@@ -1,12 +1,12 @@
-//! A model in training predicts: as the reference does, as `Llada` does, and without a trace in its gradient.
+//! A model in training predicts: as the reference does, as `Transformer` does, and without a trace in its gradient.
 
 use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute, Row};
-use llada_model::{Device, Dtype, Llada, TrainableLlada, TrainingBatch};
+use llada_model::{Device, Dtype, TrainableTransformer, TrainingBatch, Transformer};
 
 use crate::{FIXTURES, fixture, forward};
 
-fn load(name: &str, dtype: Dtype) -> TrainableLlada {
-    TrainableLlada::load(&fixture(name), Device::Cpu, dtype).unwrap()
+fn load(name: &str, dtype: Dtype) -> TrainableTransformer {
+    TrainableTransformer::load(&fixture(name), Device::Cpu, dtype).unwrap()
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn logits_equal_the_reference() {
 fn it_predicts_to_the_bit_what_the_loaded_model_does() {
     for name in FIXTURES {
         for dtype in [Dtype::F32, Dtype::Bf16] {
-            let mut loaded = Llada::load(&fixture(name), Device::Cpu, dtype).unwrap();
+            let mut loaded = Transformer::load(&fixture(name), Device::Cpu, dtype).unwrap();
             let mut model = load(name, dtype);
             assert_eq!(model.banned(), loaded.banned());
             assert_eq!(model.padded_vocab_size(), loaded.padded_vocab_size());

@@ -3,7 +3,7 @@
 use std::fs;
 
 use llada_core::objective::loss;
-use llada_model::{Device, Dtype, TrainableLlada, Weights};
+use llada_model::{Device, Dtype, TrainableTransformer, Weights};
 use llada_train::{
     objective::{MaskedBatch, Rows},
     optimizer::{Optimizer, OptimizerConfig},
@@ -25,8 +25,8 @@ struct Case {
     grad_norm: Option<f64>,
 }
 
-fn load(name: &str, dtype: Dtype) -> TrainableLlada {
-    TrainableLlada::load(&fixture(name), Device::Cpu, dtype).unwrap()
+fn load(name: &str, dtype: Dtype) -> TrainableTransformer {
+    TrainableTransformer::load(&fixture(name), Device::Cpu, dtype).unwrap()
 }
 
 fn json(name: &str, file: &str) -> serde_json::Value {
@@ -34,7 +34,7 @@ fn json(name: &str, file: &str) -> serde_json::Value {
 }
 
 /// The loss of a golden case; its gradient is added to the model's.
-fn accumulate(model: &mut TrainableLlada, case: Case, tolerance: f64) -> f64 {
+fn accumulate(model: &mut TrainableTransformer, case: Case, tolerance: f64) -> f64 {
     let row_length = case.input_ids[0].len();
     let rows = Rows { ids: case.input_ids.concat(), row_length, prompt_lengths: case.prompt_lengths };
     let masked = MaskedBatch::diffusion(&rows, &case.t, &case.u.concat(), model.config().mask_token_id).unwrap();

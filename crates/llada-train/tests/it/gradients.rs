@@ -1,7 +1,9 @@
 //! Laws of the gradient: batches add up, causal models do not look ahead, and one batch can be learned by heart.
 
 use llada_core::rng::Noise;
-use llada_model::{Device, Dtype, ModelConfig, Parameters, TrainableLlada, TrainingBatch, Weights, expected_tensors};
+use llada_model::{
+    Device, Dtype, ModelConfig, Parameters, TrainableTransformer, TrainingBatch, Weights, expected_tensors,
+};
 use llada_train::{
     objective::{MaskedBatch, Objective, Rows},
     optimizer::{Optimizer, OptimizerConfig},
@@ -20,18 +22,18 @@ fn mask(objective: Objective, rows: &Rows) -> MaskedBatch {
 }
 
 /// A small model with new weights.
-fn new(is_causal: bool) -> TrainableLlada {
+fn new(is_causal: bool) -> TrainableTransformer {
     let keys = json!({
         "d_model": 32, "n_layers": 2, "n_heads": 2, "n_kv_heads": 1, "mlp_hidden_size": 64, "vocab_size": 512,
         "max_sequence_length": 64, "mask_token_id": 510, "eos_token_id": 508, "weight_tying": true,
         "is_causal": is_causal,
     });
     let config = ModelConfig::from_keys(keys.as_object().unwrap().clone()).unwrap();
-    TrainableLlada::new(config, 1, Device::Cpu, Dtype::F32).unwrap()
+    TrainableTransformer::new(config, 1, Device::Cpu, Dtype::F32).unwrap()
 }
 
 /// All gradients, in the order of their names.
-fn gradient(model: &mut TrainableLlada, batch: &MaskedBatch, micro_batch_size: usize) -> Vec<f32> {
+fn gradient(model: &mut TrainableTransformer, batch: &MaskedBatch, micro_batch_size: usize) -> Vec<f32> {
     model.clear_gradient().unwrap();
     for part in batch.micro_batches(micro_batch_size) {
         model.accumulate(&part.batch()).unwrap();
@@ -49,7 +51,7 @@ fn gradient(model: &mut TrainableLlada, batch: &MaskedBatch, micro_batch_size: u
 
 #[test]
 fn micro_batches_add_up_to_the_batch() {
-    let mut model = TrainableLlada::load(&fixture("tiny-llada"), Device::Cpu, Dtype::F32).unwrap();
+    let mut model = TrainableTransformer::load(&fixture("tiny-llada"), Device::Cpu, Dtype::F32).unwrap();
     for prompt_lengths in [None, Some(vec![3; 12])] {
         let batch = mask(Objective::Diffusion, &rows(12, 20, prompt_lengths));
         let whole = gradient(&mut model, &batch, 12);
@@ -65,7 +67,7 @@ fn micro_batches_add_up_to_the_batch() {
 #[test]
 fn a_causal_model_does_not_look_ahead() {
     let mut model = new(true);
-    let losses = |model: &mut TrainableLlada, ids: &[u32]| {
+    let losses = |model: &mut TrainableTransformer, ids: &[u32]| {
         let wanted: Vec<usize> = (0..7).chain(8..15).collect();
         let targets: Vec<u32> = wanted.iter().map(|&token| ids[token + 1]).collect();
         let batch = TrainingBatch { ids, row_length: 8, wanted: &wanted, targets: &targets, weights: &[1.0; 14] };
@@ -100,7 +102,7 @@ fn one_batch_is_learned_by_heart() {
 }
 
 /// The weights moved by `step` times the gradient.
-fn moved(model: &TrainableLlada, step: f32) -> tempfile::TempDir {
+fn moved(model: &TrainableTransformer, step: f32) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let floats = |parameters: &Parameters| {
         parameters.write(folder.path(), Dtype::F32).unwrap();
@@ -116,12 +118,12 @@ fn moved(model: &TrainableLlada, step: f32) -> tempfile::TempDir {
     folder
 }
 
-/// Along the gradient the loss rises as fast as the gradient is long, in every family: through routers, experts, shifted
-/// logits and fused projections.
+/// Along the gradient the loss rises as fast as the gradient is long, in every family: through routers, experts,
+/// shifted logits and fused projections.
 #[test]
 fn the_gradient_is_the_slope_of_the_loss_in_every_family() {
     for name in ["tiny-llada", "tiny-illada", "tiny-llada-moe", "tiny-llada2", "tiny-dream", "tiny-smdm"] {
-        let mut model = TrainableLlada::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
+        let mut model = TrainableTransformer::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
         let mask_id = model.config().mask_token_id;
         let rows = rows(3, 24, Some(vec![5, 0, 9]));
         let batch = Objective::Diffusion.mask(&rows, mask_id, true, Noise::new(5), 3).unwrap();

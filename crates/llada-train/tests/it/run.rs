@@ -7,7 +7,7 @@ use std::{
 };
 
 use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
-use llada_model::{Device, Dtype, Llada, Tokenizer};
+use llada_model::{Device, Dtype, Tokenizer, Transformer};
 use llada_train::{
     TrainError,
     checkpoint::newest,
@@ -235,7 +235,7 @@ fn the_exported_model_is_a_checkpoint_like_any_other() {
     for file in Tokenizer::FILES.map(Path::new) {
         assert_eq!(fs::read(model.join(file)).ok(), fs::read(tokenizer.join(file)).ok(), "{}", file.display());
     }
-    let loaded = Llada::load(&model, Device::Cpu, Dtype::Bf16).unwrap();
+    let loaded = Transformer::load(&model, Device::Cpu, Dtype::Bf16).unwrap();
     assert_eq!(loaded.config(), run.model().config());
     assert!(Tokenizer::load(&model, loaded.config()).unwrap().is_some());
     let lines = metrics::read(&config.out.join("metrics.jsonl")).unwrap();

@@ -5,7 +5,7 @@ use llada_core::{
     rng::Noise,
 };
 use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
-use llada_model::{Device, Dtype, Llada, TrainableLlada, TrainingBatch};
+use llada_model::{Device, Dtype, TrainableTransformer, TrainingBatch, Transformer};
 use llada_train::{
     data::Dataset,
     objective::{Objective, Rows},
@@ -16,8 +16,8 @@ use llada_train::{
 use crate::{fixture, run::workplace};
 
 /// A model that has left its checkpoint behind by two steps.
-fn learned(dtype: Dtype) -> TrainableLlada {
-    let mut model = TrainableLlada::load(&fixture("tiny-llada"), Device::Cpu, dtype).unwrap();
+fn learned(dtype: Dtype) -> TrainableTransformer {
+    let mut model = TrainableTransformer::load(&fixture("tiny-llada"), Device::Cpu, dtype).unwrap();
     let mut optimizer = Optimizer::new(&model, OptimizerConfig::default()).unwrap();
     let rows = Rows { ids: (0..60).map(|i| i * 7919 % 500).collect(), row_length: 20, prompt_lengths: None };
     for step in 1..=2 {
@@ -33,7 +33,7 @@ fn a_model_in_training_samples_the_tokens_of_its_saved_checkpoint() {
     let mut model = learned(Dtype::F32);
     let folder = tempfile::tempdir().unwrap();
     model.save(folder.path(), Dtype::F32).unwrap();
-    let saved = Llada::load(folder.path(), Device::Cpu, Dtype::F32).unwrap();
+    let saved = Transformer::load(folder.path(), Device::Cpu, Dtype::F32).unwrap();
     let special = SpecialTokens { eos: model.config().eos_token_id, eot: None };
     let mut requests = Vec::new();
     for (seed, temperature) in [(0, 0.0), (1, 0.0), (2, 0.8)] {
@@ -47,13 +47,14 @@ fn a_model_in_training_samples_the_tokens_of_its_saved_checkpoint() {
         let expected = from_saved.generate(request).unwrap().output;
         assert_eq!(from_training.generate(request).unwrap().output, expected);
     }
-    let mut untrained = Engine::new(Llada::load(&fixture("tiny-llada"), Device::Cpu, Dtype::F32).unwrap(), special);
+    let mut untrained =
+        Engine::new(Transformer::load(&fixture("tiny-llada"), Device::Cpu, Dtype::F32).unwrap(), special);
     let moved = |request| untrained.generate(request).unwrap().output != from_saved.generate(request).unwrap().output;
     assert!(requests.iter().any(moved), "the two steps changed no token");
 }
 
 /// Bits per token, from the cross-entropies of all maskings of a mini-batch in one forward.
-fn expected(model: &mut TrainableLlada, data: &Dataset, rows: usize, row_length: usize, mc_num: usize) -> f64 {
+fn expected(model: &mut TrainableTransformer, data: &Dataset, rows: usize, row_length: usize, mc_num: usize) -> f64 {
     let (mut nats, mut tokens) = (0.0, 0);
     for index in 0..rows {
         let row = data.read(&[index], row_length);

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use llada::{
-    Device, Dtype, Engine, Error, FinishReason, Llada, Message, Model, Precision, Request, SamplerConfig, ScoreConfig,
-    SpecialTokens, Tokenizer, default_precision,
+    Device, Dtype, Engine, Error, FinishReason, Message, Model, Precision, Request, SamplerConfig, ScoreConfig,
+    SpecialTokens, Tokenizer, Transformer, default_precision,
 };
 use llada_core::predictor::MaskPredictor;
 use serde_json::json;
@@ -12,8 +12,8 @@ use serde_json::json;
 use super::{config, tiny, tiny_folder, variant};
 
 /// The parts of llada-tiny, put together by hand.
-fn by_hand() -> (Engine<Llada>, Tokenizer) {
-    let mut network = Llada::load(&tiny_folder(), Device::Cpu, Dtype::F32).unwrap();
+fn by_hand() -> (Engine<Transformer>, Tokenizer) {
+    let mut network = Transformer::load(&tiny_folder(), Device::Cpu, Dtype::F32).unwrap();
     let config = network.config().clone();
     let tokenizer = Tokenizer::load(&tiny_folder(), &config).unwrap().unwrap();
     network.ban(tokenizer.unknown_ids(config.vocab_size));

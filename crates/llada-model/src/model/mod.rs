@@ -1,13 +1,15 @@
 //! The model for inference: a Transformer over ragged batches whose head is applied to the wanted positions only.
 
+mod check;
+
 use std::{collections::BTreeMap, fmt, ops::Range, path::Path};
 
 use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute, Row};
 use tch::Tensor;
 
 use crate::{
-    AttentionPattern, Device, LladaHidden, ModelConfig, ModelError, Precision,
-    batch::{banned_ids, check_row, rows_together},
+    Device, ModelConfig, ModelError, Precision, TransformerHidden,
+    batch::{banned_ids, rows_together},
     hidden::{Head, HiddenRow},
     layers::{
         attention::CacheView,
@@ -29,16 +31,16 @@ use crate::{
 ///
 /// ```no_run
 /// use llada_core::predictor::{Hidden, MaskPredictor, Row};
-/// use llada_model::{Device, Dtype, Llada};
+/// use llada_model::{Device, Dtype, Transformer};
 ///
-/// let mut model = Llada::load("LLaDA-8B-Instruct".as_ref(), Device::Cpu, Dtype::Bf16)?;
+/// let mut model = Transformer::load("LLaDA-8B-Instruct".as_ref(), Device::Cpu, Dtype::Bf16)?;
 /// let mask = model.mask_id();
 /// let mut logits = Vec::new();
 /// model.forward(&[Row::new(&[126080, mask, mask], &[1, 2])])?.logits(0, 0..2, &mut logits)?;
 /// assert_eq!(logits.len(), 2 * model.padded_vocab_size());
 /// # Ok::<(), llada_model::ModelError>(())
 /// ```
-pub struct Llada {
+pub struct Transformer {
     config: ModelConfig,
     precision: Precision,
     device: tch::Device,
@@ -56,7 +58,7 @@ pub struct Llada {
     _mapped: Vec<MappedTensor>,
 }
 
-impl Llada {
+impl Transformer {
     /// Loads the checkpoint in `folder` (`config.json` and safetensors).
     ///
     /// # Errors
@@ -110,54 +112,6 @@ impl Llada {
         self.banned.extend(ids);
         self.banned.sort_unstable();
         self.banned.dedup();
-    }
-
-    fn check(&self, batch: &[Row<'_>]) -> Result<(), ModelError> {
-        for (index, row) in batch.iter().enumerate() {
-            check_row(&self.config, index, row)?;
-            let refuse = |message: String| Err(ModelError::Row { row: index, message });
-            let length = row.ids.len();
-            if row.cache.is_some() && self.config.is_causal() {
-                return refuse("a causal model keeps no keys and values".to_owned());
-            }
-            if row.shadowed && self.config.is_causal() {
-                return refuse("a causal model has no shadows".to_owned());
-            }
-            if row.shadowed && self.config.logit_shift {
-                return refuse("a model whose logits are shifted has no shadows".to_owned());
-            }
-            let is_partial = matches!(row.recompute, Recompute::LeastSimilar { .. });
-            if is_partial && self.config.attention != AttentionPattern::Full {
-                return refuse("the least similar positions are chosen under full attention alone".to_owned());
-            }
-            if row.shadowed && is_partial {
-                return refuse("the least similar positions are not chosen among shadows".to_owned());
-            }
-            if !row.recompute.is_whole(length) {
-                let computed = row.recompute.range(length);
-                let Some(slot) = row.cache else {
-                    return refuse(format!("only {computed:?} is computed, and no slot has the rest"));
-                };
-                if computed.end > length || !self.keeps_rest(slot, &row.recompute, length) {
-                    return refuse(format!("{slot} keeps nothing of {length} tokens up to {}", computed.end));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns true if `slot` holds everything of a row of `length` tokens that `recompute` leaves out.
-    fn keeps_rest(&self, slot: CacheSlot, recompute: &Recompute, length: usize) -> bool {
-        match recompute {
-            Recompute::All => true,
-            Recompute::LeastSimilar { .. } => {
-                self.feature_caches.get(&slot).is_some_and(|cache| cache.length == length)
-            }
-            // A row may have grown at its end. Then the span has to include all of the new positions.
-            Recompute::Span(span) => self.kv_caches.get(&slot).is_some_and(|cache| {
-                cache.length == length || cache.length < length && span.start <= cache.length && span.end == length
-            }),
-        }
     }
 
     /// Computes `rows`, each of which has at least one wanted position, as one packed batch.
@@ -284,9 +238,9 @@ fn shadows<'a>(row: &Row<'a>) -> &'a [usize] {
     if row.shadowed { row.wanted } else { &[] }
 }
 
-impl MaskPredictor for Llada {
+impl MaskPredictor for Transformer {
     type Error = ModelError;
-    type Hidden<'a> = LladaHidden<'a>;
+    type Hidden<'a> = TransformerHidden<'a>;
 
     fn padded_vocab_size(&self) -> usize {
         self.config.padded_vocab_size
@@ -306,7 +260,7 @@ impl MaskPredictor for Llada {
 
     /// Computes the hidden states of the wanted positions. A row without any is not computed, and its slot is
     /// unchanged.
-    fn forward(&mut self, batch: &[Row<'_>]) -> Result<LladaHidden<'_>, ModelError> {
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<TransformerHidden<'_>, ModelError> {
         self.check(batch)?;
         self.rope.reach(batch.iter().map(|row| row.ids.len()).max().unwrap_or(0))?;
         let computed: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
@@ -328,7 +282,7 @@ impl MaskPredictor for Llada {
                 rows[row] = Some(HiddenRow { states, wanted: batch[row].wanted.len() });
             }
         }
-        Ok(LladaHidden { head: Head::Borrowed(&self.head), device: self.device, banned: &self.banned, rows })
+        Ok(TransformerHidden { head: Head::Borrowed(&self.head), device: self.device, banned: &self.banned, rows })
     }
 
     fn release(&mut self, slot: CacheSlot) {
@@ -346,9 +300,9 @@ impl MaskPredictor for Llada {
     }
 }
 
-impl fmt::Debug for Llada {
+impl fmt::Debug for Transformer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Llada")
+        f.debug_struct("Transformer")
             .field("config", &self.config)
             .field("precision", &self.precision)
             .finish_non_exhaustive()
@@ -356,47 +310,4 @@ impl fmt::Debug for Llada {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use safetensors::SafeTensors;
-
-    use super::*;
-    use crate::Dtype;
-
-    /// The reference's choices in layer 1, best first, and the numbers that it multiplies the experts' outputs with.
-    #[test]
-    fn routers_choose_and_weigh_as_the_reference_does() -> Result<(), ModelError> {
-        for (name, block_lengths) in [("tiny-llada-moe", [None; 4]), ("tiny-llada2", [32, 32, 8, 8].map(Some))] {
-            let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-            let bytes = std::fs::read(folder.join("golden_logits.safetensors")).map_err(ModelError::io(&folder))?;
-            let golden = SafeTensors::deserialize(&bytes).map_err(|e| ModelError::file(&folder, e))?;
-            let read = |key: &str| match golden.tensor(key) {
-                Ok(tensor) => Ok(tensor.data().to_vec()),
-                Err(error) => Err(ModelError::file(&folder, error)),
-            };
-            let model = Llada::load(&folder, Device::Cpu, Dtype::F32)?;
-            for (i, block_length) in block_lengths.into_iter().enumerate() {
-                let integers = |bytes: &[u8]| -> Vec<i64> {
-                    bytes.chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap_or_default())).collect()
-                };
-                let ids = integers(&read(&format!("input_ids.{i}"))?);
-                let (experts, weights) = (read(&format!("router.{i}.ids"))?, read(&format!("router.{i}.weights"))?);
-                let piece = Piece { block_length, ..Piece::whole(ids.len()) };
-                let packing = Packing::new(&[piece], tch::Device::Cpu)?;
-                let x = model.embedding.f_index_select(0, &Tensor::f_from_slice(&ids)?)?;
-                let x = model.blocks[0].forward(&x, &packing, &model.rope, CacheView::none())?;
-                let routing = model.blocks[1].routing(&x, &packing, &model.rope)?;
-                let Some(routing) = routing else { panic!("{name}: layer 1 has no experts") };
-                let found: Vec<i64> = Vec::try_from(routing.experts.f_reshape([-1])?)?;
-                assert_eq!(found, integers(&experts), "{name} {i}");
-                let found: Vec<f32> = Vec::try_from(routing.weights.f_reshape([-1])?)?;
-                for (found, expected) in found.iter().zip(weights.chunks(4)) {
-                    let expected = f32::from_le_bytes(expected.try_into().unwrap_or_default());
-                    assert!((found - expected).abs() < 1e-5, "{name} {i}: {found} {expected}");
-                }
-            }
-        }
-        Ok(())
-    }
-}
+mod tests;

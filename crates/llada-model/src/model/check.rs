@@ -1,0 +1,56 @@
+//! The rows that a model refuses, before anything is computed for any of them.
+
+use llada_core::predictor::{CacheSlot, Recompute, Row};
+
+use super::Transformer;
+use crate::{AttentionPattern, ModelError, batch::check_row};
+
+impl Transformer {
+    pub(super) fn check(&self, batch: &[Row<'_>]) -> Result<(), ModelError> {
+        for (index, row) in batch.iter().enumerate() {
+            check_row(&self.config, index, row)?;
+            let refuse = |message: String| Err(ModelError::Row { row: index, message });
+            let length = row.ids.len();
+            if row.cache.is_some() && self.config.is_causal() {
+                return refuse("a causal model keeps no keys and values".to_owned());
+            }
+            if row.shadowed && self.config.is_causal() {
+                return refuse("a causal model has no shadows".to_owned());
+            }
+            if row.shadowed && self.config.logit_shift {
+                return refuse("a model whose logits are shifted has no shadows".to_owned());
+            }
+            let is_partial = matches!(row.recompute, Recompute::LeastSimilar { .. });
+            if is_partial && self.config.attention != AttentionPattern::Full {
+                return refuse("the least similar positions are chosen under full attention alone".to_owned());
+            }
+            if row.shadowed && is_partial {
+                return refuse("the least similar positions are not chosen among shadows".to_owned());
+            }
+            if !row.recompute.is_whole(length) {
+                let computed = row.recompute.range(length);
+                let Some(slot) = row.cache else {
+                    return refuse(format!("only {computed:?} is computed, and no slot has the rest"));
+                };
+                if computed.end > length || !self.keeps_rest(slot, &row.recompute, length) {
+                    return refuse(format!("{slot} keeps nothing of {length} tokens up to {}", computed.end));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns true if `slot` holds everything of a row of `length` tokens that `recompute` leaves out.
+    fn keeps_rest(&self, slot: CacheSlot, recompute: &Recompute, length: usize) -> bool {
+        match recompute {
+            Recompute::All => true,
+            Recompute::LeastSimilar { .. } => {
+                self.feature_caches.get(&slot).is_some_and(|cache| cache.length == length)
+            }
+            // A row may have grown at its end. Then the span has to include all of the new positions.
+            Recompute::Span(span) => self.kv_caches.get(&slot).is_some_and(|cache| {
+                cache.length == length || cache.length < length && span.start <= cache.length && span.end == length
+            }),
+        }
+    }
+}
