@@ -31,7 +31,7 @@ Environment:
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct FetchArgs {
-    /// llada-8b-base, llada-8b-instruct, llada-1.5, illada-8b-instruct, llada2.0-mini or another short name, or any
+    /// llada-8b-base, llada-8b-instruct, llada-1.5, illada-8b-instruct, llada2-mini or another short name, or any
     /// OWNER/NAME of the Hugging Face hub
     #[arg(value_name = "MODEL")]
     pub model: String,

@@ -12,12 +12,12 @@ pub const KNOWN: [(&str, &str); 11] = [
     ("llada-1.5", "GSAI-ML/LLaDA-1.5"),
     ("illada-8b-base", "GSAI-ML/iLLaDA-8B-Base"),
     ("illada-8b-instruct", "GSAI-ML/iLLaDA-8B-Instruct"),
-    ("llada-moe-7b-a1b-base", "inclusionAI/LLaDA-MoE-7B-A1B-Base"),
-    ("llada-moe-7b-a1b-instruct", "inclusionAI/LLaDA-MoE-7B-A1B-Instruct"),
-    ("llada2.0-mini", "inclusionAI/LLaDA2.0-mini"),
+    ("llada-moe-base", "inclusionAI/LLaDA-MoE-7B-A1B-Base"),
+    ("llada-moe", "inclusionAI/LLaDA-MoE-7B-A1B-Instruct"),
+    ("llada2-mini", "inclusionAI/LLaDA2.0-mini"),
     ("llada2.1-mini", "inclusionAI/LLaDA2.1-mini"),
-    ("dream-v0-base-7b", "Dream-org/Dream-v0-Base-7B"),
-    ("dream-v0-instruct-7b", "Dream-org/Dream-v0-Instruct-7B"),
+    ("dream-7b-base", "Dream-org/Dream-v0-Base-7B"),
+    ("dream-7b", "Dream-org/Dream-v0-Instruct-7B"),
 ];
 
 /// The hub's limit on the length of a name, in bytes.

@@ -37,6 +37,8 @@ use crate::InferError;
 pub enum Algorithm {
     /// LLaDA's official sampler, or any decoder, cache and length that the options name.
     #[default]
+    #[serde(alias = "llada")]
+    #[strum(to_string = "vanilla", serialize = "llada")]
     Vanilla,
     /// Fast-dLLM without a cache: the threshold decoder if there is a threshold.
     Fast,
@@ -45,7 +47,7 @@ pub enum Algorithm {
     /// Fast-dLLM with the dual cache.
     FastDualCache,
     /// iLLaDA's `var_generate`: blocks are appended, each in as many steps as `steps` says.
-    Illada,
+    IlladaVar,
     /// LLaDA2.0's `generate`.
     Llada2,
     /// LLaDA2.1's `generate`, with token editing.
@@ -103,7 +105,7 @@ impl Algorithm {
             Self::Fast => fast_dllm(&mut options, "none"),
             Self::FastPrefixCache => fast_dllm(&mut options, "prefix"),
             Self::FastDualCache => fast_dllm(&mut options, "dual"),
-            Self::Illada => illada(&mut options),
+            Self::IlladaVar => illada(&mut options),
             Self::Llada2 => llada2(&mut options),
             Self::Llada2Edit => llada2_edit(&mut options),
             Self::Dream => dream(&mut options)?,

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::{
     InferError, SamplerConfig, StepContext,
-    decoder::{Decoder, PositionState, Prediction, TokenDistribution},
+    decoder::{Convention, Decoder, PositionState, Prediction},
     end_think::Boost,
     logits::{LogitsReader, chunks},
     truncation::Truncation,
@@ -30,7 +30,7 @@ pub(crate) struct Stages<'a> {
     vocabulary: &'a Vocabulary,
     step: u32,
     needs_entropy: bool,
-    distribution: TokenDistribution,
+    convention: Convention,
     truncation: Option<Truncation>,
     /// True if visible positions are predicted like masks, because their tokens may be replaced.
     is_editing: bool,
@@ -52,14 +52,14 @@ impl<'a> Stages<'a> {
         vocabulary: &'a Vocabulary,
         at: &StepContext,
     ) -> Self {
-        let distribution = decoder.distribution();
+        let convention = decoder.convention();
         Self {
             config,
             vocabulary,
             step: at.step as u32,
             needs_entropy: decoder.needs_entropy(),
-            distribution,
-            truncation: Truncation::new(config, distribution),
+            convention,
+            truncation: Truncation::new(config, convention),
             is_editing: decoder.editing().is_some(),
             boost: None,
         }
@@ -158,7 +158,7 @@ impl<'a> Stages<'a> {
         };
         prediction.token = match self.truncation {
             None => draw(logits),
-            Some(truncation) if self.distribution == TokenDistribution::Llada => {
+            Some(truncation) if self.convention == Convention::Llada => {
                 let mut truncated = logits.to_vec();
                 truncation.apply(&mut truncated);
                 draw(&mut truncated)
@@ -168,7 +168,7 @@ impl<'a> Stages<'a> {
                 draw(logits)
             }
         };
-        if self.distribution != TokenDistribution::Llada && self.config.temperature > 0.0 {
+        if self.convention != Convention::Llada && self.config.temperature > 0.0 {
             let scale = self.config.temperature.recip() as f32;
             logits.iter_mut().for_each(|logit| *logit *= scale);
         }

@@ -1,6 +1,6 @@
 //! Truncated sampling: the tokens that `top_k` and `top_p` (Holtzman et al. 2019, arXiv 1904.09751) leave to pick from.
 
-use crate::{SamplerConfig, decoder::TokenDistribution};
+use crate::{SamplerConfig, decoder::Convention};
 
 /// The truncation of a request's distributions.
 #[derive(Debug, Clone, Copy)]
@@ -14,16 +14,16 @@ pub(crate) struct Truncation {
 
 impl Truncation {
     /// Returns the truncation of a request; none if all tokens stay.
-    pub(crate) fn new(config: &SamplerConfig, distribution: TokenDistribution) -> Option<Self> {
+    pub(crate) fn new(config: &SamplerConfig, convention: Convention) -> Option<Self> {
         // LLaDA2's sampler truncates only what it draws from.
-        if distribution == TokenDistribution::Llada2 && config.temperature == 0.0 {
+        if convention == Convention::Llada2 && config.temperature == 0.0 {
             return None;
         }
         let top_p = config.top_p.filter(|&top_p| top_p < 1.0);
         if config.top_k.is_none() && top_p.is_none() {
             return None;
         }
-        let top_p_first = distribution == TokenDistribution::Dream;
+        let top_p_first = convention == Convention::Dream;
         Some(Self { top_k: config.top_k, top_p, temperature: config.temperature, top_p_first })
     }
 
@@ -64,10 +64,10 @@ impl Truncation {
 mod tests {
     use super::*;
 
-    fn kept(config: SamplerConfig, distribution: TokenDistribution) -> Vec<usize> {
+    fn kept(config: SamplerConfig, convention: Convention) -> Vec<usize> {
         // Probabilities 0.5, 0.3, 0.15, 0.05, in another order.
         let mut logits = [0.3_f32, 0.05, 0.5, 0.15].map(f32::ln);
-        if let Some(truncation) = Truncation::new(&config, distribution) {
+        if let Some(truncation) = Truncation::new(&config, convention) {
             truncation.apply(&mut logits);
         }
         (0..4).filter(|&id| logits[id] > f32::NEG_INFINITY).collect()
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn the_token_that_passes_the_bound_stays() {
         let top_p = |top_p| SamplerConfig { top_p: Some(top_p), ..Default::default() };
-        let kept = |config| kept(config, TokenDistribution::Llada);
+        let kept = |config| kept(config, Convention::Llada);
         assert_eq!(kept(top_p(0.4)), [2]);
         assert_eq!(kept(top_p(0.6)), [0, 2]);
         assert_eq!(kept(top_p(0.9)), [0, 2, 3]);
@@ -89,8 +89,8 @@ mod tests {
     fn families_truncate_in_their_own_order() {
         // Of the two best, which hold 0.8, the first alone is more than 0.55 of it, but not of all.
         let config = SamplerConfig { top_k: Some(2), top_p: Some(0.55), temperature: 1.0, ..Default::default() };
-        assert_eq!(kept(config.clone(), TokenDistribution::Dream), [0, 2]);
-        assert_eq!(kept(config.clone(), TokenDistribution::Llada2), [2]);
-        assert_eq!(kept(SamplerConfig { temperature: 0.0, ..config }, TokenDistribution::Llada2), [0, 1, 2, 3]);
+        assert_eq!(kept(config.clone(), Convention::Dream), [0, 2]);
+        assert_eq!(kept(config.clone(), Convention::Llada2), [2]);
+        assert_eq!(kept(SamplerConfig { temperature: 0.0, ..config }, Convention::Llada2), [0, 1, 2, 3]);
     }
 }

@@ -43,7 +43,7 @@ pub fn default_algorithm(folder: &Path) -> Result<Algorithm, Error> {
 
 pub(crate) fn algorithm_of(family: Family) -> Algorithm {
     match family {
-        Family::Illada => Algorithm::Illada,
+        Family::Illada => Algorithm::IlladaVar,
         Family::Llada2 => Algorithm::Llada2,
         Family::Dream => Algorithm::Dream,
         Family::Smdm => Algorithm::Smdm,

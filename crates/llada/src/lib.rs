@@ -53,7 +53,7 @@ pub use error::Error;
 pub use model::Model;
 pub use options::OpenOptions;
 pub use steps::{Step, Steps, Update};
-pub use stop::{StopTexts, cut_at_stop};
+pub use stop::{Stops, cut_at_stop};
 
 pub use llada_core::{
     Hint,

@@ -11,7 +11,7 @@ use llada_infer::{Algorithm, Engine, Generation, Request, SamplerConfig, Score, 
 use llada_model::{Message, Tokenizer, Transformer};
 
 use crate::{
-    Answer, Ends, Error, OpenOptions, Steps, StopTexts,
+    Answer, Ends, Error, OpenOptions, Steps, Stops,
     checkpoint::{Checkpoint, algorithm_of},
 };
 
@@ -166,15 +166,15 @@ impl Model {
         algorithm_of(self.engine.predictor().config().family)
     }
 
-    /// The same request, ended at the first block whose text holds one of `stops`, special tokens spelled out.
+    /// The same request, ended at the first block whose text holds one of `texts`, special tokens spelled out.
     ///
     /// # Errors
     /// There are such texts and no tokenizer.
-    pub fn with_stops(&self, request: Request, stops: &[String]) -> Result<Request, Error> {
-        if stops.is_empty() {
+    pub fn with_stop_texts(&self, request: Request, texts: &[String]) -> Result<Request, Error> {
+        if texts.is_empty() {
             return Ok(request);
         }
-        Ok(request.with_stop(StopTexts::new(self.tokenizer()?.clone(), stops.to_vec())))
+        Ok(request.with_stop(Stops::default().at_texts(self.tokenizer()?.clone(), texts.to_vec())))
     }
 
     /// The engine over the network, which works on token ids.

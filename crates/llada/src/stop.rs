@@ -1,21 +1,29 @@
-//! Texts that end an answer.
+//! Texts and ids that end an answer.
 
 use std::{fmt, sync::Arc};
 
 use llada_infer::Stop;
 use llada_model::Tokenizer;
 
-/// A [`Stop`] at the first block in which an answer's text holds one of some texts, special tokens spelled out.
-#[derive(Clone)]
-pub struct StopTexts {
-    tokenizer: Arc<Tokenizer>,
-    texts: Vec<String>,
+/// A [`Stop`] at the first block in which an answer has one of some ids, or in whose text it has one of some texts, special
+/// tokens spelled out.
+#[derive(Clone, Default)]
+pub struct Stops {
+    ids: Vec<u32>,
+    /// The texts, with the tokenizer that spells the answer.
+    texts: Option<(Arc<Tokenizer>, Vec<String>)>,
 }
 
-impl StopTexts {
-    /// Stops at any of `texts`, in the text of this tokenizer.
-    pub fn new(tokenizer: Arc<Tokenizer>, texts: Vec<String>) -> Self {
-        Self { tokenizer, texts }
+impl Stops {
+    /// Stops at any of `ids`.
+    pub fn at_ids(ids: Vec<u32>) -> Self {
+        Self { ids, texts: None }
+    }
+
+    /// Stops at any of `texts` too, in the text of this tokenizer.
+    #[must_use]
+    pub fn at_texts(self, tokenizer: Arc<Tokenizer>, texts: Vec<String>) -> Self {
+        Self { texts: Some((tokenizer, texts)), ..self }
     }
 }
 
@@ -25,17 +33,22 @@ pub fn cut_at_stop<'a>(text: &'a str, stops: &[String]) -> &'a str {
     &text[..found.min().unwrap_or(text.len())]
 }
 
-impl Stop for StopTexts {
+impl Stop for Stops {
     fn is_reached(&self, output: &[u32]) -> bool {
+        if output.iter().any(|id| self.ids.contains(id)) {
+            return true;
+        }
+        let Some((tokenizer, texts)) = &self.texts else { return false };
         // Ids that cannot be decoded hold no text to stop at; their answer's text is the error.
-        let text = self.tokenizer.decode_with_special(output).unwrap_or_default();
-        cut_at_stop(&text, &self.texts).len() < text.len()
+        let text = tokenizer.decode_with_special(output).unwrap_or_default();
+        cut_at_stop(&text, texts).len() < text.len()
     }
 }
 
-impl fmt::Debug for StopTexts {
+impl fmt::Debug for Stops {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("StopTexts").field(&self.texts).finish()
+        let texts = self.texts.as_ref().map(|(_, texts)| texts);
+        f.debug_struct("Stops").field("ids", &self.ids).field("texts", &texts).finish()
     }
 }
 

@@ -43,7 +43,7 @@ impl Eos {
 #[command(next_help_heading = "Sampling")]
 pub(super) struct Flags {
     /// A published sampler by name, which sets other options: vanilla (LLaDA's, or whatever the options say), fast,
-    /// fast_prefix_cache and fast_dual_cache (Fast-dLLM), illada (steps are those of a block), llada2, llada2_edit (LLaDA2.0
+    /// fast_prefix_cache and fast_dual_cache (Fast-dLLM), illada_var (steps are those of a block), llada2, llada2_edit (LLaDA2.0
     /// and 2.1), dream or smdm [default: that of the model's family, unless --decoder, --cache or --length is given]
     #[arg(long, value_name = "NAME", value_parser = named::<Algorithm>)]
     algorithm: Option<Algorithm>,

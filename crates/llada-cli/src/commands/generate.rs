@@ -97,7 +97,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config(args.model.algorithm()?)?;
     let mut session = Session::open(&args.model)?;
     let request = Request::new(args.prompt.encode(&session)?, config);
-    let request = session.model.with_stops(request, &args.stop)?;
+    let request = session.model.with_stop_texts(request, &args.stop)?;
     session.model.engine().validate(&request)?;
     session.warn_about(&request.config);
     let tokenizer = session.model.tokenizer().ok().cloned();

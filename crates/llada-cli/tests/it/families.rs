@@ -1,12 +1,10 @@
 //! The goldens of every family, through `llada batch` and the preset of its published sampler: tokens exactly.
 
-use std::{num::NonZeroUsize, ops::ControlFlow};
+use std::ops::ControlFlow;
 
-use llada_infer::{
-    Decoder, Engine, Estimator, Prediction, Request, SamplerConfig, ScoreConfig, ScoreRequest, SpecialTokens,
-    StepContext, decoder::Origin,
-};
+use llada_infer::{Engine, Estimator, ScoreConfig, ScoreRequest, SpecialTokens};
 use llada_model::{Device, Dtype, Transformer};
+use safetensors::SafeTensors;
 use serde_json::{Map, Value, json as object};
 
 use crate::{golden::batch, json};
@@ -18,13 +16,12 @@ fn cases(name: &str, algorithm: &str) -> Vec<Value> {
     all.iter().filter(|case| case["algorithm"] == algorithm).cloned().collect()
 }
 
-/// The request of a golden case: its own arguments, and the preset of this name.
-fn request(case: &Value, preset: &str) -> Value {
-    let results = ["prompt", "output", "nfe", "uniform", "full", "edits_matter", "stop_ids", "until"];
+/// The request of a golden case: its own arguments, under their own names.
+fn request(case: &Value) -> Value {
+    let results = ["prompt", "output", "nfe", "full", "edits_matter"];
     let mut request: Map<String, Value> = case.as_object().unwrap().clone();
     request.retain(|key, _| !results.contains(&key.as_str()));
     request.insert("prompt_ids".to_owned(), case["prompt"].clone());
-    request.insert("algorithm".to_owned(), preset.into());
     request.into()
 }
 
@@ -36,19 +33,12 @@ fn run(name: &str, requests: &[Value]) -> Vec<Value> {
     batch(name, &requests, &["--batch-size", "4"])
 }
 
-/// The ids up to the first end of the text, which counts.
-fn cut(ids: &Value, eos: &Value) -> Vec<Value> {
-    let ids = ids.as_array().unwrap();
-    let end = ids.iter().position(|id| id == eos).map_or(ids.len(), |end| end + 1);
-    ids[..end].to_vec()
-}
-
 #[test]
 fn lladas_sampler_is_that_of_illada_and_llada_moe() {
     for (name, count) in [("tiny-illada", 28), ("tiny-llada-moe", 38)] {
         let cases = cases(name, "llada");
         assert_eq!(cases.len(), count);
-        let requests: Vec<Value> = cases.iter().map(|case| request(case, "vanilla")).collect();
+        let requests: Vec<Value> = cases.iter().map(request).collect();
         for (case, result) in cases.iter().zip(run(name, &requests)) {
             assert_eq!(result["output_ids"], case["output"], "{name}");
             assert_eq!(result["nfe"], case["nfe"], "{name}");
@@ -61,18 +51,12 @@ fn llada2_decodes_aligned_blocks() {
     let name = "tiny-llada2";
     let cases = cases(name, "llada2");
     assert_eq!(cases.len(), 52);
-    let eos = &json(name, "golden.json")["special_tokens"]["eos"];
     for cache in ["none", "block"] {
-        let mut requests: Vec<Value> = cases.iter().map(|case| request(case, "llada2")).collect();
+        let mut requests: Vec<Value> = cases.iter().map(request).collect();
         requests.iter_mut().for_each(|request| request["cache"] = cache.into());
         for (index, (case, result)) in cases.iter().zip(run(name, &requests)).enumerate() {
-            assert_eq!(object!(cut(&result["output_ids"], eos)), case["output"], "{index} {cache}");
-            if case["eos_early_stop"] == true {
-                // The published code looks for the end in steps that commit one; the end may be settled before.
-                assert!(result["nfe"].as_u64() <= case["nfe"].as_u64(), "{index} {cache}");
-            } else {
-                assert_eq!(result["nfe"], case["nfe"], "{index} {cache}");
-            }
+            assert_eq!(result["output_ids"], case["output"], "{index} {cache}");
+            assert_eq!(result["nfe"], case["nfe"], "{index} {cache}");
         }
     }
 }
@@ -82,12 +66,11 @@ fn llada2_edits_tokens() {
     let name = "tiny-llada2";
     let cases = cases(name, "llada2_edit");
     assert_eq!(cases.len(), 47);
-    let eos = &json(name, "golden.json")["special_tokens"]["eos"];
     for cache in ["none", "block"] {
-        let mut requests: Vec<Value> = cases.iter().map(|case| request(case, "llada2_edit")).collect();
+        let mut requests: Vec<Value> = cases.iter().map(request).collect();
         requests.iter_mut().for_each(|request| request["cache"] = cache.into());
         for (index, (case, result)) in cases.iter().zip(run(name, &requests)).enumerate() {
-            assert_eq!(object!(cut(&result["output_ids"], eos)), case["output"], "{index} {cache}");
+            assert_eq!(result["output_ids"], case["output"], "{index} {cache}");
             assert_eq!(result["nfe"], case["nfe"], "{index} {cache}");
         }
     }
@@ -98,10 +81,7 @@ fn illada_appends_blocks_until_a_text_stops_it() {
     let name = "tiny-illada";
     let cases = cases(name, "illada_var");
     assert_eq!(cases.len(), 45);
-    let mut requests: Vec<Value> = cases.iter().map(|case| request(case, "illada")).collect();
-    for (request, case) in requests.iter_mut().zip(&cases) {
-        request["stop"] = case["until"].clone();
-    }
+    let requests: Vec<Value> = cases.iter().map(request).collect();
     for (index, (case, result)) in cases.iter().zip(run(name, &requests)).enumerate() {
         assert_eq!(result["output_ids"], case["output"], "{index}");
         assert_eq!(result["nfe"], case["nfe"], "{index}");
@@ -135,88 +115,52 @@ fn illada_scores_options_by_confidence() {
     }
 }
 
-/// The origin order with the random numbers of a golden case instead of the crate's own.
-#[derive(Debug)]
-struct Recorded {
-    origin: Origin,
-    /// By step, for the masks by ascending position.
-    uniform: Vec<Vec<f32>>,
-}
-
-impl Decoder for Recorded {
-    fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
-        let steps = NonZeroUsize::new(at.block_steps).unwrap();
-        let probability = self.origin.transfer_probability(at.block_step, steps);
-        let uniform = &self.uniform[at.block_step];
-        assert_eq!(uniform.len(), predictions.len());
-        chosen.extend((0..predictions.len()).filter(|&index| uniform[index] < probability));
-    }
-
-    fn schedule(&self, masked: usize, steps: NonZeroUsize) -> Vec<usize> {
-        self.origin.schedule(masked, steps)
-    }
-
-    fn is_scheduled(&self) -> bool {
-        true
-    }
-}
-
-#[test]
-fn the_origin_order_is_a_draw_for_each_mask() {
-    for (name, algorithm, eps) in [("tiny-dream", "dream", 1e-3), ("tiny-smdm", "smdm", 1e-5)] {
-        let model = Transformer::load(&crate::fixture(name), Device::Cpu, Dtype::F32).unwrap();
-        let mut engine = Engine::new(model, SpecialTokens { eos: 2, eot: None });
-        let ids = |ids: &Value| serde_json::from_value::<Vec<u32>>(ids.clone()).unwrap();
-        let mut compared = 0;
-        for case in cases(name, algorithm) {
-            let prompt = ids(&case["prompt"]);
-            let length = match (case["max_new_tokens"].as_u64(), case["context_length"].as_u64()) {
-                (Some(length), _) => length as usize,
-                (None, length) => length.unwrap() as usize - prompt.len(),
-            };
-            if case["alg"] != "origin" {
-                continue;
-            }
-            let config = SamplerConfig {
-                steps: Some(case["steps"].as_u64().unwrap() as usize),
-                gen_length: length,
-                cfg_scale: case["cfg_scale"].as_f64().unwrap_or(0.0) as f32,
-                top_p: case["top_p"].as_f64().map(|top_p| top_p as f32),
-                top_k: case["top_k"].as_u64().map(|top_k| top_k as usize),
-                ..Default::default()
-            };
-            let eps = case["eps"].as_f64().map_or(eps, |eps| eps as f32);
-            let uniform = serde_json::from_value(case["uniform"].clone()).unwrap();
-            let request = Request::new(prompt, config).with_decoder(Recorded { origin: Origin { eps }, uniform });
-            let answer = engine.generate(&request).unwrap();
-            assert_eq!(answer.output, ids(&case["output"]), "{name}");
-            assert_eq!(answer.nfe as u64, case["nfe"].as_u64().unwrap(), "{name}");
-            compared += 1;
-        }
-        assert!(compared >= 3, "{name}: {compared}");
-    }
-}
-
 #[test]
 fn dream_and_smdm_go_by_diffusion_time() {
     for (name, algorithm, count) in [("tiny-dream", "dream", 43), ("tiny-smdm", "smdm", 40)] {
         let all = cases(name, algorithm);
         assert_eq!(all.len(), count);
-        // The origin order is random: it is compared with recorded numbers elsewhere.
-        let cases: Vec<&Value> = all.iter().filter(|case| case["alg"] != "origin").collect();
-        let mut requests: Vec<Value> = cases.iter().map(|case| request(case, algorithm)).collect();
-        for (request, case) in requests.iter_mut().zip(&cases) {
-            let prompt = case["prompt"].as_array().unwrap().len();
-            if let Some(length) = request.as_object_mut().unwrap().remove("context_length") {
-                request["gen_length"] = (length.as_u64().unwrap() as usize - prompt).into();
-            }
-        }
-        for (index, (case, result)) in cases.iter().zip(run(name, &requests)).enumerate() {
+        let requests: Vec<Value> = all.iter().map(request).collect();
+        for (index, (case, result)) in all.iter().zip(run(name, &requests)).enumerate() {
             assert_eq!(result["output_ids"], case["output"], "{name} {index}");
             assert_eq!(result["nfe"], case["nfe"], "{name} {index}");
             if let Some(full) = case.get("full") {
                 let ids = |key: &str| result[key].as_array().unwrap().clone();
                 assert_eq!(&object!([ids("filled_prompt_ids"), ids("output_ids")].concat()), full, "{name} {index}");
+            }
+        }
+    }
+}
+
+#[test]
+fn logits_are_written_as_the_familys_code_gives_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, block_lengths) in [("tiny-dream", [None; 4]), ("tiny-llada2", [32, 32, 8, 8].map(Some))] {
+        let bytes = std::fs::read(crate::fixture(name).join("golden_logits.safetensors")).unwrap();
+        let golden = SafeTensors::deserialize(&bytes).unwrap();
+        for (i, block_length) in block_lengths.into_iter().enumerate() {
+            let ids = golden.tensor(&format!("input_ids.{i}")).unwrap();
+            let ids: Vec<String> =
+                ids.data().chunks(8).map(|id| i64::from_le_bytes(id.try_into().unwrap()).to_string()).collect();
+            let out = folder.path().join("logits.safetensors");
+            let mut command = crate::command();
+            command.args(["logits", "--dtype", "f32", "--ids", &ids.join(",")]);
+            command.arg("--model").arg(crate::fixture(name)).arg("--out").arg(&out);
+            if let Some(block_length) = block_length {
+                command.args(["--block-length", &format!("{block_length}")]);
+            }
+            let run = command.output().unwrap();
+            assert!(run.status.success(), "{}", crate::stderr(&run));
+            let written = std::fs::read(&out).unwrap();
+            let written = SafeTensors::deserialize(&written).unwrap();
+            let floats = |data: &[u8]| -> Vec<f32> {
+                data.chunks(4).map(|x| f32::from_le_bytes(x.try_into().unwrap())).collect()
+            };
+            let found = floats(written.tensor("logits").unwrap().data());
+            let expected = floats(golden.tensor(&format!("logits.{i}")).unwrap().data());
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-4, "{name} {i}: {found} {expected}");
             }
         }
     }

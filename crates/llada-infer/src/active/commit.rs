@@ -7,7 +7,7 @@ use llada_core::trace::Commit;
 
 use super::{ActiveBlock, ActiveRequest};
 use crate::{
-    decoder::{Editing, Prediction, most_confident},
+    decoder::{Convention, Editing, Prediction, most_confident},
     length::FinishedStep,
     step::{Growth, StepContext},
 };
@@ -201,6 +201,12 @@ impl ActiveRequest {
         !has_second_forward && self.sequence.masked(block.range.clone()).next().is_none()
     }
 
+    /// Returns true if the last step has committed an end-of-text.
+    fn commits_end(&self) -> bool {
+        let last = self.sequence.trace.steps.last();
+        last.is_some_and(|step| step.commits.iter().any(|commit| commit.token == self.eos))
+    }
+
     /// Returns true if a block whose tokens may be replaced has ended. Once it is full it has up to `max_post_steps` steps
     /// more, and ends at the first that replaces nothing.
     fn edited_block_has_ended(&mut self, was_full: bool, has_edits: bool, max_post_steps: usize) -> bool {
@@ -229,6 +235,15 @@ impl ActiveRequest {
     /// Finishes the request if the settled part of the answer has an end-of-text token.
     pub(super) fn stop(&mut self) {
         let prompt_length = self.sequence.trace.prompt_length;
+        // LLaDA2.0's code looks for the end when it comes up, and when a block is complete, but not when the last mask
+        // before it is filled.
+        if self.decoder.convention() == Convention::Llada2
+            && self.decoder.editing().is_none()
+            && self.progression.block.step > 0
+            && !self.commits_end()
+        {
+            return;
+        }
         let settled = &self.sequence.ids[prompt_length..self.settled().max(prompt_length)];
         if let Some(end) = settled.iter().position(|&id| id == self.eos) {
             self.output_length = Some(end + 1);

@@ -19,7 +19,7 @@ use llada_core::{
 use crate::{
     Generation, InferError, Request, SamplerConfig, Stop,
     cache::Cache,
-    decoder::{Decoder, PositionState},
+    decoder::{Convention, Decoder, PositionState},
     length::LengthPolicy,
     vocabulary::Vocabulary,
 };
@@ -230,6 +230,10 @@ impl ActiveRequest {
         if self.config.aligned_blocks {
             // The last block may reach beyond the answer.
             output.truncate(self.config.gen_length);
+        }
+        if self.is_finished && self.decoder.convention() == Convention::Llada2 {
+            let end = output.iter().position(|&id| id == self.eos);
+            output.truncate(end.map_or(output.len(), |end| end + 1));
         }
         Generation { prompt: ids, output, nfe: trace.steps.iter().map(|step| step.nfe).sum(), trace }
     }

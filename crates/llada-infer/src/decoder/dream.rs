@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use llada_core::confidence::top_k;
 use serde::{Deserialize, Serialize};
 
-use super::{Decoder, Prediction, TokenDistribution, most_confident, timesteps};
+use super::{Convention, Decoder, Prediction, most_confident, timesteps};
 use crate::{
     InferError, StepContext,
     error::{check_fraction, check_non_negative},
@@ -59,7 +59,7 @@ impl Decoder for Dream {
         true
     }
 
-    fn distribution(&self) -> TokenDistribution {
-        TokenDistribution::Dream
+    fn convention(&self) -> Convention {
+        Convention::Dream
     }
 }

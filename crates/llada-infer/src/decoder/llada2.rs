@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decoder, Prediction, TokenDistribution, most_confident};
+use super::{Convention, Decoder, Prediction, most_confident};
 use crate::{
     InferError, StepContext,
     error::{check_non_negative, check_positive},
@@ -54,7 +54,7 @@ impl Decoder for Llada2 {
         most_confident(predictions, above.max(self.asked_for(at)), chosen);
     }
 
-    fn distribution(&self) -> TokenDistribution {
-        TokenDistribution::Llada2
+    fn convention(&self) -> Convention {
+        Convention::Llada2
     }
 }

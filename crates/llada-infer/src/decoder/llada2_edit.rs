@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decoder, Editing, Prediction, TokenDistribution, most_confident};
+use super::{Convention, Decoder, Editing, Prediction, most_confident};
 use crate::{
     InferError, StepContext,
     error::{check_non_negative, check_positive},
@@ -51,7 +51,7 @@ impl Decoder for Llada2Edit {
         Some(Editing { threshold: self.editing_threshold, max_post_steps: self.max_post_steps })
     }
 
-    fn distribution(&self) -> TokenDistribution {
-        TokenDistribution::Llada2
+    fn convention(&self) -> Convention {
+        Convention::Llada2
     }
 }

@@ -34,7 +34,7 @@ pub use klass::Klass;
 pub use llada2::Llada2;
 pub use llada2_edit::Llada2Edit;
 pub use local_leap::LocalLeap;
-pub use origin::Origin;
+pub use origin::{Origin, RecordedOrigin};
 pub use remdm::RemdmOptions;
 pub use smdm::Smdm;
 pub use threshold::Threshold;
@@ -105,9 +105,9 @@ pub trait Decoder: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Returns the distribution whose probabilities are confidences.
-    fn distribution(&self) -> TokenDistribution {
-        TokenDistribution::Llada
+    /// Returns the family whose sampler the decoder is part of, where the families' samplers differ.
+    fn convention(&self) -> Convention {
+        Convention::Llada
     }
 
     /// Returns true if the decoder reads the entropy of predictions.
@@ -130,17 +130,17 @@ pub struct Editing {
     pub max_post_steps: usize,
 }
 
-/// The distribution of a position's token whose probabilities are confidences, by the sampler that has it.
+/// The conventions of the families' published samplers where they differ from each other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum TokenDistribution {
-    /// LLaDA's: the model's, before temperature and truncation.
+pub enum Convention {
+    /// LLaDA: a confidence is a probability before temperature and truncation.
     #[default]
     Llada,
-    /// Dream's: after temperature and truncation, where `top_p` counts before `top_k`.
+    /// Dream: a confidence is a probability after temperature and truncation, where `top_p` counts before `top_k`.
     Dream,
-    /// LLaDA2's: after temperature and truncation, where `top_k` counts before `top_p`. At temperature 0 nothing is
-    /// truncated.
+    /// LLaDA2: as Dream, but `top_k` counts before `top_p`, and nothing is truncated at temperature 0. The answer is handed
+    /// out up to its first end-of-text, and LLaDA2.0 looks for it only in steps that commit one.
     Llada2,
 }
 

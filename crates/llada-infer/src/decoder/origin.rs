@@ -30,6 +30,41 @@ impl Origin {
     }
 }
 
+/// The origin order with given random numbers instead of the request's own, to repeat what another program drew.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedOrigin {
+    /// The times.
+    pub origin: Origin,
+    /// For each step of the block, a number in \[0, 1) for each of its masks, by ascending position.
+    pub uniform: Vec<Vec<f32>>,
+}
+
+impl Decoder for RecordedOrigin {
+    fn validate(&self) -> Result<(), InferError> {
+        self.origin.validate()
+    }
+
+    /// A mask for which no number was recorded is left as it is, until the last step.
+    fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
+        let steps = NonZeroUsize::new(at.block_steps).unwrap_or(NonZeroUsize::MIN);
+        let probability = self.origin.transfer_probability(at.block_step, steps);
+        let uniform = self.uniform.get(at.block_step).map_or(&[][..], Vec::as_slice);
+        let is_last = at.block_step + 1 >= steps.get();
+        chosen.extend((0..predictions.len()).filter(|&index| match uniform.get(index) {
+            Some(&uniform) => uniform < probability,
+            None => is_last,
+        }));
+    }
+
+    fn schedule(&self, masked: usize, steps: NonZeroUsize) -> Vec<usize> {
+        self.origin.schedule(masked, steps)
+    }
+
+    fn is_scheduled(&self) -> bool {
+        true
+    }
+}
+
 impl Decoder for Origin {
     fn validate(&self) -> Result<(), InferError> {
         check_fraction("eps", self.eps)

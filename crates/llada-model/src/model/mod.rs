@@ -102,6 +102,14 @@ impl Transformer {
         &self.config
     }
 
+    /// The same model with the logits of each position as it computes them, where the family shifts them: those of a
+    /// position then predict the token after it.
+    #[must_use]
+    pub fn without_logit_shift(mut self) -> Self {
+        self.config.logit_shift = false;
+        self
+    }
+
     /// Returns the precision of computation, which is the requested one if the device supports it ([`Precision::on`]).
     pub fn precision(&self) -> Precision {
         self.precision

@@ -3,7 +3,8 @@
 use std::{collections::HashSet, path::Path};
 
 use anyhow::Context;
-use llada_infer::{Algorithm, InferError, Request, SamplerConfig};
+use llada::Stops;
+use llada_infer::{Algorithm, DecoderConfig, InferError, Request, SamplerConfig, decoder::RecordedOrigin};
 use llada_model::Message;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,6 +18,12 @@ pub(super) struct Line {
     config: SamplerConfig,
     /// The texts that end the answer.
     pub(super) stop: Vec<String>,
+    /// The ids that end the answer at the end of their block.
+    stop_ids: Vec<u32>,
+    /// The length of prompt and answer together, which takes the place of `gen_length`.
+    context_length: Option<usize>,
+    /// Random numbers of the origin order, recorded elsewhere.
+    uniform: Option<Vec<Vec<f32>>>,
     text: String,
     number: usize,
 }
@@ -63,9 +70,13 @@ impl Line {
         let (Some(prompt), None) = (prompts.next(), prompts.next()) else {
             return Err("a request has exactly one of prompt, prompt_ids and messages".to_owned());
         };
-        let stop = take::<Vec<String>>(&mut keys, "stop")?.unwrap_or_default();
+        let mut stop = take::<Vec<String>>(&mut keys, "stop")?.unwrap_or_default();
+        stop.extend(take::<Vec<String>>(&mut keys, "until")?.unwrap_or_default());
+        let stop_ids = take(&mut keys, "stop_ids")?.unwrap_or_default();
+        let context_length = take(&mut keys, "context_length")?;
+        let uniform = take(&mut keys, "uniform")?;
         let config = read_options(keys, algorithm).map_err(|error| message(&error))?;
-        Ok(Self { id, prompt, config, stop, text: text.to_owned(), number })
+        Ok(Self { id, prompt, config, stop, stop_ids, context_length, uniform, text: text.to_owned(), number })
     }
 
     /// The request in token ids, checked against the model.
@@ -76,7 +87,21 @@ impl Line {
                 Prompt::Ids(ids) => ids.clone(),
                 Prompt::Messages(messages) => session.model.tokenizer()?.encode_chat(messages)?,
             };
-            let request = session.model.with_stops(Request::new(prompt, self.config.clone()), &self.stop)?;
+            let mut config = self.config.clone();
+            if let Some(context_length) = self.context_length {
+                config.gen_length = context_length.saturating_sub(prompt.len());
+            }
+            let mut request = Request::new(prompt, config);
+            if let (Some(uniform), &DecoderConfig::Origin(origin)) = (&self.uniform, &self.config.decoder) {
+                request = request.with_decoder(RecordedOrigin { origin, uniform: uniform.clone() });
+            }
+            if !self.stop.is_empty() || !self.stop_ids.is_empty() {
+                let mut stops = Stops::at_ids(self.stop_ids.clone());
+                if !self.stop.is_empty() {
+                    stops = stops.at_texts(session.model.tokenizer()?.clone(), self.stop.clone());
+                }
+                request = request.with_stop(stops);
+            }
             session.model.engine().validate(&request).map_err(|error| usage(message(&error)))?;
             anyhow::Ok(request)
         };

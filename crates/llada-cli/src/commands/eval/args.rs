@@ -162,7 +162,7 @@ impl AnswerArgs {
         }
         let appends = matches!(self.job.preset(), Some(Preset::IlladaBase | Preset::IlladaInstruct));
         if appends {
-            options.insert("algorithm".to_owned(), Algorithm::Illada.to_string().into());
+            options.insert("algorithm".to_owned(), Algorithm::IlladaVar.to_string().into());
             options.insert("block_length".to_owned(), block_length.into());
             // One step per token: these are the steps of a block.
             options.insert("steps".to_owned(), block_length.into());
