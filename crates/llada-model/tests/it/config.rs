@@ -78,7 +78,7 @@ fn keys_are_honoured_or_refused_by_name() {
         ("pruned_heads", json!({"1": [0]}), "pruned_heads"),
         ("quantization_config", json!({"quant_method": "bitsandbytes"}), "quantization_config: "),
     ] {
-        let error = with(json!({ key: value })).unwrap_err().to_string();
+        let error = told(&with(json!({ key: value })).unwrap_err());
         assert!(error.contains(message), "{error:?} lacks {message:?}");
     }
 }
