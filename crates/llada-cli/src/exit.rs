@@ -73,8 +73,7 @@ fn message(error: &anyhow::Error) -> String {
     if let Some(hint) = error.chain().find_map(hint::of) {
         message.extend(["\nhint: ", &hint]);
     }
-    // `llada batch` writes the hints for its requests into their messages.
-    message.replace("; hint: ", "\nhint: ")
+    message
 }
 
 fn code(error: &anyhow::Error) -> u8 {

@@ -51,6 +51,8 @@ pub enum ModelError {
         key: String,
         /// The reason.
         message: String,
+        /// A remedy, if one is known.
+        hint: Option<Hint>,
     },
     /// The architecture of the checkpoint is not supported.
     #[error("config.json: the architecture is {found}, which is not read")]
@@ -212,7 +214,7 @@ impl ModelError {
     /// Returns a remedy for the error, if one is known.
     pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::File { hint, .. } => hint.clone(),
+            Self::File { hint, .. } | Self::Config { hint, .. } => hint.clone(),
             Self::Write { .. } => Some(advice("is the disk full, or the folder read-only?")),
             Self::Pointer { .. } => Some(advice("git lfs pull in its folder, or download the file again")),
             Self::Architecture { read, .. } => Some(advice(format!("architectures that are read: {read}"))),
@@ -250,7 +252,12 @@ impl ModelError {
     }
 
     pub(crate) fn config(key: &str, message: impl Into<String>) -> Self {
-        Self::Config { key: key.to_owned(), message: message.into() }
+        Self::Config { key: key.to_owned(), message: message.into(), hint: None }
+    }
+
+    /// Creates the error for a key of `config.json`, with advice in words.
+    pub(crate) fn config_with_advice(key: &str, message: impl Into<String>, words: impl Into<String>) -> Self {
+        Self::Config { key: key.to_owned(), message: message.into(), hint: Some(advice(words)) }
     }
 }
 

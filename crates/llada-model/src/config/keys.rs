@@ -95,9 +95,13 @@ impl Keys {
         let value = self.left.remove(key)?;
         let found = read(&value);
         if found.is_none() {
-            let quoted = value.as_str().is_some_and(|text| text.trim().parse::<f64>().is_ok());
-            let hint = if quoted { "\nhint: write it without quotes" } else { "" };
-            self.refuse(key, format!("{value} is not {wanted}{hint}"));
+            let message = format!("{value} is not {wanted}");
+            let is_quoted_number = value.as_str().is_some_and(|text| text.trim().parse::<f64>().is_ok());
+            if is_quoted_number {
+                self.problems.push(ModelError::config_with_advice(key, message, "write it without quotes"));
+            } else {
+                self.refuse(key, message);
+            }
         }
         found
     }
@@ -187,7 +191,7 @@ impl Keys {
 
     /// Whether the linear layers are stored as `llada quantize` stores them.
     pub(crate) fn is_quantized(&mut self) -> bool {
-        let wanted = "the scheme of eight bits that `llada quantize` writes";
+        let wanted = "the scheme of eight bits that this crate writes";
         self.read(quantize::CONFIG_KEY, wanted, |scheme| (*scheme == quantize::scheme()).then_some(())).is_some()
     }
 
@@ -209,32 +213,44 @@ impl Keys {
         }
         for (key, found) in std::mem::take(&mut self.left) {
             match judge(&key, &found, rules) {
-                Some(message) => self.refuse(&key, message),
-                None => self.without_effect.push(key),
+                Judgement::Refused(message) => self.refuse(&key, message),
+                Judgement::Unknown => {
+                    let (message, advice) =
+                        (format!("unknown key (value {found})"), "remove it if it does not change the model");
+                    self.problems.push(ModelError::config_with_advice(&key, message, advice));
+                }
+                Judgement::WithoutEffect => self.without_effect.push(key),
             }
         }
         self.without_effect.sort_unstable();
     }
 }
 
-/// Why the value of a key that the config was not read from could change the model, if it could.
-fn judge(key: &str, found: &Value, rules: &Rules) -> Option<String> {
+/// The effect on the model of a key that the config was not read from.
+enum Judgement {
+    WithoutEffect,
+    /// The value could change the model, for this reason.
+    Refused(String),
+    /// The key is unknown.
+    Unknown,
+}
+
+fn judge(key: &str, found: &Value, rules: &Rules) -> Judgement {
     if known::is_inert(key) || rules.inert.contains(&key) {
-        return None;
+        return Judgement::WithoutEffect;
     }
-    if let Some((_, value)) = rules.foreign.iter().find(|(foreign, _)| *foreign == key) {
-        return (!is_same(found, value)).then(|| format!("{found} is not supported, {} has {value}", rules.family));
-    }
-    if let Some((_, name)) = rules.synonyms.iter().find(|(synonym, _)| *synonym == key) {
-        let value = rules.own.get(*name)?;
-        return (!is_same(found, value)).then(|| format!("{found} contradicts {name} {value}"));
-    }
-    if matches!(key, "rope_scaling" | "rope_parameters") {
+    let refused = if let Some((_, value)) = rules.foreign.iter().find(|(foreign, _)| *foreign == key) {
+        (!is_same(found, value)).then(|| format!("{found} is not supported, {} has {value}", rules.family))
+    } else if let Some((_, name)) = rules.synonyms.iter().find(|(synonym, _)| *synonym == key) {
+        let value = rules.own.get(*name).filter(|value| !is_same(found, value));
+        value.map(|value| format!("{found} contradicts {name} {value}"))
+    } else if matches!(key, "rope_scaling" | "rope_parameters") {
         let is_plain = known::is_plain_rope(found, rules.rope_theta, rules.rotary_factor);
-        let message = format!("{found} is not supported, {} rotates by rope_theta alone", rules.family);
-        return (!is_plain).then_some(message);
-    }
-    Some(format!("unknown key (value {found})\nhint: remove it if it does not change the model"))
+        (!is_plain).then(|| format!("{found} is not supported, {} rotates by rope_theta alone", rules.family))
+    } else {
+        return Judgement::Unknown;
+    };
+    refused.map_or(Judgement::WithoutEffect, Judgement::Refused)
 }
 
 /// A token id, or a list of them.

@@ -59,7 +59,7 @@ impl Line {
         let id = match keys.remove("id") {
             Some(id @ (Value::String(_) | Value::Number(_))) => id,
             Some(id) => return Err(format!("id {id} is neither a text nor a number")),
-            None => return Err(r#"the request has no id; hint: add "id": 1"#.to_owned()),
+            None => return Err("the request has no id\nhint: add \"id\": 1".to_owned()),
         };
         let prompts = [
             take::<String>(&mut keys, "prompt")?.map(Prompt::Text),
@@ -117,7 +117,7 @@ impl Line {
 /// What is wrong with a request, and what would help, with options as keys.
 fn message(error: &InferError) -> String {
     let hint = error.hint().map(|hint| hint.render(key));
-    format!("{error}{}", hint.map_or_else(String::new, |hint| format!("; hint: {hint}")))
+    format!("{error}{}", hint.map_or_else(String::new, |hint| format!("\nhint: {hint}")))
 }
 
 /// An option as a request has it.
