@@ -42,9 +42,7 @@ impl BlockPlan {
     /// least one.
     pub fn new(steps: usize, gen_length: usize, block_length: usize) -> Result<Self, CoreError> {
         for (name, value) in [("steps", steps), ("gen_length", gen_length), ("block_length", block_length)] {
-            if value == 0 {
-                return Err(CoreError::Zero { name });
-            }
+            CoreError::check_positive(name, value)?;
         }
         let plan = Self { steps, gen_length, block_length: block_length.min(gen_length) };
         if steps < plan.blocks() {

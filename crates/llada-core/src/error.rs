@@ -95,6 +95,13 @@ pub enum CoreError {
         highest: f64,
     },
 
+    /// A state of an automaton has two edges for the same class of tokens.
+    #[error("two edges of a state have the class {class}")]
+    Ambiguous {
+        /// The class.
+        class: u32,
+    },
+
     /// All weights of a joint distribution are zero.
     #[error("the joint distribution sums to 0")]
     ZeroMass,
@@ -121,6 +128,11 @@ impl CoreError {
     /// Refuses an input that does not have the expected length.
     pub(crate) fn check_length(name: &'static str, found: usize, expected: usize) -> Result<(), Self> {
         if found == expected { Ok(()) } else { Err(Self::Length { name, found, expected }) }
+    }
+
+    /// Refuses a count that is zero.
+    pub(crate) fn check_positive(name: &'static str, found: usize) -> Result<(), Self> {
+        if found == 0 { Err(Self::Zero { name }) } else { Ok(()) }
     }
 
     /// Refuses an index that is not less than `length`.

@@ -10,11 +10,13 @@
 //! | training: noise schedules, masking, loss weights | [`schedule`], [`masking`], [`objective`] |
 //! | evaluation: log-likelihood by Monte Carlo; confidence intervals | [`likelihood`], [`interval`] |
 //! | sampling: blocks and steps, confidences, tokens, guidance | [`block`], [`confidence`], [`sampling`], [`guidance`] |
+//! | constraints: languages over token ids | [`automaton`] |
 //! | the interface to a model; the record of a generation | [`predictor`], [`tabular`], [`trace`] |
 //!
 //! Token ids are `u32`; logits and confidences are `f32`. Long sums are accumulated in `f64`.
 #![forbid(unsafe_code)]
 
+pub mod automaton;
 pub mod block;
 pub mod confidence;
 mod error;

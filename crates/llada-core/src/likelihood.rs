@@ -95,7 +95,8 @@ impl MaskingPlan {
     /// # Errors
     /// If `answer_length` or `mc_num` is zero.
     pub fn independent(answer_length: usize, mc_num: usize, noise: Noise, sample: u64) -> Result<Self, CoreError> {
-        check_positive([("answer_length", answer_length), ("mc_num", mc_num)])?;
+        CoreError::check_positive("answer_length", answer_length)?;
+        CoreError::check_positive("mc_num", mc_num)?;
         let mut perturbations = Vec::with_capacity(mc_num);
         for i in 0..mc_num as u32 {
             let t = noise.domain(Domain::Time).stream(sample, i, 0).uniform();
@@ -125,7 +126,9 @@ impl MaskingPlan {
         noise: Noise,
         sample: u64,
     ) -> Result<Self, CoreError> {
-        check_positive([("answer_length", answer_length), ("mc_num", mc_num), ("batch_size", batch_size)])?;
+        CoreError::check_positive("answer_length", answer_length)?;
+        CoreError::check_positive("mc_num", mc_num)?;
+        CoreError::check_positive("batch_size", batch_size)?;
         let mut perturbations = Vec::with_capacity(mc_num);
         for (batch, start) in (0..mc_num).step_by(batch_size).enumerate() {
             let time = &mut noise.domain(Domain::Time).stream(sample, batch as u32, 0);
@@ -169,15 +172,6 @@ impl MaskingPlan {
             bits_per_token: nats_per_token / std::f64::consts::LN_2,
         })
     }
-}
-
-fn check_positive<const N: usize>(settings: [(&'static str, usize); N]) -> Result<(), CoreError> {
-    for (name, value) in settings {
-        if value == 0 {
-            return Err(CoreError::Zero { name });
-        }
-    }
-    Ok(())
 }
 
 /// Returns `round(linspace(first, first + (batch - 1) * length / batch, batch))`, wrapped into
