@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use crate::{
     InferError, SamplerConfig, StepContext,
+    constraint::{Logits, Measures, Reduced, Region},
     decoder::{Convention, Decoder, PositionState, Prediction},
     end_think::Boost,
     logits::{LogitsReader, chunks},
@@ -35,6 +36,7 @@ pub(crate) struct Stages<'a> {
     /// True if visible positions are predicted like masks, because their tokens may be replaced.
     is_editing: bool,
     boost: Option<Boost>,
+    regions: &'a [Region],
 }
 
 /// A position on its way through the stages.
@@ -43,6 +45,8 @@ struct Pending<'a> {
     logits: &'a mut [f32],
     prediction: &'a mut Prediction,
     state: Option<&'a mut Box<dyn PositionState>>,
+    /// What a constraint needs of the logits, if the position is a constrained mask.
+    reduced: &'a mut Option<Reduced>,
 }
 
 impl<'a> Stages<'a> {
@@ -62,7 +66,13 @@ impl<'a> Stages<'a> {
             truncation: Truncation::new(config, convention),
             is_editing: decoder.editing().is_some(),
             boost: None,
+            regions: &[],
         }
+    }
+
+    /// Adds the constrained parts of the sequence.
+    pub(crate) fn with_regions(self, regions: &'a [Region]) -> Self {
+        Self { regions, ..self }
     }
 
     /// Adds a boost of one logit.
@@ -71,7 +81,8 @@ impl<'a> Stages<'a> {
     }
 
     /// Writes the predictions of the `wanted` positions of `ids` into `predictions`. They must be the first wanted
-    /// positions of the reader's row. `states` has the decoder's state of each masked position, or is empty.
+    /// positions of the reader's row. `states` has the decoder's state of each masked position, or is empty. Returns the
+    /// log-mass of what the constraints allow, if there are any.
     ///
     /// # Errors
     /// If the predictor fails or its logits are not finite.
@@ -82,12 +93,12 @@ impl<'a> Stages<'a> {
         wanted: &[usize],
         states: &mut BTreeMap<usize, Box<dyn PositionState>>,
         predictions: &mut Vec<Prediction>,
-    ) -> Result<(), InferError> {
+    ) -> Result<Option<f64>, InferError> {
         predictions.clear();
         predictions.extend(wanted.iter().map(|&position| Prediction { position, ..Default::default() }));
         if wanted.is_empty() {
             // The forward had no row to read.
-            return Ok(());
+            return Ok(None);
         }
         let has_visible = wanted.iter().any(|&position| ids[position] != self.vocabulary.mask_id);
         if self.is_plain_argmax(!states.is_empty(), has_visible)
@@ -96,17 +107,20 @@ impl<'a> Stages<'a> {
             for (prediction, top) in predictions.iter_mut().zip(top_tokens) {
                 (prediction.token, prediction.confidence) = (top.token, top.probability);
             }
-            return check_finite(predictions);
+            check_finite(predictions)?;
+            return Ok(None);
         }
+        let mut reduced: Vec<Option<Reduced>> = wanted.iter().map(|_| None).collect();
         // States and wanted positions are both in ascending order, so they are matched in one pass.
         let mut states = states.iter_mut().peekable();
         for range in chunks(wanted.len()) {
             let logits = reader.read(range.clone())?;
             let is_shared = logits.len() >= WORTH_SHARING;
             let mut pending = Vec::with_capacity(range.len());
-            for (logits, prediction) in logits.chunks_mut(self.vocabulary.padded_size).zip(&mut predictions[range]) {
+            let outcomes = predictions[range.clone()].iter_mut().zip(&mut reduced[range]);
+            for (logits, (prediction, reduced)) in logits.chunks_mut(self.vocabulary.padded_size).zip(outcomes) {
                 let state = states.next_if(|(position, _)| **position == prediction.position).map(|(_, state)| state);
-                pending.push(Pending { logits, prediction, state });
+                pending.push(Pending { logits, prediction, state, reduced });
             }
             if is_shared {
                 pending.into_par_iter().for_each(|position| self.run(position, ids));
@@ -114,14 +128,60 @@ impl<'a> Stages<'a> {
                 pending.into_iter().for_each(|position| self.run(position, ids));
             }
         }
-        check_finite(predictions)
+        let log_mass = self.constrain(predictions, &reduced);
+        check_finite(predictions)?;
+        Ok(log_mass)
+    }
+
+    /// Predicts the masks of each constrained region jointly. Returns the log-mass of what the constraints allow.
+    fn constrain(&self, predictions: &mut [Prediction], reduced: &[Option<Reduced>]) -> Option<f64> {
+        let mut log_mass = None;
+        for region in self.regions {
+            let uniform = |position| self.noise(Domain::Order, position).uniform();
+            let own = region.predict(predictions, reduced, self.measures(), uniform);
+            log_mass = Some(log_mass.unwrap_or(0.0) + own);
+        }
+        for (prediction, reduced) in predictions.iter_mut().zip(reduced) {
+            match reduced {
+                Some(reduced) if !reduced.is_finite() => prediction.confidence = f32::NAN,
+                Some(_) if self.config.remasking != Remasking::Random && self.is_deferred(prediction.token) => {
+                    prediction.confidence = self.lowest_confidence();
+                }
+                _ => (),
+            }
+        }
+        log_mass
+    }
+
+    /// Returns how the tokens of constrained positions are picked and measured.
+    fn measures(&self) -> Measures {
+        let &Self { config, needs_entropy, convention, .. } = self;
+        let is_tempered = convention != Convention::Llada && config.temperature > 0.0;
+        Measures {
+            temperature: config.temperature,
+            confidence_temperature: if is_tempered { config.temperature } else { 1.0 },
+            remasking: config.remasking,
+            needs_entropy: needs_entropy || config.remasking == Remasking::Entropy,
+        }
+    }
+
+    fn is_deferred(&self, token: u32) -> bool {
+        self.config.deferred(self.vocabulary.special).any(|id| id == token)
+    }
+
+    /// Returns the confidence of a prediction that is committed last.
+    fn lowest_confidence(&self) -> f32 {
+        match self.config.remasking {
+            Remasking::Entropy => -(self.vocabulary.padded_size as f32).ln(),
+            _ => 0.0,
+        }
     }
 
     /// Returns true if the stages yield the most probable token and its probability for any logits. The model can then
     /// compute them itself, where that is faster.
     fn is_plain_argmax(&self, has_states: bool, has_visible: bool) -> bool {
         let config = self.config;
-        let is_changed = self.boost.is_some() || self.truncation.is_some();
+        let is_changed = self.boost.is_some() || self.truncation.is_some() || !self.regions.is_empty();
         let is_processed = config.logits_eos_inf || config.cfg_scale > 0.0 || has_states || is_changed;
         let is_drawn = config.temperature > 0.0;
         let is_probability = config.remasking == Remasking::LowConfidence && !config.confidence_eos_eot_inf;
@@ -131,7 +191,7 @@ impl<'a> Stages<'a> {
 
     /// Runs the stages that apply to the position: a masked one is predicted, a visible one is verified.
     fn run(&self, position: Pending<'_>, ids: &[u32]) {
-        let Pending { logits, prediction, state } = position;
+        let Pending { logits, prediction, state, reduced } = position;
         let token = ids[prediction.position];
         self.ban_eos(logits);
         if let Some(boost) = self.boost.filter(|boost| boost.position == prediction.position)
@@ -143,11 +203,27 @@ impl<'a> Stages<'a> {
             if let Some(state) = state {
                 state.process(logits, prediction);
             }
-            self.pick(logits, prediction);
+            let is_mask = token == self.vocabulary.mask_id;
+            match self.regions.iter().find(|region| is_mask && region.range().contains(&prediction.position)) {
+                Some(region) => *reduced = Some(self.reduce(region, logits, prediction.position)),
+                None => self.pick(logits, prediction),
+            }
         } else {
             // The logits of a visible position are those of its shadow.
             (prediction.token, prediction.confidence) = (token, softmax_at(logits, token));
         }
+    }
+
+    /// Reduces the processed logits of a constrained mask.
+    fn reduce(&self, region: &Region, logits: &mut [f32], position: usize) -> Reduced {
+        let noise = self.noise(Domain::Token, position);
+        let penalised = self.truncation.map(|truncation| truncation.penalised(logits));
+        let logits = match penalised.as_deref() {
+            None => Logits { measured: logits, picked: None },
+            picked if self.convention == Convention::Llada => Logits { measured: logits, picked },
+            Some(penalised) => Logits { measured: penalised, picked: None },
+        };
+        region.reduce(position, logits, self.measures(), &noise)
     }
 
     /// Picks a token from the processed logits and measures the confidence in it.
@@ -197,8 +273,9 @@ impl<'a> Stages<'a> {
         // confidence is the lowest value of the measure instead.
         let is_deferred = logits[prediction.token as usize] == f32::NEG_INFINITY;
         match self.config.remasking {
-            Remasking::LowConfidence | Remasking::Margin if is_deferred => 0.0,
-            Remasking::Entropy if is_deferred => -(logits.len() as f32).ln(),
+            Remasking::LowConfidence | Remasking::Margin | Remasking::Entropy if is_deferred => {
+                self.lowest_confidence()
+            }
             measure => measure
                 .confidence(logits, prediction.token, || self.noise(Domain::Order, prediction.position).uniform()),
         }

@@ -137,9 +137,12 @@ impl<H: Hidden> Turn<'_, H> {
     ) -> Result<bool, InferError> {
         let row = LogitsRow::new(self.row, request.cfg_scale());
         let mut reader = LogitsReader { hidden: &mut *self.hidden, row, buffers: &mut *self.buffers };
-        let growth = request.step(&mut reader, self.vocabulary, self.predictions)?;
-        if let Some(step) = request.sequence().trace.steps.last() {
-            let (canvas, settled) = (request.sequence().ids.as_slice(), request.settled());
+        // A request whose every token was forced had nothing to predict.
+        let growth =
+            if request.is_finished() { None } else { request.step(&mut reader, self.vocabulary, self.predictions)? };
+        let (unobserved, settled) = (request.unobserved(), request.settled());
+        let canvas = request.sequence().ids.as_slice();
+        for step in &request.sequence().trace.steps[unobserved] {
             observe(job, Event::Step(Progress { job, canvas, step, growth, settled }));
         }
         Ok(request.is_finished())
