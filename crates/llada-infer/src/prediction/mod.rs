@@ -1,25 +1,29 @@
 //! The stages from logits to predictions: the logits are processed, a token is picked, and its confidence is measured. The
 //! decoder then chooses among the predictions.
 
+mod constrained;
+mod pick;
+
 use std::collections::BTreeMap;
 
 use llada_core::{
     confidence::Remasking,
     predictor::Hidden,
     rng::{Domain, Noise, Stream},
-    sampling::{gumbel_max, softmax_at},
+    sampling::softmax_at,
 };
 use rayon::prelude::*;
 
 use crate::{
     InferError, SamplerConfig, StepContext,
-    constraint::{Logits, Measures, Reduced, Region},
+    constraint::{Reduced, Region},
     decoder::{Convention, Decoder, PositionState, Prediction},
     end_think::Boost,
     logits::{LogitsReader, chunks},
     truncation::Truncation,
     vocabulary::Vocabulary,
 };
+pub(crate) use pick::without;
 
 /// The number of logits from which on several threads are faster than one.
 const WORTH_SHARING: usize = 1 << 16;
@@ -133,50 +137,6 @@ impl<'a> Stages<'a> {
         Ok(log_mass)
     }
 
-    /// Predicts the masks of each constrained region jointly. Returns the log-mass of what the constraints allow.
-    fn constrain(&self, predictions: &mut [Prediction], reduced: &[Option<Reduced>]) -> Option<f64> {
-        let mut log_mass = None;
-        for region in self.regions {
-            let uniform = |position| self.noise(Domain::Order, position).uniform();
-            let own = region.predict(predictions, reduced, self.measures(), uniform);
-            log_mass = Some(log_mass.unwrap_or(0.0) + own);
-        }
-        for (prediction, reduced) in predictions.iter_mut().zip(reduced) {
-            match reduced {
-                Some(reduced) if !reduced.is_finite() => prediction.confidence = f32::NAN,
-                Some(_) if self.config.remasking != Remasking::Random && self.is_deferred(prediction.token) => {
-                    prediction.confidence = self.lowest_confidence();
-                }
-                _ => (),
-            }
-        }
-        log_mass
-    }
-
-    /// Returns how the tokens of constrained positions are picked and measured.
-    fn measures(&self) -> Measures {
-        let &Self { config, needs_entropy, convention, .. } = self;
-        let is_tempered = convention != Convention::Llada && config.temperature > 0.0;
-        Measures {
-            temperature: config.temperature,
-            confidence_temperature: if is_tempered { config.temperature } else { 1.0 },
-            remasking: config.remasking,
-            needs_entropy: needs_entropy || config.remasking == Remasking::Entropy,
-        }
-    }
-
-    fn is_deferred(&self, token: u32) -> bool {
-        self.config.deferred(self.vocabulary.special).any(|id| id == token)
-    }
-
-    /// Returns the confidence of a prediction that is committed last.
-    fn lowest_confidence(&self) -> f32 {
-        match self.config.remasking {
-            Remasking::Entropy => -(self.vocabulary.padded_size as f32).ln(),
-            _ => 0.0,
-        }
-    }
-
     /// Returns true if the stages yield the most probable token and its probability for any logits. The model can then
     /// compute them itself, where that is faster.
     fn is_plain_argmax(&self, has_states: bool, has_visible: bool) -> bool {
@@ -214,46 +174,6 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// Reduces the processed logits of a constrained mask.
-    fn reduce(&self, region: &Region, logits: &mut [f32], position: usize) -> Reduced {
-        let noise = self.noise(Domain::Token, position);
-        let penalised = self.truncation.map(|truncation| truncation.penalised(logits));
-        let logits = match penalised.as_deref() {
-            None => Logits { measured: logits, picked: None },
-            picked if self.convention == Convention::Llada => Logits { measured: logits, picked },
-            Some(penalised) => Logits { measured: penalised, picked: None },
-        };
-        region.reduce(position, logits, self.measures(), &noise)
-    }
-
-    /// Picks a token from the processed logits and measures the confidence in it.
-    fn pick(&self, logits: &mut [f32], prediction: &mut Prediction) {
-        let token_noise = self.noise(Domain::Token, prediction.position);
-        let draw = |logits: &mut [f32]| {
-            without(logits, &self.vocabulary.banned, |logits| gumbel_max(logits, self.config.temperature, &token_noise))
-        };
-        prediction.token = match self.truncation {
-            None => draw(logits),
-            Some(truncation) if self.convention == Convention::Llada => {
-                let mut truncated = logits.to_vec();
-                truncation.apply(&mut truncated);
-                draw(&mut truncated)
-            }
-            Some(truncation) => {
-                truncation.apply(logits);
-                draw(logits)
-            }
-        };
-        if self.convention != Convention::Llada && self.config.temperature > 0.0 {
-            let scale = self.config.temperature.recip() as f32;
-            logits.iter_mut().for_each(|logit| *logit *= scale);
-        }
-        prediction.confidence = self.confidence(logits, prediction);
-        if self.needs_entropy {
-            prediction.entropy = -Remasking::Entropy.confidence(logits, prediction.token, || 0.0);
-        }
-    }
-
     fn noise(&self, domain: Domain, position: usize) -> Stream {
         Noise::new(self.config.seed).domain(domain).stream(0, self.step, position as u32)
     }
@@ -263,23 +183,6 @@ impl<'a> Stages<'a> {
             logits[self.vocabulary.special.eos as usize] = f32::NEG_INFINITY;
         }
     }
-
-    /// Returns the confidence in the picked token. Deferred ids are banned in the logits first.
-    fn confidence(&self, logits: &mut [f32], prediction: &Prediction) -> f32 {
-        for id in self.config.deferred(self.vocabulary.special) {
-            logits[id as usize] = f32::NEG_INFINITY;
-        }
-        // If the picked token itself is deferred, the measures below would be NaN when no finite logit remains. Its
-        // confidence is the lowest value of the measure instead.
-        let is_deferred = logits[prediction.token as usize] == f32::NEG_INFINITY;
-        match self.config.remasking {
-            Remasking::LowConfidence | Remasking::Margin | Remasking::Entropy if is_deferred => {
-                self.lowest_confidence()
-            }
-            measure => measure
-                .confidence(logits, prediction.token, || self.noise(Domain::Order, prediction.position).uniform()),
-        }
-    }
 }
 
 fn check_finite(predictions: &[Prediction]) -> Result<(), InferError> {
@@ -287,14 +190,4 @@ fn check_finite(predictions: &[Prediction]) -> Result<(), InferError> {
         Some(&Prediction { position, .. }) => Err(InferError::NotFinite { position }),
         None => Ok(()),
     }
-}
-
-/// Runs `f` on the logits with `ids` set to −∞, then restores them, because banned tokens still count in the softmax.
-pub(crate) fn without<T>(logits: &mut [f32], ids: &[u32], f: impl FnOnce(&[f32]) -> T) -> T {
-    let kept: Vec<f32> = ids.iter().map(|&id| std::mem::replace(&mut logits[id as usize], f32::NEG_INFINITY)).collect();
-    let result = f(logits);
-    for (&id, logit) in ids.iter().zip(kept) {
-        logits[id as usize] = logit;
-    }
-    result
 }
