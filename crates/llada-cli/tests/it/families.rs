@@ -6,7 +6,7 @@ use llada_core::{
     predictor::{Hidden, MaskPredictor, Row},
     sampling::log_softmax_at,
 };
-use llada_infer::{Request, SamplerConfig, Engine, Estimator, ScoreConfig, ScoreRequest, SpecialTokens};
+use llada_infer::{Engine, Estimator, Request, SamplerConfig, ScoreConfig, ScoreRequest, SpecialTokens};
 use llada_model::{Device, Dtype, Transformer};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value, json as object};

@@ -187,7 +187,12 @@ impl ActiveRequest {
         self.sequence.settled(revocable)
     }
 
-    /// Returns the numbers of the steps that have not been observed yet.
+    /// Returns true if the observer has not been told of a step.
+    pub(crate) fn has_unobserved(&self) -> bool {
+        self.observed < self.sequence.trace.steps.len()
+    }
+
+    /// Returns the numbers of the steps that the observer has not been told of. From now on it has.
     pub(crate) fn unobserved(&mut self) -> Range<usize> {
         let taken = self.sequence.trace.steps.len();
         std::mem::replace(&mut self.observed, taken)..taken

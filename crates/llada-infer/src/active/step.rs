@@ -16,9 +16,9 @@ use crate::{
 
 impl ActiveRequest {
     /// Appends the rows of the next forward: the sequence and, under guidance, the sequence without its prompt. A step that
-    /// wants no position has no rows.
+    /// wants no position has no rows, nor does what was forced from the start.
     pub(crate) fn push_rows<'a>(&'a self, rows: &mut Vec<Row<'a>>) {
-        if self.wanted.is_empty() {
+        if self.wanted.is_empty() || self.has_unobserved() {
             return;
         }
         rows.push(self.row(&self.sequence.ids, 0));

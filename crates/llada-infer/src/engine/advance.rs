@@ -137,9 +137,12 @@ impl<H: Hidden> Turn<'_, H> {
     ) -> Result<bool, InferError> {
         let row = LogitsRow::new(self.row, request.cfg_scale());
         let mut reader = LogitsReader { hidden: &mut *self.hidden, row, buffers: &mut *self.buffers };
-        // A request whose every token was forced had nothing to predict.
-        let growth =
-            if request.is_finished() { None } else { request.step(&mut reader, self.vocabulary, self.predictions)? };
+        // What was forced from the start took no forward, and is a step of its own for the observer.
+        let growth = if request.has_unobserved() {
+            None
+        } else {
+            request.step(&mut reader, self.vocabulary, self.predictions)?
+        };
         let (unobserved, settled) = (request.unobserved(), request.settled());
         let canvas = request.sequence().ids.as_slice();
         for step in &request.sequence().trace.steps[unobserved] {

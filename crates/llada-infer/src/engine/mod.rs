@@ -58,6 +58,11 @@ impl<P: MaskPredictor> Engine<P> {
         &self.predictor
     }
 
+    /// Returns true if a text may have this token: it may be emitted, and it does not end an answer.
+    pub fn is_text(&self, id: u32) -> bool {
+        self.vocabulary.is_text(id)
+    }
+
     /// Checks a request without running it.
     ///
     /// # Errors

@@ -337,6 +337,8 @@ fn forced_tokens_are_reported() {
     let request = Request::new([0], config).with_constraint(dfa);
     let answers = engine()
         .generate_batch(&[request], |progress| {
+            let masks = progress.canvas.iter().filter(|&&id| id == MASK).count();
+            assert_eq!(masks, 1 - observed.len());
             observed.push(progress.step.clone());
             ControlFlow::Continue(())
         })

@@ -205,8 +205,7 @@ fn every_family_computes_spans_over_its_cache() {
         let width = model.padded_vocab_size();
         for span in [0..5, 7..19, ids.len() - 4..ids.len()] {
             let wanted: Vec<usize> = span.clone().collect();
-            let row =
-                Row { cache: Some(slot), recompute: Recompute::Span(span.clone()), ..Row::new(&ids, &wanted) };
+            let row = Row { cache: Some(slot), recompute: Recompute::Span(span.clone()), ..Row::new(&ids, &wanted) };
             let difference =
                 largest_difference(&logits(&mut model, &row), &expected[span.start * width..span.end * width]);
             assert!(difference < 1e-4, "{name} {span:?}: {difference}");
