@@ -79,27 +79,34 @@ pub fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
 /// `logits`, `ids`: one per candidate.
 pub fn gumbel_max_among(logits: &[f32], ids: &[u32], temperature: f64, noise: &Stream) -> (f64, usize) {
     let top = argmax(logits) as usize;
-    let score = |index: usize| match (logits.get(index), ids.get(index)) {
-        (Some(&logit), Some(_)) if temperature <= 0.0 => f64::from(logit),
-        (Some(&logit), Some(&id)) => f64::from(logit) - temperature * (-noise.at(id).ln()).ln(),
-        _ => f64::NEG_INFINITY,
+    let (Some(&largest), Some(&id)) = (logits.get(top), ids.get(top)) else {
+        return (f64::NEG_INFINITY, 0);
     };
-    let mut winner = (score(top), top);
     if temperature <= 0.0 {
-        return winner;
+        return (largest.into(), top);
     }
-    // As in `gumbel_max`: most cannot win, even with the largest noise there is.
+    // As in `gumbel_max`: bounds on the noise show that most cannot win.
     let highest = temperature * gumbel_bound(LARGEST_UNIFORM);
-    for (index, &logit) in logits.iter().enumerate() {
+    let mut winner = (perturbed(largest, noise.at(id), temperature), top);
+    for (index, (&logit, &id)) in logits.iter().zip(ids).enumerate() {
         if f64::from(logit) + highest < winner.0 {
             continue;
         }
-        let score = score(index);
+        let uniform = noise.at(id);
+        if f64::from(logit) + temperature * gumbel_bound(uniform) < winner.0 {
+            continue;
+        }
+        let score = perturbed(logit, uniform, temperature);
         if score > winner.0 || (score == winner.0 && index < winner.1) {
             winner = (score, index);
         }
     }
     winner
+}
+
+/// Returns $\text{logit} - T \ln(-\ln U)$.
+fn perturbed(logit: f32, uniform: f64, temperature: f64) -> f64 {
+    f64::from(logit) - temperature * (-uniform.ln()).ln()
 }
 
 /// Samples from $\mathrm{softmax}(\text{logits} / T)$ by the Gumbel-max trick: returns the id that
@@ -113,7 +120,6 @@ pub fn gumbel_max(logits: &[f32], temperature: f64, noise: &Stream) -> u32 {
     if temperature <= 0.0 || logits.is_empty() {
         return top;
     }
-    let score = |logit: f32, uniform: f64| f64::from(logit) - temperature * (-uniform.ln()).ln();
     // Most ids cannot win, and upper bounds on their noise show it: `highest` before the noise is
     // drawn, `bound` before its logarithms are taken. Every operation rounds monotonically, so an
     // upper bound on the noise is also one on the computed score, and the result is exact.
@@ -124,11 +130,11 @@ pub fn gumbel_max(logits: &[f32], temperature: f64, noise: &Stream) -> u32 {
         if f64::from(logit) + bound(uniform) < best {
             return (best, pick);
         }
-        let score = score(logit, uniform);
+        let score = perturbed(logit, uniform, temperature);
         if score > best || (score == best && id < pick) { (score, id) } else { (best, pick) }
     };
 
-    let mut winner = (score(logits[top as usize], noise.at(top)), top);
+    let mut winner = (perturbed(logits[top as usize], noise.at(top), temperature), top);
     let (pairs, last) = logits.as_chunks::<2>();
     for (i, pair) in (0..).zip(pairs) {
         if pair.iter().any(|&logit| f64::from(logit) + highest >= winner.0) {

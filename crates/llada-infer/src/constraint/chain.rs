@@ -9,8 +9,9 @@ use llada_core::confidence::Remasking;
 
 use super::{
     language::Language,
-    lattice::{Lattice, Places},
+    lattice::Lattice,
     reduce::{ClassStats, Measures, Reduced},
+    weights::{ByState, LogSum, Sum, Weight, of_classes, shift_to_zero},
 };
 
 /// A block of a lattice with the reduced logits of its masks.
@@ -47,64 +48,44 @@ pub(super) struct Messages {
     pub(super) shifts: Vec<f64>,
 }
 
-/// A sum of exponentials that grows term by term.
-#[derive(Clone, Copy)]
-struct LogSum {
-    max: f64,
-    sum: f64,
-}
-
-impl LogSum {
-    const EMPTY: Self = Self { max: f64::NEG_INFINITY, sum: 0.0 };
-    /// Terms smaller than e to this power, relative to the largest, do not change an `f64`.
-    const NEGLIGIBLE: f64 = -40.0;
-
-    fn add(&mut self, term: f64) {
-        let difference = term - self.max;
-        if difference <= 0.0 {
-            if difference > Self::NEGLIGIBLE {
-                self.sum += difference.exp();
-            }
-        } else {
-            let kept = if difference < -Self::NEGLIGIBLE { self.sum * (-difference).exp() } else { 0.0 };
-            *self = Self { max: term, sum: kept + 1.0 };
-        }
-    }
-
-    fn value(self) -> f64 {
-        if self.sum > 0.0 { self.max + self.sum.ln() } else { f64::NEG_INFINITY }
-    }
+/// The sums over the edges of a position.
+struct Flows<S> {
+    /// For each state of the next front, the weight of what leads to it.
+    to_right: Vec<S>,
+    /// For each class, the weight of everything else that goes with it.
+    contexts: Vec<S>,
 }
 
 impl Chain<'_> {
     /// Computes the messages of the sum over completions or, if `is_max`, of the largest one.
     pub(super) fn backward(&self, weight: fn(&ClassStats) -> f64, is_max: bool) -> Messages {
         let end = self.positions.len();
-        let mut places = Places::new(self.language);
         let mut fronts = vec![vec![0.0; self.lattice.front(end).len()]];
         let mut shifts = vec![0.0];
+        let mut from_right = ByState::new(self.language);
         for position in (0..end).rev() {
             let next = self.lattice.front(position + 1);
-            places.set(next);
-            let from_right = fronts.last().map_or(&[][..], Vec::as_slice);
+            from_right.set(next, fronts.last().map_or(&[], Vec::as_slice));
+            let (weights, shift) = self.weights(position, weight);
             let mut messages = Vec::with_capacity(self.lattice.front(position).len());
             for &state in self.lattice.front(position) {
-                let mut sum = LogSum::EMPTY;
-                for edge in self.lattice.edges(self.language, position, state) {
-                    let Some(place) = places.get(edge.to) else { continue };
-                    let own =
-                        self.positions[position].map_or(0.0, |reduced| weight(&reduced.classes[edge.class as usize]));
-                    let term = own + from_right[place];
-                    if is_max {
-                        sum = LogSum { max: sum.max.max(term), sum: 1.0 };
+                messages.push(if is_max {
+                    let mut largest = f64::NEG_INFINITY;
+                    self.lattice.for_each_edge(self.language, position, state, |edge| {
+                        largest = largest.max(weights[edge.class as usize].log + from_right.get(edge.to).log);
+                    });
+                    largest
+                } else {
+                    let sum: f64 = self.sum(position, state, &weights, &from_right);
+                    if sum.is_exact() {
+                        sum.logarithm()
                     } else {
-                        sum.add(term);
+                        self.sum::<LogSum>(position, state, &weights, &from_right).logarithm()
                     }
-                }
-                messages.push(sum.value());
+                });
             }
-            places.clear(next);
-            shifts.push(shift_to_zero(&mut messages));
+            from_right.clear(next);
+            shifts.push(shift_to_zero(&mut messages) + shift);
             fronts.push(messages);
         }
         fronts.reverse();
@@ -112,29 +93,54 @@ impl Chain<'_> {
         Messages { fronts, shifts }
     }
 
+    /// Returns the weights of the classes at a position relative to the largest, and the logarithm of that. Given tokens
+    /// weigh nothing.
+    fn weights(&self, position: usize, weight: fn(&ClassStats) -> f64) -> (Vec<Weight>, f64) {
+        match self.positions[position] {
+            Some(reduced) => of_classes(&reduced.classes, weight),
+            None => (vec![Weight::new(0.0); self.language.classes()], 0.0),
+        }
+    }
+
+    fn sum<S: Sum>(&self, position: usize, state: u32, weights: &[Weight], from_right: &ByState) -> S {
+        let mut sum = S::EMPTY;
+        self.lattice.for_each_edge(self.language, position, state, |edge| {
+            sum.add(weights[edge.class as usize], from_right.get(edge.to));
+        });
+        sum
+    }
+
     /// Picks a token for each mask, from left to right: the most probable completion or, with noise in the scores, a sample.
     /// Ties go to the lowest id.
     pub(super) fn pick(&self, messages: &Messages, temperature: f64) -> Vec<Pick> {
         let temperature = if temperature > 0.0 { temperature } else { 1.0 };
-        let mut places = Places::new(self.language);
+        let mut from_right = ByState::new(self.language);
         let mut picks = Vec::new();
         let Some(&start) = self.lattice.front(0).first() else { return picks };
         let mut state = start;
         for (position, reduced) in self.positions.iter().enumerate() {
             let next = self.lattice.front(position + 1);
-            places.set(next);
+            from_right.set(next, &messages.fronts[position + 1]);
             let mut best: Option<(f64, Pick, u32)> = None;
-            for edge in self.lattice.edges(self.language, position, state) {
-                let Some(place) = places.get(edge.to) else { continue };
-                let stats = reduced.map_or(ClassStats::default(), |reduced| reduced.classes[edge.class as usize]);
-                let score = stats.score + temperature * messages.fronts[position + 1][place];
-                let is_better = best
-                    .is_none_or(|(largest, pick, _)| score > largest || (score == largest && stats.token < pick.token));
-                if is_better {
-                    best = Some((score, Pick { position, class: edge.class, token: stats.token }, edge.to));
+            self.lattice.for_each_edge(self.language, position, state, |edge| {
+                let message = from_right.get(edge.to).log;
+                if message == f64::NEG_INFINITY {
+                    return;
                 }
-            }
-            places.clear(next);
+                let (score, token) = match reduced {
+                    Some(reduced) => {
+                        let stats = &reduced.classes[edge.class as usize];
+                        (stats.score + temperature * message, stats.token)
+                    }
+                    None => (message, 0),
+                };
+                let is_better =
+                    best.is_none_or(|(largest, pick, _)| score > largest || (score == largest && token < pick.token));
+                if is_better {
+                    best = Some((score, Pick { position, class: edge.class, token }, edge.to));
+                }
+            });
+            from_right.clear(next);
             let Some((_, pick, to)) = best else { return picks };
             if reduced.is_some() {
                 picks.push(pick);
@@ -148,37 +154,58 @@ impl Chain<'_> {
     pub(super) fn marginals(&self, messages: &Messages, picks: &[Pick], measures: Measures) -> Vec<Marginal> {
         let mut marginals = Vec::with_capacity(picks.len());
         let mut picks = picks.iter().peekable();
-        let needs_all_classes = measures.needs_entropy || measures.remasking == Remasking::Margin;
-        let mut places = Places::new(self.language);
+        let mut from_right = ByState::new(self.language);
         let mut from_left = vec![0.0; self.lattice.front(0).len()];
         for (position, reduced) in self.positions.iter().enumerate() {
             let next = self.lattice.front(position + 1);
-            places.set(next);
+            from_right.set(next, &messages.fronts[position + 1]);
+            let weights = self.weights(position, |class| class.weight).0;
             let pick = picks.next_if(|pick| pick.position == position);
-            let mut to_right = vec![LogSum::EMPTY; next.len()];
-            let mut contexts = vec![LogSum::EMPTY; if pick.is_some() { self.language.classes() } else { 0 }];
-            let mut total = LogSum::EMPTY;
-            for (left, right) in from_left.iter().zip(&messages.fronts[position]) {
-                total.add(left + right + messages.shifts[position]);
-            }
-            for (&state, &left) in self.lattice.front(position).iter().zip(&from_left) {
-                for edge in self.lattice.edges(self.language, position, state) {
-                    let Some(place) = places.get(edge.to) else { continue };
-                    let own = reduced.map_or(0.0, |reduced| reduced.classes[edge.class as usize].weight);
-                    to_right[place].add(left + own);
-                    if pick.is_some_and(|pick| needs_all_classes || pick.class == edge.class) {
-                        contexts[edge.class as usize].add(left + messages.fronts[position + 1][place]);
-                    }
-                }
-            }
-            places.clear(next);
+            let wanted = pick.filter(|_| !measures.needs_all_classes()).map(|pick| pick.class);
+            let flows = self.flows::<f64>(position, &from_left, &weights, &from_right, wanted);
+            let context_is_exact = pick.is_none_or(|pick| flows.contexts[pick.class as usize].is_exact());
+            let (mut to_right, contexts) = if context_is_exact && flows.to_right.iter().all(|sum| sum.is_exact()) {
+                flows.logs()
+            } else {
+                self.flows::<LogSum>(position, &from_left, &weights, &from_right, wanted).logs()
+            };
             if let (Some(reduced), Some(pick)) = (reduced, pick) {
-                marginals.push(marginal(reduced, &contexts, total.value(), pick, measures));
+                let mut total = LogSum::EMPTY;
+                for (left, right) in from_left.iter().zip(&messages.fronts[position]) {
+                    total.add(Weight::new(*left), Weight::new(*right));
+                }
+                let total = total.logarithm() + messages.shifts[position];
+                marginals.push(marginal(reduced, &contexts, total, pick, measures));
             }
-            from_left = to_right.into_iter().map(LogSum::value).collect();
-            shift_to_zero(&mut from_left);
+            from_right.clear(next);
+            shift_to_zero(&mut to_right);
+            from_left = to_right;
         }
         marginals
+    }
+
+    /// Sums over the edges of a position. Of the contexts, only that of the class `wanted` is computed, if there is one.
+    fn flows<S: Sum>(
+        &self,
+        position: usize,
+        from_left: &[f64],
+        weights: &[Weight],
+        from_right: &ByState,
+        wanted: Option<u32>,
+    ) -> Flows<S> {
+        let mut by_state = vec![S::EMPTY; self.language.states()];
+        let mut contexts = vec![S::EMPTY; self.language.classes()];
+        for (&state, &left) in self.lattice.front(position).iter().zip(from_left) {
+            let left = Weight::new(left);
+            self.lattice.for_each_edge(self.language, position, state, |edge| {
+                by_state[edge.to as usize].add(left, weights[edge.class as usize]);
+                if wanted.is_none_or(|wanted| wanted == edge.class) {
+                    contexts[edge.class as usize].add(left, from_right.get(edge.to));
+                }
+            });
+        }
+        let to_right = self.lattice.front(position + 1).iter().map(|&state| by_state[state as usize]).collect();
+        Flows { to_right, contexts }
     }
 
     /// Returns the log-probability that tokens drawn independently from all of each position's distribution are valid.
@@ -188,15 +215,22 @@ impl Chain<'_> {
     }
 }
 
+impl<S: Sum> Flows<S> {
+    fn logs(self) -> (Vec<f64>, Vec<f64>) {
+        let logs = |sums: Vec<S>| sums.into_iter().map(S::logarithm).collect();
+        (logs(self.to_right), logs(self.contexts))
+    }
+}
+
 /// Computes a position's marginal. `contexts` has, for each class, the log-weight of everything else that goes with it;
 /// `total` is the log-weight of all completions.
-fn marginal(reduced: &Reduced, contexts: &[LogSum], total: f64, pick: &Pick, measures: Measures) -> Marginal {
+fn marginal(reduced: &Reduced, contexts: &[f64], total: f64, pick: &Pick, measures: Measures) -> Marginal {
     let live = || {
-        let classes = reduced.classes.iter().zip(contexts).filter(|(_, context)| context.sum > 0.0);
-        classes.map(|(class, context)| (class, context.value() - total))
+        let classes = reduced.classes.iter().zip(contexts).filter(|(_, context)| **context > f64::NEG_INFINITY);
+        classes.map(|(class, context)| (class, context - total))
     };
     let class = &reduced.classes[pick.class as usize];
-    let probability = (class.logit + contexts[pick.class as usize].value() - total).exp().min(1.0);
+    let probability = (class.logit + contexts[pick.class as usize] - total).exp().min(1.0);
     let mut margin = 0.0;
     if measures.remasking == Remasking::Margin {
         let mut largest = [0.0; 2];
@@ -220,13 +254,4 @@ fn marginal(reduced: &Reduced, contexts: &[LogSum], total: f64, pick: &Pick, mea
         }
     }
     Marginal { probability, margin, entropy }
-}
-
-/// Shifts messages so that the largest is 0, and returns by how much.
-fn shift_to_zero(messages: &mut [f64]) -> f64 {
-    let largest = messages.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if largest > f64::NEG_INFINITY {
-        messages.iter_mut().for_each(|message| *message -= largest);
-    }
-    largest
 }

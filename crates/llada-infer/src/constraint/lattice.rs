@@ -17,36 +17,28 @@ pub(super) struct Lattice {
     given: Vec<Option<u32>>,
 }
 
-/// The place of each state in one front.
-pub(super) struct Places(Vec<u32>);
+/// A set of states, which holds those of one front.
+struct States(Vec<bool>);
 
-impl Places {
-    const ABSENT: u32 = u32::MAX;
-
-    pub(super) fn new(language: &Language) -> Self {
-        Self(vec![Self::ABSENT; language.states()])
+impl States {
+    fn new(language: &Language) -> Self {
+        Self(vec![false; language.states()])
     }
 
-    /// Notes the places of a front's states. Those of another front must have been cleared.
-    pub(super) fn set(&mut self, front: &[u32]) {
-        for (place, &state) in (0..).zip(front) {
-            self.0[state as usize] = place;
-        }
+    fn add(&mut self, state: u32) {
+        self.0[state as usize] = true;
     }
 
-    pub(super) fn clear(&mut self, front: &[u32]) {
-        for &state in front {
-            self.0[state as usize] = Self::ABSENT;
-        }
+    fn add_all(&mut self, front: &[u32]) {
+        front.iter().for_each(|&state| self.add(state));
     }
 
-    pub(super) fn get(&self, state: u32) -> Option<usize> {
-        let place = self.0[state as usize];
-        (place != Self::ABSENT).then_some(place as usize)
+    fn clear(&mut self, front: &[u32]) {
+        front.iter().for_each(|&state| self.0[state as usize] = false);
     }
 
     fn contains(&self, state: u32) -> bool {
-        self.get(state).is_some()
+        self.0[state as usize]
     }
 }
 
@@ -62,41 +54,41 @@ impl Lattice {
         }
         let given: Vec<Option<u32>> = given.into_iter().map(Option::flatten).collect();
         let mut lattice = Self { fronts: Vec::with_capacity(tokens.len() + 1), given };
-        let mut places = Places::new(language);
+        let mut is_reached = States::new(language);
         let mut front = vec![start];
         for position in 0..tokens.len() {
             let left = left + tokens.len() - position - 1;
             let mut next = Vec::new();
             for &state in &front {
-                for edge in lattice.edges(language, position, state) {
-                    if !places.contains(edge.to) && language.can_complete(edge.to, left) {
-                        places.0[edge.to as usize] = next.len() as u32;
+                lattice.for_each_edge(language, position, state, |edge| {
+                    if !is_reached.contains(edge.to) && language.can_complete(edge.to, left) {
+                        is_reached.add(edge.to);
                         next.push(edge.to);
                     }
-                }
+                });
             }
-            places.clear(&next);
+            is_reached.clear(&next);
             lattice.fronts.push(std::mem::replace(&mut front, next));
         }
         front.retain(|&state| language.can_complete(state, left));
         lattice.fronts.push(front);
-        lattice.keep_completable(language, &mut places);
+        lattice.keep_completable(language, &mut is_reached);
         lattice
     }
 
     /// Drops the states from which the last front cannot be reached.
-    fn keep_completable(&mut self, language: &Language, places: &mut Places) {
+    fn keep_completable(&mut self, language: &Language, states: &mut States) {
         for position in (0..self.given.len()).rev() {
             let (before, after) = self.fronts.split_at_mut(position + 1);
             let (Some(front), Some(next)) = (before.last_mut(), after.first()) else { continue };
-            places.set(next);
+            states.add_all(next);
             match self.given[position] {
                 Some(class) => {
-                    front.retain(|&state| language.next(state, class).is_some_and(|next| places.contains(next)))
+                    front.retain(|&state| language.next(state, class).is_some_and(|next| states.contains(next)))
                 }
-                None => front.retain(|&state| language.edges(state).any(|edge| places.contains(edge.to))),
+                None => front.retain(|&state| language.edges(state).any(|edge| states.contains(edge.to))),
             }
-            places.clear(next);
+            states.clear(next);
         }
     }
 
@@ -120,35 +112,34 @@ impl Lattice {
         self.fronts.get(position).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the edges of a state that agree with a position, among them such as lead out of the lattice.
-    pub(super) fn edges<'a>(
-        &self,
-        language: &'a Language,
-        position: usize,
-        state: u32,
-    ) -> impl Iterator<Item = Edge> + 'a {
-        let given = self.given.get(position).copied().flatten();
-        let step = given.and_then(|class| language.next(state, class).map(|to| Edge { class, to }));
-        let all = given.is_none().then(|| language.edges(state));
-        step.into_iter().chain(all.into_iter().flatten())
+    /// Calls `f` with the edges of a state that agree with a position, among them such as lead out of the lattice.
+    pub(super) fn for_each_edge(&self, language: &Language, position: usize, state: u32, mut f: impl FnMut(Edge)) {
+        match self.given.get(position).copied().flatten() {
+            None => language.edges(state).for_each(f),
+            Some(class) => {
+                if let Some(to) = language.next(state, class) {
+                    f(Edge { class, to });
+                }
+            }
+        }
     }
 
     /// Returns the masked positions with the only token that each can have, where there is just one.
     pub(super) fn forced(&self, language: &Language) -> Vec<(usize, u32)> {
-        let mut places = Places::new(language);
+        let mut states = States::new(language);
         let mut forced = Vec::new();
         for position in (0..self.given.len()).filter(|&position| self.given[position].is_none()) {
             let next = self.front(position + 1);
-            places.set(next);
-            if let Some(token) = self.only_token(language, position, &places) {
+            states.add_all(next);
+            if let Some(token) = self.only_token(language, position, &states) {
                 forced.push((position, token));
             }
-            places.clear(next);
+            states.clear(next);
         }
         forced
     }
 
-    fn only_token(&self, language: &Language, position: usize, next: &Places) -> Option<u32> {
+    fn only_token(&self, language: &Language, position: usize, next: &States) -> Option<u32> {
         let mut only = None;
         for &state in self.front(position) {
             for edge in language.edges(state).filter(|edge| next.contains(edge.to)) {

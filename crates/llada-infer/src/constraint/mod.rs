@@ -8,7 +8,7 @@
 //! * `language`: the automaton, and how an answer may end before its canvas does;
 //! * `lattice`: the states that valid completions pass through, and the tokens that they force;
 //! * `reduce`: from logits to a few numbers per class of tokens;
-//! * `chain`: exact inference over the lattice;
+//! * `chain`: exact inference over the lattice, with the `weights` of classes and states;
 //! * `region`: the answer, or a run of masks in the prompt.
 
 mod chain;
@@ -18,6 +18,7 @@ mod reduce;
 mod region;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 use std::{ops::Range, sync::Arc};
 

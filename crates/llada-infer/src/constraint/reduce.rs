@@ -27,14 +27,14 @@ pub(crate) struct Measures {
 /// What is kept of the logits of one position.
 #[derive(Debug, Default)]
 pub(crate) struct Reduced {
-    /// By class. Classes that the position cannot have are left out of account.
+    /// By class; [`ClassStats::IMPOSSIBLE`] for classes that the position cannot have.
     pub(super) classes: Vec<ClassStats>,
     /// The logarithm of the sum over all tokens, valid or not, at the temperature of confidences.
     pub(super) log_sum: f64,
 }
 
 /// The numbers of one class. All but `score` are divided by the temperature that they belong to.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct ClassStats {
     /// The largest logit with noise, and its token.
     pub(super) score: f64,
@@ -49,6 +49,25 @@ pub(super) struct ClassStats {
     pub(super) largest: [f64; 2],
     /// The entropy within the class; computed if it is needed.
     pub(super) entropy: f64,
+}
+
+impl ClassStats {
+    const IMPOSSIBLE: Self = Self {
+        score: f64::NEG_INFINITY,
+        token: u32::MAX,
+        pick_weight: f64::NEG_INFINITY,
+        weight: f64::NEG_INFINITY,
+        logit: f64::NEG_INFINITY,
+        largest: [f64::NEG_INFINITY; 2],
+        entropy: 0.0,
+    };
+}
+
+impl Measures {
+    /// Returns true if more is measured of a distribution than the probability of one token.
+    pub(super) fn needs_all_classes(self) -> bool {
+        self.needs_entropy || self.remasking == Remasking::Margin
+    }
 }
 
 /// The logits of a position.
@@ -72,7 +91,7 @@ impl Reduced {
         let Measures { temperature, confidence_temperature, remasking, needs_entropy } = measures;
         let scale = confidence_temperature.recip();
         let is_shared = logits.picked.is_none() && temperature == confidence_temperature;
-        let mut classes = vec![ClassStats::default(); language.classes()];
+        let mut classes = vec![ClassStats::IMPOSSIBLE; language.classes()];
         let (mut measured, mut picked) = (Vec::new(), Vec::new());
         for &class in live {
             let ids = language.members(class);

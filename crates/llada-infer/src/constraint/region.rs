@@ -129,11 +129,15 @@ impl Region {
     ) -> f64 {
         let chain = self.chain(predictions, reduced);
         let is_drawn = measures.temperature > 0.0;
-        let sums = chain.backward(|class| class.weight, false);
-        let picks = if is_drawn && measures.temperature == measures.confidence_temperature {
-            chain.pick(&sums, measures.temperature)
+        let sums = || chain.backward(|class| class.weight, false);
+        let (sums, picks) = if is_drawn && measures.temperature == measures.confidence_temperature {
+            let sums = sums();
+            let picks = chain.pick(&sums, measures.temperature);
+            (sums, picks)
         } else {
-            chain.pick(&chain.backward(|class| class.pick_weight, !is_drawn), measures.temperature)
+            rayon::join(sums, || {
+                chain.pick(&chain.backward(|class| class.pick_weight, !is_drawn), measures.temperature)
+            })
         };
         let mut found = picks.iter().zip(chain.marginals(&sums, &picks, measures)).peekable();
         for prediction in predictions {
