@@ -22,11 +22,9 @@ pub(crate) struct ByteDfa {
 impl ByteDfa {
     /// Creates an automaton from its transition function; it starts in state 0 of so many.
     pub(crate) fn new(states: u32, is_accepting: impl Fn(u32) -> bool, next: impl Fn(u32, u8) -> Option<u32>) -> Self {
-        let mut class_of = [0; 256];
-        class_of.iter_mut().zip(0..).for_each(|(class, byte)| *class = byte);
         let row = |state| (0..=u8::MAX).map(move |byte| (state, byte));
         Self {
-            class_of,
+            class_of: std::array::from_fn(|byte| byte as u8),
             classes: 256,
             table: (0..states).flat_map(row).map(|(state, byte)| next(state, byte).unwrap_or(DEAD)).collect(),
             is_accepting: (0..states).map(is_accepting).collect(),
