@@ -132,14 +132,14 @@ impl<'a> Sets<'a> {
         ranges.sort_unstable_by_key(|range| range.from);
         let mut jumps = nfa.jumps.clone();
         jumps.sort_unstable_by_key(|jump| jump.from);
-        let mut sources = vec![Vec::new(); states];
-        for jump in jumps.iter().filter(|jump| jump.place != Place::Start) {
-            sources[jump.to as usize].push(jump.from);
-        }
+        let mut back: Vec<_> = jumps.iter().filter(|jump| jump.place != Place::Start).collect();
+        back.sort_unstable_by_key(|jump| jump.to);
+        let first_back = offsets(back.iter().map(|jump| jump.to), states);
         let (mut may_end, mut open) = (vec![false; states], vec![nfa.end]);
         while let Some(state) = open.pop() {
-            if !std::mem::replace(&mut may_end[state as usize], true) {
-                open.extend(&sources[state as usize]);
+            let index = state as usize;
+            if !std::mem::replace(&mut may_end[index], true) {
+                open.extend(back[first_back[index]..first_back[index + 1]].iter().map(|jump| jump.from));
             }
         }
         Self {

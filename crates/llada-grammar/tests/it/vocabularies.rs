@@ -1,7 +1,10 @@
 //! Vocabularies from tokenizers: that of llada-tiny, and small ones of each kind.
 
+use llada_core::rng::Noise;
 use llada_grammar::{GrammarError, Limits, Pattern, Spelling, Vocabulary};
 use serde_json::{Value, json};
+
+use crate::{accepts, bytes, compile, sample};
 
 fn read(tokenizer: &Value) -> Result<Vocabulary, GrammarError> {
     Vocabulary::from_tokenizer_json(&tokenizer.to_string())
@@ -20,6 +23,33 @@ fn llada_tiny_writes_dates_and_objects() {
     // Its tokenizer splits digits.
     assert_eq!(date.distance(date.start()), Some(10));
     assert!(Pattern::json_object().compile(&vocabulary, &Limits::default()).is_ok());
+}
+
+/// Texts of the automaton over bytes are accepted however they are split into tokens, and texts that are drawn token by
+/// token are those of the automaton over bytes.
+#[test]
+fn every_spelling_of_a_text_is_accepted() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/llada-tiny/tokenizer.json");
+    let vocabulary = Vocabulary::from_tokenizer_json(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut random = Noise::new(0).stream(0, 0, 0);
+    for pattern in [Pattern::json_object(), Pattern::regex(r"(the|a) (\w+ )+is (born|new)\.")] {
+        let automaton = pattern.compile(&vocabulary, &Limits::default()).unwrap();
+        let by_bytes = compile(&pattern).unwrap();
+        for _ in 0..200 {
+            let text = String::from_utf8(sample(&automaton, &vocabulary, &mut random, 30)).unwrap();
+            assert!(accepts(&by_bytes, &text), "{text}");
+            let text = sample(&by_bytes, &bytes(), &mut random, 40);
+            let (mut rest, mut tokens) = (text.as_slice(), Vec::new());
+            while !rest.is_empty() {
+                let is_next = |&token: &u32| vocabulary.bytes(token).is_some_and(|bytes| rest.starts_with(bytes));
+                let next: Vec<u32> = (0..vocabulary.tokens() as u32).filter(is_next).collect();
+                let token = next[random.below(next.len() as u64) as usize];
+                tokens.push(token);
+                rest = &rest[vocabulary.bytes(token).unwrap().len()..];
+            }
+            assert!(automaton.accepts(&tokens), "{}", String::from_utf8_lossy(&text));
+        }
+    }
 }
 
 #[test]
