@@ -3,6 +3,7 @@
 //! ```bash
 //! cargo run --release -p llada-grammar --example compile_times -- [TOKENS]
 //! ```
+#![allow(clippy::print_stdout, reason = "an example's output")]
 
 mod synthetic;
 
@@ -10,7 +11,6 @@ use std::{error::Error, time::Instant};
 
 use llada_grammar::{JsonOptions, Limits, Pattern};
 
-#[allow(clippy::print_stdout)]
 fn main() -> Result<(), Box<dyn Error>> {
     let tokens = std::env::args().nth(1).map_or(Ok(100_256), |text| text.parse())?;
     let start = Instant::now();

@@ -1,4 +1,5 @@
 //! The tests of `llada-grammar` over whole patterns: one binary.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 mod example_schemas;
 mod grammars;

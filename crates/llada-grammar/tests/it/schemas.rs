@@ -116,11 +116,13 @@ fn value(schema: &Value, root: &Value, random: &mut Stream) -> Value {
         }
         "object" => {
             let properties = schema["properties"].as_object().cloned().unwrap_or_default();
-            let is_kept = |random: &mut Stream| random.uniform() < 0.8;
-            let kept = properties
-                .iter()
-                .filter_map(|(name, schema)| is_kept(random).then(|| (name, value(schema, root, random))));
-            kept.map(|(name, value)| (name.clone(), value)).collect::<Map<_, _>>().into()
+            let mut entries = Map::new();
+            for (name, schema) in &properties {
+                if random.uniform() < 0.8 {
+                    entries.insert(name.clone(), value(schema, root, random));
+                }
+            }
+            entries.into()
         }
         "null" => Value::Null,
         _ => [json!(true), json!(false), Value::Null][below(random, 3)].clone(),
@@ -164,6 +166,23 @@ fn check_samples(schema: &Value, whitespace: Whitespace, seed: u64) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Options that cannot overlap, and a definition within itself.
+#[test]
+fn texts_of_unions_and_of_trees_are_valid() {
+    let circle = json!({"type": "object", "properties": {"kind": {"const": "circle"}, "r": {"type": "integer"}},
+        "required": ["kind", "r"]});
+    let others = json!({"type": "object", "properties": {"kind": {"enum": ["square", "cube"]}, "side": true},
+        "required": ["kind"]});
+    let union = json!({"oneOf": [circle, others, {"type": ["string", "null"]}, {"enum": [7, 8.5]}]});
+    let tree = json!({"type": "object", "required": ["value"], "properties": {
+        "children": {"type": "array", "items": {"$ref": "#"}, "maxItems": 2}, "value": {"type": ["integer", "null"]}}});
+    for schema in [union, tree] {
+        for seed in 0..20 {
+            check_samples(&schema, Whitespace::Canonical, seed).unwrap();
+        }
+    }
 }
 
 proptest! {
