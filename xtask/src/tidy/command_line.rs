@@ -5,8 +5,17 @@ use super::{Source, Violation};
 
 const RULE: &str = "command-line";
 
-const LIBRARIES: [&str; 9] =
-    ["llada", "llada-core", "llada-eval", "llada-grammar", "llada-hub", "llada-infer", "llada-model", "llada-tasks", "llada-train"];
+const LIBRARIES: [&str; 9] = [
+    "llada",
+    "llada-core",
+    "llada-eval",
+    "llada-grammar",
+    "llada-hub",
+    "llada-infer",
+    "llada-model",
+    "llada-tasks",
+    "llada-train",
+];
 
 /// The commands of `llada`.
 const COMMANDS: [&str; 13] = [
