@@ -22,6 +22,9 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
         match character {
             '\\' => {
                 let escaped = characters.next().ok_or("it ends in a backslash")?;
+                if escaped == 'x' && characters.peek() == Some(&'{') {
+                    return Err("\\x{ is not supported".to_owned());
+                }
                 translated += &escape(escaped)?;
             }
             '[' if is_bracketed => translated += r"\[",
@@ -43,6 +46,9 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
                 return Err("two hyphens follow each other in a class".to_owned());
             }
             '&' | '~' if is_bracketed => translated.extend(['\\', character]),
+            '{' if !is_bracketed && characters.peek() == Some(&',') => {
+                return Err("a repetition has no least count".to_owned());
+            }
             '.' if !is_bracketed => translated += r"[^\n\r\x{2028}\x{2029}]",
             '(' if !is_bracketed && characters.peek() == Some(&'?') => {
                 let mut rest = characters.clone().skip(1);
@@ -91,7 +97,9 @@ mod tests {
             assert_eq!(translated, expected);
             assert!(regex::Regex::new(&translated).is_ok(), "{translated}");
         }
-        for pattern in ["(?=a)", "(?<!a)", "(?i)a", r"\bword", r"\z", r"(a)\1", "[]", "[^]", "[+--]", "\\"] {
+        for pattern in
+            ["(?=a)", "(?<!a)", "(?i)a", r"\bword", r"\z", r"(a)\1", "[]", "[^]", "[+--]", "a{,3}", r"\x{41}", "\\"]
+        {
             assert!(translate(pattern).is_err(), "{pattern}");
         }
     }
