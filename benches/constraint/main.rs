@@ -8,7 +8,8 @@
 
 mod patterns;
 mod step;
-mod vocabulary;
+#[path = "../../crates/llada-grammar/tests/it/synthetic.rs"]
+mod synthetic;
 
 use std::{
     sync::Arc,
@@ -19,6 +20,8 @@ use clap::Parser;
 use llada::TokenDfa;
 
 use crate::step::Bench;
+
+const TOKENS: usize = 100_256;
 
 /// What a constraint costs, by pattern
 #[derive(Parser)]
@@ -40,15 +43,17 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let repeats = if args.test { 2 } else { args.repeats };
     let start = Instant::now();
-    let vocabulary = vocabulary::byte_level()?;
+    let vocabulary = synthetic::vocabulary(TOKENS)?;
     println!("{} tokens, read in {}", vocabulary.tokens(), shown(start.elapsed()));
     let forward = step::full_forward(vocabulary.tokens(), args.test, repeats)?;
     println!("a full forward over 512 + 512 tokens: {}\n", shown(forward));
     let mut bench = Bench::new(vocabulary.tokens(), repeats);
     for temperature in [0.0, 1.0] {
         println!("temperature {temperature}: {} a step without a constraint\n", shown(bench.step(None, temperature)?));
-        println!("| pattern | states | edges | classes | shortest | compiled in | adds to a step | of a forward |");
-        println!("|---|---|---|---|---|---|---|---|");
+        println!(
+            "| pattern | states | transitions | classes | edges | shortest | compiled in | adds to a step | of a forward |"
+        );
+        println!("|---|---|---|---|---|---|---|---|---|");
         for (name, pattern) in patterns::all()? {
             let start = Instant::now();
             let dfa = Arc::new(pattern.compile(&vocabulary, &Default::default())?);
@@ -62,11 +67,15 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn row(name: &str, dfa: &TokenDfa, compiled: Duration, added: f64, forward: Duration) -> String {
-    let edges: usize = (0..dfa.states() as u32).map(|state| dfa.edges(state).len()).sum();
+    let edges = (0..dfa.states() as u32).flat_map(|state| dfa.edges(state));
+    let transitions: usize = edges.clone().map(|edge| dfa.members(edge.class).len()).sum();
+    let edges = edges.count();
     let (states, classes, shortest) = (dfa.states(), dfa.classes(), dfa.distance(dfa.start()).unwrap_or(0));
     let (compiled, share) = (shown(compiled), 100.0 * added / forward.as_secs_f64());
     let added = format!("{:.1} ms", 1e3 * added);
-    format!("| {name} | {states} | {edges} | {classes} | {shortest} | {compiled} | {added} | {share:.1} % |")
+    format!(
+        "| {name} | {states} | {transitions} | {classes} | {edges} | {shortest} | {compiled} | {added} | {share:.1} % |"
+    )
 }
 
 fn shown(time: Duration) -> String {

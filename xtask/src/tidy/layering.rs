@@ -21,7 +21,10 @@ const MAY_USE: [(&str, &[&str]); 13] = [
         "llada-cli",
         &["llada", "llada-core", "llada-eval", "llada-hub", "llada-model", "llada-infer", "llada-tasks", "llada-train"],
     ),
-    ("llada-benches", &["llada", "llada-core", "llada-model", "llada-infer", "llada-tasks", "llada-train"]),
+    (
+        "llada-benches",
+        &["llada", "llada-core", "llada-grammar", "llada-model", "llada-infer", "llada-tasks", "llada-train"],
+    ),
     ("xtask", &[]),
     ("fetch-weights", &["llada-hub", "xtask"]),
 ];

@@ -6,7 +6,6 @@ mod grammars;
 mod limits;
 mod regexes;
 mod schemas;
-#[path = "../../examples/compile_times/synthetic.rs"]
 mod synthetic;
 mod vocabularies;
 
