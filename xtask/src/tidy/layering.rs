@@ -20,7 +20,17 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("llada-train", &["llada-core", "llada-infer", "llada-model"]),
     (
         "llada-cli",
-        &["llada", "llada-core", "llada-eval", "llada-hub", "llada-model", "llada-infer", "llada-tasks", "llada-train"],
+        &[
+            "llada",
+            "llada-core",
+            "llada-eval",
+            "llada-hub",
+            "llada-model",
+            "llada-infer",
+            "llada-serve",
+            "llada-tasks",
+            "llada-train",
+        ],
     ),
     (
         "llada-benches",
