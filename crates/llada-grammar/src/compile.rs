@@ -55,7 +55,10 @@ pub(crate) fn compile(dfa: &ByteDfa, vocabulary: &Vocabulary, budget: &Budget) -
     }
     let class_of: Vec<_> = trie.text_of().iter().map(|text| text.map(|text| classes.block(text))).collect();
     let automaton = merged(TokenDfa::new(&class_of, states)?)?;
-    automaton.distance(automaton.start()).map(|_| automaton.clone()).ok_or(GrammarError::Unwritable)
+    if automaton.distance(automaton.start()).is_none() {
+        return Err(GrammarError::Unwritable);
+    }
+    Ok(automaton)
 }
 
 /// Finds the states that tokens reach, and splits their texts into those that lead from each state to the same one.

@@ -1,6 +1,6 @@
 //! Compiled patterns, kept for the next request that asks for the same.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use llada_core::automaton::{Edge, TokenDfa};
 
@@ -10,7 +10,24 @@ use crate::{GrammarError, Limits, Pattern, Vocabulary};
 #[derive(Clone, Debug)]
 struct Entry {
     pattern: Arc<Pattern>,
-    result: Arc<OnceLock<Result<Arc<TokenDfa>, GrammarError>>>,
+    result: Arc<OnceLock<Result<Compiled, GrammarError>>>,
+}
+
+/// An automaton with its size.
+#[derive(Clone, Debug)]
+struct Compiled {
+    automaton: Arc<TokenDfa>,
+    bytes: usize,
+}
+
+impl Entry {
+    /// Returns the size of the automaton; an entry that others wait for has none yet.
+    fn bytes(&self) -> usize {
+        match self.result.get() {
+            Some(Ok(compiled)) => compiled.bytes,
+            _ => 0,
+        }
+    }
 }
 
 /// The compiled patterns of a vocabulary, for any number of threads.
@@ -61,25 +78,27 @@ impl Grammars {
 
     /// Returns the automaton of a pattern, from the cache or newly compiled.
     ///
+    /// It may wait for another thread that compiles the same pattern, so it is not to be called within jobs of `rayon`.
+    ///
     /// # Errors
     /// As [`Pattern::compile`].
     pub fn get(&self, pattern: &Pattern) -> Result<Arc<TokenDfa>, GrammarError> {
         let entry = self.entry(pattern);
-        let compile = || pattern.compile(&self.vocabulary, &self.limits).map(Arc::new);
+        let compile = || {
+            let automaton = pattern.compile(&self.vocabulary, &self.limits)?;
+            Ok(Compiled { bytes: size(&automaton), automaton: Arc::new(automaton) })
+        };
         let result = entry.result.get_or_init(compile).clone();
         let mut entries = self.lock();
         if result.is_err() {
             entries.retain(|other| !Arc::ptr_eq(&other.result, &entry.result));
         }
-        // Entries that others wait for have no size yet; they are not dropped before they have one.
-        let size_of =
-            |entry: &Entry| entry.result.get().and_then(|result| result.as_ref().ok()).map_or(0, |dfa| size(dfa));
-        let mut total: usize = entries.iter().map(size_of).sum();
+        let mut total: usize = entries.iter().map(Entry::bytes).sum();
         while entries.len() > self.capacity || total > self.bytes {
             let Some(oldest) = entries.iter().position(|entry| entry.result.get().is_some()) else { break };
-            total -= size_of(&entries.remove(oldest));
+            total -= entries.remove(oldest).bytes();
         }
-        result
+        result.map(|compiled| compiled.automaton)
     }
 
     /// Returns the entry of a pattern, which becomes the most recent one.
@@ -93,7 +112,7 @@ impl Grammars {
         entry
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         // The list is whole between any two operations, so a thread that panicked leaves it so.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

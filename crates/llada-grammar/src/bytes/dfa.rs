@@ -22,11 +22,9 @@ pub(crate) struct ByteDfa {
 impl ByteDfa {
     /// Creates an automaton from its transition function; it starts in state 0 of so many.
     pub(crate) fn new(states: u32, is_accepting: impl Fn(u32) -> bool, next: impl Fn(u32, u8) -> Option<u32>) -> Self {
-        let mut class_of = [0; 256];
-        class_of.iter_mut().zip(0..).for_each(|(class, byte)| *class = byte);
         let row = |state| (0..=u8::MAX).map(move |byte| (state, byte));
         Self {
-            class_of,
+            class_of: std::array::from_fn(|byte| byte as u8),
             classes: 256,
             table: (0..states).flat_map(row).map(|(state, byte)| next(state, byte).unwrap_or(DEAD)).collect(),
             is_accepting: (0..states).map(is_accepting).collect(),
@@ -134,14 +132,14 @@ impl<'a> Sets<'a> {
         ranges.sort_unstable_by_key(|range| range.from);
         let mut jumps = nfa.jumps.clone();
         jumps.sort_unstable_by_key(|jump| jump.from);
-        let mut sources = vec![Vec::new(); states];
-        for jump in jumps.iter().filter(|jump| jump.place != Place::Start) {
-            sources[jump.to as usize].push(jump.from);
-        }
+        let mut back: Vec<_> = jumps.iter().filter(|jump| jump.place != Place::Start).collect();
+        back.sort_unstable_by_key(|jump| jump.to);
+        let first_back = offsets(back.iter().map(|jump| jump.to), states);
         let (mut may_end, mut open) = (vec![false; states], vec![nfa.end]);
         while let Some(state) = open.pop() {
-            if !std::mem::replace(&mut may_end[state as usize], true) {
-                open.extend(&sources[state as usize]);
+            let index = state as usize;
+            if !std::mem::replace(&mut may_end[index], true) {
+                open.extend(back[first_back[index]..first_back[index + 1]].iter().map(|jump| jump.from));
             }
         }
         Self {

@@ -2,7 +2,7 @@
 
 use regex_syntax::utf8::Utf8Sequences;
 
-use super::{DEAD, Language};
+use super::{ByteDfa, DEAD, Language};
 use crate::{GrammarError, limits::Budget};
 
 /// A transition that reads a byte from `low` to `high`.
@@ -109,10 +109,13 @@ impl Nfa {
         Ok(end)
     }
 
-    fn add_dfa(&mut self, from: u32, dfa: &super::ByteDfa) -> u32 {
+    fn add_dfa(&mut self, from: u32, dfa: &ByteDfa) -> u32 {
         let (first, end) = (self.states, self.states + dfa.states() as u32);
         self.states = end + 1;
-        self.join(from, first);
+        // Without states, nothing leads to the end.
+        if first < end {
+            self.join(from, first);
+        }
         for (from, state) in (first..end).zip(0..) {
             if dfa.is_accepting(state) {
                 self.join(from, end);

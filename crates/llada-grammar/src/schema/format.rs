@@ -1,7 +1,7 @@
 //! The formats of strings: date, time and date-time (RFC 3339), uuid (RFC 9562), ipv4 and email.
 //!
 //! Dates are those of the calendar, with its leap years; times have no leap seconds. Addresses of mail are the usual ones:
-//! no quotes, no comments, no brackets, and at most 50 characters before the sign and 130 after it.
+//! no quotes, no comments, no brackets, no two hyphens in a row, and at most 50 characters before the sign and 180 after it.
 
 /// The names, for errors.
 pub(super) const KNOWN: &str = "only date, time, date-time, uuid, ipv4 and email are";
@@ -14,7 +14,7 @@ const TIME: &str =
 const UUID: &str = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}";
 const OCTET: &str = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
 const ATOM: &str = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,16}";
-const LABEL: &str = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?";
+const LABEL: &str = "[A-Za-z0-9]{1,16}(?:-[A-Za-z0-9]{1,16}){0,2}";
 
 /// Returns the regular expression of a format.
 pub(super) fn by_name(name: &str) -> Option<String> {

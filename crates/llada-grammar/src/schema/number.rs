@@ -158,6 +158,7 @@ mod tests {
                         between(bound(low, low_exclusive).as_ref(), bound(high, high_exclusive).as_ref(), &budget);
                     let numbers = numbers.unwrap();
                     let dfa = numbers.compile(&budget).unwrap();
+                    assert!(!dfa.accepts(""));
                     let sevens = integers(&numbers, 7, &budget).unwrap();
                     for value in (-1300..1300).step_by(5).chain([-1001, -1, 1, 101, 999, 1001]) {
                         let above = low.is_none_or(|low| if low_exclusive { value > low } else { value >= low });
