@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::Arc, time::
 
 use llada::{Message, Model, Pattern, Request, SamplerConfig, TokenDfa};
 use llada_core::rng::Noise;
-use llada_tasks::{ALL, Example, Split, Tally, mixture};
+use llada_tasks::{ALL, Example, Split, mixture};
 
-use super::{FormCell, FormReport, STEPS, Score};
+use super::{FormCell, FormReport, STEPS, TEMPERATURES};
 use crate::{
     grid::Canvas,
     measure::{BATCH, SEED},
@@ -27,12 +27,14 @@ pub(crate) fn measure(model: &mut Model, folder: &Path, canvas: Canvas, limit: u
     let compile_seconds = start.elapsed().as_secs_f64() / tasks.values().map(Vec::len).sum::<usize>().max(1) as f64;
     let mut cells = Vec::new();
     for (task, questions) in tasks {
-        for steps in STEPS {
-            let config = SamplerConfig { steps: Some(steps), ..canvas.smallest().config(SEED) };
-            for is_constrained in [false, true] {
-                let cell = ask(model, task, &questions, &config, is_constrained)?;
-                println!("{cell}");
-                cells.push(cell);
+        for temperature in TEMPERATURES {
+            for steps in STEPS {
+                for is_constrained in [false, true] {
+                    let cell = FormCell::new(task, temperature, steps, is_constrained);
+                    let cell = ask(model, &questions, canvas, cell)?;
+                    println!("{cell}");
+                    cells.push(cell);
+                }
             }
         }
     }
@@ -53,42 +55,28 @@ fn questions(model: &Model, limit: usize) -> anyhow::Result<BTreeMap<&'static st
     Ok(questions)
 }
 
-fn ask(
-    model: &mut Model,
-    task: &'static str,
-    questions: &[Question],
-    config: &SamplerConfig,
-    is_constrained: bool,
-) -> anyhow::Result<FormCell> {
+/// Asks the questions under the setting of a cell, and returns it with the sums of the answers.
+fn ask(model: &mut Model, questions: &[Question], canvas: Canvas, mut cell: FormCell) -> anyhow::Result<FormCell> {
+    let config =
+        SamplerConfig { steps: Some(cell.steps), temperature: cell.temperature, ..canvas.smallest().config(SEED) };
     let prompts: Vec<Vec<u32>> = questions.iter().map(|question| question.prompt.clone()).collect();
-    let mut requests = Request::for_each(&prompts, config);
-    if is_constrained {
+    let mut requests = Request::for_each(&prompts, &config);
+    if cell.is_constrained {
         let constrained = requests.into_iter().zip(questions);
         requests = constrained.map(|(request, question)| request.with_constraint(question.form.clone())).collect();
     }
-    let (mut right, mut valid) = (Tally::default(), 0);
-    let (mut nfe, mut forced, mut seconds) = (0, 0, 0.0);
     for (questions, requests) in questions.chunks(BATCH).zip(requests.chunks(BATCH)) {
         let start = Instant::now();
         let generations = model.engine_mut().generate_batch(requests, |_| ControlFlow::Continue(()))?;
-        seconds += start.elapsed().as_secs_f64();
+        cell.seconds += start.elapsed().as_secs_f64();
         for (question, generation) in questions.iter().zip(generations) {
-            valid += usize::from(question.form.accepts(model.ends().cut(&generation.output)));
+            cell.valid += usize::from(question.form.accepts(model.ends().cut(&generation.output)));
             let answer = model.answer(generation)?;
-            right.right += usize::from(question.example.check(&answer.text));
-            right.total += 1;
-            nfe += answer.nfe;
-            forced += answer.forced;
+            cell.right += usize::from(question.example.check(&answer.text));
+            cell.answers += 1;
+            cell.nfe += answer.nfe;
+            cell.forced += answer.forced;
         }
     }
-    let of_answer = |sum: usize| sum as f64 / right.total as f64;
-    Ok(FormCell {
-        task,
-        steps: config.steps.unwrap_or(config.gen_length),
-        is_constrained,
-        score: Score::new(right, valid),
-        nfe_per_answer: of_answer(nfe),
-        seconds_per_answer: seconds / right.total as f64,
-        forced_per_answer: of_answer(forced),
-    })
+    Ok(cell)
 }

@@ -14,35 +14,50 @@ use serde::Serialize;
 
 /// The steps that are measured. Without a constraint, more than these are what the schedule is for.
 const STEPS: [usize; 4] = [1, 2, 4, 8];
+/// What a trained model is surest of, and a temperature at which it strays from the form.
+const TEMPERATURES: [f64; 2] = [0.0, HOT];
+const HOT: f64 = 2.0;
 
-/// A task at a number of steps, free or constrained to the form.
+/// The answers to a task at a temperature in so many steps, free or constrained to the form: sums over the answers.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct FormCell {
     task: &'static str,
+    temperature: f64,
     steps: usize,
     is_constrained: bool,
-    #[serde(flatten)]
-    score: Score,
-    /// What an answer took.
-    nfe_per_answer: f64,
-    seconds_per_answer: f64,
-    /// The tokens of an answer that the constraint left no choice in.
-    forced_per_answer: f64,
-}
-
-/// The answers to a task: how many are right, with a 95 % interval, and how many have the form.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Score {
     answers: usize,
-    accuracy: f64,
-    interval: [f64; 2],
-    valid: f64,
+    right: usize,
+    /// The answers of the form.
+    valid: usize,
+    nfe: usize,
+    /// The tokens that the constraint left no choice in.
+    forced: usize,
+    seconds: f64,
 }
 
-impl Score {
-    fn new(right: Tally, valid: usize) -> Self {
-        let answers = right.total;
-        let valid = valid as f64 / answers.max(1) as f64;
-        Self { answers, accuracy: right.exact_match(), interval: right.interval(), valid }
+impl FormCell {
+    fn new(task: &'static str, temperature: f64, steps: usize, is_constrained: bool) -> Self {
+        let (answers, right, valid, nfe, forced, seconds) = (0, 0, 0, 0, 0, 0.0);
+        Self { task, temperature, steps, is_constrained, answers, right, valid, nfe, forced, seconds }
+    }
+
+    /// Adds the answers to another task.
+    fn add(&mut self, other: &Self) {
+        self.answers += other.answers;
+        self.right += other.right;
+        self.valid += other.valid;
+        self.nfe += other.nfe;
+        self.forced += other.forced;
+        self.seconds += other.seconds;
+    }
+
+    /// The share of right answers, with its 95 % interval.
+    fn accuracy(&self) -> (f64, [f64; 2]) {
+        let tally = Tally { right: self.right, total: self.answers };
+        (tally.exact_match(), tally.interval())
+    }
+
+    fn of_answer(&self, sum: f64) -> f64 {
+        sum / self.answers.max(1) as f64
     }
 }

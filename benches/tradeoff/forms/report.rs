@@ -15,29 +15,39 @@ pub(crate) struct FormReport {
     pub(super) limit: usize,
     pub(super) gen_length: usize,
     pub(super) seed: u64,
-    /// The mean time to compile the form of a question, which the seconds of answers are without.
+    /// The mean time to compile a form; the seconds of answers are without it.
     pub(super) compile_seconds: f64,
     pub(super) cells: Vec<FormCell>,
 }
 
 impl fmt::Display for FormCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { task, steps, nfe_per_answer, seconds_per_answer, .. } = self;
+        let Self { task, temperature, steps, .. } = self;
         let form = if self.is_constrained { "constrained" } else { "free" };
-        let (right, valid) = (self.right(), self.valid());
-        write!(f, "{task}, {steps} steps, {form}: {right} right, {valid} valid, ")?;
-        write!(f, "{nfe_per_answer:.1} forwards, {seconds_per_answer:.4} s")
+        let [right, valid, nfe, seconds] = [self.right(), self.valid(), self.nfe(), self.seconds()];
+        write!(f, "{task}, temperature {temperature}, {steps} steps, {form}: ")?;
+        write!(f, "{right} right, {valid} of the form, {nfe} forwards, {seconds} s")
     }
 }
 
+/// The figures of an answer, as they are written.
 impl FormCell {
     fn right(&self) -> String {
-        let [low, high] = self.score.interval.map(|bound| 100.0 * bound);
-        format!("{:.0} % ({low:.0} to {high:.0})", 100.0 * self.score.accuracy)
+        let (share, interval) = self.accuracy();
+        let [low, high] = interval.map(|bound| 100.0 * bound);
+        format!("{:.1} % ({low:.0} to {high:.0})", 100.0 * share)
     }
 
     fn valid(&self) -> String {
-        format!("{:.0} %", 100.0 * self.score.valid)
+        format!("{:.1} %", 100.0 * self.of_answer(self.valid as f64))
+    }
+
+    fn nfe(&self) -> String {
+        format!("{:.2}", self.of_answer(self.nfe as f64))
+    }
+
+    fn seconds(&self) -> String {
+        format!("{:.4}", self.of_answer(self.seconds))
     }
 }
 
@@ -51,47 +61,46 @@ impl FormReport {
     }
 
     pub(crate) fn csv(&self) -> String {
-        let mut csv = "task,steps,constrained,answers,accuracy,low,high,valid,nfe_per_answer,forced_per_answer,\
-                       seconds_per_answer\n"
+        let mut csv = "task,temperature,steps,constrained,answers,accuracy,low,high,valid,nfe_per_answer,\
+                       forced_per_answer,seconds_per_answer\n"
             .to_owned();
         for cell in &self.cells {
-            let (score, [low, high]) = (cell.score, cell.score.interval);
-            csv += &format!(
-                "{},{},{},{},{:.6},{low:.6},{high:.6},{:.6},{:.4},{:.4},{:.6}\n",
-                cell.task,
-                cell.steps,
-                cell.is_constrained,
-                score.answers,
-                score.accuracy,
-                score.valid,
-                cell.nfe_per_answer,
-                cell.forced_per_answer,
-                cell.seconds_per_answer,
-            );
+            let FormCell { task, temperature, steps, is_constrained, answers, .. } = cell;
+            let (accuracy, [low, high]) = cell.accuracy();
+            let [valid, nfe, forced] = [cell.valid, cell.nfe, cell.forced].map(|sum| cell.of_answer(sum as f64));
+            let seconds = cell.of_answer(cell.seconds);
+            csv +=
+                &format!("{task},{temperature},{steps},{is_constrained},{answers},{accuracy:.6},{low:.6},{high:.6},");
+            csv += &format!("{valid:.6},{nfe:.4},{forced:.4},{seconds:.6}\n");
         }
         csv
     }
 
-    /// Markdown: a row a task and number of steps, free beside constrained.
+    /// Markdown: a row a temperature and number of steps, over all tasks, free beside constrained.
     pub(crate) fn table(&self) -> String {
-        let mut table = "| task | steps | free: right | valid | constrained: right | valid | forwards | seconds |\n\
-                         |---|---|---|---|---|---|---|---|\n"
-            .to_owned();
-        for pair in self.cells.chunks_exact(2) {
-            let [free, constrained] = [&pair[0], &pair[1]];
-            table += &format!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} |\n",
-                free.task,
-                free.steps,
-                free.right(),
-                free.valid(),
-                constrained.right(),
-                constrained.valid(),
-                both(free.nfe_per_answer, constrained.nfe_per_answer, 1),
-                both(free.seconds_per_answer, constrained.seconds_per_answer, 4),
-            );
+        let mut table =
+            "| temperature | steps | answers | right | of the form | forwards | seconds |\n|---|---|---|---|---|---|---|\n"
+                .to_owned();
+        for cell in self.over_tasks() {
+            let form = if cell.is_constrained { "constrained" } else { "free" };
+            let [right, valid, nfe, seconds] = [cell.right(), cell.valid(), cell.nfe(), cell.seconds()];
+            let setting = format!("{} | {} | {form}", cell.temperature, cell.steps);
+            table += &format!("| {setting} | {right} | {valid} | {nfe} | {seconds} |\n");
         }
         table
+    }
+
+    /// The cells of all tasks together.
+    fn over_tasks(&self) -> Vec<FormCell> {
+        let mut sums: Vec<FormCell> = Vec::new();
+        for cell in &self.cells {
+            let setting = |cell: &FormCell| (cell.temperature, cell.steps, cell.is_constrained);
+            match sums.iter_mut().find(|sum| setting(sum) == setting(cell)) {
+                Some(sum) => sum.add(cell),
+                None => sums.push(FormCell { task: "all", ..cell.clone() }),
+            }
+        }
+        sums
     }
 
     /// A page that needs nothing else; `picture` is SVG.
@@ -99,32 +108,38 @@ impl FormReport {
         let row = |cell: &FormCell| {
             vec![
                 cell.task.to_owned(),
+                if cell.is_constrained { "constrained" } else { "free" }.to_owned(),
+                cell.temperature.to_string(),
                 cell.steps.to_string(),
-                if cell.is_constrained { "yes" } else { "no" }.to_owned(),
                 cell.right(),
                 cell.valid(),
-                format!("{:.1}", cell.nfe_per_answer),
-                format!("{:.1}", cell.forced_per_answer),
-                format!("{:.4}", cell.seconds_per_answer),
+                cell.nfe(),
+                format!("{:.1}", cell.of_answer(cell.forced as f64)),
+                cell.seconds(),
             ]
         };
+        let about = format!(
+            "{}. Forwards, forced tokens and seconds are those of an answer. To compile a form takes {:.1} ms",
+            self.heading(),
+            1e3 * self.compile_seconds
+        );
         Page {
             title: "Answers of a form",
-            about: format!(
-                "{}. Forwards, forced tokens and seconds are those of an answer. A form is compiled once, here in {:.1} ms",
-                self.heading(),
-                1e3 * self.compile_seconds
-            ),
+            about,
             pictures: &[picture],
-            heads: &["task", "steps", "constrained", "right (95 % interval)", "valid", "forwards", "forced", "seconds"],
-            rows: self.cells.iter().map(row).collect(),
+            heads: &[
+                "task",
+                "answers",
+                "temperature",
+                "steps",
+                "right (95 % interval)",
+                "of the form",
+                "forwards",
+                "forced tokens",
+                "seconds",
+            ],
+            rows: self.over_tasks().iter().chain(&self.cells).map(row).collect(),
         }
         .html()
     }
-}
-
-/// Two numbers, or one if they are written alike.
-fn both(free: f64, constrained: f64, digits: usize) -> String {
-    let [free, constrained] = [free, constrained].map(|number| format!("{number:.digits$}"));
-    if free == constrained { free } else { format!("{free} → {constrained}") }
 }
