@@ -12,7 +12,7 @@ const ANSWERS: usize = 1000;
 /// The forwards of an answer, at most.
 const FORWARDS: [usize; 10] = [1, 2, 4, 1, 8, 2, 1, 3, 5, 32];
 /// The tokens of an answer, which fit every schema and the end of a turn.
-const GEN_LENGTH: usize = 40;
+const GEN_LENGTH: usize = 24;
 
 fn schemas() -> Vec<Value> {
     vec![

@@ -42,7 +42,7 @@ pub(crate) struct Args {
 
     /// Constrain the compared answers to the form that their questions prescribe, such as a grid of digits; only the tasks
     /// whose questions do so are asked
-    #[arg(long, requires = "tasks", conflicts_with = "pattern", help_heading = "Constraint")]
+    #[arg(long, conflicts_with_all = ["prompts", "pattern"], help_heading = "Constraint")]
     constrain: bool,
 
     #[command(flatten)]
