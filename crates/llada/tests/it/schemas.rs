@@ -88,7 +88,7 @@ fn every_answer_to_a_schema_parses_and_validates() {
     let schemas = schemas();
     let validators: Vec<_> = schemas.iter().map(|schema| jsonschema::validator_for(schema).unwrap()).collect();
     let (mut valid, mut different) = (0, BTreeSet::new());
-    for batch in (0..ANSWERS).collect::<Vec<_>>().chunks(40) {
+    for batch in (0..ANSWERS).collect::<Vec<_>>().chunks(250) {
         let requests: Vec<Request> = batch.iter().map(|&answer| request(&model, answer, &schemas)).collect();
         let generations = model.engine_mut().generate_batch(&requests, |_| ControlFlow::Continue(())).unwrap();
         for ((&answer, request), generation) in batch.iter().zip(&requests).zip(generations) {
