@@ -36,7 +36,7 @@ pub(super) async fn model(State(service): State<Shared>, Path(id): Path<String>)
 
 fn described(service: &Shared, name: &str) -> Value {
     json!({
-        "id": name, "object": "model", "created": service.created, "owned_by": "llada",
+        "id": name, "object": "model", "created": service.started, "owned_by": "llada",
         "max_model_len": service.max_sequence_length,
     })
 }
