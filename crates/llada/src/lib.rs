@@ -67,7 +67,7 @@ pub use llada_grammar::{GrammarError, Json, JsonOptions, Pattern, Whitespace};
 pub use llada_hub::HubError;
 pub use llada_infer::{
     Algorithm, Cache, CacheConfig, CacheKind, Decoder, DecoderConfig, DecoderKind, Engine, Estimator, Event,
-    Generation, Growth, InferError, Job, JobId, LengthConfig, LengthKind, Progress, Request, SamplerConfig, Score,
-    ScoreConfig, ScoreRequest, SpecialTokens, Stop,
+    Generation, Growth, InferError, Job, JobId, LengthConfig, LengthKind, OptionProbability, OptionWeight, Progress,
+    Request, SamplerConfig, Score, ScoreConfig, ScoreRequest, SpecialTokens, Stop, decide,
 };
 pub use llada_model::{Device, Dtype, Family, Message, ModelError, Precision, Tokenizer, Transformer, set_threads};
