@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use llada_train::data::DatasetKind;
 
 use crate::commands::{
-    batch, compare, data, eval, generate, inspect, logits, quantize, score, tasks, tokenizer, training,
+    batch, chat, compare, data, eval, generate, inspect, logits, quantize, score, tasks, tokenizer, training,
 };
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
@@ -24,6 +24,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Generate(generate::Args),
+    Chat(chat::Args),
     Batch(batch::Args),
     Compare(compare::Args),
     Score(score::Args),
@@ -46,6 +47,7 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Generate(args) => generate::run(args),
+            Self::Chat(args) => chat::run(args),
             Self::Batch(args) => batch::run(args),
             Self::Compare(args) => compare::run(args),
             Self::Score(args) => score::run(args),

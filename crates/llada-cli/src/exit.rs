@@ -55,14 +55,14 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if code == INTERRUPTED {
         eprintln!("interrupted");
     } else {
-        eprintln!("error: {}", message(error));
+        eprintln!("error: {}", message(error, hint::flag));
     }
     ExitCode::from(code)
 }
 
 /// Returns the causes in one line, leaving out those whose text is already part of it, and the hint on a line of its
-/// own.
-fn message(error: &anyhow::Error) -> String {
+/// own, in which `setting` renders an option and its value.
+pub(crate) fn message(error: &anyhow::Error, setting: impl Fn(&str, &str) -> String) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if !message.contains(&cause) {
@@ -71,7 +71,7 @@ fn message(error: &anyhow::Error) -> String {
         }
     }
     if let Some(hint) = error.chain().find_map(hint::of) {
-        message.extend(["\nhint: ", &hint]);
+        message.extend(["\nhint: ", &hint.render(setting)]);
     }
     message
 }
