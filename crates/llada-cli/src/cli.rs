@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use llada_train::data::DatasetKind;
 
 use crate::commands::{
-    batch, chat, compare, data, eval, generate, inspect, logits, quantize, score, tasks, tokenizer, training,
+    batch, chat, compare, data, eval, generate, inspect, logits, quantize, score, serve, tasks, tokenizer, training,
 };
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
@@ -28,6 +28,7 @@ pub(crate) enum Command {
     Batch(batch::Args),
     Compare(compare::Args),
     Score(score::Args),
+    Serve(serve::Args),
     Logits(logits::Args),
     Inspect(inspect::Args),
     Quantize(quantize::Args),
@@ -51,6 +52,7 @@ impl Command {
             Self::Batch(args) => batch::run(args),
             Self::Compare(args) => compare::run(args),
             Self::Score(args) => score::run(args),
+            Self::Serve(args) => serve::run(args),
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Quantize(args) => quantize::run(&args),

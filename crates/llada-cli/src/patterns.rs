@@ -1,9 +1,9 @@
 //! The patterns of a request: that of its answer, and those of the runs of masks in its prompt.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use llada::{Json, JsonOptions, Model, Pattern, Request, TokenDfa, Whitespace};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 
 /// What an answer or a run of masks may be: at most one of the first four keys.
@@ -15,11 +15,14 @@ pub(crate) struct PatternKeys {
     pub(crate) json_object: Option<bool>,
     pub(crate) json_whitespace: Option<Whitespace>,
     pub(crate) json_max_depth: Option<usize>,
+    /// Keys that describe no pattern.
+    #[serde(flatten)]
+    pub(crate) others: BTreeMap<String, IgnoredAny>,
 }
 
 /// The pattern of a run of masks: a regular expression, or an object with the keys of an answer's pattern.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a hole is null, a regular expression, or an object with the keys of a pattern")]
 enum HoleKeys {
     Regex(String),
     Any(PatternKeys),
@@ -45,7 +48,7 @@ impl PatternKeys {
 
     /// Returns the pattern that is described, if one is.
     pub(crate) fn pattern(self) -> Result<Option<Pattern>, String> {
-        let Self { regex, choice, json_schema, json_object, json_whitespace, json_max_depth } = self;
+        let Self { regex, choice, json_schema, json_object, json_whitespace, json_max_depth, .. } = self;
         let has_json_options = json_whitespace.is_some() || json_max_depth.is_some();
         let defaults = JsonOptions::default();
         let options = JsonOptions {
@@ -81,7 +84,10 @@ impl Patterns {
         let pattern = |hole: Option<HoleKeys>| match hole {
             None => Ok(None),
             Some(HoleKeys::Regex(regex)) => Ok(Some(Pattern::Regex(regex))),
-            Some(HoleKeys::Any(keys)) => keys.pattern(),
+            Some(HoleKeys::Any(keys)) => match keys.others.keys().next() {
+                Some(key) => Err(format!("a hole has no key {key}; it has one of {}", PatternKeys::NAMES.join(", "))),
+                None => keys.pattern(),
+            },
         };
         let holes = holes.unwrap_or_default().into_iter().map(pattern).collect::<Result<_, _>>()?;
         Ok(Self { answer: answer.pattern()?, holes })

@@ -12,7 +12,7 @@ use crate::{Error, Model};
 
 /// The compiled patterns of a model. The vocabulary is read when the first pattern is.
 #[derive(Debug, Default)]
-pub(crate) struct CompiledPatterns(OnceLock<Grammars>);
+pub(crate) struct CompiledPatterns(OnceLock<Arc<Grammars>>);
 
 impl Model {
     /// Compiles a pattern for the model's vocabulary, to constrain answers to it. A pattern is compiled once: it is kept for
@@ -34,15 +34,20 @@ impl Model {
     /// There is no tokenizer or it is of an unknown kind, the pattern is invalid or has parts that are not supported, no text
     /// matches it, or it is too complex.
     pub fn compile(&self, pattern: &Pattern) -> Result<Arc<TokenDfa>, Error> {
+        Ok(self.grammars()?.get(pattern)?)
+    }
+
+    /// Returns the compiler of patterns for the model's vocabulary, which other threads can share.
+    ///
+    /// # Errors
+    /// There is no tokenizer, or it is of an unknown kind.
+    pub fn grammars(&self) -> Result<Arc<Grammars>, Error> {
         let compiled = &self.patterns.0;
-        let grammars = match compiled.get() {
-            Some(grammars) => grammars,
-            None => {
-                let grammars = Grammars::new(Arc::new(self.vocabulary()?), Limits::default());
-                compiled.get_or_init(|| grammars)
-            }
-        };
-        Ok(grammars.get(pattern)?)
+        if let Some(grammars) = compiled.get() {
+            return Ok(Arc::clone(grammars));
+        }
+        let grammars = Arc::new(Grammars::new(Arc::new(self.vocabulary()?), Limits::default()));
+        Ok(Arc::clone(compiled.get_or_init(|| grammars)))
     }
 
     /// Returns the bytes of the tokens that a text may have.

@@ -63,7 +63,7 @@ pub use llada_core::{
     confidence::Remasking,
     trace::{Commit, Trace, TraceStep},
 };
-pub use llada_grammar::{GrammarError, Json, JsonOptions, Pattern, Whitespace};
+pub use llada_grammar::{GrammarError, Grammars, Json, JsonOptions, Pattern, Whitespace};
 pub use llada_hub::HubError;
 pub use llada_infer::{
     Algorithm, Cache, CacheConfig, CacheKind, Decoder, DecoderConfig, DecoderKind, Engine, Estimator, Event,

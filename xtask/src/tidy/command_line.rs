@@ -5,7 +5,7 @@ use super::{Source, Violation};
 
 const RULE: &str = "command-line";
 
-const LIBRARIES: [&str; 9] = [
+const LIBRARIES: [&str; 10] = [
     "llada",
     "llada-core",
     "llada-eval",
@@ -13,12 +13,13 @@ const LIBRARIES: [&str; 9] = [
     "llada-hub",
     "llada-infer",
     "llada-model",
+    "llada-serve",
     "llada-tasks",
     "llada-train",
 ];
 
 /// The commands of `llada`.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "batch",
     "compare",
     "data",
@@ -29,6 +30,7 @@ const COMMANDS: [&str; 13] = [
     "pretrain",
     "quantize",
     "score",
+    "serve",
     "sft",
     "tasks",
     "tokenizer",

@@ -1,15 +1,11 @@
 //! The flags of constraints.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
 use llada::{Json, JsonOptions, Pattern, Whitespace};
 
-use crate::{
-    exit::usage,
-    file::read_text,
-    patterns::{PatternKeys, Patterns},
-};
+use crate::{exit::usage, file::read_text, patterns::PatternKeys};
 
 /// What an answer may be.
 #[derive(Args)]
@@ -42,7 +38,13 @@ pub(crate) struct ConstraintArgs {
     /// How deeply JSON may be nested where the schema does not say, and where it refers to itself
     #[arg(long, value_name = "N", default_value_t = JsonOptions::default().max_depth, requires = "json_pattern")]
     json_max_depth: usize,
+}
 
+/// What the runs of masks in a prompt may be.
+#[derive(Args)]
+#[command(next_help_heading = "Constraint")]
+#[group(skip)]
+pub(crate) struct HoleArgs {
     /// The run of masks in the prompt matches this regular expression: the first one for the first run, and so on; an empty
     /// one leaves its run free
     #[arg(long, value_name = "REGEX")]
@@ -58,8 +60,8 @@ enum Spaces {
 }
 
 impl ConstraintArgs {
-    /// Returns the patterns, with the schema read from its file.
-    pub(crate) fn patterns(self) -> anyhow::Result<Patterns> {
+    /// Returns the pattern of the answer, with the schema read from its file.
+    pub(crate) fn pattern(self) -> anyhow::Result<Option<Pattern>> {
         let has_json = self.json_object || self.json_schema.is_some();
         let json_schema = self.json_schema.map(|path| {
             let text = read_text(&path)?;
@@ -76,8 +78,15 @@ impl ConstraintArgs {
                 Spaces::Any => Whitespace::Any,
             }),
             json_max_depth: has_json.then_some(self.json_max_depth),
+            others: BTreeMap::new(),
         };
-        let hole = |regex: String| (!regex.is_empty()).then_some(Pattern::Regex(regex));
-        Ok(Patterns { answer: keys.pattern().map_err(usage)?, holes: self.hole_regex.into_iter().map(hole).collect() })
+        keys.pattern().map_err(usage)
+    }
+}
+
+impl HoleArgs {
+    /// Returns the patterns of the runs.
+    pub(crate) fn patterns(self) -> Vec<Option<Pattern>> {
+        self.hole_regex.into_iter().map(|regex| (!regex.is_empty()).then_some(Pattern::Regex(regex))).collect()
     }
 }

@@ -5,7 +5,7 @@ mod flags;
 mod model;
 mod sampler;
 
-pub(crate) use constraint::ConstraintArgs;
+pub(crate) use constraint::{ConstraintArgs, HoleArgs};
 pub(crate) use model::ModelArgs;
 pub(crate) use sampler::{SamplerArgs, read_options};
 

@@ -11,10 +11,12 @@ use llada_infer::Request;
 use llada_model::Message;
 
 use crate::{
-    args::{ConstraintArgs, Ids, ModelArgs, SamplerArgs},
+    args::{ConstraintArgs, HoleArgs, Ids, ModelArgs, SamplerArgs},
     exit::usage,
     file::write_whole,
-    interrupt, picture,
+    interrupt,
+    patterns::Patterns,
+    picture,
     report::Report,
     session::Session,
     watch::Watch,
@@ -39,6 +41,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     constraint: ConstraintArgs,
+
+    #[command(flatten)]
+    holes: HoleArgs,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -100,7 +105,7 @@ impl PromptArgs {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config(args.model.algorithm()?)?;
-    let patterns = args.constraint.patterns()?;
+    let patterns = Patterns { answer: args.constraint.pattern()?, holes: args.holes.patterns() };
     let mut session = Session::open(&args.model)?;
     let request = Request::new(args.prompt.encode(&session)?, config);
     let request = session.model.with_stop_texts(request, &args.stop)?;

@@ -132,6 +132,14 @@ impl<P: MaskPredictor> Engine<P> {
         Some(self.jobs.get(&id)?.cost(&self.predictor))
     }
 
+    /// Returns the ids of prompt and answer of a running generation.
+    pub fn canvas(&self, id: JobId) -> Option<&[u32]> {
+        match self.jobs.get(&id)? {
+            ActiveJob::Generate(request) => Some(&request.sequence().ids),
+            ActiveJob::Score(_) => None,
+        }
+    }
+
     /// Returns the running jobs, in the order of their turns.
     pub fn running(&self) -> impl Iterator<Item = JobId> {
         self.turns.iter().copied()
