@@ -172,7 +172,7 @@ impl ActiveScore {
                 }
             };
             let nfe = option.samples_done().div_ceil(option.samples_together(self.batch_size()));
-            scores.push(Score { estimate, nfe, tokens: option.request.answer.len(), deviations });
+            scores.push(Score { estimate, nfe, deviations });
         }
         Ok(scores)
     }

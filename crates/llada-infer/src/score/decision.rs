@@ -6,57 +6,77 @@
 //! error for all of them, and what they have in common cancels.
 
 use llada_core::likelihood::covariance;
-use serde::{Deserialize, Serialize};
 
 use super::Score;
 
-/// What the probabilities of options are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OptionWeight {
-    /// The likelihood of the option. The probabilities are the model's own, given that the answer is one of the options.
-    #[default]
-    Likelihood,
-    /// The likelihood per token, its geometric mean. It lets a long option compete with a short one, and is the probability
-    /// of nothing.
-    LikelihoodPerToken,
+/// The distribution over the options of a question, estimated from their scores.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OptionDistribution {
+    probabilities: Vec<f64>,
+    /// What each mini-batch contributes to the error of each probability; nothing if all options are exact.
+    deviations: Vec<Vec<f64>>,
 }
 
-/// The probability of an option among the options of its question.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// The expected value of a function of the option, such as the probability of one of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub struct OptionProbability {
-    /// The probability. Those of a question add up to 1.
-    pub probability: f64,
-    /// The standard error of `probability`; `None` if there is only one sample, and 0 if all options are exact.
+pub struct Expectation {
+    /// The expected value.
+    pub value: f64,
+    /// The standard error of `value`; `None` if there is only one sample, and 0 if all options are exact.
     pub standard_error: Option<f64>,
 }
 
-/// Computes the probabilities of the options of a question from their scores, which were estimated together.
-pub fn decide(scores: &[Score], weight: OptionWeight) -> Vec<OptionProbability> {
-    let scale = |score: &Score| match weight {
-        OptionWeight::Likelihood => 1.0,
-        OptionWeight::LikelihoodPerToken => 1.0 / score.tokens.max(1) as f64,
-    };
-    let logits: Vec<f64> = scores.iter().map(|score| scale(score) * score.estimate.log_likelihood).collect();
-    let probabilities = softmax(&logits);
-    // An exact option has no deviations: it moves with no mini-batch.
-    let parts = scores.iter().map(|score| score.deviations.len()).max().unwrap_or_default();
-    let deviation = |score: &Score, part: usize| scale(score) * score.deviations.get(part).copied().unwrap_or_default();
-    let mut common = vec![0.0; parts];
-    for (score, p) in scores.iter().zip(&probabilities) {
-        for (part, common) in common.iter_mut().enumerate() {
-            *common += p * deviation(score, part);
+impl OptionDistribution {
+    /// Computes the distribution from the scores of the options, which were estimated together.
+    pub fn from_scores(scores: &[Score]) -> Self {
+        let log_likelihoods: Vec<f64> = scores.iter().map(|score| score.estimate.log_likelihood).collect();
+        let probabilities = softmax(&log_likelihoods);
+        let parts = scores.iter().map(|score| score.deviations.len()).max().unwrap_or_default();
+        let mut common = vec![0.0; parts];
+        for (score, p) in scores.iter().zip(&probabilities) {
+            for (common, deviation) in common.iter_mut().zip(&score.deviations) {
+                *common += p * deviation;
+            }
         }
+        let mut deviations = Vec::with_capacity(scores.len());
+        for (score, p) in scores.iter().zip(&probabilities) {
+            let mut own = Vec::with_capacity(parts);
+            for (part, common) in common.iter().enumerate() {
+                // An exact option has no deviations: it moves with no mini-batch.
+                let deviation = score.deviations.get(part).copied().unwrap_or_default();
+                own.push(p * (deviation - common));
+            }
+            deviations.push(own);
+        }
+        Self { probabilities, deviations }
     }
-    let mut decided = Vec::with_capacity(scores.len());
-    for (score, &probability) in scores.iter().zip(&probabilities) {
-        let errors = common.iter().enumerate().map(|(part, common)| probability * (deviation(score, part) - common));
-        let errors: Vec<f64> = errors.collect();
-        let variance = if parts == 0 { Some(0.0) } else { covariance(&errors, &errors) };
-        decided.push(OptionProbability { probability, standard_error: variance.map(f64::sqrt) });
+
+    /// Returns the probabilities of the options, which add up to 1.
+    pub fn probabilities(&self) -> Vec<Expectation> {
+        let options = self.probabilities.iter().zip(&self.deviations);
+        options.map(|(&value, deviations)| Expectation::new(value, deviations)).collect()
     }
-    decided
+
+    /// Returns the expected value of what is `values[i]` if option `i` holds.
+    pub fn expectation(&self, values: &[f64]) -> Expectation {
+        let parts = self.deviations.first().map_or(0, Vec::len);
+        let (mut sum, mut errors) = (0.0, vec![0.0; parts]);
+        for ((value, p), deviations) in values.iter().zip(&self.probabilities).zip(&self.deviations) {
+            sum += value * p;
+            for (error, deviation) in errors.iter_mut().zip(deviations) {
+                *error += value * deviation;
+            }
+        }
+        Expectation::new(sum, &errors)
+    }
+}
+
+impl Expectation {
+    fn new(value: f64, deviations: &[f64]) -> Self {
+        let variance = if deviations.is_empty() { Some(0.0) } else { covariance(deviations, deviations) };
+        Self { value, standard_error: variance.map(f64::sqrt) }
+    }
 }
 
 /// Relative to the highest, because likelihoods of whole sentences underflow.
@@ -73,38 +93,43 @@ mod tests {
 
     use super::*;
 
-    fn exact(log_likelihood: f64, tokens: usize) -> Score {
-        let estimate = Estimate::exact(log_likelihood, tokens);
-        Score { estimate, nfe: 1, tokens, deviations: Vec::new() }
+    fn exact(log_likelihood: f64) -> Score {
+        Score { estimate: Estimate::exact(log_likelihood, 1), nfe: 1, deviations: Vec::new() }
     }
 
-    fn values(scores: &[Score], weight: OptionWeight) -> Vec<f64> {
-        decide(scores, weight).iter().map(|option| option.probability).collect()
+    fn probabilities(scores: &[Score]) -> Vec<Expectation> {
+        OptionDistribution::from_scores(scores).probabilities()
     }
 
     #[test]
     fn probabilities_are_the_softmax_of_log_likelihoods() {
-        let scores = [exact(0.2_f64.ln(), 1), exact(0.1_f64.ln(), 2), exact(0.1_f64.ln(), 1)];
-        for (found, expected) in values(&scores, OptionWeight::Likelihood).iter().zip([0.5, 0.25, 0.25]) {
-            assert!((found - expected).abs() < 1e-12);
+        let scores = [0.2_f64, 0.1, 0.1].map(|likelihood| exact(likelihood.ln()));
+        for (found, expected) in probabilities(&scores).iter().zip([0.5, 0.25, 0.25]) {
+            assert!((found.value - expected).abs() < 1e-12 && found.standard_error == Some(0.0));
         }
-        assert!(decide(&scores, OptionWeight::Likelihood).iter().all(|option| option.standard_error == Some(0.0)));
-        // Per token the second weighs as much as the square root of 0.1.
-        let root = 0.1_f64.sqrt();
-        let found = values(&scores, OptionWeight::LikelihoodPerToken)[1];
-        assert!((found - root / (0.3 + root)).abs() < 1e-12);
         // Sentences of a thousand nats do not underflow.
-        assert_eq!(values(&[exact(-2000.0, 500), exact(-2000.0, 500)], OptionWeight::Likelihood), [0.5, 0.5]);
+        assert_eq!(probabilities(&[exact(-2000.0), exact(-2000.0)])[0].value, 0.5);
     }
 
     #[test]
     fn what_errors_have_in_common_cancels() {
-        let with = |deviations: &[f64]| Score { deviations: deviations.to_vec(), ..exact(-1.0, 2) };
+        let with = |deviations: &[f64]| Score { deviations: deviations.to_vec(), ..exact(-1.0) };
         let [a, b] = [with(&[0.1, -0.1]), with(&[0.1, -0.1])];
-        assert_eq!(decide(&[a.clone(), b], OptionWeight::Likelihood)[0].standard_error, Some(0.0));
+        assert_eq!(probabilities(&[a.clone(), b])[0].standard_error, Some(0.0));
         // Against an exact option p (1 - p) = 1/4 of the error is left, and its standard deviation is 0.1 * 2.
-        let error = decide(&[a, exact(-1.0, 1)], OptionWeight::Likelihood)[0].standard_error.unwrap();
+        let error = probabilities(&[a, exact(-1.0)])[0].standard_error.unwrap();
         assert!((error - 0.25 * 0.2).abs() < 1e-12, "{error}");
-        assert_eq!(decide(&[with(&[0.0]), exact(-1.0, 1)], OptionWeight::Likelihood)[0].standard_error, None);
+        assert_eq!(probabilities(&[with(&[0.0]), exact(-1.0)])[0].standard_error, None);
+    }
+
+    #[test]
+    fn expected_values_have_the_errors_of_the_probabilities_together() {
+        let with = |deviations: &[f64]| Score { deviations: deviations.to_vec(), ..exact(-1.0) };
+        let found = OptionDistribution::from_scores(&[with(&[0.1, -0.1]), exact(-1.0)]);
+        // Twice the second probability and once the first: 1 + p, so the error is that of p.
+        let mean = found.expectation(&[1.0, 2.0]);
+        assert!((mean.value - 1.5).abs() < 1e-12);
+        assert!((mean.standard_error.unwrap() - 0.05).abs() < 1e-12);
+        assert_eq!(found.expectation(&[3.0, 3.0]).standard_error.map(|error| error < 1e-12), Some(true));
     }
 }

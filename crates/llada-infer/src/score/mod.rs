@@ -16,7 +16,7 @@ use crate::{
     error::{check_non_negative, check_positive},
 };
 pub(crate) use active::ActiveScore;
-pub use decision::{OptionProbability, OptionWeight, decide};
+pub use decision::{Expectation, OptionDistribution};
 pub(crate) use sample::Samples;
 
 /// An estimator of the bound of the log-likelihood.
@@ -73,9 +73,6 @@ pub struct Score {
     pub estimate: Estimate,
     /// The number of forward evaluations, one per mini-batch.
     pub nfe: usize,
-    /// The number of tokens of the answer.
-    #[serde(skip)]
-    pub tokens: usize,
     /// What each mini-batch contributes to the error of the estimate ([`MaskingPlan::deviations`]); empty if the score is
     /// exact. Options that were scored together have theirs from the same noise.
     #[serde(skip)]

@@ -1,7 +1,7 @@
 //! Oracles (c) and (j) of masked diffusion: the right joint distribution at a token a step, and no guidance at scale 0.
 
 use llada_core::tabular::TabularPredictor;
-use llada_infer::{Engine, Estimator, InferError, OptionWeight, SamplerConfig, ScoreConfig, ScoreRequest, decide};
+use llada_infer::{Engine, Estimator, InferError, OptionDistribution, SamplerConfig, ScoreConfig, ScoreRequest};
 
 use crate::{MASK, SPECIAL, TOKENS, engine, request};
 use std::ops::ControlFlow;
@@ -136,9 +136,9 @@ fn probabilities_of_options_are_those_of_the_joint() {
         options.iter().map(|option| joint(option) / all).collect()
     };
     let scores = engine.score_options(&one_token, &ScoreConfig::default(), go_on).unwrap();
-    let exact = decide(&scores, OptionWeight::Likelihood);
+    let exact = OptionDistribution::from_scores(&scores).probabilities();
     for (found, expected) in exact.iter().zip(truth(&engine, &one_token)) {
-        assert!((found.probability - expected).abs() < 1e-6 && found.standard_error == Some(0.0), "{found:?}");
+        assert!((found.value - expected).abs() < 1e-6 && found.standard_error == Some(0.0), "{found:?}");
     }
     // Three tokens, two of them, and one that is exact.
     let options: [&[u32]; 4] = [&[1, 2, 1], &[2, 2, 1], &[1, 1], &[1]];
@@ -148,8 +148,8 @@ fn probabilities_of_options_are_those_of_the_joint() {
     for seed in 0..1000 {
         let config = ScoreConfig { mc_num: 256, batch_size: 8, seed, ..Default::default() };
         let scores = engine.score_options(&options, &config, go_on).unwrap();
-        for (index, found) in decide(&scores, OptionWeight::Likelihood).iter().enumerate() {
-            within[index] += i32::from((found.probability - truth[index]).abs() <= 2.0 * found.standard_error.unwrap());
+        for (index, found) in OptionDistribution::from_scores(&scores).probabilities().iter().enumerate() {
+            within[index] += i32::from((found.value - truth[index]).abs() <= 2.0 * found.standard_error.unwrap());
         }
     }
     assert!(within.iter().all(|count| (916..=984).contains(count)), "{within:?} of 1000 within 2 standard errors");
