@@ -4,6 +4,7 @@
 mod batch;
 mod benchmarks;
 mod book;
+mod chat;
 mod compare;
 mod constraint;
 mod damaged;

@@ -5,20 +5,21 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 /// What `/help` and `llada chat --help` say about commands.
-pub(super) const HELP: &str = "Commands:
+pub(super) const HELP: &str = "In a chat:
   /system TEXT    What the system says from now on; nothing, without TEXT
-  /set steps 64   Options of the sampler, by the names of their flags, with their values; the value `default` takes an
-                  option back. Without a name, show what holds
+  /set steps 64   Set options of the sampler, named as their flags; `default` takes
+                  one back. Without a name, list them
   /undo           Take back the last message and its answer
   /reset          Begin anew; what the system says and the settings stay
-  /save FILE      Write the conversation and the settings to FILE, as a request of `llada batch`
+  /save FILE      Write the conversation and the settings to FILE, as a request
+                  of `llada batch`
   /load FILE      Go on from such a file
   /watch on|off   Show the denoising step by step, or not
   /help           Show this
   /quit           End the chat, as Ctrl-D does
 
-A space before the slash makes a message of the line. Ctrl-C stops an answer, which is discarded together with its
-message; twice at the prompt it ends the chat.";
+A space before the slash makes a message of the line. Ctrl-C stops an answer, which
+is discarded together with its message; twice at the prompt it ends the chat.";
 
 /// A line of a chat.
 #[derive(Debug, PartialEq)]

@@ -37,11 +37,10 @@ impl Conversation {
         self.messages.extend([said, Message::new("assistant", answer)]);
     }
 
-    /// Takes back the last message of the user and what came after it. Returns false if there is none.
-    pub(super) fn undo(&mut self) -> bool {
-        let last = self.messages.iter().rposition(|message| message.role == "user");
-        self.messages.truncate(last.unwrap_or(self.messages.len()));
-        last.is_some()
+    /// Takes back the last message of the user and what came after it. Returns what the user said, if anything.
+    pub(super) fn undo(&mut self) -> Option<String> {
+        let last = self.messages.iter().rposition(|message| message.role == "user")?;
+        self.messages.drain(last..).next().map(|message| message.content)
     }
 
     /// Forgets all messages but the system's.
@@ -61,9 +60,10 @@ mod tests {
         let after_one = conversation.clone();
         conversation.add(Message::new("user", "c"), "d".to_owned());
         assert_eq!(Conversation::from_messages(conversation.messages()), conversation);
-        assert!(conversation.undo());
+        assert_eq!(conversation.undo().as_deref(), Some("c"));
         assert_eq!(conversation, after_one);
-        assert!(conversation.undo() && !conversation.undo());
+        assert_eq!(conversation.undo().as_deref(), Some("a"));
+        assert_eq!(conversation.undo(), None);
         assert_eq!(conversation.messages(), [Message::new("system", "Be brief.")]);
         conversation.set_system(None);
         assert_eq!(conversation, Conversation::default());

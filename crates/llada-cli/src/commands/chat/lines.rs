@@ -19,6 +19,7 @@ impl Lines {
         if !stdin().is_terminal() {
             return Ok(Self::Plain(stdin().lines()));
         }
+        eprintln!("A line is a message. /help lists the commands, Ctrl-D ends the chat.");
         // The prompt is shown on the terminal even if answers go elsewhere.
         let config = Config::builder().behavior(Behavior::PreferTerm).auto_add_history(true).build();
         Ok(Self::Edited(Box::new(DefaultEditor::with_config(config).context("cannot use the terminal")?)))

@@ -3,7 +3,10 @@
 use llada_infer::{Algorithm, InferError, SamplerConfig};
 use serde_json::{Map, Value};
 
-use crate::{args::read_options, exit::usage};
+use crate::{
+    args::read_options,
+    exit::{hinted, usage},
+};
 
 /// Options by name, and the config that they amount to.
 #[derive(Clone)]
@@ -36,10 +39,13 @@ impl Settings {
             if !value.is_null() {
                 options.insert(option, value);
             } else if options.remove(&option).is_none() {
-                return Err(usage(format!("{option} was not set\nhint: /set shows what holds")));
+                return Err(usage(format!("{option} was not set\nhint: /set lists what holds")));
             }
         }
-        Ok(Self::new(options, self.algorithm)?)
+        Self::new(options, self.algorithm).map_err(|error| match error {
+            InferError::UnknownOption { .. } => hinted(&error, "/set lists the options"),
+            error => error.into(),
+        })
     }
 
     /// Returns other settings for the same model.
@@ -55,14 +61,14 @@ impl Settings {
         &self.config
     }
 
-    /// Returns every option that has a value, one a line, defaults included.
+    /// Returns every option with its value, one a line.
     pub(super) fn shown(&self) -> anyhow::Result<String> {
         // Through text, so that 0.9 stays 0.9 where single precision becomes double.
         let options: Map<String, Value> = serde_json::from_str(&serde_json::to_string(&self.config)?)?;
         let mut lines = Vec::new();
         for (option, value) in options {
             match value {
-                Value::Null => {}
+                Value::Null => lines.push(format!("{option} default")),
                 Value::String(name) => lines.push(format!("{option} {name}")),
                 value => lines.push(format!("{option} {value}")),
             }

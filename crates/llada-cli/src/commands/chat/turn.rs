@@ -2,6 +2,7 @@
 
 use std::{
     io::{IsTerminal, stderr},
+    path::Path,
     slice,
     time::{Duration, Instant},
 };
@@ -50,23 +51,30 @@ impl Chat {
                 self.check(&settings)?;
                 self.settings = settings;
             }
-            Command::Undo => {
-                if !self.conversation.undo() {
-                    return Err(usage("nothing was said yet\nhint: /help lists the commands"));
-                }
-            }
+            Command::Undo => match self.conversation.undo() {
+                Some(said) => eprintln!("taken back: {said}"),
+                None => return Err(usage("there is nothing to take back\nhint: /help lists the commands")),
+            },
             Command::Reset => self.conversation.reset(),
-            Command::Save(path) => saved::save(&path, &self.conversation, &self.settings)?,
+            Command::Save(path) => {
+                saved::save(&path, &self.conversation, &self.settings)?;
+                self.tell_length(&path);
+            }
             Command::Load(path) => {
                 let (conversation, settings) = saved::load(&path, &self.settings)?;
                 self.check(&settings)?;
                 (self.conversation, self.settings) = (conversation, settings);
+                self.tell_length(&path);
             }
             Command::Watch(is_watched) => self.is_watched = is_watched,
             Command::Help => eprintln!("{HELP}"),
             Command::Quit => {}
         }
         Ok(())
+    }
+
+    fn tell_length(&self, path: &Path) {
+        eprintln!("{} messages in {}", self.conversation.messages().len(), path.display());
     }
 
     /// Answers what the user says, and remembers both. If the answer is interrupted or fails, both are forgotten.
