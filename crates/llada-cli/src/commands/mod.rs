@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod chat;
 pub(crate) mod compare;
 pub(crate) mod data;
+pub(crate) mod decide;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;

@@ -8,6 +8,7 @@ mod chat;
 mod compare;
 mod constraint;
 mod damaged;
+mod decide;
 mod families;
 mod generate;
 mod golden;
