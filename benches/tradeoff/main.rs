@@ -1,13 +1,16 @@
 //! What steps cost and what they buy: accuracy on the held-out tasks against forwards and seconds, over the number of
-//! steps, the remasking, the block length, the decoders and the caches (figures 5 and 6 of the LLaDA paper, in small).
+//! steps, the remasking, the block length, the decoders and the caches (figures 5 and 6 of the LLaDA paper, in small); and
+//! the same of constraints, on the tasks whose questions prescribe a form.
 //!
 //! ```text
 //! cargo bench --bench tradeoff
 //! cargo bench --bench tradeoff -- --full --out FOLDER
+//! cargo bench --bench tradeoff -- --forms
 //! LLADA_BENCH_MODEL=FOLDER cargo bench --bench tradeoff -- --prompts FILE --gen-length 256 --block-length 32 --device cuda --dtype bf16
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
+mod forms;
 mod grid;
 mod measure;
 mod page;
@@ -27,6 +30,7 @@ use llada_benches::place;
 use llada_tasks::{ALL, GEN_LENGTH};
 
 use crate::{
+    forms::FormReport,
     grid::Canvas,
     measure::{Measured, Subject},
     report::Report,
@@ -38,6 +42,8 @@ const MODEL: &str = "models/llada-tiny";
 /// Questions, or of tasks, examples of each. The short form is a matter of minutes on two cores; its intervals are wide.
 const SHORT: usize = 12;
 const FULL: usize = 200;
+/// Of a task with a form, in the short form: few steps are quick.
+const FORMS: usize = 50;
 const TEST: usize = 1;
 
 /// Accuracy against steps and seconds, over the options of the sampler
@@ -49,11 +55,15 @@ struct Args {
     #[arg(long)]
     full: bool,
 
+    /// Only the tasks whose questions prescribe a form, with and without a constraint to it: a minute
+    #[arg(long, conflicts_with = "prompts")]
+    forms: bool,
+
     /// Instead of the tasks' examples, a `prompt` or `messages` and an `answer` a line; right is what contains `answer`
     #[arg(long, value_name = "FILE.jsonl")]
     prompts: Option<PathBuf>,
 
-    /// Examples of each task, or lines of the file [default: 12, --full 200]
+    /// Examples of each task, or lines of the file [default: 12, of a task with a form 50; --full 200]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
@@ -107,10 +117,25 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
-    let limit = args.limit.unwrap_or(if args.full { FULL } else { SHORT });
-    let limit = if args.test { TEST } else { limit };
+    let limit_of = |short: usize| match args.limit {
+        _ if args.test => TEST,
+        Some(limit) => limit,
+        None if args.full => FULL,
+        None => short,
+    };
     let canvas = Canvas { gen_length: args.gen_length, block_length: args.block_length };
-    let model = Model::options().device(args.device).precision(args.dtype).open(folder)?;
+    let out = place::from_root(&args.out);
+    let mut model = Model::options().device(args.device).precision(args.dtype).open(folder)?;
+    if args.prompts.is_none() {
+        let report = forms::measure(&mut model, folder, canvas, limit_of(FORMS))?;
+        if !args.test {
+            write_forms(&report, &out)?;
+        }
+    }
+    if args.forms {
+        return Ok(());
+    }
+    let limit = limit_of(SHORT);
     let tokenizer = model.tokenizer().context("the model cannot chat\nhint: name one that can")?;
     let (questions, asked) = match &args.prompts {
         Some(path) => {
@@ -136,13 +161,22 @@ fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let report = Report::new(args.full, folder, asked, canvas, measured);
-    let out = place::from_root(&args.out);
     let (steps, pareto) = (pictures::steps(&report).svg(), pictures::pareto(&report).svg());
     place::write(&out, "tradeoff.csv", &report.csv())?;
     place::write(&out, "tradeoff.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
     place::write(&out, "steps.svg", &steps)?;
     place::write(&out, "pareto.svg", &pareto)?;
-    place::write(&out, "index.html", &page::html(&report, [&steps, &pareto]))?;
+    place::write(&out, "index.html", &page::of_settings(&report, [&steps, &pareto]))?;
     println!("\n{}\n{}\n{}", report.heading(), report.decoders_by_caches(), out.join("index.html").display());
+    Ok(())
+}
+
+fn write_forms(report: &FormReport, out: &Path) -> anyhow::Result<()> {
+    let picture = forms::steps(report).svg();
+    place::write(out, "forms.csv", &report.csv())?;
+    place::write(out, "forms.json", &(serde_json::to_string_pretty(report)? + "\n"))?;
+    place::write(out, "forms.svg", &picture)?;
+    place::write(out, "forms.html", &report.page(&picture))?;
+    println!("\n{}\n\n{}\n{}\n", report.heading(), report.table(), out.join("forms.html").display());
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::{grid::Cell, questions::Question};
 /// Of the examples, and of the noise that random remasking draws.
 pub(crate) const SEED: u64 = 0;
 /// Questions that go through the model together.
-const BATCH: usize = 16;
+pub(crate) const BATCH: usize = 16;
 
 /// A model, and what it is asked.
 pub(crate) struct Subject {

@@ -1,4 +1,4 @@
-//! The figures as a page that needs nothing else: pictures and table inside.
+//! The figures as pages that need nothing else: pictures and table inside.
 
 use crate::{measure::Measured, report::Report};
 
@@ -7,35 +7,63 @@ const STYLE: &str = "body{font:16px/1.5 Helvetica,Arial,sans-serif;max-width:100
     td,th{padding:.25em .6em;text-align:right;border-bottom:1px solid #ddd}\
     td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}";
 
-const HEADS: [&str; 10] = [
-    "decoder",
-    "cache",
-    "remasking",
-    "block",
-    "steps",
-    "right",
-    "95 % interval",
-    "forwards",
-    "tokens a forward",
-    "seconds",
-];
-
-/// The page; `pictures` are SVG.
-pub(crate) fn html(report: &Report, pictures: [&str; 2]) -> String {
-    let heads: String = HEADS.iter().map(|head| format!("<th>{head}</th>")).collect();
-    let rows: String = report.cells.iter().map(row).collect();
-    let heading = report.heading().replace('&', "&amp;").replace('<', "&lt;");
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Steps and quality</title>\n\
-         <style>{STYLE}</style>\n<h1>Steps and quality</h1>\n<p>{heading}. Forwards and seconds are those of an answer.</p>\n\
-         {}\n{}\n<table>\n<tr>{heads}</tr>\n{rows}</table>\n</html>\n",
-        pictures[0], pictures[1]
-    )
+/// A page: pictures over a table, whose first three columns are names.
+pub(crate) struct Page<'a> {
+    pub(crate) title: &'a str,
+    /// What is seen, in sentences without the last full stop.
+    pub(crate) about: String,
+    /// As SVG.
+    pub(crate) pictures: &'a [&'a str],
+    pub(crate) heads: &'a [&'a str],
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
-fn row(found: &Measured) -> String {
+impl Page<'_> {
+    /// The page as HTML.
+    pub(crate) fn html(&self) -> String {
+        let cells = |tag: &str, texts: &[String]| -> String {
+            let cells: String = texts.iter().map(|text| format!("<{tag}>{text}</{tag}>")).collect();
+            format!("<tr>{cells}</tr>\n")
+        };
+        let heads: Vec<String> = self.heads.iter().map(|&head| head.to_owned()).collect();
+        let rows: String = self.rows.iter().map(|row| cells("td", row)).collect();
+        let about = self.about.replace('&', "&amp;").replace('<', "&lt;");
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
+             <style>{STYLE}</style>\n<h1>{title}</h1>\n<p>{about}.</p>\n{pictures}\n<table>\n{heads}{rows}</table>\n</html>\n",
+            title = self.title,
+            pictures = self.pictures.join("\n"),
+            heads = cells("th", &heads),
+        )
+    }
+}
+
+/// The page of the settings.
+pub(crate) fn of_settings(report: &Report, pictures: [&str; 2]) -> String {
+    Page {
+        title: "Steps and quality",
+        about: report.heading() + ". Forwards and seconds are those of an answer",
+        pictures: &pictures,
+        heads: &[
+            "decoder",
+            "cache",
+            "remasking",
+            "block",
+            "steps",
+            "right",
+            "95 % interval",
+            "forwards",
+            "tokens a forward",
+            "seconds",
+        ],
+        rows: report.cells.iter().map(row).collect(),
+    }
+    .html()
+}
+
+fn row(found: &Measured) -> Vec<String> {
     let (cell, [low, high]) = (found.cell, found.mean_interval.map(|bound| 100.0 * bound));
-    let fields = [
+    vec![
         cell.decoder.to_string(),
         cell.cache.to_string(),
         cell.remasking.to_string(),
@@ -46,7 +74,5 @@ fn row(found: &Measured) -> String {
         format!("{:.1}", found.nfe_per_answer),
         format!("{:.2}", found.evaluation.tokens_per_forward()),
         format!("{:.4}", found.seconds_per_answer),
-    ];
-    let fields: String = fields.iter().map(|field| format!("<td>{field}</td>")).collect();
-    format!("<tr>{fields}</tr>\n")
+    ]
 }

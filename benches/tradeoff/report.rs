@@ -1,6 +1,6 @@
 //! The figures as tables: CSV, JSON, Markdown.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use llada_benches::aup::aup;
 use llada_core::confidence::Remasking;
@@ -27,9 +27,8 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(full: bool, folder: &Path, questions: String, canvas: Canvas, cells: Vec<Measured>) -> Self {
-        let model = folder.iter().rev().take(2).collect::<Vec<_>>().into_iter().rev().collect::<std::path::PathBuf>();
         let form = if full { "full" } else { "short" };
-        Self { model: model.display().to_string(), questions, form, canvas, seed: SEED, cells }
+        Self { model: model_name(folder), questions, form, canvas, seed: SEED, cells }
     }
 
     /// What was measured, in a sentence.
@@ -98,4 +97,10 @@ impl Report {
                 && cell.steps.is_none_or(|steps| steps == cell.gen_length)
         })
     }
+}
+
+/// The last two parts of a model's folder.
+pub(crate) fn model_name(folder: &Path) -> String {
+    let parts: Vec<_> = folder.iter().rev().take(2).collect();
+    parts.into_iter().rev().collect::<PathBuf>().display().to_string()
 }

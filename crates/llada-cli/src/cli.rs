@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use llada_train::data::DatasetKind;
 
 use crate::commands::{
-    batch, compare, data, eval, generate, inspect, logits, quantize, score, tasks, tokenizer, training,
+    batch, compare, data, eval, generate, inspect, logits, quantize, score, serve, tasks, tokenizer, training,
 };
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
@@ -27,6 +27,7 @@ pub(crate) enum Command {
     Batch(batch::Args),
     Compare(compare::Args),
     Score(score::Args),
+    Serve(serve::Args),
     Logits(logits::Args),
     Inspect(inspect::Args),
     Quantize(quantize::Args),
@@ -49,6 +50,7 @@ impl Command {
             Self::Batch(args) => batch::run(args),
             Self::Compare(args) => compare::run(args),
             Self::Score(args) => score::run(args),
+            Self::Serve(args) => serve::run(args),
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Quantize(args) => quantize::run(&args),

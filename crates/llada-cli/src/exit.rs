@@ -92,7 +92,10 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
             llada::Error::Hub(source) => kind(source),
             llada::Error::Model(source) => kind(source),
             llada::Error::Infer(source) => kind(source),
-            llada::Error::NoTokenizer { .. } | llada::Error::Autoregressive { .. } => Some(USAGE),
+            llada::Error::Grammar(_) | llada::Error::NoTokenizer { .. } | llada::Error::Autoregressive { .. } => {
+                Some(USAGE)
+            }
+            llada::Error::Read { .. } => Some(ENVIRONMENT),
             _ => Some(FAILED),
         };
     }

@@ -25,6 +25,7 @@ fn find(error: &(dyn Error + 'static)) -> Option<Hint> {
             llada::Error::Hub(source) => find(source),
             llada::Error::Model(source) => find(source),
             llada::Error::Infer(source) => find(source),
+            llada::Error::Grammar(source) => source.hint(),
             llada::Error::NoTokenizer { .. } => {
                 command("without one it takes ids alone: llada generate --prompt-ids 1,2,3")
             }

@@ -13,6 +13,7 @@ mod interrupt;
 mod mutation;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod openmp;
+mod patterns;
 mod picture;
 mod report;
 mod results;

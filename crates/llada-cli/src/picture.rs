@@ -1,8 +1,9 @@
-//! The picture of a generation, with one band per step. Masks are grey; new tokens are coloured by their confidence.
+//! The picture of a generation, with one band per step. Masks are grey; new tokens are coloured by their confidence, or blue
+//! if a constraint forced them.
 
 use std::io::Write;
 
-use llada_core::trace::{Commit, Trace};
+use llada_core::trace::Trace;
 use llada_model::Tokenizer;
 use svg::{
     Document,
@@ -23,7 +24,8 @@ const WIDTH: usize = 1000;
 const MARGIN: usize = 80;
 
 const STYLE: &str = "text { font: 13px ui-monospace, monospace; fill: #1f2328 } .label { fill: #656d76 } \
-    .mask { fill: #d0d7de } .old { fill: #f0f3f6 } .sure { fill: #9be9a8 } .fair { fill: #ffe08a } .guessed { fill: #ffb3ab }";
+    .mask { fill: #d0d7de } .old { fill: #f0f3f6 } .sure { fill: #9be9a8 } .fair { fill: #ffe08a } .guessed { fill: #ffb3ab } \
+    .forced { fill: #a5d6ff }";
 
 /// The place of a token in every band.
 struct Cell {
@@ -39,7 +41,8 @@ pub(crate) fn draw(tokenizer: Option<&Tokenizer>, trace: &Trace, out: impl Write
     let cells = cells(tokenizer, trace);
     let lines = cells.last().map_or(1, |cell| cell.line + 1);
     let band = lines * LINE + LINE / 2;
-    let bands = trace.steps.len().min(BANDS);
+    let drawn = drawn_steps(trace);
+    let bands = drawn.len();
     let mut document = Document::new()
         .set("viewBox", (0, 0, WIDTH + MARGIN, bands * band))
         .set("width", WIDTH + MARGIN)
@@ -48,18 +51,18 @@ pub(crate) fn draw(tokenizer: Option<&Tokenizer>, trace: &Trace, out: impl Write
         .add(Rectangle::new().set("width", "100%").set("height", "100%").set("fill", "#ffffff"));
     let committed_at = trace.committed_at();
     let mut shown = None;
-    for number in 0..bands {
-        let index = (number + 1) * trace.steps.len() / bands - 1;
+    for (number, &index) in drawn.iter().enumerate() {
         let step = trace.steps[index].step;
         let top = number * band + LINE / 4;
-        document =
-            document.add(Text::new(format!("step {}", step + 1)).set("class", "label").set("x", 4).set("y", top + 16));
+        let label = match trace.steps[..=index].iter().map(|step| step.nfe).sum() {
+            0 => "forced".to_owned(),
+            forwards => format!("step {forwards}"),
+        };
+        document = document.add(Text::new(label).set("class", "label").set("x", 4).set("y", top + 16));
         for cell in &cells {
             let class = match committed_at[cell.position] {
                 Some(at) if at > step => "mask",
-                Some(at) if shown.is_none_or(|shown| at > shown) => {
-                    shade(confidence(trace, cell.position), ["sure", "fair", "guessed"])
-                }
+                Some(at) if shown.is_none_or(|shown| at > shown) => class(trace, cell.position),
                 _ => "old",
             };
             let y = top + cell.line * LINE;
@@ -74,6 +77,14 @@ pub(crate) fn draw(tokenizer: Option<&Tokenizer>, trace: &Trace, out: impl Write
         shown = Some(step);
     }
     Ok(svg::write(out, &document)?)
+}
+
+/// Returns the indices of the steps that have a band. What was forced before the first forward has one of its own.
+fn drawn_steps(trace: &Trace) -> Vec<usize> {
+    let before = trace.steps.iter().take_while(|step| step.nfe == 0).count();
+    let steps = trace.steps.len() - before;
+    let bands = steps.min(BANDS);
+    (0..before).chain((1..=bands).map(|band| before + band * steps / bands - 1)).collect()
 }
 
 /// Returns the cells of the answer, and of the prompt if it had masks. They are as wide as the final tokens.
@@ -96,8 +107,13 @@ fn cells(tokenizer: Option<&Tokenizer>, trace: &Trace) -> Vec<Cell> {
     cells
 }
 
-/// Returns the confidence of the last commit at a position. Earlier ones were revoked.
-fn confidence(trace: &Trace, position: usize) -> f32 {
-    let mut commits = trace.steps.iter().rev().flat_map(|step| &step.commits);
-    commits.find(|commit| commit.position == position).map_or(0.0, |commit: &Commit| commit.confidence)
+/// Returns the class of the last commit at a position. Earlier ones were revoked.
+fn class(trace: &Trace, position: usize) -> &'static str {
+    for step in trace.steps.iter().rev() {
+        if let Some(commit) = step.commits.iter().find(|commit| commit.position == position) {
+            let is_forced = step.forced.binary_search(&position).is_ok();
+            return if is_forced { "forced" } else { shade(commit.confidence, ["sure", "fair", "guessed"]) };
+        }
+    }
+    "guessed"
 }

@@ -2,12 +2,12 @@
 
 use llada_infer::Generation;
 use nix::sys::resource::{UsageWho, getrusage};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::session::Session;
 
 /// The JSON object that `generate --json` prints and that `batch` writes for each request.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Report {
     /// The ids of the answer.
     output_ids: Vec<u32>,
@@ -19,8 +19,16 @@ pub(crate) struct Report {
     /// The text of the filled prompt. It is not cut at end-of-text tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     filled_prompt: Option<String>,
+    /// Why the text is no longer: `stop` if an end of the text or a stop text follows it, otherwise `length`.
+    finish_reason: &'static str,
     prompt_tokens: usize,
     nfe: usize,
+    /// The number of tokens that the constraint left no choice in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forced: Option<usize>,
+    /// How probable a valid answer was without the constraint, in nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_mass: Option<f64>,
     /// The time of sampling, without loading.
     seconds: f64,
     tokens_per_second: f64,
@@ -33,13 +41,20 @@ impl Report {
     pub(crate) fn new(session: &Session, answer: &Generation, stops: &[String], seconds: f64) -> anyhow::Result<Self> {
         let given = &answer.trace.canvas[..answer.trace.prompt_length];
         let filled = given.contains(&session.model.mask_id()).then(|| answer.prompt.clone());
+        let text = session.answer_text(&answer.output)?;
+        let shown = text.as_deref().map(|text| llada::cut_at_stop(text, stops).to_owned());
+        let has_ended = session.model.ends().cut_at_end_of_text(&answer.output).len() < answer.output.len();
+        let is_constrained = answer.forced() > 0 || answer.log_mass().is_some();
         Ok(Self {
-            text: session.answer_text(&answer.output)?.map(|text| llada::cut_at_stop(&text, stops).to_owned()),
+            finish_reason: if has_ended || shown != text { "stop" } else { "length" },
+            text: shown,
             output_ids: answer.output.clone(),
             filled_prompt: filled.as_deref().map(|ids| session.text(ids)).transpose()?.flatten(),
             filled_prompt_ids: filled,
             prompt_tokens: answer.prompt.len(),
             nfe: answer.nfe,
+            forced: is_constrained.then(|| answer.forced()),
+            log_mass: answer.log_mass(),
             seconds,
             tokens_per_second: answer.committed() as f64 / seconds.max(f64::MIN_POSITIVE),
             load_seconds: session.load_seconds,
@@ -61,7 +76,10 @@ impl Report {
     pub(crate) fn cost(&self) -> String {
         let Self { nfe, seconds, tokens_per_second, peak_rss_mb, .. } = self;
         let tokens = self.output_ids.len();
-        format!("{tokens} tokens, {nfe} forwards, {seconds:.2} s, {tokens_per_second:.1} tokens/s, {peak_rss_mb:.0} MB")
+        let forced = self.forced.map_or_else(String::new, |forced| format!(" ({forced} forced)"));
+        format!(
+            "{tokens} tokens{forced}, {nfe} forwards, {seconds:.2} s, {tokens_per_second:.1} tokens/s, {peak_rss_mb:.0} MB"
+        )
     }
 }
 

@@ -1,7 +1,8 @@
 //! The display of a generation step by step (`--watch`).
 //!
 //! On a terminal each step is drawn over the one before, including the prompt and control tokens. Otherwise each step
-//! is a line with the text of the answer, or of prompt and answer if the prompt has masks, without control tokens.
+//! is a line with the text of the answer, or of prompt and answer if the prompt has masks, without control tokens. Steps are
+//! counted by their forwards, and what a constraint forced before the first is not one.
 
 use std::{
     io::{self, IsTerminal, Write, stderr},
@@ -33,6 +34,8 @@ pub(crate) struct Watch<'a> {
     prompt_length: usize,
     /// The first position of a line in the log.
     logged_from: usize,
+    /// The number of forwards.
+    forwards: usize,
     /// The number of lines of the last frame, which the next one overwrites.
     lines: u16,
     drawn: Option<Instant>,
@@ -63,12 +66,22 @@ impl<'a> Watch<'a> {
     pub(crate) fn new(tokenizer: Option<&'a Tokenizer>, mask_id: u32, request: &Request) -> Self {
         let prompt_length = request.prompt.len();
         let logged_from = if request.prompt.contains(&mask_id) { 0 } else { prompt_length };
-        Self { tokenizer, mask_id, prompt_length, logged_from, lines: 0, drawn: None, paused: Duration::ZERO }
+        Self {
+            tokenizer,
+            mask_id,
+            prompt_length,
+            logged_from,
+            forwards: 0,
+            lines: 0,
+            drawn: None,
+            paused: Duration::ZERO,
+        }
     }
 
     /// Shows the sequence after a step. Sampling goes on if the terminal cannot be written to.
     pub(crate) fn show(&mut self, progress: Progress<'_>) {
         let start = Instant::now();
+        self.forwards += progress.step.nfe;
         let _ = if stderr().is_terminal() { self.draw(progress) } else { self.log(progress) };
         self.paused += start.elapsed();
     }
@@ -79,7 +92,11 @@ impl<'a> Watch<'a> {
 
     fn head(&self, progress: Progress<'_>) -> String {
         let masks = progress.canvas.iter().filter(|&&id| id == self.mask_id).count();
-        format!("step {:>4}  block {:>3}  masks {masks:>5}", progress.step.step + 1, progress.step.block + 1)
+        let step = match self.forwards {
+            0 => format!("{:<9}", "forced"),
+            forwards => format!("step {forwards:>4}"),
+        };
+        format!("{step}  block {:>3}  masks {masks:>5}", progress.step.block + 1)
     }
 
     fn log(&self, progress: Progress<'_>) -> io::Result<()> {
@@ -112,6 +129,7 @@ impl<'a> Watch<'a> {
             column += text.width();
             let fresh = progress.step.commits.iter().find(|commit| commit.position == position);
             let color = match fresh {
+                Some(_) if progress.step.forced.binary_search(&position).is_ok() => Color::Cyan,
                 Some(commit) => shade(commit.confidence, [Color::Green, Color::Yellow, Color::Red]),
                 None if id == self.mask_id || position < self.prompt_length => Color::DarkGrey,
                 None => Color::Reset,

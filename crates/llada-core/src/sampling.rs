@@ -53,6 +53,62 @@ pub fn log_softmax_at(logits: &[f32], index: u32) -> f64 {
     f64::from(logit) - f64::from(max) - sum.ln()
 }
 
+/// Returns $\ln \sum_v e^{\text{logits}_v / T}$; −∞ for an empty row, and NaN if a logit is NaN or the largest is not
+/// finite.
+///
+/// Short rows are summed in `f64`, long ones in `f32` with a relative error of the sum below $10^{-6}$.
+pub fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
+    const SHORT: usize = 64;
+    if logits.is_empty() {
+        return f64::NEG_INFINITY;
+    }
+    let max = simd::max(logits);
+    let scale = temperature.recip();
+    let sum = if logits.len() <= SHORT {
+        logits.iter().map(|&x| ((f64::from(x) - f64::from(max)) * scale).exp()).sum()
+    } else {
+        simd::sum(logits, |x| simd::exp((x - max) * scale as f32))
+    };
+    f64::from(max) * scale + sum.ln()
+}
+
+/// Returns the largest $\text{logits}_i - T \ln(-\ln U_v)$ with $v = \text{ids}_i$ and $U_v$ = `noise.at(v)`, and its
+/// index i; ties go to the lowest. It is [`gumbel_max`] over some of the ids only. −∞ and 0 if there are none.
+///
+/// # Shapes
+/// `logits`, `ids`: one per candidate.
+pub fn gumbel_max_among(logits: &[f32], ids: &[u32], temperature: f64, noise: &Stream) -> (f64, usize) {
+    let top = argmax(logits) as usize;
+    let (Some(&largest), Some(&id)) = (logits.get(top), ids.get(top)) else {
+        return (f64::NEG_INFINITY, 0);
+    };
+    if temperature <= 0.0 {
+        return (largest.into(), top);
+    }
+    // As in `gumbel_max`: bounds on the noise show that most cannot win.
+    let highest = temperature * gumbel_bound(LARGEST_UNIFORM);
+    let mut winner = (perturbed(largest, noise.at(id), temperature), top);
+    for (index, (&logit, &id)) in logits.iter().zip(ids).enumerate() {
+        if f64::from(logit) + highest < winner.0 {
+            continue;
+        }
+        let uniform = noise.at(id);
+        if f64::from(logit) + temperature * gumbel_bound(uniform) < winner.0 {
+            continue;
+        }
+        let score = perturbed(logit, uniform, temperature);
+        if score > winner.0 || (score == winner.0 && index < winner.1) {
+            winner = (score, index);
+        }
+    }
+    winner
+}
+
+/// Returns $\text{logit} - T \ln(-\ln U)$.
+fn perturbed(logit: f32, uniform: f64, temperature: f64) -> f64 {
+    f64::from(logit) - temperature * (-uniform.ln()).ln()
+}
+
 /// Samples from $\mathrm{softmax}(\text{logits} / T)$ by the Gumbel-max trick: returns the id that
 /// maximises $\text{logits}_v - T \ln(-\ln U_v)$, where $U_v$ = `noise.at(v)`. At temperature 0 it
 /// is the [`argmax`].
@@ -64,22 +120,21 @@ pub fn gumbel_max(logits: &[f32], temperature: f64, noise: &Stream) -> u32 {
     if temperature <= 0.0 || logits.is_empty() {
         return top;
     }
-    let score = |logit: f32, uniform: f64| f64::from(logit) - temperature * (-uniform.ln()).ln();
     // Most ids cannot win, and upper bounds on their noise show it: `highest` before the noise is
     // drawn, `bound` before its logarithms are taken. Every operation rounds monotonically, so an
     // upper bound on the noise is also one on the computed score, and the result is exact.
     let bound = |uniform: f64| temperature * gumbel_bound(uniform);
-    let highest = bound(1.0 - 1.0 / (1_u64 << 53) as f64);
+    let highest = bound(LARGEST_UNIFORM);
     let better_of = |(best, pick): (f64, u32), id: u32, uniform: f64| {
         let logit = logits[id as usize];
         if f64::from(logit) + bound(uniform) < best {
             return (best, pick);
         }
-        let score = score(logit, uniform);
+        let score = perturbed(logit, uniform, temperature);
         if score > best || (score == best && id < pick) { (score, id) } else { (best, pick) }
     };
 
-    let mut winner = (score(logits[top as usize], noise.at(top)), top);
+    let mut winner = (perturbed(logits[top as usize], noise.at(top), temperature), top);
     let (pairs, last) = logits.as_chunks::<2>();
     for (i, pair) in (0..).zip(pairs) {
         if pair.iter().any(|&logit| f64::from(logit) + highest >= winner.0) {
@@ -94,6 +149,9 @@ pub fn gumbel_max(logits: &[f32], temperature: f64, noise: &Stream) -> u32 {
     }
     winner.1
 }
+
+/// The largest uniform number that noise can have.
+const LARGEST_UNIFORM: f64 = 1.0 - 1.0 / (1_u64 << 53) as f64;
 
 /// Returns an upper bound of $-\ln(-\ln U)$ without computing a logarithm. Since $-\ln U \ge 1 - U$,
 /// it is at most $-\ln(1 - U)$, which is at most $k \ln 2$ if $1 - U \ge 2^{-k}$. The exponent of
@@ -152,6 +210,37 @@ mod tests {
             assert!(error < 1e-6, "{error:e}");
         }
         assert_eq!(softmax_at(&row, 40_001), 0.0);
+    }
+
+    #[test]
+    fn sums_of_long_and_short_rows_agree_with_the_definition() {
+        for (length, tolerance) in [(1, 1e-12), (7, 1e-12), (64, 1e-12), (5000, 1e-6)] {
+            let row = random_row(2, length, 20.0);
+            for temperature in [0.5, 1.0, 2.0] {
+                let exact = row.iter().map(|&x| (f64::from(x) / temperature).exp()).sum::<f64>().ln();
+                assert!((log_sum_exp(&row, temperature) - exact).abs() < tolerance, "{length} at {temperature}");
+            }
+        }
+        assert_eq!(log_sum_exp(&[], 1.0), f64::NEG_INFINITY);
+        assert!(log_sum_exp(&[f32::NAN, 0.0], 1.0).is_nan() && log_sum_exp(&[f32::INFINITY], 1.0).is_nan());
+    }
+
+    /// Over all ids it is the sample of the whole row; over some, that of the row without the others.
+    #[test]
+    fn candidates_win_as_in_the_row() {
+        for seed in 0..200 {
+            let row = random_row(seed, 300, [1.0, 10.0][seed as usize % 2]);
+            let noise = Noise::new(seed).stream(1, 2, 3);
+            for temperature in [0.0, 0.5, 2.0] {
+                let ids: Vec<u32> = (0..300).filter(|id| (u64::from(*id) * 7 + seed) % 5 < 2).collect();
+                let logits: Vec<f32> = ids.iter().map(|&id| row[id as usize]).collect();
+                let mut others_banned = vec![f32::NEG_INFINITY; 300];
+                ids.iter().for_each(|&id| others_banned[id as usize] = row[id as usize]);
+                let (_, index) = gumbel_max_among(&logits, &ids, temperature, &noise);
+                assert_eq!(ids[index], gumbel_max(&others_banned, temperature, &noise));
+            }
+        }
+        assert_eq!(gumbel_max_among(&[], &[], 1.0, &Noise::new(0).stream(0, 0, 0)), (f64::NEG_INFINITY, 0));
     }
 
     /// The skipped ids never matter: every pick is that of the definition.

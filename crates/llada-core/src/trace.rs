@@ -8,7 +8,7 @@
 //! use llada_core::trace::{Commit, Trace, TraceStep};
 //!
 //! let commit = |position, token| Commit { position, token, confidence: 0.5 };
-//! let step = |step, commits, revoked| TraceStep { step, block: 0, nfe: 1, commits, revoked };
+//! let step = |step, commits, revoked| TraceStep { step, block: 0, nfe: 1, commits, revoked, ..Default::default() };
 //! let mut trace = Trace {
 //!     prompt_length: 1,
 //!     canvas: vec![7, 9, 9],
@@ -37,7 +37,7 @@ pub struct Trace {
 }
 
 /// One step of a sampler.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TraceStep {
     /// The number of the step, counted from zero over all blocks.
     pub step: usize,
@@ -50,6 +50,14 @@ pub struct TraceStep {
     /// The positions that the step masked again, in ascending order. It does not commit a token at any of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revoked: Vec<usize>,
+    /// The positions of those commits that the request's constraint left no choice in, in ascending order. They took no
+    /// forward, and their confidence is 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forced: Vec<usize>,
+    /// The log-probability, in nats, that tokens drawn independently from the step's predictions satisfy the request's
+    /// constraint; absent without a constraint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_mass: Option<f64>,
 }
 
 /// A token that replaced a mask.

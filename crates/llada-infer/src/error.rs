@@ -100,6 +100,38 @@ pub enum InferError {
         "confidence_eos_eot_inf as the reference has it acts above temperature 0 on end-of-turn alone, and no such token is known"
     )]
     NothingDeferred,
+    /// No answer of the requested length satisfies the constraint.
+    #[error("the shortest valid answer has {shortest} tokens, gen_length is {gen_length}")]
+    AnswerTooShort {
+        /// The number of tokens of the shortest valid answer.
+        shortest: usize,
+        /// The number of answer tokens, or its upper bound.
+        gen_length: usize,
+    },
+    /// No string of exactly the length of the answer or of the run of masks satisfies the constraint.
+    #[error("no valid text has exactly the {masks} tokens from position {position} on")]
+    Unsatisfiable {
+        /// The first position of the answer or of the run of masks.
+        position: usize,
+        /// The number of its positions.
+        masks: usize,
+        /// The number of tokens of the shortest valid text, if there is any.
+        shortest: Option<usize>,
+    },
+    /// There are more constraints than runs of masks in the prompt.
+    #[error("there are {constraints} constraints for the {holes} runs of masks in the prompt")]
+    Holes {
+        /// The number of constraints.
+        constraints: usize,
+        /// The number of runs of masks.
+        holes: usize,
+    },
+    /// The constraint emits a token that no text has.
+    #[error("the constraint emits the id {token}, which is banned, special, or no token of the model")]
+    ConstraintToken {
+        /// The id.
+        token: u32,
+    },
     /// The model's logits are infinite or NaN.
     #[error("the model's logits at position {position} are not finite")]
     NotFinite {
@@ -131,6 +163,15 @@ impl InferError {
             Self::Daedal { hint, .. } => Some(hint.clone()),
             Self::NothingDeferred => {
                 Some(Hint::set_with("temperature", 0, ", or neither reference_compat nor an algorithm that implies it"))
+            }
+            Self::AnswerTooShort { shortest, .. } => Some(Hint::set_with("gen_length", shortest, " or more")),
+            Self::Unsatisfiable { shortest: Some(shortest), .. } => {
+                Some(Hint::Advice(format!("the shortest valid text has {shortest} tokens")))
+            }
+            Self::Unsatisfiable { shortest: None, .. } => Some(Hint::Advice("no text at all satisfies it".to_owned())),
+            Self::Holes { .. } => Some(Hint::Advice("give one for each run, in their order".to_owned())),
+            Self::ConstraintToken { .. } => {
+                Some(Hint::Advice("build the constraint over the vocabulary of this model".to_owned()))
             }
             Self::NotFinite { .. } => Some(Hint::Advice("check the model's weights".to_owned())),
             Self::UnknownId { .. }

@@ -27,6 +27,7 @@ mod algorithm;
 mod autoregressive;
 pub mod cache;
 mod config;
+mod constraint;
 pub mod decoder;
 mod divergence;
 mod end_think;

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use llada_core::trace::Trace;
+use llada_core::{automaton::TokenDfa, trace::Trace};
 
 use crate::{Cache, Decoder, SamplerConfig};
 
@@ -20,6 +20,10 @@ pub struct Request {
     pub(crate) cache: Option<Arc<dyn Cache>>,
     /// A condition that ends the answer.
     pub(crate) stop: Option<Arc<dyn Stop>>,
+    /// The language of the answer.
+    pub(crate) constraint: Option<Arc<TokenDfa>>,
+    /// The languages of the runs of masks in the prompt, in their order.
+    pub(crate) hole_constraints: Vec<Option<Arc<TokenDfa>>>,
 }
 
 /// A condition that ends an answer before its length does, such as a text in it.
@@ -32,7 +36,15 @@ pub trait Stop: fmt::Debug + Send + Sync {
 impl Request {
     /// Creates a request to answer `prompt` and to fill in its masks.
     pub fn new(prompt: impl Into<Vec<u32>>, config: SamplerConfig) -> Self {
-        Self { prompt: prompt.into(), config, decoder: None, cache: None, stop: None }
+        Self {
+            prompt: prompt.into(),
+            config,
+            decoder: None,
+            cache: None,
+            stop: None,
+            constraint: None,
+            hole_constraints: Vec::new(),
+        }
     }
 
     /// Replaces the decoder of the config with a custom one.
@@ -53,6 +65,26 @@ impl Request {
     #[must_use]
     pub fn with_stop(mut self, stop: impl Stop + 'static) -> Self {
         self.stop = Some(Arc::new(stop));
+        self
+    }
+
+    /// Constrains the answer: its tokens before the first end-of-text or end-of-turn, or all of them if there is none, are
+    /// a string that the automaton accepts.
+    ///
+    /// That holds with every decoder, cache and length policy, and with any number of forwards of at least one a block. A
+    /// request that no answer of its `gen_length` can satisfy is refused. The automaton must not emit the mask, the special
+    /// tokens that end an answer, or ids that the model bans. One that accepts everything changes nothing.
+    #[must_use]
+    pub fn with_constraint(mut self, constraint: Arc<TokenDfa>) -> Self {
+        self.constraint = Some(constraint);
+        self
+    }
+
+    /// Constrains the runs of masks in the prompt, in their order: each is filled with a string of exactly its length that
+    /// its automaton accepts. Runs without an automaton are free.
+    #[must_use]
+    pub fn with_hole_constraints(mut self, constraints: Vec<Option<Arc<TokenDfa>>>) -> Self {
+        self.hole_constraints = constraints;
         self
     }
 
@@ -86,5 +118,26 @@ impl Generation {
     /// Returns the number of tokens that were committed and not revoked.
     pub fn committed(&self) -> usize {
         self.trace.committed_at().into_iter().flatten().count()
+    }
+
+    /// Returns the number of tokens that the constraint left no choice in, which took no forward.
+    pub fn forced(&self) -> usize {
+        self.trace.steps.iter().map(|step| step.forced.len()).sum()
+    }
+
+    /// Returns how probable a valid answer was without the constraint, as a logarithm in nats: the sum, over the blocks, of
+    /// the log-probability that independent draws from the predictions of the block's first forward are valid. `None` if
+    /// there was no constraint or no forward.
+    pub fn log_mass(&self) -> Option<f64> {
+        let mut sum = None;
+        let mut last_block = None;
+        for step in &self.trace.steps {
+            if let Some(log_mass) = step.log_mass
+                && last_block.replace(step.block) != Some(step.block)
+            {
+                sum = Some(sum.unwrap_or(0.0) + log_mass);
+            }
+        }
+        sum
     }
 }

@@ -56,6 +56,14 @@ pub struct Growth {
 }
 
 impl Growth {
+    /// Joins two growths, of which the second appends to the sequence that the first has appended to.
+    pub(crate) fn joined(first: Option<Self>, second: Option<Self>) -> Option<Self> {
+        match (first, second) {
+            (Some(first), Some(second)) => Some(Self { at: first.at, count: first.count + second.count }),
+            (first, second) => first.or(second),
+        }
+    }
+
     /// Returns the position, after the growth, of the token that was at `position` before.
     pub fn moved(&self, position: usize) -> usize {
         if position < self.at { position } else { position + self.count }

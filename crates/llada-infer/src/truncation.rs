@@ -40,6 +40,20 @@ impl Truncation {
         }
     }
 
+    /// Returns the logits with those of the tokens that do not stay lowered so far that such a token is picked only where a
+    /// constraint leaves no other.
+    pub(crate) fn penalised(&self, logits: &[f32]) -> Vec<f32> {
+        const PENALTY: f32 = 1e4;
+        let mut truncated = logits.to_vec();
+        self.apply(&mut truncated);
+        for (truncated, logit) in truncated.iter_mut().zip(logits) {
+            if *truncated == f32::NEG_INFINITY {
+                *truncated = logit - PENALTY;
+            }
+        }
+        truncated
+    }
+
     /// Returns the number of the first of `order`, the most probable first, whose probabilities before the last of them
     /// sum to at most `top_p` of all of `order`.
     fn nucleus(&self, logits: &[f32], order: &[u32], top_p: f32) -> usize {

@@ -45,6 +45,16 @@ impl Vocabulary {
         id == self.mask_id || (id as usize) < self.padded_size && self.banned.binary_search(&id).is_err()
     }
 
+    /// Returns true if `id` may be emitted and does not end an answer.
+    pub(crate) fn is_text(&self, id: u32) -> bool {
+        self.knows(id) && id != self.mask_id && id != self.special.eos && Some(id) != self.special.eot
+    }
+
+    /// Returns the ids that may be emitted and do not end an answer.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.padded_size as u32).filter(|&id| self.is_text(id))
+    }
+
     /// Returns the id after the last one that may occur in a prompt.
     pub(crate) fn end(&self) -> u32 {
         (0..self.padded_size as u32).rev().find(|&id| self.knows(id)).map_or(0, |last| last + 1)

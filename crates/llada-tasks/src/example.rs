@@ -12,6 +12,9 @@ pub struct Example {
     pub prompt: String,
     /// A right answer.
     pub answer: String,
+    /// A regular expression of the answers that have the right form, right or not, if the question prescribes a form. It
+    /// matches whole answers.
+    pub form: Option<String>,
     rule: Rule,
 }
 
@@ -29,7 +32,12 @@ enum Rule {
 impl Example {
     /// Creates a question with one right answer.
     pub(crate) fn new(content: String, prompt: String, answer: String) -> Self {
-        Self { content, prompt, answer, rule: Rule::Exact }
+        Self { content, prompt, answer, form: None, rule: Rule::Exact }
+    }
+
+    /// Adds the form of answers.
+    pub(crate) fn of_form(self, form: String) -> Self {
+        Self { form: Some(form), ..self }
     }
 
     /// Adds a second right answer.

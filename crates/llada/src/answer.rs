@@ -20,6 +20,10 @@ pub struct Answer {
     pub output: Vec<u32>,
     /// Forward evaluations: calls of the network, a guided one with its doubled batch counting once.
     pub nfe: usize,
+    /// The number of tokens that the request's constraint left no choice in, which took no forward.
+    pub forced: usize,
+    /// How probable a valid answer was without the constraint ([`Generation::log_mass`]), in nats; `None` without one.
+    pub log_mass: Option<f64>,
     /// Which token was committed where, at which step, and how sure the model was.
     pub trace: Trace,
 }
@@ -65,6 +69,7 @@ impl Ends {
 impl Checkpoint {
     /// The answer that a generation amounts to.
     pub(crate) fn answer(&self, generation: Generation) -> Result<Answer, Error> {
+        let (forced, log_mass) = (generation.forced(), generation.log_mass());
         let Generation { prompt, output, nfe, trace, .. } = generation;
         let is_cut = self.ends.cut(&output).len() < output.len();
         Ok(Answer {
@@ -73,6 +78,8 @@ impl Checkpoint {
             prompt,
             output,
             nfe,
+            forced,
+            log_mass,
             trace,
         })
     }

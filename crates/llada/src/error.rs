@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use llada_core::Hint;
+use llada_grammar::GrammarError;
 use llada_hub::HubError;
 use llada_infer::InferError;
 use llada_model::ModelError;
@@ -20,6 +21,17 @@ pub enum Error {
     /// A request is impossible, or the network failed on it.
     #[error(transparent)]
     Infer(#[from] InferError),
+    /// A pattern or a vocabulary is refused.
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        source: std::io::Error,
+    },
     /// The checkpoint has no tokenizer, and was asked to work on text.
     #[error("{} has no tokenizer.json", folder.display())]
     NoTokenizer {
@@ -39,8 +51,9 @@ impl Error {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Infer(error) => error.hint(),
+            Self::Grammar(error) => error.hint(),
             Self::NoTokenizer { .. } => Some(Hint::Advice("without one it takes ids alone".to_owned())),
-            Self::Hub(_) | Self::Model(_) | Self::Autoregressive { .. } => None,
+            Self::Hub(_) | Self::Model(_) | Self::Read { .. } | Self::Autoregressive { .. } => None,
         }
     }
 }

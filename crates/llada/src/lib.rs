@@ -19,6 +19,7 @@
 //! | continue a text | [`Model::complete`] |
 //! | fill the masks of a text | [`Model::infill`] |
 //! | estimate the likelihood of an answer | [`Model::score`] |
+//! | constrain an answer to a pattern | [`Model::compile`], [`Request::with_constraint`] |
 //! | watch an answer come about, and stop when it is good enough | [`Model::steps`] |
 //! | work on token ids, or on many requests at once | [`Model::engine_mut`] |
 //!
@@ -42,6 +43,7 @@ struct Book;
 mod answer;
 mod checkpoint;
 mod error;
+mod grammars;
 mod model;
 mod options;
 mod steps;
@@ -57,9 +59,11 @@ pub use stop::{Stops, cut_at_stop};
 
 pub use llada_core::{
     Hint,
+    automaton::TokenDfa,
     confidence::Remasking,
     trace::{Commit, Trace, TraceStep},
 };
+pub use llada_grammar::{GrammarError, Grammars, Json, JsonOptions, Pattern, Whitespace};
 pub use llada_hub::HubError;
 pub use llada_infer::{
     Algorithm, Cache, CacheConfig, CacheKind, Decoder, DecoderConfig, DecoderKind, Engine, Estimator, Event,

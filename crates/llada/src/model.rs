@@ -13,6 +13,7 @@ use llada_model::{Message, Tokenizer, Transformer};
 use crate::{
     Answer, Ends, Error, OpenOptions, Steps, Stops,
     checkpoint::{Checkpoint, algorithm_of},
+    grammars::CompiledPatterns,
 };
 
 /// A checkpoint ready for work: the engine over its network, its tokenizer and chat template, and the ids that are
@@ -23,6 +24,7 @@ use crate::{
 pub struct Model {
     pub(crate) engine: Engine<Transformer>,
     pub(crate) checkpoint: Checkpoint,
+    pub(crate) patterns: CompiledPatterns,
 }
 
 impl Model {
@@ -42,7 +44,8 @@ impl Model {
 
     pub(crate) fn new(folder: PathBuf, mut network: Transformer) -> Result<Self, Error> {
         let checkpoint = Checkpoint::read(folder, &mut network)?;
-        Ok(Self { engine: Engine::new(network, checkpoint.special), checkpoint })
+        let engine = Engine::new(network, checkpoint.special);
+        Ok(Self { engine, checkpoint, patterns: CompiledPatterns::default() })
     }
 
     /// Answers a conversation, in the model's chat template: the assistant's next message.

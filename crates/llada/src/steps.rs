@@ -69,7 +69,7 @@ impl Iterator for Steps<'_> {
     type Item = Result<Update, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Model { engine, checkpoint } = &mut *self.model;
+        let Model { engine, checkpoint, .. } = &mut *self.model;
         if let Some(generation) = self.generation.take() {
             return Some(checkpoint.answer(generation).map(Update::Finished));
         }

@@ -5,11 +5,21 @@ use super::{Source, Violation};
 
 const RULE: &str = "command-line";
 
-const LIBRARIES: [&str; 8] =
-    ["llada", "llada-core", "llada-eval", "llada-hub", "llada-infer", "llada-model", "llada-tasks", "llada-train"];
+const LIBRARIES: [&str; 10] = [
+    "llada",
+    "llada-core",
+    "llada-eval",
+    "llada-grammar",
+    "llada-hub",
+    "llada-infer",
+    "llada-model",
+    "llada-serve",
+    "llada-tasks",
+    "llada-train",
+];
 
 /// The commands of `llada`.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "batch",
     "compare",
     "data",
@@ -20,6 +30,7 @@ const COMMANDS: [&str; 13] = [
     "pretrain",
     "quantize",
     "score",
+    "serve",
     "sft",
     "tasks",
     "tokenizer",

@@ -7,20 +7,35 @@ use super::{Source, Violation, source};
 const RULE: &str = "layering";
 
 /// Each crate with the crates of the workspace that it may depend on, in builds and in tests.
-const MAY_USE: [(&str, &[&str]); 12] = [
-    ("llada", &["llada-core", "llada-hub", "llada-infer", "llada-model"]),
+const MAY_USE: [(&str, &[&str]); 14] = [
+    ("llada", &["llada-core", "llada-grammar", "llada-hub", "llada-infer", "llada-model"]),
     ("llada-core", &[]),
+    ("llada-grammar", &["llada-core"]),
     ("llada-hub", &[]),
     ("llada-model", &["llada-core"]),
     ("llada-infer", &["llada-core"]),
+    ("llada-serve", &["llada"]),
     ("llada-tasks", &["llada-core"]),
     ("llada-eval", &["llada-core"]),
     ("llada-train", &["llada-core", "llada-infer", "llada-model"]),
     (
         "llada-cli",
-        &["llada", "llada-core", "llada-eval", "llada-hub", "llada-model", "llada-infer", "llada-tasks", "llada-train"],
+        &[
+            "llada",
+            "llada-core",
+            "llada-eval",
+            "llada-hub",
+            "llada-model",
+            "llada-infer",
+            "llada-serve",
+            "llada-tasks",
+            "llada-train",
+        ],
     ),
-    ("llada-benches", &["llada", "llada-core", "llada-model", "llada-infer", "llada-tasks", "llada-train"]),
+    (
+        "llada-benches",
+        &["llada", "llada-core", "llada-grammar", "llada-model", "llada-infer", "llada-tasks", "llada-train"],
+    ),
     ("xtask", &[]),
     ("fetch-weights", &["llada-hub", "xtask"]),
 ];

@@ -1,9 +1,11 @@
 //! The arguments that several commands share. Those of a single command are beside it.
 
+mod constraint;
 mod flags;
 mod model;
 mod sampler;
 
+pub(crate) use constraint::{ConstraintArgs, HoleArgs};
 pub(crate) use model::ModelArgs;
 pub(crate) use sampler::{SamplerArgs, read_options};
 

@@ -11,10 +11,12 @@ use llada_infer::Request;
 use llada_model::Message;
 
 use crate::{
-    args::{Ids, ModelArgs, SamplerArgs},
+    args::{ConstraintArgs, HoleArgs, Ids, ModelArgs, SamplerArgs},
     exit::usage,
     file::write_whole,
-    interrupt, picture,
+    interrupt,
+    patterns::Patterns,
+    picture,
     report::Report,
     session::Session,
     watch::Watch,
@@ -28,13 +30,20 @@ use crate::{
 #[command(after_help = "Examples:
   llada generate --model DIR --prompt 'The capital of France is' --gen-length 32 --watch
   llada generate --model DIR --chat 'What is 2 + 3?' --steps 64 --gen-length 128 --block-length 32
-  llada generate --model DIR --prompt 'Paris is the <|mdm_mask|> of France.' --gen-length 0")]
+  llada generate --model DIR --prompt 'Paris is the <|mdm_mask|> of France.' --gen-length 0
+  llada generate --model DIR --chat 'Is the sky blue?' --choice Yes --choice No --steps 1")]
 pub(crate) struct Args {
     #[command(flatten)]
     prompt: PromptArgs,
 
     #[command(flatten)]
     sampler: SamplerArgs,
+
+    #[command(flatten)]
+    constraint: ConstraintArgs,
+
+    #[command(flatten)]
+    holes: HoleArgs,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -47,7 +56,8 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Output")]
     watch: bool,
 
-    /// Print one JSON object: output_ids, text, prompt_tokens, nfe, seconds, tokens_per_second, load_seconds, peak_rss_mb
+    /// Print one JSON object: output_ids, text, finish_reason, prompt_tokens, nfe, seconds, tokens_per_second, load_seconds,
+    /// peak_rss_mb; under a constraint forced (tokens that took no forward) and log_mass
     #[arg(long, help_heading = "Output")]
     json: bool,
 
@@ -95,9 +105,11 @@ impl PromptArgs {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config(args.model.algorithm()?)?;
+    let patterns = Patterns { answer: args.constraint.pattern()?, holes: args.holes.patterns() };
     let mut session = Session::open(&args.model)?;
     let request = Request::new(args.prompt.encode(&session)?, config);
     let request = session.model.with_stop_texts(request, &args.stop)?;
+    let request = patterns.constrain(&session.model, request)?;
     session.model.engine().validate(&request)?;
     session.warn_about(&request.config);
     let tokenizer = session.model.tokenizer().ok().cloned();

@@ -9,6 +9,7 @@ pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod quantize;
 pub(crate) mod score;
+pub(crate) mod serve;
 pub(crate) mod tasks;
 pub(crate) mod tokenizer;
 pub(crate) mod training;

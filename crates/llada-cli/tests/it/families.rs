@@ -2,7 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use llada_infer::{Engine, Estimator, ScoreConfig, ScoreRequest, SpecialTokens};
+use llada_core::{
+    predictor::{Hidden, MaskPredictor, Row},
+    sampling::log_softmax_at,
+};
+use llada_infer::{Engine, Estimator, Request, SamplerConfig, ScoreConfig, ScoreRequest, SpecialTokens};
 use llada_model::{Device, Dtype, Transformer};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value, json as object};
@@ -112,6 +116,37 @@ fn illada_scores_options_by_confidence() {
         let other = ScoreRequest::new(ids(&case["prompt"]), [7, 8, 9, 10, 11, 12]);
         let both = engine.score_options(&[other, option], &config, |_, _| ControlFlow::Continue(())).unwrap();
         assert_eq!(both[1].estimate, scores[0].estimate);
+    }
+}
+
+/// The likelihood of a single token is the model's own, holes are filled and nothing else is, and a batch changes nothing,
+/// with the family's own mask and shift.
+#[test]
+fn every_family_is_scored_and_filled() {
+    for name in ["tiny-illada", "tiny-llada-moe", "tiny-llada2", "tiny-dream", "tiny-smdm"] {
+        let mut model = Transformer::load(&crate::fixture(name), Device::Cpu, Dtype::F32).unwrap();
+        let (mask, eos) = (model.config().mask_token_id, model.config().eos_token_id);
+        let prompt: Vec<u32> = (0..9).map(|i| 20 + 31 * i).collect();
+        let ids = [prompt.as_slice(), &[mask]].concat();
+        let mut logits = Vec::new();
+        model.forward(&[Row::new(&ids, &[9])]).unwrap().logits(0, 0..1, &mut logits).unwrap();
+        let expected = log_softmax_at(&logits, 77);
+        let mut engine = Engine::new(model, SpecialTokens { eos, eot: None });
+        let score = engine.score(&prompt, &[77], &ScoreConfig::default(), |_, _| ControlFlow::Continue(())).unwrap();
+        assert!((score.estimate.log_likelihood - expected).abs() < 1e-6, "{name}");
+
+        let mut holes = prompt.clone();
+        (holes[2], holes[5]) = (mask, mask);
+        let config = SamplerConfig { gen_length: 0, ..Default::default() };
+        let request = |prompt: &[u32]| Request::new(prompt, config.clone());
+        let filled = engine.generate(&request(&holes)).unwrap().prompt;
+        for (index, (&before, &after)) in prompt.iter().zip(&filled).enumerate() {
+            assert!(before == after || index == 2 || index == 5, "{name} {index}");
+            assert_ne!(after, mask, "{name} {index}");
+        }
+        let batch = [request(&holes[..7]), request(&holes)];
+        let together = engine.generate_batch(&batch, |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(together[1].prompt, filled, "{name}");
     }
 }
 

@@ -5,6 +5,7 @@ mod batch;
 mod benchmarks;
 mod book;
 mod compare;
+mod constraint;
 mod damaged;
 mod families;
 mod generate;

@@ -54,6 +54,7 @@ impl ActiveRequest {
             let Prediction { position, token, confidence, .. } = predictions[index];
             commits.push(Commit { position, token, confidence });
         }
+        self.keep_valid(&commits, &mut edits);
         let has_edits = !edits.is_empty();
         commits.extend(edits);
         commits.sort_unstable_by_key(|commit| commit.position);
@@ -74,17 +75,29 @@ impl ActiveRequest {
             }
             None => self.block_has_ended(),
         };
+        self.finish_step(&predictions, &chosen, eos_confidence, block_has_ended)
+    }
+
+    /// Lets the sequence grow after a step and, if its block has ended, moves on to the next one or to the end. Returns the
+    /// growth of the sequence, if it grew.
+    pub(super) fn finish_step(
+        &mut self,
+        predictions: &[Prediction],
+        chosen: &[usize],
+        eos_confidence: Option<f64>,
+        block_has_ended: bool,
+    ) -> Option<Growth> {
         if block_has_ended && self.stop_is_reached() {
             self.is_finished = true;
             return None;
         }
-        let growth = self.growth(&predictions, &chosen, eos_confidence, block_has_ended);
-        let growth = growth.map(|growth| self.grow(growth));
+        let growth = self.growth(predictions, chosen, eos_confidence, block_has_ended);
+        let growth = growth.and_then(|growth| self.valid_growth(growth)).map(|growth| self.grow(growth));
         if block_has_ended {
             self.progression.block.decoded.clear();
             self.is_finished = self.progression.block.range.end == self.sequence.ids.len();
             if !self.is_finished {
-                self.start_block(at.block_index + 1);
+                self.start_block(self.progression.block.index + 1);
             }
         }
         growth
@@ -132,7 +145,9 @@ impl ActiveRequest {
 
     /// Inserts masks into the sequence and shifts everything that refers to its positions.
     pub(super) fn grow(&mut self, growth: Growth) -> Growth {
+        let length = self.sequence.ids.len();
         let growth = self.sequence.grow(growth);
+        self.regions.iter_mut().for_each(|region| region.grow(growth.at, growth.count, length));
         let states = std::mem::take(&mut self.position_states);
         self.position_states = states.into_iter().map(|(position, state)| (growth.moved(position), state)).collect();
         // If the end of the sequence had truncated the block, it is extended to its full length.
@@ -176,8 +191,8 @@ impl ActiveRequest {
         let left = planned.saturating_sub(block.step).min(block.deadline - block.step);
         let steps = NonZeroUsize::new(left).unwrap_or(NonZeroUsize::MIN);
         let mut schedule = self.decoder.schedule(masked, steps);
-        if self.progression.forwards_left.is_some() {
-            // Trailing steps that commit nothing would waste the budget.
+        if self.progression.forwards_left.is_some() || !self.regions.is_empty() {
+            // Trailing steps that commit nothing would waste forwards.
             while schedule.last() == Some(&0) {
                 schedule.pop();
             }
@@ -225,7 +240,7 @@ impl ActiveRequest {
         let prompt_length = self.sequence.trace.prompt_length;
         let end = self.progression.block.block_range.end.max(prompt_length);
         let Some(stop) = &self.stop else { return false };
-        let is_reached = stop.is_reached(&self.sequence.ids[prompt_length..end]);
+        let is_reached = stop.is_reached(&self.sequence.ids[prompt_length..end]) && self.may_end(end);
         if is_reached {
             self.output_length = Some(end - prompt_length);
         }

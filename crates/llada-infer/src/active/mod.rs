@@ -5,11 +5,12 @@
 
 mod aligned;
 mod commit;
+mod constrained;
 mod progression;
 mod sequence;
 mod step;
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, ops::Range, sync::Arc};
 
 use llada_core::{
     block::BlockPlan,
@@ -19,6 +20,7 @@ use llada_core::{
 use crate::{
     Generation, InferError, Request, SamplerConfig, Stop,
     cache::Cache,
+    constraint::{self, Region},
     decoder::{Convention, Decoder, PositionState},
     length::LengthPolicy,
     vocabulary::Vocabulary,
@@ -38,6 +40,8 @@ pub(crate) struct ActiveRequest {
     eos: u32,
     sequence: Sequence,
     progression: Progression,
+    /// The constrained parts of the sequence.
+    regions: Vec<Region>,
     /// The decoder's state of each masked position of the block, if the decoder has such a state.
     position_states: BTreeMap<usize, Box<dyn PositionState>>,
     /// The positions that the next forward predicts, in ascending order: the masks of the block, unless the step commits
@@ -55,6 +59,8 @@ pub(crate) struct ActiveRequest {
     is_finished: bool,
     /// The number of answer tokens to return, if the request has stopped at an end-of-text token.
     output_length: Option<usize>,
+    /// The number of steps that have been handed to the observer.
+    observed: usize,
 }
 
 impl ActiveRequest {
@@ -114,6 +120,7 @@ impl ActiveRequest {
             sequence,
             progression: Progression { block_length, forwards_left: config.max_nfe, is_hurried: false, block },
             config: config.clone(),
+            regions: constraint::regions(request, vocabulary)?,
             position_states: BTreeMap::new(),
             wanted: Vec::new(),
             recompute: Recompute::All,
@@ -122,8 +129,10 @@ impl ActiveRequest {
             slots: Vec::new(),
             is_finished: false,
             output_length: None,
+            observed: 0,
         };
         active.start_block(0);
+        active.start_constrained()?;
         active.prepare();
         Ok(active)
     }
@@ -178,6 +187,17 @@ impl ActiveRequest {
         self.sequence.settled(revocable)
     }
 
+    /// Returns true if the observer has not been told of a step.
+    pub(crate) fn has_unobserved(&self) -> bool {
+        self.observed < self.sequence.trace.steps.len()
+    }
+
+    /// Returns the numbers of the steps that the observer has not been told of. From now on it has.
+    pub(crate) fn unobserved(&mut self) -> Range<usize> {
+        let taken = self.sequence.trace.steps.len();
+        std::mem::replace(&mut self.observed, taken)..taken
+    }
+
     /// Returns an upper bound of the remaining forwards, if there is one.
     pub(crate) fn forwards_left(&self) -> Option<usize> {
         let block = &self.progression.block;
@@ -212,6 +232,8 @@ impl ActiveRequest {
         };
         progression.forwards_left = Some(forwards);
         progression.is_hurried = true;
+        self.end_regions();
+        let progression = &mut self.progression;
         let (start, end) = (progression.block.block_range.start, self.sequence.ids.len());
         // A block takes at least one forward, so what is left must fit into as many blocks as there are forwards.
         progression.block_length = progression.block_length.max((end - start).div_ceil(forwards));
@@ -219,6 +241,7 @@ impl ActiveRequest {
         progression.block.range.end = progression.block.block_range.end;
         progression.block.deadline = progression.deadline(end);
         self.reschedule();
+        self.commit_forced();
         self.prepare();
     }
 

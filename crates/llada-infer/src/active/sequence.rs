@@ -64,7 +64,7 @@ impl Sequence {
             self.ids[commit.position] = commit.token;
         }
         let step = self.trace.steps.len();
-        self.trace.steps.push(TraceStep { step, block, nfe: 1, commits, revoked });
+        self.trace.steps.push(TraceStep { step, block, nfe: 1, commits, revoked, ..Default::default() });
     }
 
     /// Inserts the masks of `growth`, but no more than `max_len` allows, and returns the growth that took place. The trace
@@ -75,11 +75,11 @@ impl Sequence {
         self.ids.splice(at..at, repeat_n(self.mask_id, count));
         self.trace.canvas.splice(at..at, repeat_n(self.mask_id, count));
         self.prompt_index.splice(at..at, repeat_n(false, count));
-        for TraceStep { commits, revoked, .. } in &mut self.trace.steps {
+        for TraceStep { commits, revoked, forced, .. } in &mut self.trace.steps {
             for commit in commits {
                 commit.position = growth.moved(commit.position);
             }
-            for position in revoked {
+            for position in revoked.iter_mut().chain(forced) {
                 *position = growth.moved(*position);
             }
         }

@@ -16,9 +16,9 @@ use crate::{
 
 impl ActiveRequest {
     /// Appends the rows of the next forward: the sequence and, under guidance, the sequence without its prompt. A step that
-    /// wants no position has no rows.
+    /// wants no position has no rows, nor does what was forced from the start.
     pub(crate) fn push_rows<'a>(&'a self, rows: &mut Vec<Row<'a>>) {
-        if self.wanted.is_empty() {
+        if self.wanted.is_empty() || self.has_unobserved() {
             return;
         }
         rows.push(self.row(&self.sequence.ids, 0));
@@ -61,22 +61,29 @@ impl ActiveRequest {
         if let Some(left) = &mut self.progression.forwards_left {
             *left = left.saturating_sub(1);
         }
-        let growth = if let Some(growth) = self.length.before_step(&at, confidence) {
+        let grows = self.length.before_step(&at, confidence).and_then(|growth| self.valid_growth(growth));
+        let growth = if let Some(growth) = grows {
             self.sequence.record(at.block_index, Vec::new(), Vec::new());
             Some(self.grow(growth))
         } else {
             let first_mask = self.sequence.masked(at.block.clone()).next();
-            let stages = Stages::new(&self.config, self.decoder.as_ref(), vocabulary, &at).with_boost(
-                first_mask.and_then(|position| {
+            let stages = Stages::new(&self.config, self.decoder.as_ref(), vocabulary, &at)
+                .with_regions(&self.regions)
+                .with_boost(first_mask.and_then(|position| {
                     let answer = &self.sequence.ids[at.prompt_length..];
                     boost(&self.config, answer, at.prompt_length, position)
-                }),
-            );
+                }));
             // Masks after the block are wanted for `eos_confidence` only.
             let wanted = &self.wanted[..self.wanted.partition_point(|&position| position < at.block.end)];
-            stages.predict(reader, &self.sequence.ids, wanted, &mut self.position_states, predictions)?;
-            self.commit(&at, predictions, confidence)
+            let log_mass =
+                stages.predict(reader, &self.sequence.ids, wanted, &mut self.position_states, predictions)?;
+            let growth = self.commit(&at, predictions, confidence);
+            if let Some(step) = self.sequence.trace.steps.last_mut() {
+                step.log_mass = log_mass;
+            }
+            growth
         };
+        let growth = Growth::joined(growth, self.commit_forced());
         if self.config.stop_at_eos {
             self.stop();
         }
@@ -121,6 +128,9 @@ impl ActiveRequest {
             }
         };
         self.wanted.clear();
+        if self.is_finished {
+            return;
+        }
         if !self.decoder.is_scheduled() || at.scheduled_commits > 0 {
             self.wanted.extend(self.sequence.masked(at.block.clone()));
         }

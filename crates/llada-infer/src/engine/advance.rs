@@ -137,9 +137,15 @@ impl<H: Hidden> Turn<'_, H> {
     ) -> Result<bool, InferError> {
         let row = LogitsRow::new(self.row, request.cfg_scale());
         let mut reader = LogitsReader { hidden: &mut *self.hidden, row, buffers: &mut *self.buffers };
-        let growth = request.step(&mut reader, self.vocabulary, self.predictions)?;
-        if let Some(step) = request.sequence().trace.steps.last() {
-            let (canvas, settled) = (request.sequence().ids.as_slice(), request.settled());
+        // What was forced from the start took no forward, and is a step of its own for the observer.
+        let growth = if request.has_unobserved() {
+            None
+        } else {
+            request.step(&mut reader, self.vocabulary, self.predictions)?
+        };
+        let (unobserved, settled) = (request.unobserved(), request.settled());
+        let canvas = request.sequence().ids.as_slice();
+        for step in &request.sequence().trace.steps[unobserved] {
             observe(job, Event::Step(Progress { job, canvas, step, growth, settled }));
         }
         Ok(request.is_finished())

@@ -58,6 +58,11 @@ impl<P: MaskPredictor> Engine<P> {
         &self.predictor
     }
 
+    /// Returns true if a text may have this token: it may be emitted, and it does not end an answer.
+    pub fn is_text(&self, id: u32) -> bool {
+        self.vocabulary.is_text(id)
+    }
+
     /// Checks a request without running it.
     ///
     /// # Errors
@@ -125,6 +130,14 @@ impl<P: MaskPredictor> Engine<P> {
     /// Returns the cost of the next step of a running job.
     pub fn cost(&self, id: JobId) -> Option<StepCost> {
         Some(self.jobs.get(&id)?.cost(&self.predictor))
+    }
+
+    /// Returns the ids of prompt and answer of a running generation.
+    pub fn canvas(&self, id: JobId) -> Option<&[u32]> {
+        match self.jobs.get(&id)? {
+            ActiveJob::Generate(request) => Some(&request.sequence().ids),
+            ActiveJob::Score(_) => None,
+        }
     }
 
     /// Returns the running jobs, in the order of their turns.

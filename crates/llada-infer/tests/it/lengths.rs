@@ -12,7 +12,7 @@ use llada_infer::{
 };
 use proptest::prelude::*;
 
-use crate::{MASK, SPECIAL, engine, lively, refreshed, request};
+use crate::{MASK, SPECIAL, engine, handed_out, lively, refreshed, request};
 
 /// How sure a model of 20 tokens is of token 0 or of the end of the text, by the length of the row and a position.
 type Rule = fn(length: usize, position: usize) -> Sure;
@@ -130,8 +130,9 @@ fn lengths<P: MaskPredictor>(
         ControlFlow::Continue(())
     });
     let answer = answers.unwrap().remove(0);
-    let canvas = [answer.prompt.clone(), answer.output.clone()].concat();
-    assert_eq!(answer.trace.canvas_at(usize::MAX), canvas);
+    let canvas = answer.trace.canvas_at(usize::MAX);
+    assert_eq!(canvas[..prompt.len()], answer.prompt);
+    assert_eq!(handed_out(&config.decoder, &canvas[prompt.len()..]), answer.output);
     assert!(answer.trace.committed_at()[prompt.len()..].iter().all(Option::is_some));
     (answer, lengths)
 }
@@ -280,11 +281,12 @@ proptest! {
         let plain = SamplerConfig { cache: CacheConfig::None, ..config.clone() };
         let (answer, lengths) = lengths(&mut engine, &[1], &plain);
         prop_assert_eq!(&engine.generate(&request(&[1], refreshed)).unwrap(), &answer);
-        prop_assert!(lengths.is_sorted() && lengths.last() == Some(&(1 + answer.output.len())));
-        prop_assert!(!answer.output.contains(&MASK));
+        let whole = answer.trace.canvas_at(usize::MAX)[1..].to_vec();
+        prop_assert!(lengths.is_sorted() && lengths.last() == Some(&(1 + whole.len())));
+        prop_assert!(!whole.contains(&MASK));
         if config.length == LengthConfig::Append(Default::default()) {
-            let ended = answer.output.len() == 6 || answer.output[answer.output.len() - 2..].contains(&SPECIAL.eos);
-            prop_assert!(ended && !answer.output[..answer.output.len() - 2].contains(&SPECIAL.eos));
+            let ended = whole.len() == 6 || whole[whole.len() - 2..].contains(&SPECIAL.eos);
+            prop_assert!(ended && !whole[..whole.len() - 2].contains(&SPECIAL.eos));
             let bounded = SamplerConfig { max_nfe: Some(4), ..config };
             prop_assert!(engine.generate(&request(&[1], bounded)).unwrap().nfe <= 4);
         }

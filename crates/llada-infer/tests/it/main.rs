@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 mod autoregressive;
+mod constraint;
 mod custom;
 mod decoders;
 mod engine;
@@ -38,6 +39,13 @@ fn engine(length: usize, seed: u64) -> Engine<TabularPredictor> {
 
 fn request(prompt: &[u32], config: SamplerConfig) -> Request {
     Request::new(prompt, config)
+}
+
+/// The part of a complete answer that is handed out: LLaDA2's samplers leave out what follows an end-of-text.
+fn handed_out<'a>(decoder: &DecoderConfig, answer: &'a [u32]) -> &'a [u32] {
+    let is_cut = matches!(decoder, DecoderConfig::Llada2(_) | DecoderConfig::Llada2Edit(_));
+    let end = answer.iter().position(|&id| is_cut && id == SPECIAL.eos);
+    &answer[..end.map_or(answer.len(), |end| end + 1)]
 }
 
 /// The decoder with options under which chance has much to say.

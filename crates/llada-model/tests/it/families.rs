@@ -192,6 +192,27 @@ fn under_block_causal_attention_finished_blocks_are_cached_exactly() {
     }
 }
 
+/// What a slot holds of an unchanged row is what the rest of it sees without a cache: with shifted logits the span needs
+/// the position before it too.
+#[test]
+fn every_family_computes_spans_over_its_cache() {
+    for (name, _) in FAMILIES {
+        let mut model = Transformer::load(&fixture(name), Device::Cpu, Dtype::F32).unwrap();
+        let (ids, _) = golden(name).swap_remove(3);
+        let (slot, all): (_, Vec<usize>) = (CacheSlot(3), (0..ids.len()).collect());
+        let whole = Row { cache: Some(slot), ..Row::new(&ids, &all) };
+        let expected = logits(&mut model, &whole);
+        let width = model.padded_vocab_size();
+        for span in [0..5, 7..19, ids.len() - 4..ids.len()] {
+            let wanted: Vec<usize> = span.clone().collect();
+            let row = Row { cache: Some(slot), recompute: Recompute::Span(span.clone()), ..Row::new(&ids, &wanted) };
+            let difference =
+                largest_difference(&logits(&mut model, &row), &expected[span.start * width..span.end * width]);
+            assert!(difference < 1e-4, "{name} {span:?}: {difference}");
+        }
+    }
+}
+
 /// A folder of random weights for a fixture's config with other keys.
 fn random_weights(name: &str, keys: &Value) -> TempDir {
     let folder = copy(name);

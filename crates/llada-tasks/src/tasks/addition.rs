@@ -26,7 +26,7 @@ impl SyntheticTask for Addition {
         let content = format!("{} + {}", a.min(b), a.max(b));
         (Split::of(&content) == split).then(|| {
             let prompt = pick::worded(stream, &WORDINGS, &format!("{a} + {b}"));
-            Example::new(content, prompt, (a + b).to_string())
+            Example::new(content, prompt, (a + b).to_string()).of_form("0|[1-9][0-9]{0,3}".to_owned())
         })
     }
 }

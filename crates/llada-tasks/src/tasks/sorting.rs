@@ -30,7 +30,8 @@ impl SyntheticTask for Sorting {
         let content = list(&sorted);
         (Split::of(&content) == split).then(|| {
             let prompt = pick::worded(stream, &WORDINGS, &list(&numbers));
-            Example::new(content.clone(), prompt, content)
+            let others = numbers.len() - 1;
+            Example::new(content.clone(), prompt, content).of_form(format!("[0-9]{{1,2}}(, [0-9]{{1,2}}){{{others}}}"))
         })
     }
 }

@@ -48,7 +48,8 @@ impl SyntheticTask for Sudoku {
         let content = text(&puzzle);
         (Split::of(&content) == split && is_unique(&puzzle)).then(|| {
             let prompt = pick::worded(stream, &WORDINGS, &content);
-            Example::new(content, prompt, text(solution))
+            let form = content.replace('0', "[1-4]");
+            Example::new(content, prompt, text(solution)).of_form(form)
         })
     }
 }

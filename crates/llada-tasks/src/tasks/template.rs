@@ -60,11 +60,14 @@ impl SyntheticTask for Template {
         }
         let sentence = *pick::one(stream, &SENTENCES[level as usize]);
         let mut answer = sentence.to_owned();
+        let mut form = sentence.replace('.', "\\.");
         for (slot, value) in &facts {
-            answer = answer.replace(&format!("[{slot}]"), value);
+            let gap = format!("[{slot}]");
+            answer = answer.replace(&gap, value);
+            form = form.replace(&gap, "[A-Za-z]+");
         }
         let question = format!("{sentence} Facts: {}.", listed(&pick::shuffled(stream, &facts)));
-        Some(Example::new(content, pick::worded(stream, &WORDINGS, &question), answer))
+        Some(Example::new(content, pick::worded(stream, &WORDINGS, &question), answer).of_form(form))
     }
 }
 

@@ -60,6 +60,20 @@ fn answers_are_right_and_fit_their_canvas() {
     }
 }
 
+/// The tasks that prescribe a form do so in every question, and right answers have it.
+#[test]
+fn right_answers_have_the_form() {
+    let formal = ["addition", "sorting", "sudoku", "template"];
+    for task in ALL {
+        for example in examples(task, Split::HeldOut) {
+            assert_eq!(example.form.is_some(), formal.contains(&task.name()), "{example:?}");
+            let Some(form) = &example.form else { continue };
+            let form = regex::Regex::new(&format!("^(?:{form})$")).unwrap();
+            assert!(form.is_match(&example.answer) && !form.is_match(&example.prompt), "{example:?}");
+        }
+    }
+}
+
 /// The answers once more, from the words of the questions.
 #[test]
 fn answers_follow_from_their_questions() {

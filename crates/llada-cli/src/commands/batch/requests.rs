@@ -9,7 +9,7 @@ use llada_model::Message;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{args::read_options, exit::usage, file::read_text, results::digest, session::Session};
+use crate::{args::read_options, exit::usage, file::read_text, patterns::Patterns, results::digest, session::Session};
 
 /// One request as it was written.
 pub(super) struct Line {
@@ -22,6 +22,7 @@ pub(super) struct Line {
     stop_ids: Vec<u32>,
     /// The length of prompt and answer together, which takes the place of `gen_length`.
     context_length: Option<usize>,
+    patterns: Patterns,
     /// Random numbers of the origin order, recorded elsewhere.
     uniform: Option<Vec<Vec<f32>>>,
     text: String,
@@ -75,8 +76,10 @@ impl Line {
         let stop_ids = take(&mut keys, "stop_ids")?.unwrap_or_default();
         let context_length = take(&mut keys, "context_length")?;
         let uniform = take(&mut keys, "uniform")?;
+        let patterns = Patterns::take(&mut keys, text)?;
         let config = read_options(keys, algorithm).map_err(|error| message(&error))?;
-        Ok(Self { id, prompt, config, stop, stop_ids, context_length, uniform, text: text.to_owned(), number })
+        let text = text.to_owned();
+        Ok(Self { id, prompt, config, stop, stop_ids, context_length, patterns, uniform, text, number })
     }
 
     /// The request in token ids, checked against the model.
@@ -102,6 +105,7 @@ impl Line {
                 }
                 request = request.with_stop(stops);
             }
+            let request = self.patterns.constrain(&session.model, request)?;
             session.model.engine().validate(&request).map_err(|error| usage(message(&error)))?;
             anyhow::Ok(request)
         };

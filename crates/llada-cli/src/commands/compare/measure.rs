@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use llada_infer::{Generation, Request, SamplerConfig};
+use llada_infer::Generation;
 use llada_tasks::Tally;
 use serde::Serialize;
 
-use super::Question;
+use super::questions::{Question, Sampler, requests};
 use crate::{interrupt, session::Session};
 
 /// The number of prompts in a batch.
@@ -25,19 +25,25 @@ pub(super) struct Side {
     accuracy: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<[f64; 2]>,
+    /// The share of answers that satisfy the constraint, whether it was imposed or not, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid: Option<f64>,
+    /// The number of tokens that the constraint left no choice in, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forced: Option<usize>,
     #[serde(skip)]
     answers: Vec<Generation>,
 }
 
 impl Side {
-    /// Answers `questions` with the options `config`.
+    /// Answers `questions` with one of the samplers.
     pub(super) fn measure(
         session: &mut Session,
         questions: &[Question],
-        config: &SamplerConfig,
+        sampler: &Sampler,
         bar: &ProgressBar,
     ) -> anyhow::Result<Self> {
-        let requests = Request::for_each(&prompts(questions), config);
+        let requests = requests(questions, sampler);
         let start = Instant::now();
         let mut answers = Vec::new();
         for requests in requests.chunks(BATCH) {
@@ -45,48 +51,50 @@ impl Side {
             bar.inc(requests.len() as u64);
         }
         let seconds = start.elapsed().as_secs_f64();
-        let mut tally = Tally::default();
+        let (mut right, mut valid) = (Tally::default(), Tally::default());
         for (question, answer) in questions.iter().zip(&answers) {
             if let Some(example) = &question.example {
                 let text = session.turn_text(&answer.output)?;
-                tally.right += usize::from(example.check(&text));
-                tally.total += 1;
+                right.right += usize::from(example.check(&text));
+                right.total += 1;
+            }
+            if let Some(constraint) = &question.constraint {
+                valid.right += usize::from(constraint.accepts(session.model.ends().cut(&answer.output)));
+                valid.total += 1;
             }
         }
         let nfe = answers.iter().map(|answer| answer.nfe).sum();
         let committed: usize = answers.iter().map(Generation::committed).sum();
-        let checked = (tally.total > 0).then_some(tally);
+        let [right, valid] = [right, valid].map(|tally| (tally.total > 0).then_some(tally));
         Ok(Self {
             nfe,
             tokens_per_forward: committed as f64 / nfe as f64,
             seconds,
-            accuracy: checked.map(|tally| tally.exact_match()),
-            interval: checked.map(|tally| tally.interval()),
+            accuracy: right.map(|tally| tally.exact_match()),
+            interval: right.map(|tally| tally.interval()),
+            valid: valid.map(|tally| tally.exact_match()),
+            forced: valid.map(|_| answers.iter().map(Generation::forced).sum()),
             answers,
         })
     }
 }
 
-/// Returns the mean divergence of the predictions with the cache of `config` from those without a cache, over all
+/// Returns the mean divergence of the predictions with the cache of `sampler` from those without a cache, over all
 /// committed tokens, in nats.
 pub(super) fn mean_kl(
     session: &mut Session,
     questions: &[Question],
-    config: &SamplerConfig,
+    sampler: &Sampler,
     bar: &ProgressBar,
 ) -> anyhow::Result<f64> {
     let (mut total, mut tokens) = (0.0, 0);
-    for request in Request::for_each(&prompts(questions), config) {
+    for request in requests(questions, sampler) {
         let (answer, divergence) = session.model.engine_mut().divergence(&request, |_| interrupt::check())?;
         total += divergence * answer.committed() as f64;
         tokens += answer.committed();
         bar.inc(1);
     }
     Ok(total / tokens.max(1) as f64)
-}
-
-fn prompts(questions: &[Question]) -> Vec<Vec<u32>> {
-    questions.iter().map(|question| question.prompt.clone()).collect()
 }
 
 /// The results of two samplers on the same prompts.
@@ -138,7 +146,13 @@ impl Comparison {
         if let (Some(a), Some(b)) = (vanilla.shown(), compared.shown()) {
             println!("{:<20} {a:>14} {b:>14}", "accuracy");
         }
+        if let [Some(a), Some(b)] = [vanilla.valid, compared.valid].map(|share| share.map(|share| 100.0 * share)) {
+            println!("{:<20} {a:>14.1} {b:>14.1}", "valid");
+        }
         println!("{:<20} {:>14} {:>14}", "forwards", vanilla.nfe, compared.nfe);
+        if let (Some(a), Some(b)) = (vanilla.forced, compared.forced) {
+            println!("{:<20} {a:>14} {b:>14}", "forced tokens");
+        }
         let [a, b] = [vanilla, compared].map(|side| side.tokens_per_forward);
         println!("{:<20} {a:>14.2} {b:>14.2}", "tokens a forward");
         println!("{:<20} {:>14.2} {:>14.2}", "seconds", vanilla.seconds, compared.seconds);

@@ -1,24 +1,29 @@
 //! The stages from logits to predictions: the logits are processed, a token is picked, and its confidence is measured. The
 //! decoder then chooses among the predictions.
 
+mod constrained;
+mod pick;
+
 use std::collections::BTreeMap;
 
 use llada_core::{
     confidence::Remasking,
     predictor::Hidden,
     rng::{Domain, Noise, Stream},
-    sampling::{gumbel_max, softmax_at},
+    sampling::softmax_at,
 };
 use rayon::prelude::*;
 
 use crate::{
     InferError, SamplerConfig, StepContext,
+    constraint::{Reduced, Region},
     decoder::{Convention, Decoder, PositionState, Prediction},
     end_think::Boost,
     logits::{LogitsReader, chunks},
     truncation::Truncation,
     vocabulary::Vocabulary,
 };
+pub(crate) use pick::without;
 
 /// The number of logits from which on several threads are faster than one.
 const WORTH_SHARING: usize = 1 << 16;
@@ -35,6 +40,7 @@ pub(crate) struct Stages<'a> {
     /// True if visible positions are predicted like masks, because their tokens may be replaced.
     is_editing: bool,
     boost: Option<Boost>,
+    regions: &'a [Region],
 }
 
 /// A position on its way through the stages.
@@ -43,6 +49,8 @@ struct Pending<'a> {
     logits: &'a mut [f32],
     prediction: &'a mut Prediction,
     state: Option<&'a mut Box<dyn PositionState>>,
+    /// What a constraint needs of the logits, if the position is a constrained mask.
+    reduced: &'a mut Option<Reduced>,
 }
 
 impl<'a> Stages<'a> {
@@ -62,7 +70,13 @@ impl<'a> Stages<'a> {
             truncation: Truncation::new(config, convention),
             is_editing: decoder.editing().is_some(),
             boost: None,
+            regions: &[],
         }
+    }
+
+    /// Adds the constrained parts of the sequence.
+    pub(crate) fn with_regions(self, regions: &'a [Region]) -> Self {
+        Self { regions, ..self }
     }
 
     /// Adds a boost of one logit.
@@ -71,7 +85,8 @@ impl<'a> Stages<'a> {
     }
 
     /// Writes the predictions of the `wanted` positions of `ids` into `predictions`. They must be the first wanted
-    /// positions of the reader's row. `states` has the decoder's state of each masked position, or is empty.
+    /// positions of the reader's row. `states` has the decoder's state of each masked position, or is empty. Returns the
+    /// log-mass of what the constraints allow, if there are any.
     ///
     /// # Errors
     /// If the predictor fails or its logits are not finite.
@@ -82,12 +97,12 @@ impl<'a> Stages<'a> {
         wanted: &[usize],
         states: &mut BTreeMap<usize, Box<dyn PositionState>>,
         predictions: &mut Vec<Prediction>,
-    ) -> Result<(), InferError> {
+    ) -> Result<Option<f64>, InferError> {
         predictions.clear();
         predictions.extend(wanted.iter().map(|&position| Prediction { position, ..Default::default() }));
         if wanted.is_empty() {
             // The forward had no row to read.
-            return Ok(());
+            return Ok(None);
         }
         let has_visible = wanted.iter().any(|&position| ids[position] != self.vocabulary.mask_id);
         if self.is_plain_argmax(!states.is_empty(), has_visible)
@@ -96,17 +111,20 @@ impl<'a> Stages<'a> {
             for (prediction, top) in predictions.iter_mut().zip(top_tokens) {
                 (prediction.token, prediction.confidence) = (top.token, top.probability);
             }
-            return check_finite(predictions);
+            check_finite(predictions)?;
+            return Ok(None);
         }
+        let mut reduced: Vec<Option<Reduced>> = wanted.iter().map(|_| None).collect();
         // States and wanted positions are both in ascending order, so they are matched in one pass.
         let mut states = states.iter_mut().peekable();
         for range in chunks(wanted.len()) {
             let logits = reader.read(range.clone())?;
             let is_shared = logits.len() >= WORTH_SHARING;
             let mut pending = Vec::with_capacity(range.len());
-            for (logits, prediction) in logits.chunks_mut(self.vocabulary.padded_size).zip(&mut predictions[range]) {
+            let outcomes = predictions[range.clone()].iter_mut().zip(&mut reduced[range]);
+            for (logits, (prediction, reduced)) in logits.chunks_mut(self.vocabulary.padded_size).zip(outcomes) {
                 let state = states.next_if(|(position, _)| **position == prediction.position).map(|(_, state)| state);
-                pending.push(Pending { logits, prediction, state });
+                pending.push(Pending { logits, prediction, state, reduced });
             }
             if is_shared {
                 pending.into_par_iter().for_each(|position| self.run(position, ids));
@@ -114,14 +132,16 @@ impl<'a> Stages<'a> {
                 pending.into_iter().for_each(|position| self.run(position, ids));
             }
         }
-        check_finite(predictions)
+        let log_mass = self.constrain(predictions, &reduced);
+        check_finite(predictions)?;
+        Ok(log_mass)
     }
 
     /// Returns true if the stages yield the most probable token and its probability for any logits. The model can then
     /// compute them itself, where that is faster.
     fn is_plain_argmax(&self, has_states: bool, has_visible: bool) -> bool {
         let config = self.config;
-        let is_changed = self.boost.is_some() || self.truncation.is_some();
+        let is_changed = self.boost.is_some() || self.truncation.is_some() || !self.regions.is_empty();
         let is_processed = config.logits_eos_inf || config.cfg_scale > 0.0 || has_states || is_changed;
         let is_drawn = config.temperature > 0.0;
         let is_probability = config.remasking == Remasking::LowConfidence && !config.confidence_eos_eot_inf;
@@ -131,7 +151,7 @@ impl<'a> Stages<'a> {
 
     /// Runs the stages that apply to the position: a masked one is predicted, a visible one is verified.
     fn run(&self, position: Pending<'_>, ids: &[u32]) {
-        let Pending { logits, prediction, state } = position;
+        let Pending { logits, prediction, state, reduced } = position;
         let token = ids[prediction.position];
         self.ban_eos(logits);
         if let Some(boost) = self.boost.filter(|boost| boost.position == prediction.position)
@@ -143,38 +163,14 @@ impl<'a> Stages<'a> {
             if let Some(state) = state {
                 state.process(logits, prediction);
             }
-            self.pick(logits, prediction);
+            let is_mask = token == self.vocabulary.mask_id;
+            match self.regions.iter().find(|region| is_mask && region.range().contains(&prediction.position)) {
+                Some(region) => *reduced = Some(self.reduce(region, logits, prediction.position)),
+                None => self.pick(logits, prediction),
+            }
         } else {
             // The logits of a visible position are those of its shadow.
             (prediction.token, prediction.confidence) = (token, softmax_at(logits, token));
-        }
-    }
-
-    /// Picks a token from the processed logits and measures the confidence in it.
-    fn pick(&self, logits: &mut [f32], prediction: &mut Prediction) {
-        let token_noise = self.noise(Domain::Token, prediction.position);
-        let draw = |logits: &mut [f32]| {
-            without(logits, &self.vocabulary.banned, |logits| gumbel_max(logits, self.config.temperature, &token_noise))
-        };
-        prediction.token = match self.truncation {
-            None => draw(logits),
-            Some(truncation) if self.convention == Convention::Llada => {
-                let mut truncated = logits.to_vec();
-                truncation.apply(&mut truncated);
-                draw(&mut truncated)
-            }
-            Some(truncation) => {
-                truncation.apply(logits);
-                draw(logits)
-            }
-        };
-        if self.convention != Convention::Llada && self.config.temperature > 0.0 {
-            let scale = self.config.temperature.recip() as f32;
-            logits.iter_mut().for_each(|logit| *logit *= scale);
-        }
-        prediction.confidence = self.confidence(logits, prediction);
-        if self.needs_entropy {
-            prediction.entropy = -Remasking::Entropy.confidence(logits, prediction.token, || 0.0);
         }
     }
 
@@ -187,22 +183,6 @@ impl<'a> Stages<'a> {
             logits[self.vocabulary.special.eos as usize] = f32::NEG_INFINITY;
         }
     }
-
-    /// Returns the confidence in the picked token. Deferred ids are banned in the logits first.
-    fn confidence(&self, logits: &mut [f32], prediction: &Prediction) -> f32 {
-        for id in self.config.deferred(self.vocabulary.special) {
-            logits[id as usize] = f32::NEG_INFINITY;
-        }
-        // If the picked token itself is deferred, the measures below would be NaN when no finite logit remains. Its
-        // confidence is the lowest value of the measure instead.
-        let is_deferred = logits[prediction.token as usize] == f32::NEG_INFINITY;
-        match self.config.remasking {
-            Remasking::LowConfidence | Remasking::Margin if is_deferred => 0.0,
-            Remasking::Entropy if is_deferred => -(logits.len() as f32).ln(),
-            measure => measure
-                .confidence(logits, prediction.token, || self.noise(Domain::Order, prediction.position).uniform()),
-        }
-    }
 }
 
 fn check_finite(predictions: &[Prediction]) -> Result<(), InferError> {
@@ -210,14 +190,4 @@ fn check_finite(predictions: &[Prediction]) -> Result<(), InferError> {
         Some(&Prediction { position, .. }) => Err(InferError::NotFinite { position }),
         None => Ok(()),
     }
-}
-
-/// Runs `f` on the logits with `ids` set to −∞, then restores them, because banned tokens still count in the softmax.
-pub(crate) fn without<T>(logits: &mut [f32], ids: &[u32], f: impl FnOnce(&[f32]) -> T) -> T {
-    let kept: Vec<f32> = ids.iter().map(|&id| std::mem::replace(&mut logits[id as usize], f32::NEG_INFINITY)).collect();
-    let result = f(logits);
-    for (&id, logit) in ids.iter().zip(kept) {
-        logits[id as usize] = logit;
-    }
-    result
 }

@@ -1,0 +1,95 @@
+//! Fields of OpenAI's interface, and of other servers', that this one does not honour: they are accepted where that changes
+//! nothing, and refused otherwise.
+
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+
+/// Fields that change nothing here.
+const WITHOUT_EFFECT: [&str; 9] = [
+    "user",
+    "store",
+    "metadata",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "verbosity",
+    "parallel_tool_calls",
+    "realtime",
+];
+
+/// Fields that are accepted with values that change nothing.
+const NEUTRAL: [(&str, &[Neutral]); 12] = [
+    ("top_p", &[Neutral::Number(1.0)]),
+    ("min_p", &[Neutral::Number(0.0)]),
+    ("top_k", &[Neutral::Number(0.0), Neutral::Number(-1.0)]),
+    ("presence_penalty", &[Neutral::Number(0.0)]),
+    ("frequency_penalty", &[Neutral::Number(0.0)]),
+    ("repetition_penalty", &[Neutral::Number(1.0)]),
+    ("best_of", &[Neutral::Number(1.0)]),
+    ("logit_bias", &[Neutral::Empty]),
+    ("logprobs", &[Neutral::False]),
+    ("echo", &[Neutral::False]),
+    ("tools", &[Neutral::Empty]),
+    ("tool_choice", &[Neutral::Text("none"), Neutral::Text("auto")]),
+];
+
+/// A value that changes nothing; null never does.
+enum Neutral {
+    Number(f64),
+    False,
+    Empty,
+    Text(&'static str),
+}
+
+impl Neutral {
+    fn is(&self, value: &Value) -> bool {
+        match self {
+            Self::Number(number) => value.as_f64() == Some(*number),
+            Self::False => value == &Value::Bool(false),
+            Self::Empty => value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty),
+            Self::Text(text) => value == text,
+        }
+    }
+}
+
+/// Refuses fields that would have an effect elsewhere.
+pub(super) fn check(fields: &Map<String, Value>) -> Result<(), ApiError> {
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+        if WITHOUT_EFFECT.contains(&name.as_str()) {
+            continue;
+        }
+        let neutral = NEUTRAL.iter().find(|(known, _)| known == name).map_or(&[][..], |(_, values)| values);
+        if !neutral.iter().any(|neutral| neutral.is(value)) {
+            let message = format!("{name} {value} is not supported");
+            return Err(ApiError::invalid("unsupported_parameter", name, message));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_would_have_an_effect_is_refused() {
+        let fields = |value: Value| value.as_object().cloned().unwrap();
+        let neutral = json!({
+            "user": "ada", "top_p": 1, "top_k": -1, "logit_bias": {}, "logprobs": false, "tools": [], "tool_choice": "none",
+            "presence_penalty": 0.0, "unheard_of": null,
+        });
+        assert_eq!(check(&fields(neutral)), Ok(()));
+        for refused in
+            [json!({"top_p": 0.9}), json!({"logprobs": true}), json!({"unheard_of": 1}), json!({"tools": [1]})]
+        {
+            let error = check(&fields(refused.clone())).unwrap_err();
+            assert_eq!(
+                (error.code, error.param.as_ref()),
+                ("unsupported_parameter", refused.as_object().unwrap().keys().next())
+            );
+        }
+    }
+}

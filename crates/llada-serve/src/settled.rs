@@ -1,0 +1,68 @@
+//! The text of an answer as it settles: it only ever grows, by whole characters.
+
+use std::sync::Arc;
+
+use llada::{Ends, Error, Tokenizer, cut_at_stop};
+
+/// A canvas that follows a generation's steps, and the part of its text that has been handed out.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    tokenizer: Arc<Tokenizer>,
+    ends: Ends,
+    stops: Vec<String>,
+    /// The text that has been handed out.
+    text: String,
+}
+
+/// The sign that bytes decode to that are no whole character yet.
+const INCOMPLETE: char = '\u{fffd}';
+
+impl Settled {
+    pub(crate) fn new(tokenizer: Arc<Tokenizer>, ends: Ends, stops: Vec<String>) -> Self {
+        Self { tokenizer, ends, stops, text: String::new() }
+    }
+
+    /// Returns what has become certain of the text, given the ids of the answer that no later step changes.
+    ///
+    /// Characters at the end that may be the start of a stop text, or that lack bytes, are held back.
+    pub(crate) fn advance(&mut self, output: &[u32]) -> Result<String, Error> {
+        let decoded = self.tokenizer.decode(self.ends.cut(output))?;
+        let certain = cut_at_stop(&decoded, &self.stops);
+        let mut end = certain.trim_end_matches(INCOMPLETE).len();
+        if certain.len() == decoded.len() {
+            let held = self.stops.iter().map(|stop| stop.len().saturating_sub(1)).max().unwrap_or(0);
+            end = end.saturating_sub(held);
+            while !certain.is_char_boundary(end) {
+                end -= 1;
+            }
+        }
+        Ok(self.hand_out(&certain[..end]))
+    }
+
+    /// Returns the rest of the text of a complete answer.
+    pub(crate) fn finish(&mut self, output: &[u32]) -> Result<String, Error> {
+        let decoded = self.tokenizer.decode(self.ends.cut(output))?;
+        Ok(self.hand_out(cut_at_stop(&decoded, &self.stops)))
+    }
+
+    fn hand_out(&mut self, text: &str) -> String {
+        match text.strip_prefix(self.text.as_str()) {
+            Some(new) => {
+                let new = new.to_owned();
+                self.text.push_str(&new);
+                new
+            }
+            None => String::new(),
+        }
+    }
+}
+
+/// Returns true if an answer ends within its length: at an end-of-text, an end of a turn, or a stop text.
+pub(crate) fn has_ended(tokenizer: &Tokenizer, ends: &Ends, stops: &[String], output: &[u32]) -> Result<bool, Error> {
+    let text = ends.cut(output);
+    if text.len() < output.len() {
+        return Ok(true);
+    }
+    let text = tokenizer.decode(text)?;
+    Ok(cut_at_stop(&text, stops).len() < text.len())
+}
