@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 
 use tch::{Device, Kind, Tensor};
 
+use super::packing::rounded;
 use crate::{
     ModelError, Precision,
     torch::{
@@ -131,6 +132,15 @@ impl Linear {
     /// which the backward pass reads.
     pub(crate) fn is_trainable(&self) -> bool {
         matches!(&self.weight, Weight::Plain(weight) if weight.requires_grad())
+    }
+
+    /// Returns the number of rows, of `rows` wanted ones, for which the layer is computed: the kernels of this crate take
+    /// any number, and for others it is rounded up.
+    pub(crate) fn rounded(&self, rows: usize) -> usize {
+        match self.weight {
+            Weight::Bf16(_) | Weight::Int8(_) => rows,
+            Weight::Plain(_) | Weight::Packed(_) => rounded(rows),
+        }
     }
 
     /// Computes the layer and its epilogue.
