@@ -3,10 +3,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{
-    mlp::Mlp,
-    packing::rounded,
-};
+use super::{mlp::Mlp, packing::rounded};
 use crate::{
     ModelError, MoeConfig, Scoring,
     torch::shim::{Epilogue, Part},
@@ -34,6 +31,16 @@ pub(crate) struct Routing {
     pub(crate) experts: Tensor,
     /// (tokens, experts per token) f32.
     pub(crate) weights: Tensor,
+}
+
+/// How a router spreads tokens over its experts.
+#[derive(Debug)]
+pub(crate) struct Load {
+    pub(crate) tokens: i64,
+    /// (experts) f32, without a gradient: the number of tokens that choose each expert.
+    pub(crate) chosen: Tensor,
+    /// (experts) f32: the sum over tokens of each expert's probability.
+    pub(crate) probability: Tensor,
 }
 
 impl Moe {
@@ -113,11 +120,7 @@ impl Moe {
     /// hidden (tokens, d).
     pub(crate) fn route(&self, hidden: &Tensor) -> Result<Routing, ModelError> {
         let rule = &self.config.router;
-        let logits = if rule.in_f32 {
-            hidden.f_to_kind(Kind::Float)?.f_linear(&self.router.f_to_kind(Kind::Float)?, None::<&Tensor>)?
-        } else {
-            hidden.f_linear(&self.router, None::<&Tensor>)?.f_to_kind(Kind::Float)?
-        };
+        let logits = self.logits(hidden)?;
         let scores = match rule.scoring {
             Scoring::Softmax => logits.f_softmax(-1, Kind::Float)?,
             Scoring::Sigmoid => logits.f_sigmoid()?,
@@ -138,6 +141,35 @@ impl Moe {
             weights = weights.f_div(&sum)?;
         }
         Ok(Routing { experts, weights: weights.f_mul_scalar(rule.routed_scaling_factor)? })
+    }
+
+    /// # Shapes
+    /// hidden (tokens, d) -> (tokens, experts) f32.
+    fn logits(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
+        if self.config.router.in_f32 {
+            let router = self.router.f_to_kind(Kind::Float)?;
+            return Ok(hidden.f_to_kind(Kind::Float)?.f_linear(&router, None::<&Tensor>)?);
+        }
+        Ok(hidden.f_linear(&self.router, None::<&Tensor>)?.f_to_kind(Kind::Float)?)
+    }
+
+    /// How the router spreads tokens, if training has a loss of that. As published, what counts is the softmax of the
+    /// logits and its best experts, whatever else moves the choice.
+    ///
+    /// # Shapes
+    /// hidden (tokens, d).
+    pub(crate) fn load(&self, hidden: &Tensor) -> Result<Option<Load>, ModelError> {
+        if self.config.router_aux_loss_coef.is_none() {
+            return Ok(None);
+        }
+        let probability = self.logits(hidden)?.f_softmax(-1, Kind::Float)?;
+        let best = probability.f_detach()?.f_topk(self.config.num_experts_per_tok as i64, -1, true, false)?.1;
+        let chosen = best.f_reshape([-1])?.f_bincount(None::<&Tensor>, self.config.num_experts as i64)?;
+        Ok(Some(Load {
+            tokens: hidden.size2()?.0,
+            chosen: chosen.f_to_kind(Kind::Float)?,
+            probability: probability.f_sum_dim_intlist(0, false, Kind::Float)?,
+        }))
     }
 }
 
