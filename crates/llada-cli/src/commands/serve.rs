@@ -57,6 +57,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", help_heading = "Server")]
     max_step_tokens: Option<usize>,
 
+    /// Memory for the caches of running answers, in gigabytes
+    #[arg(long, value_name = "GB", default_value_t = 4.0, value_parser = gigabytes, help_heading = "Server")]
+    cache_memory: f64,
+
     /// Seconds after which an answer is hurried to its end
     #[arg(long, value_name = "N", default_value_t = 600, help_heading = "Server")]
     max_request_seconds: u64,
@@ -64,6 +68,11 @@ pub(crate) struct Args {
     /// Seconds that the running answers have to end after a signal
     #[arg(long, value_name = "N", default_value_t = 30, help_heading = "Server")]
     drain_timeout: u64,
+}
+
+fn gigabytes(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("it is not 0 or more".to_owned()) }
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
@@ -110,6 +119,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             max_running: args.max_running,
             max_queue: args.max_queue,
             max_step_tokens: args.max_step_tokens.unwrap_or(if on_cpu { 1 } else { 8192 }),
+            max_cache_bytes: (args.cache_memory * 1e9) as usize,
             max_request_time: Duration::from_secs(args.max_request_seconds),
         },
         ..ServeOptions::default()

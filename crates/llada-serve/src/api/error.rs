@@ -113,6 +113,9 @@ impl From<InferError> for ApiError {
             InferError::UnknownOption { ref option } | InferError::Option { ref option, .. } => {
                 Self::invalid("invalid_parameter", format!("diffusion.{option}"), message)
             }
+            InferError::Unknown { what, .. } => {
+                Self::invalid("invalid_parameter", format!("diffusion.{what}"), message)
+            }
             InferError::NotFinite { .. } | InferError::Predict(_) => Self::failed(message),
             _ => Self::invalid("invalid_parameter", "diffusion", message),
         }

@@ -93,13 +93,15 @@ impl Tools {
 
 /// Returns the messages, with the functions in the first one.
 fn described(tools: &[Tool], mut messages: Vec<Message>) -> Vec<Message> {
-    let mut text = "You may call one of these functions:\n".to_owned();
-    for Tool { function } in tools {
-        let Function { name, description, parameters } = function;
-        let function = json!({"name": name, "description": description, "parameters": parameters});
+    let mut text = "Functions:\n".to_owned();
+    for Tool { function: Function { name, description, parameters } } in tools {
+        let mut function = json!({"name": name, "parameters": parameters});
+        if let Some(description) = description {
+            function["description"] = description.as_str().into();
+        }
         text.push_str(&format!("{function}\n"));
     }
-    text.push_str("To call it, answer with {\"name\": its name, \"arguments\": its arguments}.");
+    text.push_str("A call is {\"name\": ..., \"arguments\": ...}.");
     match messages.first_mut() {
         Some(first) if first.role == "system" => first.content = format!("{}\n\n{text}", first.content),
         _ => messages.insert(0, Message::new("system", text)),
@@ -127,7 +129,7 @@ async fn choose(service: &Shared, client: &Client, tools: &[Tool], messages: &[M
     let mut names: Vec<String> = tools.iter().map(|tool| tool.function.name.clone()).collect();
     names.push(NONE.to_owned());
     let mut messages = messages.to_vec();
-    messages.push(Message::new("user", format!("Which function helps to answer? One of: {}", names.join(", "))));
+    messages.push(Message::new("user", format!("Which function? {}", names.join(", "))));
     let request = blocking(service, move |service| {
         let tokenizer = &service.tokenizer;
         let mut longest = 0;

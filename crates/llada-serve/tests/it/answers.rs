@@ -42,7 +42,7 @@ fn answers_are_those_of_the_library_whoever_else_asks() {
     let answers: Vec<Value> = std::thread::scope(|scope| {
         let body = |seed: u64| {
             let diffusion =
-                json!({"decoder": "vanilla", "steps": 8, "block_length": 16, "temperature": 2.0, "trace": true});
+                json!({"decoder": "schedule", "steps": 8, "block_length": 16, "temperature": 2.0, "trace": true});
             chat(QUESTION, json!({"seed": seed, "diffusion": diffusion}))
         };
         let server = &server;
@@ -88,13 +88,13 @@ fn a_stop_text_ends_the_answer_before_it() {
 fn a_deadline_hurries_the_answer_and_does_not_break_it() {
     let server = Server::start(ServeOptions::default());
     let body = |deadline: u64| {
-        let diffusion = json!({"decoder": "vanilla", "steps": 256, "block_length": 256, "deadline_ms": deadline});
-        chat(QUESTION, json!({"max_tokens": 256, "diffusion": diffusion}))
+        let diffusion = json!({"decoder": "schedule", "steps": 200, "block_length": 200, "deadline_ms": deadline});
+        chat(QUESTION, json!({"max_tokens": 200, "diffusion": diffusion}))
     };
     // So that the time of a step is known.
     server.post("/v1/chat/completions", &chat(QUESTION, json!({})));
     let answer = server.post("/v1/chat/completions", &body(100));
-    assert!(answer["usage"]["diffusion"]["nfe"].as_u64().unwrap() < 256, "{answer}");
+    assert!(answer["usage"]["diffusion"]["nfe"].as_u64().unwrap() < 200, "{answer}");
     assert_eq!(answer["diffusion"]["stop_reason"], "deadline");
     assert_eq!(server.metric("llada_hurried_total"), 1.0);
 }

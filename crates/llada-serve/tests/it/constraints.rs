@@ -18,7 +18,7 @@ fn schemas_are_always_kept() {
         let format = json!({"type": "json_schema", "json_schema": {"name": "sum", "schema": schema}});
         let keys = json!({
             "response_format": format, "temperature": 3.0, "seed": steps,
-            "diffusion": {"decoder": "vanilla", "steps": steps, "block_length": 32},
+            "diffusion": {"decoder": "schedule", "steps": steps, "block_length": 32},
         });
         let answer = server.post("/v1/chat/completions", &chat(QUESTION, keys));
         let value: Value = serde_json::from_str(content(&answer)).unwrap();

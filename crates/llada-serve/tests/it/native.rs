@@ -8,7 +8,7 @@ use crate::server::{QUESTION, Sent, Server, events, read_events};
 fn body(keys: Value) -> Value {
     let mut body = json!({
         "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 32, "seed": 1,
-        "diffusion": {"decoder": "vanilla", "steps": 16, "block_length": 32},
+        "diffusion": {"decoder": "schedule", "steps": 16, "block_length": 32},
     });
     body.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     body
@@ -67,7 +67,7 @@ fn a_reader_that_comes_back_gets_the_rest() {
 #[test]
 fn a_generation_is_cancelled_by_its_id() {
     let server = Server::start(ServeOptions::default());
-    let long = json!({"max_tokens": 256, "diffusion": {"decoder": "vanilla", "steps": 256, "block_length": 256}});
+    let long = json!({"max_tokens": 200, "diffusion": {"decoder": "schedule", "steps": 200, "block_length": 200}});
     let begun = server.post_with("/v1/diffusion/generate", &body(long), "x-request-id", "long");
     assert_eq!(server.delete("/v1/diffusion/generations/long"), 202);
     let all = events(begun);
@@ -79,7 +79,7 @@ fn a_generation_is_cancelled_by_its_id() {
 #[test]
 fn a_template_is_filled() {
     let server = Server::start(ServeOptions::default());
-    let body = json!({"template": ["In the castle lived a ", {"mask": 2}, " with a bell."], "diffusion": {"steps": 2, "decoder": "vanilla"}});
+    let body = json!({"template": ["In the castle lived a ", {"mask": 2}, " with a bell."], "diffusion": {"steps": 2, "decoder": "schedule"}});
     let all = events(server.send("/v1/diffusion/generate", &body));
     let text = all.last().unwrap().data["choices"][0]["text"].as_str().unwrap();
     assert!(text.starts_with("In the castle lived a ") && text.ends_with(" with a bell."), "{text}");

@@ -16,7 +16,7 @@ use crate::server::{QUESTION, Server, chat, content};
 
 /// A question that takes a second or more.
 fn long() -> Value {
-    chat(QUESTION, json!({"max_tokens": 256, "diffusion": {"decoder": "vanilla", "steps": 256, "block_length": 256}}))
+    chat(QUESTION, json!({"max_tokens": 200, "diffusion": {"decoder": "schedule", "steps": 200, "block_length": 200}}))
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn caches_that_do_not_fit_are_refused() {
     let limits = EngineLimits { max_cache_bytes: 1000, ..EngineLimits::default() };
     let server = Server::start(ServeOptions { limits, ..ServeOptions::default() });
     let cached =
-        chat(QUESTION, json!({"diffusion": {"cache": "dual", "block_length": 8, "decoder": "vanilla", "steps": 32}}));
+        chat(QUESTION, json!({"diffusion": {"cache": "dual", "block_length": 8, "decoder": "schedule", "steps": 32}}));
     let (status, error) = server.refused("/v1/chat/completions", &cached);
     assert_eq!((status, &error["code"]), (400, &json!("context_length_exceeded")), "{error}");
     assert_eq!(content(&server.post("/v1/chat/completions", &chat(QUESTION, json!({})))), "423");

@@ -116,7 +116,7 @@ impl Server {
 pub(crate) fn chat(question: &str, keys: Value) -> Value {
     let mut body = json!({
         "messages": [{"role": "user", "content": question}], "max_tokens": 32,
-        "diffusion": {"decoder": "vanilla", "steps": 32, "block_length": 32},
+        "diffusion": {"decoder": "schedule", "steps": 32, "block_length": 32},
     });
     body.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     body
@@ -131,8 +131,10 @@ pub(crate) struct Sent {
 }
 
 /// Reads a stream to its end, which is `[DONE]` for those that have it.
-pub(crate) fn events(response: Response<Body>) -> Vec<Sent> {
-    assert_eq!(response.status(), 200);
+pub(crate) fn events(mut response: Response<Body>) -> Vec<Sent> {
+    if response.status() != 200 {
+        panic!("{}", response.body_mut().read_to_string().unwrap());
+    }
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     read_events(response.into_body().into_reader(), usize::MAX)
 }

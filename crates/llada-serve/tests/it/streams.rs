@@ -42,9 +42,9 @@ fn usage_comes_last_if_it_is_asked_for() {
 fn steps_can_be_replayed() {
     let server = Server::start(ServeOptions::default());
     let decoders = [
-        json!({"decoder": "vanilla", "steps": 8, "block_length": 16}),
+        json!({"decoder": "schedule", "steps": 8, "block_length": 16}),
         json!({"decoder": "wino"}),
-        json!({"length": "daedal", "decoder": "vanilla"}),
+        json!({"length": "daedal", "decoder": "threshold"}),
         json!({}),
     ];
     for diffusion in decoders {
@@ -110,8 +110,8 @@ fn diffusing_streams_replace_the_text() {
 fn a_client_that_goes_ends_its_generation() {
     let server = Server::start(ServeOptions::default());
     let keys = json!({
-        "stream": true, "max_tokens": 256, "stream_options": {"include_diffusion": true},
-        "diffusion": {"decoder": "vanilla", "steps": 256, "block_length": 256},
+        "stream": true, "max_tokens": 200, "stream_options": {"include_diffusion": true},
+        "diffusion": {"decoder": "schedule", "steps": 200, "block_length": 200},
     });
     let response = server.send("/v1/chat/completions", &chat(QUESTION, keys));
     let begun = read_events(response.into_body().into_reader(), 3);

@@ -3,15 +3,13 @@
 use llada_serve::ServeOptions;
 use serde_json::{Value, json};
 
-use crate::server::{QUESTION, Server, chat, events};
+use crate::server::{Server, chat, events};
 
 fn tools() -> Value {
     let function = |name: &str, property: &str| {
-        let parameters = json!({
-            "type": "object", "properties": {property: {"type": "integer", "minimum": 0, "maximum": 99}}, "required": [property],
-            "additionalProperties": false,
-        });
-        json!({"type": "function", "function": {"name": name, "description": "a function", "parameters": parameters}})
+        let parameters =
+            json!({"type": "object", "properties": {property: {"type": "boolean"}}, "required": [property]});
+        json!({"type": "function", "function": {"name": name, "parameters": parameters}})
     };
     json!([function("add", "sum"), function("halve", "half")])
 }
@@ -27,18 +25,18 @@ fn called(choice: &Value) -> (String, Value) {
 #[test]
 fn a_required_call_fits_one_of_the_functions() {
     let server = Server::start(ServeOptions::default());
-    let asked = json!({"tools": tools(), "tool_choice": "required", "max_tokens": 64, "diffusion": {}});
-    let answer = server.post("/v1/chat/completions", &chat(QUESTION, asked));
+    let asked = json!({"tools": tools(), "tool_choice": "required", "max_tokens": 48, "diffusion": {}});
+    let answer = server.post("/v1/chat/completions", &chat("7?", asked));
     let (name, arguments) = called(&answer["choices"][0]);
     let property = if name == "add" { "sum" } else { "half" };
-    assert!(arguments[property].as_u64().unwrap() <= 99, "{answer}");
+    assert!(arguments[property].is_boolean(), "{answer}");
 }
 
 #[test]
 fn a_named_function_is_called_in_streams_too() {
     let server = Server::start(ServeOptions::default());
     let named = json!({"type": "function", "function": {"name": "halve"}});
-    let mut body = chat(QUESTION, json!({"tools": tools(), "tool_choice": named, "max_tokens": 64, "diffusion": {}}));
+    let mut body = chat("7?", json!({"tools": tools(), "tool_choice": named, "max_tokens": 48, "diffusion": {}}));
     let answer = server.post("/v1/chat/completions", &body);
     assert_eq!(called(&answer["choices"][0]).0, "halve");
     body["stream"] = true.into();
@@ -57,14 +55,14 @@ fn a_named_function_is_called_in_streams_too() {
 fn a_model_that_may_choose_calls_a_function_or_answers() {
     let server = Server::start(ServeOptions::default());
     for mode in [json!("auto"), Value::Null] {
-        let asked = json!({"tools": tools(), "tool_choice": mode, "max_tokens": 64, "diffusion": {}});
-        let answer = server.post("/v1/chat/completions", &chat(QUESTION, asked));
+        let asked = json!({"tools": tools(), "tool_choice": mode, "max_tokens": 48, "diffusion": {}});
+        let answer = server.post("/v1/chat/completions", &chat("7?", asked));
         let choice = &answer["choices"][0];
         assert!(choice["message"]["content"].is_string() || called(choice).1.is_object(), "{answer}");
     }
-    let never = server.post("/v1/chat/completions", &chat(QUESTION, json!({"tools": tools(), "tool_choice": "none"})));
-    assert_eq!(never["choices"][0]["message"]["content"], "423");
+    let never = server.post("/v1/chat/completions", &chat("7?", json!({"tools": tools(), "tool_choice": "none"})));
+    assert!(never["choices"][0]["message"]["content"].is_string());
     let unknown = json!({"tools": tools(), "tool_choice": {"type": "function", "function": {"name": "nope"}}});
-    let (status, error) = server.refused("/v1/chat/completions", &chat(QUESTION, unknown));
+    let (status, error) = server.refused("/v1/chat/completions", &chat("7?", unknown));
     assert_eq!((status, &error["param"]), (400, &json!("tool_choice")));
 }
