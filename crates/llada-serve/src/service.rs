@@ -69,6 +69,8 @@ pub(crate) struct Served {
     pub(crate) algorithm: Algorithm,
     pub(crate) max_sequence_length: usize,
     pub(crate) mask_id: u32,
+    /// The end of the text.
+    pub(crate) eos: u32,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) submissions: Submissions,
     /// When the server was started, in seconds since 1970.
@@ -91,6 +93,7 @@ impl Service {
         let hash = Sha256::digest(format!("{precision} {} {}", folder.display(), env!("CARGO_PKG_VERSION")));
         let (ends, algorithm) = (model.ends().clone(), model.algorithm());
         let (max_sequence_length, mask_id) = (network.config().max_sequence_length, model.mask_id());
+        let eos = model.special_tokens().eos;
         let metrics = Arc::new(Metrics::default());
         let engine = EngineHandle::start(model, options.limits, Arc::clone(&metrics));
         Ok(Self(Arc::new(Served {
@@ -102,6 +105,7 @@ impl Service {
             algorithm,
             max_sequence_length,
             mask_id,
+            eos,
             metrics,
             submissions: Submissions::default(),
             started: now(),

@@ -5,6 +5,7 @@ mod chat;
 mod choice;
 mod completions;
 mod constraint;
+mod decisions;
 mod error;
 mod events;
 mod fields;
@@ -20,6 +21,7 @@ mod sampling;
 mod score;
 mod server;
 mod submitted;
+mod system_one;
 mod tools;
 
 use axum::{
@@ -46,11 +48,14 @@ pub fn router(service: Service) -> Router {
         .route("/v1/fim/completions", post(completions::complete))
         .route("/v1/infill", post(infill::infill))
         .route("/v1/score", post(score::score))
+        .route("/v1/decisions", post(decisions::decide))
+        .route("/v1/systemone", post(system_one::decide))
         .route("/v1/diffusion/generate", post(native::generate))
         .route("/v1/diffusion/generations/{id}/events", get(native::resume))
         .route("/v1/diffusion/generations/{id}", delete(native::cancel))
         .route("/v1/models", get(server::models))
         .route("/v1/models/{id}", get(server::model))
+        .route("/tokenizer_info", get(server::tokenizer_info))
         .route("/tokenize", post(server::tokenize))
         .route("/detokenize", post(server::detokenize))
         .route("/health", get(server::health))

@@ -46,8 +46,7 @@ pub(super) async fn score(
         let message = format!("there are {} answers; 1 to {MAX_ANSWERS} are scored", answers.len());
         return Err(ApiError::invalid("invalid_parameter", "answers", message));
     }
-    let config: ScoreConfig = serde_json::from_value(options.into())
-        .map_err(|error| ApiError::invalid("invalid_parameter", "estimator", error.to_string()))?;
+    let config = config(options)?;
     let options = blocking(&service, move |service| {
         let encode = |answer: &String| encode(service, prompt.as_deref(), messages.as_deref(), answer);
         answers.iter().map(encode).collect::<Result<Vec<_>, _>>()
@@ -56,6 +55,12 @@ pub(super) async fn score(
     let tokens: Vec<[usize; 2]> = Vec::from_iter(pairs(&options));
     let (scores, times) = estimate(&service, &client, options, config).await?;
     Ok(Json(respond(&service, &tokens, &scores, times)))
+}
+
+/// Reads the settings of the estimator.
+pub(super) fn config(options: Map<String, Value>) -> Result<ScoreConfig, ApiError> {
+    serde_json::from_value(options.into())
+        .map_err(|error| ApiError::invalid("invalid_parameter", "estimator", error.to_string()))
 }
 
 fn pairs(options: &[ScoreRequest]) -> impl Iterator<Item = [usize; 2]> {

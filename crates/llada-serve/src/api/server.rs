@@ -41,6 +41,17 @@ fn described(service: &Shared, name: &str) -> Value {
     })
 }
 
+/// Describes the tokenizer, under vLLM's names.
+pub(super) async fn tokenizer_info(State(service): State<Shared>) -> Json<Value> {
+    let tokenizer = &service.tokenizer;
+    let piece = |id: Option<u32>| id.map(|id| tokenizer.piece(id));
+    Json(json!({
+        "vocab_size": tokenizer.vocab_size(), "max_model_len": service.max_sequence_length, "mask_token": tokenizer.mask(),
+        "mask_token_id": service.mask_id, "eos_token": piece(tokenizer.eos_id()), "eos_token_id": tokenizer.eos_id(),
+        "chat_template": tokenizer.chat_problem().is_none(),
+    }))
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct TokenizeRequest {
     prompt: String,

@@ -3,6 +3,7 @@
 
 mod answers;
 mod constraints;
+mod decisions;
 mod fair;
 mod gaps;
 mod native;
