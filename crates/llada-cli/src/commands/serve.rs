@@ -1,6 +1,6 @@
 //! `llada serve`: an OpenAI-compatible server.
 
-use std::{net::ToSocketAddrs, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{io::IsTerminal, net::ToSocketAddrs, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use llada_serve::{EngineLimits, Keys, ServeOptions, Service, serve};
@@ -65,9 +65,35 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 600, help_heading = "Server")]
     max_request_seconds: u64,
 
+    /// How requests are logged on stderr
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Server")]
+    log_format: LogFormat,
+
     /// Seconds that the running answers have to end after a signal
     #[arg(long, value_name = "N", default_value_t = 30, help_heading = "Server")]
     drain_timeout: u64,
+}
+
+/// How requests are logged.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    /// A line for people
+    Text,
+    /// A JSON object a line
+    Json,
+    /// Not at all
+    None,
+}
+
+impl LogFormat {
+    fn start(self) {
+        let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+        match self {
+            Self::Text => lines.compact().with_ansi(std::io::stderr().is_terminal()).init(),
+            Self::Json => lines.json().init(),
+            Self::None => (),
+        }
+    }
 }
 
 fn gigabytes(text: &str) -> Result<f64, String> {
@@ -124,6 +150,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         },
         ..ServeOptions::default()
     };
+    args.log_format.start();
     let service = Service::new(session.model, options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

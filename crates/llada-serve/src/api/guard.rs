@@ -1,6 +1,6 @@
 //! What every request passes: its id, the name it was sent to, and its key.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -31,6 +31,7 @@ const OPEN: [&str; 3] = ["/health", "/health/ready", "/metrics"];
 
 /// Checks a request, gives its id back with the response, and counts it.
 pub(super) async fn check(State(service): State<Shared>, mut request: Request, next: Next) -> Response {
+    let (start, method) = (Instant::now(), request.method().clone());
     let id = request_id(&service, request.headers());
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
     let names = if service.options.is_local { check_names(request.headers()) } else { Ok(()) };
@@ -42,7 +43,11 @@ pub(super) async fn check(State(service): State<Shared>, mut request: Request, n
         }
         Err(error) => error.into_response(),
     };
-    service.metrics.responded(&path, response.status().as_u16());
+    let status = response.status().as_u16();
+    service.metrics.responded(&path, status);
+    // Until the head of the response; a stream goes on.
+    let seconds = start.elapsed().as_secs_f64();
+    tracing::info!(request_id = id, %method, path, status, seconds, "response");
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }

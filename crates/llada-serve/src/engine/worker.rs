@@ -169,6 +169,7 @@ impl Worker {
         };
         self.shares.leave(&owner);
         self.metrics.ended_early(failure);
+        tracing::info!(job = id, reason = %failure, "ended early");
         log.push(Entry::Failed(failure.clone()));
     }
 
@@ -328,6 +329,9 @@ impl Running {
             Event::Finished(generation) => {
                 let finish = self.finish(generation, ends);
                 metrics.finished(&finish);
+                let (nfe, tokens) = (finish.generation.nfe, finish.completion_tokens);
+                let [queued, ran] = [finish.times.queued, finish.times.ran].map(|time| time.as_secs_f64());
+                tracing::info!(job = self.id, nfe, tokens, queued, ran, is_hurried = self.is_hurried, "finished");
                 Entry::Finished(Box::new(finish))
             }
             Event::Scored(scores) => {
@@ -335,6 +339,7 @@ impl Running {
                 Entry::Scored { scores, times: self.times() }
             }
             Event::Failed(error) => {
+                tracing::error!(job = self.id, %error, "failed");
                 let failure = Failure::Model(error.to_string());
                 metrics.ended_early(&failure);
                 Entry::Failed(failure)
