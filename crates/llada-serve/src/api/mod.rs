@@ -16,6 +16,7 @@ mod guard;
 mod infill;
 mod messages;
 mod native;
+mod openapi;
 mod respond;
 mod sampling;
 mod score;
@@ -62,6 +63,7 @@ pub fn router(service: Service) -> Router {
         .route("/health/ready", get(server::ready))
         .route("/metrics", get(server::metrics))
         .route("/version", get(server::version))
+        .route("/openapi.json", get(openapi::document))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(max_body))

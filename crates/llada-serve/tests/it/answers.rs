@@ -126,3 +126,24 @@ fn a_server_tells_what_it_serves() {
     assert_eq!(server.post("/detokenize", &json!({"tokens": tokens["tokens"]}))["prompt"], "a bell");
     assert_eq!(server.post("/v1/chat/completions", &chat(QUESTION, json!({"model": "tiny"})))["model"], "llada-tiny");
 }
+
+#[test]
+fn every_documented_path_is_served() {
+    let server = Server::start(ServeOptions::default());
+    let document: Value = server.get("/openapi.json").body_mut().read_json().unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    assert!(paths.len() >= 18);
+    for (path, methods) in paths {
+        for method in methods.as_object().unwrap().keys() {
+            let path = path.replace("{id}", "nothing");
+            let response = match method.as_str() {
+                "get" => server.get(&path),
+                "post" => server.send(&path, &json!([])),
+                _ => continue,
+            };
+            let status = response.status().as_u16().to_string();
+            let known = &methods[method]["responses"][&status];
+            assert!(known.is_object(), "{method} {path} answers {status}");
+        }
+    }
+}
