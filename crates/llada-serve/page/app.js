@@ -93,6 +93,6 @@ byId("key-form").addEventListener("submit", (event) => {
 });
 byId("key").classList.toggle("set", hasKey());
 
+for (const panel of Object.values(panels)) panel.restore?.();
 showFromHash();
-await showModel();
-await Promise.all(Object.values(panels).map((panel) => panel.restore?.()));
+showModel();

@@ -46,11 +46,14 @@ export class Canvas extends EventTarget {
       const text = this.#text(cell, widths);
       const isSpaced = /^ \S/.test(text);
       const sign = signOf(isSpaced ? text.slice(1) : text);
+      const isHidden = cell.isMask && cell.change !== "revoked";
       update(node, "id", `cell-${position}`);
       update(node, "class", `${this.#className(cell, text, order)}${isSpaced ? " spaced" : ""}`);
       update(node, "aria-label", describe(cell, position, pieces));
       update(node, "aria-selected", String(position === this.#active));
-      if (node.textContent !== sign) node.textContent = sign;
+      const written = isHidden ? "" : sign;
+      if (node.textContent !== written) node.textContent = written;
+      node.style.minWidth = isHidden && sign ? `${[...sign].length}ch` : "";
       node.style.setProperty("--place", order && cell.step !== null ? (cell.step / Math.max(order - 1, 1)).toFixed(3) : "0");
       children.push(node);
       const next = frame.cells[position + 1];
@@ -128,8 +131,9 @@ function signOf(piece) {
 
 /** Returns what is known of a cell, in words. */
 export function describe(cell, position, pieces) {
-  const text = JSON.stringify(pieceOf(pieces, cell.id));
-  if (cell.change === "revoked") return `${JSON.stringify(pieceOf(pieces, cell.was))}, revoked, position ${position}`;
+  const quote = (id) => `“${oneLine(pieceOf(pieces, id))}”`;
+  const text = quote(cell.id);
+  if (cell.change === "revoked") return `${quote(cell.was)}, revoked, position ${position}`;
   if (cell.isMask) return `mask, position ${position}`;
   if (cell.isGiven) return `${text}, given, position ${position}`;
   const confidence = cell.isForced ? "forced by the form" : `confidence ${(100 * cell.confidence).toFixed(1)} %`;
