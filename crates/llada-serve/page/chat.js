@@ -49,7 +49,10 @@ export class Chat {
 
   /** Offers questions that the model can answer. */
   offer(model) {
-    const questions = /tiny/.test(model) ? TINY : OTHERS;
+    const isTiny = /tiny/.test(model);
+    const questions = isTiny ? TINY : OTHERS;
+    // llada-tiny has learnt single questions.
+    byId("remember").checked = !isTiny;
     const offers = questions.map((text) => element("button", { type: "button", class: "offer", click: () => this.#ask(text) }, text));
     byId("offers").replaceChildren(...offers);
   }

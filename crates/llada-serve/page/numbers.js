@@ -32,7 +32,7 @@ function describe(run, frame, shown) {
     Forced: { text: forced > 0 ? `${forced}` : null, title: "Tokens that the form left no choice in: they took no forward" },
     Revoked: { text: revoked > 0 ? `${revoked}` : null, title: "Tokens that became masks again" },
     "Log mass": {
-      text: mass === undefined ? null : mass.toFixed(2),
+      text: mass === undefined ? null : mass.toFixed(2).replace("-0.00", "0.00"),
       title: "Log-probability, in nats, that independent tokens would have kept the form",
     },
     Seed: { text: `${started.seed}`, title: "The seed, which repeats this answer" },

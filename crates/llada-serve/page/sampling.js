@@ -18,11 +18,13 @@ export function samplingKeys(values) {
   return { ...keys, diffusion };
 }
 
-/** Returns the keys that fill the holes of a template, whose length is given. */
-export function fillingKeys(values) {
-  const { max_tokens: _, ...keys } = samplingKeys(values);
-  delete keys.diffusion.length;
-  return keys;
+/** Returns the keys that fill holes of this number of tokens: their length is given, and no text ends in them. */
+export function fillingKeys(values, tokens) {
+  const { max_tokens: _, diffusion, ...keys } = samplingKeys(values);
+  delete diffusion.length;
+  // More steps than masks would commit nothing.
+  if (diffusion.steps > tokens) diffusion.steps = tokens;
+  return { ...keys, diffusion: { logits_eos_inf: true, ...diffusion } };
 }
 
 function isSet(value) {

@@ -14,12 +14,13 @@ export class Strip {
 
   /** Draws the steps; those after `shown` are pale. */
   draw(steps, shown) {
-    const highest = Math.max(1, ...steps.map(count));
+    // By the square root, or what a form forces at once would dwarf the rest.
+    const highest = Math.max(1, ...steps.map((step) => Math.sqrt(count(step))));
     this.#root.setAttribute("viewBox", `0 0 ${Math.max(steps.length, 1)} 1`);
     while (this.#bars.length > steps.length) this.#bars.pop().remove();
     for (const [index, step] of steps.entries()) {
       const bar = (this.#bars[index] ??= this.#root.appendChild(document.createElementNS(SVG, "rect")));
-      const height = Math.max(count(step) / highest, 0.06);
+      const height = Math.max(Math.sqrt(count(step)) / highest, 0.06);
       // A few steps would be broad blocks otherwise.
       const width = 0.8 * Math.min(1, steps.length / 12);
       const box = { x: index + 0.5 - width / 2, y: 1 - height, width, height };
@@ -35,7 +36,7 @@ function count(step) {
 
 function colour(step) {
   if (step.revoked.length > step.commits.length) return "revoked";
-  if (step.commits.length === 0) return "forced";
+  if (step.commits.length === 0) return step.forced.length > 0 ? "forced" : "none";
   const sum = step.commits.reduce((total, [, , confidence]) => total + confidence, 0);
   return shade(sum / step.commits.length);
 }

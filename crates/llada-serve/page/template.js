@@ -7,7 +7,9 @@ import { holesOf, mask, parse, resize, toTemplate } from "./marks.js";
 import { Run } from "./run.js";
 import { fillingKeys, samplingValues } from "./sampling.js";
 
-const EXAMPLE = "In the castle lived a[MASK:1 hero] with a[MASK:1 thing].";
+const EXAMPLE =
+  "Tell me a story that contains dragon, lamp.\n" +
+  "In the[MASK:1 place] lived a[MASK:1 hero] with a[MASK:1 thing]. It was never[MASK:1 mood].";
 
 export class Template {
   run = new Run("template");
@@ -67,7 +69,8 @@ export class Template {
     showError(byId("template-error"), null);
     try {
       const template = toTemplate(this.#editor.value, this.#patterns);
-      const keys = fillingKeys(samplingValues());
+      const tokens = holesOf(this.#editor.value).reduce((sum, hole) => sum + hole.most, 0);
+      const keys = fillingKeys(samplingValues(), tokens);
       announce("Filling");
       await this.run.start({ template, ...keys });
     } catch (error) {

@@ -90,6 +90,22 @@ export async function sampler(page, options) {
   }
 }
 
+/** Presses Escape as soon as the canvas has a token: from within the page, because small models are fast. */
+export function escapeAtFirstToken(page) {
+  return page.evaluate(() => {
+    const canvas = document.querySelector("#canvas");
+    return new Promise((resolve) => {
+      const observer = new MutationObserver(() => {
+        if (!canvas.querySelector(".committed")) return;
+        observer.disconnect();
+        document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+        resolve();
+      });
+      observer.observe(canvas, { attributes: true, childList: true, subtree: true });
+    });
+  });
+}
+
 /** Returns the number of masks on the canvas. */
 export function masks(page) {
   return page.locator("#canvas .mask").count();

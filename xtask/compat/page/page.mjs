@@ -71,9 +71,9 @@ test("a generation is played again", onPage({}, async (page) => {
 test("Escape stops a generation on the server", onPage({}, async (page) => {
   const before = await browser.cancelled();
   await sampler(page, LONG);
+  const stopped = browser.escapeAtFirstToken(page);
   await ask(page, QUESTION);
-  await page.waitForSelector("#canvas .committed");
-  await page.press("#question", "Escape");
+  await stopped;
   await answer(page);
   await page.waitForSelector("#messages .stopped");
   assert.equal(await browser.cancelled(), before + 1);
@@ -156,6 +156,9 @@ test("an answer keeps its form", onPage({}, async (page) => {
   await atEnd(page);
   assert.ok((await page.locator("#canvas .forced").count()) > 0, "no token was forced");
   assert.match(await page.textContent("#numbers"), /Log mass/);
+  await seek(page, 0);
+  assert.equal(await page.locator("#canvas .token").count(), 0, "the first canvas has tokens of the answer");
+  assert.equal(await page.locator("#canvas .given").last().getAttribute("aria-label").then((label) => label[1]), "⏎");
   await generate("regex", "(");
   assert.ok((await page.textContent("#structured-error")).length > 0);
 }));

@@ -11,7 +11,12 @@ test("options that are not set are left to the server", () => {
   const values = { max_tokens: "32", temperature: "0.5", seed: "1", steps: "8", decoder: "wino", length: "append", others: '{"top_k": 3}' };
   const diffusion = { steps: 8, decoder: "wino", length: "append", top_k: 3 };
   assert.deepEqual(samplingKeys(values), { max_tokens: 32, temperature: 0.5, seed: 1, diffusion });
-  assert.deepEqual(fillingKeys(values), { temperature: 0.5, seed: 1, diffusion: { steps: 8, decoder: "wino", top_k: 3 } });
+});
+
+test("holes are filled in no more steps than they have masks, and end no text", () => {
+  const values = { max_tokens: "32", steps: "8", length: "append", block_length: "4" };
+  assert.deepEqual(fillingKeys(values, 5), { diffusion: { logits_eos_inf: true, steps: 5, block_length: 4 } });
+  assert.deepEqual(fillingKeys({ others: '{"logits_eos_inf": false}' }, 5), { diffusion: { logits_eos_inf: false } });
 });
 
 test("other options that are no object are refused", () => {
