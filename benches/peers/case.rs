@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use llada_infer::{CacheKind, SamplerConfig};
+use llada_infer::{CacheKind, DecoderConfig, LengthConfig, SamplerConfig, decoder::Llada2, length::Append};
 
 /// Tokens of a block, with a cache.
 const BLOCK: usize = 32;
+/// A threshold that no confidence is above.
+const NEVER: f32 = 1.0;
 
 /// Work that takes the same number of forwards whoever does it, temperature 0, a schedule without thresholds.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +16,7 @@ pub(crate) struct Case {
     pub(crate) prompt: usize,
     pub(crate) gen_length: usize,
     block_length: usize,
+    /// Of the whole answer; of a block in LLaDA2, as its sampler counts them.
     pub(crate) steps: usize,
 }
 
@@ -21,18 +24,20 @@ impl Case {
     /// A short answer without a cache; then longer ones, without and with.
     pub(crate) fn of(size: &str) -> Vec<Self> {
         let (plain, cached) = (Self::plain, Self::cached);
-        if size == "1b" {
-            let (prefix, dual) = (CacheKind::Prefix, CacheKind::Dual);
-            return vec![plain(64, 64), plain(128, 128), cached(prefix, 128, 128), cached(dual, 128, 128)];
+        let (prefix, dual) = (CacheKind::Prefix, CacheKind::Dual);
+        match size {
+            "1b" => vec![plain(64, 64), plain(128, 128), cached(prefix, 128, 128), cached(dual, 128, 128)],
+            "moe" => vec![plain(192, 64)],
+            "llada2" => vec![Self::blocks(256, 128)],
+            _ => vec![
+                plain(64, 128),
+                plain(512, 512),
+                cached(prefix, 512, 512),
+                cached(dual, 512, 512),
+                plain(512, 1024),
+                cached(dual, 512, 1024),
+            ],
         }
-        vec![
-            plain(64, 128),
-            plain(512, 512),
-            cached(CacheKind::Prefix, 512, 512),
-            cached(CacheKind::Dual, 512, 512),
-            plain(512, 1024),
-            cached(CacheKind::Dual, 512, 1024),
-        ]
     }
 
     /// A few steps: without a cache every step is the same work.
@@ -43,6 +48,11 @@ impl Case {
     /// A full forward and seven others a block: four tokens a forward.
     fn cached(cache: CacheKind, prompt: usize, gen_length: usize) -> Self {
         Self { cache, prompt, gen_length, block_length: BLOCK, steps: gen_length / BLOCK * 8 }
+    }
+
+    /// LLaDA2's sampler with the exact cache of finished blocks, four tokens a forward.
+    fn blocks(prompt: usize, gen_length: usize) -> Self {
+        Self { cache: CacheKind::Block, prompt, gen_length, block_length: BLOCK, steps: 8 }
     }
 
     /// Whether both ask for as long an answer to as long a prompt.
@@ -56,23 +66,32 @@ impl Case {
     }
 
     pub(crate) fn config(&self) -> SamplerConfig {
-        SamplerConfig {
-            steps: Some(self.steps),
+        let config = SamplerConfig {
             gen_length: self.gen_length,
             block_length: Some(self.block_length),
             cache: self.cache.into(),
             ..Default::default()
+        };
+        if self.cache != CacheKind::Block {
+            return SamplerConfig { steps: Some(self.steps), ..config };
         }
+        let decoder = Llada2 { threshold: NEVER, block_steps: self.steps, ..Default::default() };
+        let (decoder, length) = (DecoderConfig::Llada2(decoder), LengthConfig::Append(Append::default()));
+        SamplerConfig { decoder, length, aligned_blocks: true, ..config }
     }
 
-    /// The options that both peers know.
-    pub(crate) fn options(&self) -> [(&'static str, String); 4] {
-        [
+    /// The options that the peers know; llama.cpp's has no threshold.
+    pub(crate) fn options(&self) -> Vec<(&'static str, String)> {
+        let mut options = vec![
             ("--prompt-ids", self.prompt_ids().iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
             ("--steps", self.steps.to_string()),
             ("--gen-length", self.gen_length.to_string()),
             ("--block-length", self.block_length.to_string()),
-        ]
+        ];
+        if self.cache == CacheKind::Block {
+            options.push(("--threshold", NEVER.to_string()));
+        }
+        options
     }
 
     /// The name of the sampler in the PyTorch peer.
@@ -80,6 +99,7 @@ impl Case {
         match self.cache {
             CacheKind::Prefix => "fast_prefix_cache",
             CacheKind::Dual => "fast_dual_cache",
+            CacheKind::Block => "llada2_cached",
             _ => "llada",
         }
     }
@@ -88,6 +108,7 @@ impl Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cache, prompt, gen_length, steps, .. } = self;
-        write!(f, "cache {cache}, prompt {prompt}, answer {gen_length}, {steps} steps")
+        let each = if *cache == CacheKind::Block { " a block" } else { "" };
+        write!(f, "cache {cache}, prompt {prompt}, answer {gen_length}, {steps} steps{each}")
     }
 }

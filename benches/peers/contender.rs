@@ -35,6 +35,7 @@ pub(crate) enum Contender {
     Ours(Box<Model>, Precision),
     PyTorch {
         command: Vec<String>,
+        dtype: &'static str,
     },
     LlamaCpp {
         command: Vec<String>,
@@ -71,6 +72,11 @@ impl Workshop {
         place::from_root(Path::new("benches/peers")).join(name)
     }
 
+    /// With few tokens an expert PyTorch is faster in f32 on some processors.
+    fn pytorch_dtypes(&self) -> &'static [&'static str] {
+        if matches!(self.size.as_str(), "moe" | "llada2") { &["bf16", "fp32"] } else { &["bf16"] }
+    }
+
     /// Makes the model, in bf16, unless it is there.
     pub(crate) fn model(&self) -> anyhow::Result<()> {
         if self.folder().join("config.json").exists() {
@@ -93,10 +99,12 @@ impl Workshop {
         let (threads, folder) = (self.threads.to_string(), self.folder().display().to_string());
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let (python, peer) = (self.python.display().to_string(), Self::script("pytorch_peer.py").display().to_string());
-        let command = words(&[&python, &peer, "--model", &folder, "--dtype", "bf16", "--threads", &threads]);
-        all.push(Contender::PyTorch { command });
+        for &dtype in self.pytorch_dtypes() {
+            let command = words(&[&python, &peer, "--model", &folder, "--dtype", dtype, "--threads", &threads]);
+            all.push(Contender::PyTorch { command, dtype });
+        }
         for kind in LLAMACPP_TYPES {
-            let Some(work) = &self.llamacpp else { break };
+            let Some(work) = self.llamacpp.as_ref().filter(|_| self.size != "llada2") else { break };
             let (script, gguf) =
                 (Self::script("llamacpp_peer.sh"), self.folder().with_extension(format!("{kind}.gguf")));
             let (script, gguf) = (script.display().to_string(), gguf.display().to_string());
@@ -125,7 +133,7 @@ impl Contender {
                 let answer = engine.generate(&request)?;
                 Ok(Some(start.elapsed().as_secs_f64() / answer.nfe as f64))
             }
-            Self::PyTorch { command } => {
+            Self::PyTorch { command, .. } => {
                 let mut command = program(command);
                 command.args(["--algorithm", case.algorithm(), "--warmup", "1"]);
                 seconds(asked(&mut command, case)).map(Some)
@@ -143,7 +151,7 @@ impl fmt::Display for Contender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ours(_, precision) => write!(f, "ours, {precision}"),
-            Self::PyTorch { .. } => f.write_str("PyTorch, bf16"),
+            Self::PyTorch { dtype, .. } => write!(f, "PyTorch, {dtype}"),
             Self::LlamaCpp { kind, .. } => write!(f, "llama.cpp, {kind}"),
         }
     }

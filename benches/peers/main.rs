@@ -24,7 +24,7 @@ use crate::{case::Case, contender::Workshop};
 /// Seconds a forward of this workspace, PyTorch and llama.cpp, on the same weights
 #[derive(Parser)]
 struct Args {
-    /// The size of the random-weight model: 10m, 120m or 1b
+    /// The size of the random-weight model: 10m, 120m or 1b of LLaDA; moe of LLaDA-MoE; llada2 of LLaDA2
     #[arg(long, default_value = "120m")]
     size: String,
 

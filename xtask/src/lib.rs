@@ -6,5 +6,6 @@
 pub mod disk;
 pub mod failure;
 pub mod fetch;
+pub mod memory;
 pub mod process;
 pub mod style;

@@ -22,7 +22,7 @@ mod workspace;
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{disk, failure, process, style};
+use xtask::{disk, failure, memory, process, style};
 
 use crate::cli::{Cli, Command};
 

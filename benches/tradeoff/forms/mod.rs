@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// The steps that are measured. Without a constraint, more than these are what the schedule is for.
 const STEPS: [usize; 4] = [1, 2, 4, 8];
-/// The most probable answers of a trained model, and a temperature at which it strays from the form.
+/// The most confident answer, and a temperature at which a trained model strays from the form.
 const TEMPERATURES: [f64; 2] = [0.0, HOT];
 const HOT: f64 = 2.0;
 

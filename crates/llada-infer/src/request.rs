@@ -68,6 +68,11 @@ impl Request {
         self
     }
 
+    /// Returns true if the request has a condition that ends its answer, and `output` meets it.
+    pub fn is_stopped_by(&self, output: &[u32]) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.is_reached(output))
+    }
+
     /// Constrains the answer: its tokens before the first end-of-text or end-of-turn, or all of them if there is none, are
     /// a string that the automaton accepts.
     ///

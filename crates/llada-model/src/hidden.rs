@@ -7,10 +7,7 @@ use tch::Tensor;
 
 use crate::{
     ModelError,
-    layers::{
-        linear::{Input, Linear},
-        packing::rounded,
-    },
+    layers::linear::{Input, Linear},
     torch::{shim::Epilogue, tensor, top_token},
 };
 
@@ -56,12 +53,12 @@ impl TransformerHidden<'_> {
             row,
             message: format!("logits of wanted positions {range:?} are not part of this forward"),
         })?;
-        let (start, states) = (range.start as i64, hidden.states.size()[0]);
-        let states = hidden.states.f_narrow(0, start, (rounded(range.len()) as i64).min(states - start))?;
         let head = match &self.head {
             Head::Borrowed(head) => head,
             Head::Cast(head) => head,
         };
+        let (start, states) = (range.start as i64, hidden.states.size()[0]);
+        let states = hidden.states.f_narrow(0, start, (head.rounded(range.len()) as i64).min(states - start))?;
         let logits = head.forward(&Input::new(&states), Epilogue::None)?;
         Ok(logits.f_narrow(0, 0, range.len() as i64)?)
     }

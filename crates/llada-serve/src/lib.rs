@@ -16,6 +16,10 @@
 //! # }
 //! ```
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod api;
 mod engine;
 mod keys;
@@ -28,7 +32,7 @@ use std::{future::Future, io, time::Duration};
 use tokio::net::TcpListener;
 
 pub use api::{ApiError, router};
-pub use engine::{EngineHandle, EngineLimits, Entry, Finish, Load, Log, Reader, Refusal, Ticket};
+pub use engine::EngineLimits;
 pub use keys::{Keys, KeysError};
 pub use service::{ServeOptions, Service};
 

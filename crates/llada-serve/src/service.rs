@@ -12,6 +12,7 @@ use llada::{Algorithm, Ends, Error, Grammars, Model, Tokenizer};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    api::Submissions,
     engine::{EngineHandle, EngineLimits},
     keys::Keys,
     metrics::Metrics,
@@ -68,9 +69,12 @@ pub(crate) struct Served {
     pub(crate) algorithm: Algorithm,
     pub(crate) max_sequence_length: usize,
     pub(crate) mask_id: u32,
-    pub(crate) metrics: Metrics,
-    /// The time at which the server was started, in seconds since 1970.
-    pub(crate) created: u64,
+    /// The end of the text.
+    pub(crate) eos: u32,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) submissions: Submissions,
+    /// When the server was started, in seconds since 1970.
+    pub(crate) started: u64,
     pub(crate) fingerprint: String,
     next_request: AtomicU64,
     is_draining: AtomicBool,
@@ -89,7 +93,9 @@ impl Service {
         let hash = Sha256::digest(format!("{precision} {} {}", folder.display(), env!("CARGO_PKG_VERSION")));
         let (ends, algorithm) = (model.ends().clone(), model.algorithm());
         let (max_sequence_length, mask_id) = (network.config().max_sequence_length, model.mask_id());
-        let (engine, _) = EngineHandle::start(model, options.limits);
+        let eos = model.special_tokens().eos;
+        let metrics = Arc::new(Metrics::default());
+        let engine = EngineHandle::start(model, options.limits, Arc::clone(&metrics));
         Ok(Self(Arc::new(Served {
             options,
             engine,
@@ -99,8 +105,10 @@ impl Service {
             algorithm,
             max_sequence_length,
             mask_id,
-            metrics: Metrics::default(),
-            created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+            eos,
+            metrics,
+            submissions: Submissions::default(),
+            started: now(),
             fingerprint: format!("fp_{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3]),
             next_request: AtomicU64::new(0),
             is_draining: AtomicBool::new(false),
@@ -112,11 +120,11 @@ impl Service {
         self.0.is_draining.store(true, Ordering::Relaxed);
         self.0.engine.drain(time);
     }
+}
 
-    /// Returns the handle of the engine.
-    pub fn engine(&self) -> &EngineHandle {
-        &self.0.engine
-    }
+/// Returns the time in seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 impl Served {

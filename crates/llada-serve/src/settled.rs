@@ -8,7 +8,8 @@ use llada::{Ends, Error, Tokenizer, cut_at_stop};
 #[derive(Debug)]
 pub(crate) struct Settled {
     tokenizer: Arc<Tokenizer>,
-    ends: Ends,
+    /// The ids that end the text, unless it is a whole canvas.
+    ends: Option<Ends>,
     stops: Vec<String>,
     /// The text that has been handed out.
     text: String,
@@ -18,7 +19,7 @@ pub(crate) struct Settled {
 const INCOMPLETE: char = '\u{fffd}';
 
 impl Settled {
-    pub(crate) fn new(tokenizer: Arc<Tokenizer>, ends: Ends, stops: Vec<String>) -> Self {
+    pub(crate) fn new(tokenizer: Arc<Tokenizer>, ends: Option<Ends>, stops: Vec<String>) -> Self {
         Self { tokenizer, ends, stops, text: String::new() }
     }
 
@@ -26,7 +27,7 @@ impl Settled {
     ///
     /// Characters at the end that may be the start of a stop text, or that lack bytes, are held back.
     pub(crate) fn advance(&mut self, output: &[u32]) -> Result<String, Error> {
-        let decoded = self.tokenizer.decode(self.ends.cut(output))?;
+        let decoded = self.decode(output)?;
         let certain = cut_at_stop(&decoded, &self.stops);
         let mut end = certain.trim_end_matches(INCOMPLETE).len();
         if certain.len() == decoded.len() {
@@ -41,8 +42,13 @@ impl Settled {
 
     /// Returns the rest of the text of a complete answer.
     pub(crate) fn finish(&mut self, output: &[u32]) -> Result<String, Error> {
-        let decoded = self.tokenizer.decode(self.ends.cut(output))?;
+        let decoded = self.decode(output)?;
         Ok(self.hand_out(cut_at_stop(&decoded, &self.stops)))
+    }
+
+    fn decode(&self, output: &[u32]) -> Result<String, Error> {
+        let output = self.ends.as_ref().map_or(output, |ends| ends.cut(output));
+        Ok(self.tokenizer.decode(output)?)
     }
 
     fn hand_out(&mut self, text: &str) -> String {
@@ -55,14 +61,4 @@ impl Settled {
             None => String::new(),
         }
     }
-}
-
-/// Returns true if an answer ends within its length: at an end-of-text, an end of a turn, or a stop text.
-pub(crate) fn has_ended(tokenizer: &Tokenizer, ends: &Ends, stops: &[String], output: &[u32]) -> Result<bool, Error> {
-    let text = ends.cut(output);
-    if text.len() < output.len() {
-        return Ok(true);
-    }
-    let text = tokenizer.decode(text)?;
-    Ok(cut_at_stop(&text, stops).len() < text.len())
 }

@@ -18,6 +18,9 @@ pub struct Metrics {
     pub step: u64,
     /// The objective's value, in nats.
     pub loss: f64,
+    /// The value of the loss by which routers spread tokens over experts, where the model has it. `loss` is without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router_aux_loss: Option<f64>,
     /// The gradient's norm before it is clipped.
     pub grad_norm: f64,
     /// The learning rate.

@@ -55,6 +55,8 @@ pub struct MaskedBatch {
     wanted: Vec<usize>,
     targets: Vec<u32>,
     weights: Vec<f32>,
+    /// The part of all rows of a step.
+    share: f64,
 }
 
 impl Rows {
@@ -127,6 +129,7 @@ impl MaskedBatch {
             ids: noisy.noisy_batch,
             row_length: rows.row_length,
             wanted,
+            share: 1.0,
         })
     }
 
@@ -144,13 +147,13 @@ impl MaskedBatch {
                 weights.push(weight);
             }
         }
-        Self { ids: rows.ids.clone(), row_length, wanted, targets, weights }
+        Self { ids: rows.ids.clone(), row_length, wanted, targets, weights, share: 1.0 }
     }
 
     /// The batch as the model takes it.
     pub fn batch(&self) -> TrainingBatch<'_> {
-        let Self { ids, row_length, wanted, targets, weights } = self;
-        TrainingBatch { ids, row_length: *row_length, wanted, targets, weights }
+        let Self { ids, row_length, wanted, targets, weights, share } = self;
+        TrainingBatch { ids, row_length: *row_length, wanted, targets, weights, share: *share }
     }
 
     /// The share of process `rank` of `world_size`: consecutive rows, as many as any other's or one more.
@@ -182,6 +185,7 @@ impl MaskedBatch {
             weights: self.weights[first..end].to_vec(),
             ids: self.ids[tokens].to_vec(),
             row_length: self.row_length,
+            share: self.share * (rows.len() as f64 / self.rows() as f64),
         }
     }
 

@@ -155,6 +155,7 @@ impl Run {
         Ok(Metrics {
             step: self.state.step,
             loss: report.loss,
+            router_aux_loss: report.router_aux_loss,
             grad_norm: report.grad_norm,
             lr: report.lr,
             tokens: self.state.tokens,

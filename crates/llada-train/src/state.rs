@@ -24,6 +24,8 @@ pub(crate) struct TrainState {
 pub(crate) struct StepReport {
     /// In nats.
     pub(crate) loss: f64,
+    /// The routers' auxiliary loss, where the model has it.
+    pub(crate) router_aux_loss: Option<f64>,
     /// The gradient's norm before it is clipped.
     pub(crate) grad_norm: f64,
     /// The learning rate.
@@ -56,6 +58,7 @@ impl TrainState {
         let step = self.step + 1;
         let loss = self.accumulate(batch, config.micro_batch_size(), collective)?;
         check_finite("loss", step, loss)?;
+        let router_aux_loss = self.model.router_aux_loss().map(|loss| collective.sum(loss)).transpose()?;
         let grad_norm = self.model.gradient().norm()?;
         check_finite("gradient norm", step, grad_norm)?;
         let lr = config.schedule.lr(step, config.steps);
@@ -65,7 +68,7 @@ impl TrainState {
         }
         self.step = step;
         self.tokens = self.tokens.saturating_add(batch.tokens() as u64);
-        Ok(StepReport { loss, grad_norm, lr })
+        Ok(StepReport { loss, router_aux_loss, grad_norm, lr })
     }
 
     /// Computes the gradient of the whole batch, in all processes together, and returns the loss.

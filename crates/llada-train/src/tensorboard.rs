@@ -81,6 +81,7 @@ impl EventFile {
     pub(crate) fn push(&mut self, metrics: &Metrics) -> Result<(), TrainError> {
         let scalars = [
             ("train/loss", Some(metrics.loss)),
+            ("train/router_aux_loss", metrics.router_aux_loss),
             ("train/grad_norm", Some(metrics.grad_norm)),
             ("train/lr", Some(metrics.lr)),
             ("train/tokens", Some(metrics.tokens as f64)),
@@ -140,6 +141,7 @@ mod tests {
         let metrics = Metrics {
             step: 8,
             loss: 2.5,
+            router_aux_loss: None,
             grad_norm: 1.0,
             lr: 1e-3,
             tokens: 64,

@@ -28,6 +28,8 @@ pub(crate) struct File {
 pub(crate) struct Listing {
     pub(crate) commit: String,
     pub(crate) files: Vec<File>,
+    /// The number of the model's parameters, where the hub has counted them.
+    pub(crate) parameters: Option<u64>,
 }
 
 /// The part of the hub's answer about a model that is used here.
@@ -35,6 +37,13 @@ pub(crate) struct Listing {
 struct ModelInfo {
     sha: String,
     siblings: Vec<Sibling>,
+    safetensors: Option<Safetensors>,
+}
+
+/// What the hub has read in the heads of the safetensors files.
+#[derive(Deserialize)]
+struct Safetensors {
+    total: u64,
 }
 
 #[derive(Deserialize)]
@@ -68,7 +77,8 @@ impl Listing {
     }
 
     fn read(answer: &str) -> Result<Self, String> {
-        let ModelInfo { sha, siblings } = serde_json::from_str(answer).map_err(|error| error.to_string())?;
+        let ModelInfo { sha, siblings, safetensors } =
+            serde_json::from_str(answer).map_err(|error| error.to_string())?;
         if !matches!(Digest::parse(&sha), Some(Digest::Git(_))) {
             return Err(format!("{sha:?} is no commit"));
         }
@@ -93,7 +103,7 @@ impl Listing {
         if files.is_empty() {
             return Err("it is empty".to_owned());
         }
-        Ok(Self { commit: sha, files })
+        Ok(Self { commit: sha, files, parameters: safetensors.map(|counted| counted.total) })
     }
 
     /// Lists the files in the cache without using the network. The names of the blobs are their digests.
@@ -119,7 +129,7 @@ impl Listing {
         }
         files.retain(|file| request.only.as_ref().is_none_or(|only| only.matches(&file.path)));
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok((Self { files, commit: commit.clone() }, Destination::Cache { repository, commit }))
+        Ok((Self { files, commit: commit.clone(), parameters: None }, Destination::Cache { repository, commit }))
     }
 }
 

@@ -12,6 +12,7 @@ mod destination;
 mod digest;
 mod download;
 mod listing;
+mod memory;
 mod messages;
 mod plan;
 mod progress;

@@ -9,6 +9,7 @@ use xtask::failure::Failure;
 
 use crate::destination::Destination;
 use crate::listing::{File, Listing};
+use crate::memory::Memory;
 use crate::request::Request;
 
 pub(crate) struct Plan {
@@ -45,6 +46,9 @@ impl Plan {
         let there = if self.present > 0 { format!(", {} of them there already", self.present) } else { String::new() };
         println!("{} at {}, commit {}", request.model, request.revision, listing.commit);
         println!("  files     {}, {}{there}", listing.files.len(), disk::size(all));
+        if let Some(memory) = Memory::of(listing) {
+            print!("{memory}");
+        }
         match self.jobs.len() {
             0 => println!("  download  nothing"),
             _ => println!("  download  {}", disk::size(self.download)),

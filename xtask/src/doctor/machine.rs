@@ -5,6 +5,7 @@ use std::thread;
 
 use super::Check;
 use crate::disk;
+use crate::memory;
 use crate::workspace;
 
 /// Instruction sets for which libtorch has faster kernels.
@@ -46,8 +47,7 @@ fn has(info: &str, feature: &str) -> bool {
 }
 
 pub(super) fn memory() -> Check {
-    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let (Some(total), Some(available)) = (megabytes(&info, "MemTotal"), megabytes(&info, "MemAvailable")) else {
+    let (Some(total), Some(available)) = (memory::total(), memory::available()) else {
         return Check::ok("memory", "unknown");
     };
     let found = format!("{} free of {}", disk::shown(available), disk::shown(total));
@@ -70,12 +70,6 @@ pub(super) fn disk() -> Check {
     Check::ok("disk", found)
 }
 
-/// Returns a field of /proc/meminfo in megabytes.
-fn megabytes(info: &str, name: &str) -> Option<u64> {
-    let kibibytes = field(info, name).split_whitespace().next()?.parse::<u64>().ok()?;
-    Some(kibibytes * 1024 / 1_000_000)
-}
-
 /// Returns the value of the first `name : value` line.
 fn field<'a>(info: &'a str, name: &str) -> &'a str {
     info.lines()
@@ -90,9 +84,8 @@ mod tests {
 
     #[test]
     fn reads_the_kernels_tables() {
-        let info = "processor\t: 0\nflags\t\t: fpu avx2\nflags\t\t: other\nMemTotal:  100 kB\n";
+        let info = "processor\t: 0\nflags\t\t: fpu avx2\nflags\t\t: other\n";
         assert_eq!(field(info, "flags"), "fpu avx2");
-        assert_eq!(field(info, "MemTotal"), "100 kB");
         assert_eq!(field(info, "absent"), "");
     }
 

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use llada_model::{AttentionPattern, ConfigReading, Dtype, Int8Kernel, ModelConfig, ModelError, Tokenizer, Weights};
+use llada_model::{
+    AttentionPattern, ConfigReading, Dtype, Int8Kernel, ModelConfig, ModelError, Precision, Tokenizer, Weights,
+};
 use serde::Serialize;
 
 use crate::hint;
@@ -37,6 +39,8 @@ struct Inspection {
     unread_files: Vec<String>,
     f32_bytes: Option<usize>,
     bf16_bytes: Option<usize>,
+    /// What the weights take where eight bits have a kernel.
+    int8_bytes: Option<usize>,
     /// The kernel for eight bits on this machine, or `None` if int8 is dequantised.
     int8_kernel: Option<String>,
     /// The memory that is available to a new process, if the system reports it.
@@ -52,15 +56,16 @@ impl Inspection {
     fn new(folder: &Path) -> Self {
         let ConfigReading { config, problems, without_effect, .. } = ModelConfig::inspect(folder);
         let parameters = config.as_ref().map(ModelConfig::parameters);
-        let bytes = |dtype: Dtype| Some(parameters?.saturating_mul(dtype.bytes()));
+        let bytes = |precision: Precision| config.as_ref().map(|config| config.weight_bytes(precision));
         let mut inspection = Self {
             keys_without_effect: without_effect,
             parameters,
             tensors: BTreeMap::new(),
             file_bytes: 0,
             unread_files: Vec::new(),
-            f32_bytes: bytes(Dtype::F32),
-            bf16_bytes: bytes(Dtype::Bf16),
+            f32_bytes: bytes(Dtype::F32.into()),
+            bf16_bytes: bytes(Dtype::Bf16.into()),
+            int8_bytes: bytes(Precision::Int8),
             int8_kernel: Int8Kernel::best().map(|kernel| kernel.to_string()),
             available_bytes: available_bytes(),
             tokenizer: false,
@@ -111,7 +116,7 @@ impl Inspection {
     /// Records a reason why the checkpoint does not load. Several readers may find the same one, which is recorded
     /// once.
     fn note(&mut self, problem: ModelError) {
-        let hint = hint::of(&problem).map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+        let hint = hint::of(&problem).map(|hint| format!("\nhint: {}", hint.render(hint::flag))).unwrap_or_default();
         let problem = format!("{problem}{hint}");
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
@@ -135,14 +140,21 @@ impl Inspection {
         }
         line("files", megabytes(self.file_bytes));
         print_list("not read", &self.unread_files);
-        for (dtype, bytes) in [(Dtype::F32, self.f32_bytes), (Dtype::Bf16, self.bf16_bytes)] {
+        // Without a kernel the weights are dequantised to bf16 or f32.
+        let int8_bytes = self.int8_bytes.filter(|_| self.int8_kernel.is_some());
+        let memory = [
+            (Precision::Float(Dtype::F32), self.f32_bytes),
+            (Precision::Float(Dtype::Bf16), self.bf16_bytes),
+            (Precision::Int8, int8_bytes),
+        ];
+        for (precision, bytes) in memory {
             let Some(bytes) = bytes.map(|bytes| bytes as u64) else { continue };
             let fits = match self.available_bytes {
                 Some(available) if bytes < available => format!(", fits in the {} free", megabytes(available)),
                 Some(available) => format!(", does not fit in the {} free", megabytes(available)),
                 None => String::new(),
             };
-            line(&format!("as {dtype}"), format!("{}{fits}", megabytes(bytes)));
+            line(&format!("as {precision}"), format!("{}{fits}", megabytes(bytes)));
         }
         line("int8 kernel", self.int8_kernel.as_deref().unwrap_or("none on this processor: weights are dequantised"));
     }

@@ -1,6 +1,6 @@
 //! `llada serve`: an OpenAI-compatible server.
 
-use std::{net::ToSocketAddrs, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{io::IsTerminal, net::ToSocketAddrs, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use llada_serve::{EngineLimits, Keys, ServeOptions, Service, serve};
@@ -57,13 +57,48 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", help_heading = "Server")]
     max_step_tokens: Option<usize>,
 
+    /// Memory for the caches of running answers, in gigabytes
+    #[arg(long, value_name = "GB", default_value_t = 4.0, value_parser = gigabytes, help_heading = "Server")]
+    cache_memory: f64,
+
     /// Seconds after which an answer is hurried to its end
     #[arg(long, value_name = "N", default_value_t = 600, help_heading = "Server")]
     max_request_seconds: u64,
 
+    /// How requests are logged on stderr
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Server")]
+    log_format: LogFormat,
+
     /// Seconds that the running answers have to end after a signal
     #[arg(long, value_name = "N", default_value_t = 30, help_heading = "Server")]
     drain_timeout: u64,
+}
+
+/// How requests are logged.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    /// A line for people
+    Text,
+    /// A JSON object a line
+    Json,
+    /// Not at all
+    None,
+}
+
+impl LogFormat {
+    fn start(self) {
+        let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+        match self {
+            Self::Text => lines.compact().with_ansi(std::io::stderr().is_terminal()).init(),
+            Self::Json => lines.json().init(),
+            Self::None => (),
+        }
+    }
+}
+
+fn gigabytes(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("it is not 0 or more".to_owned()) }
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
@@ -110,10 +145,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             max_running: args.max_running,
             max_queue: args.max_queue,
             max_step_tokens: args.max_step_tokens.unwrap_or(if on_cpu { 1 } else { 8192 }),
+            max_cache_bytes: (args.cache_memory * 1e9) as usize,
             max_request_time: Duration::from_secs(args.max_request_seconds),
         },
         ..ServeOptions::default()
     };
+    args.log_format.start();
     let service = Service::new(session.model, options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

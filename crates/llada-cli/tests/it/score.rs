@@ -121,6 +121,10 @@ fn inspect_tells_shape_and_memory() {
     assert!(shown.contains("764 ids in 768 rows") && shown.contains("39 BF16"), "{shown}");
     let report = report(&inspect(&["--json"]).unwrap());
     assert_eq!(report["parameters"], 504_672);
+    assert_eq!(report["f32_bytes"], 4 * 504_672);
     assert_eq!(report["bf16_bytes"], 2 * 504_672);
+    // The embedding, 768 rows of width 96, stays in bf16.
+    assert_eq!(report["int8_bytes"], 504_672 + 768 * 96);
+    assert_eq!(shown.contains("as int8"), !report["int8_kernel"].is_null(), "{shown}");
     assert_eq!(report["problems"], Value::Array(vec![]));
 }

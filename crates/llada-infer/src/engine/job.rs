@@ -127,7 +127,7 @@ impl ActiveJob {
         match self {
             Self::Generate(request) => {
                 let slot_bytes = predictor.kept_bytes(request.sequence().max_len, request.recompute());
-                let kept_bytes = request.slots().len() * slot_bytes;
+                let kept_bytes = request.slots_needed() * slot_bytes;
                 StepCost { tokens, kept_bytes, forwards_left: request.forwards_left() }
             }
             Self::Score(score) => StepCost { tokens, kept_bytes: 0, forwards_left: Some(score.forwards_left()) },

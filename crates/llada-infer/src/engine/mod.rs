@@ -79,24 +79,24 @@ impl<P: MaskPredictor> Engine<P> {
         config.validate(options, self.predictor.max_sequence_length())
     }
 
+    /// Checks a job without running it, and returns the cost of its first step.
+    ///
+    /// # Errors
+    /// As for [`submit`](Self::submit).
+    pub fn quote(&self, job: &Job) -> Result<StepCost, InferError> {
+        Ok(self.prepare(job)?.cost(&self.predictor))
+    }
+
     /// Adds a job to the running ones. Its first step can be the next one.
     ///
     /// # Errors
     /// If the job is invalid, as [`validate`](Self::validate) and [`validate_options`](Self::validate_options) check.
     pub fn submit(&mut self, job: impl Into<Job>) -> Result<JobId, InferError> {
-        let job = match job.into() {
-            Job::Generate(request) => {
-                let mut active = self.activate(&request)?;
-                let slots = (0..active.slots_needed()).map(|_| self.slots.take()).collect();
-                active.set_slots(slots);
-                ActiveJob::Generate(Box::new(active))
-            }
-            Job::Score { options, config } => {
-                let max_sequence_length = self.predictor.max_sequence_length();
-                let score = ActiveScore::new(options, config, self.vocabulary.mask_id, max_sequence_length)?;
-                ActiveJob::Score(Box::new(score))
-            }
-        };
+        let mut job = self.prepare(&job.into())?;
+        if let ActiveJob::Generate(request) = &mut job {
+            let slots = (0..request.slots_needed()).map(|_| self.slots.take()).collect();
+            request.set_slots(slots);
+        }
         let id = JobId(self.next_id);
         self.next_id += 1;
         self.jobs.insert(id, job);
@@ -143,6 +143,18 @@ impl<P: MaskPredictor> Engine<P> {
     /// Returns the running jobs, in the order of their turns.
     pub fn running(&self) -> impl Iterator<Item = JobId> {
         self.turns.iter().copied()
+    }
+
+    fn prepare(&self, job: &Job) -> Result<ActiveJob, InferError> {
+        Ok(match job {
+            Job::Generate(request) => ActiveJob::Generate(Box::new(self.activate(request)?)),
+            Job::Score { options, config } => {
+                let max_sequence_length = self.predictor.max_sequence_length();
+                let mask_id = self.vocabulary.mask_id;
+                let score = ActiveScore::new(options.clone(), config.clone(), mask_id, max_sequence_length)?;
+                ActiveJob::Score(Box::new(score))
+            }
+        })
     }
 
     fn activate(&self, request: &Request) -> Result<ActiveRequest, InferError> {

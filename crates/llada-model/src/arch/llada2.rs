@@ -148,5 +148,7 @@ fn read_moe(keys: &mut Keys) -> MoeConfig {
             routed_scaling_factor: keys.positive("routed_scaling_factor").unwrap_or(1.0),
             in_f32: true,
         },
+        // Its experts are balanced by their biases.
+        router_aux_loss_coef: None,
     }
 }

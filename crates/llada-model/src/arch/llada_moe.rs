@@ -19,13 +19,7 @@ use crate::{
 pub(super) struct LladaMoe;
 
 /// Keys that the class stores and its forward does not read.
-const INERT: &[&str] = &[
-    "moe_router_score_function",
-    "routed_scaling_factor",
-    "router_num_group",
-    "router_topk_group",
-    "router_aux_loss_coef",
-];
+const INERT: &[&str] = &["moe_router_score_function", "routed_scaling_factor", "router_num_group", "router_topk_group"];
 
 impl Architecture for LladaMoe {
     fn read(&self, keys: &mut Keys) -> Option<ModelConfig> {
@@ -67,7 +61,9 @@ impl Architecture for LladaMoe {
             "partial_rotary_factor": config.rotary_dim as f64 / config.head_dim as f64,
             "dense_intermediate_size": config.intermediate_size, "num_experts": moe.num_experts,
             "num_experts_per_tok": moe.num_experts_per_tok, "expert_intermediate_size": moe.expert_intermediate_size,
-            "shared_expert_intermediate_size": moe.shared_expert_intermediate_size,             "moe_router_enable_expert_bias": moe.router.has_expert_bias, "norm_topk_prob": moe.router.norm_topk_prob,
+            "shared_expert_intermediate_size": moe.shared_expert_intermediate_size,
+            "moe_router_enable_expert_bias": moe.router.has_expert_bias, "norm_topk_prob": moe.router.norm_topk_prob,
+            "router_aux_loss_coef": moe.router_aux_loss_coef,
         });
         keys.extend(own.as_object().cloned().unwrap_or_default());
         if let MoeLayers::Listed(layers) = &moe.layers {
@@ -116,5 +112,6 @@ fn read_moe(keys: &mut Keys, num_hidden_layers: usize) -> MoeConfig {
             routed_scaling_factor: 1.0,
             in_f32: false,
         },
+        router_aux_loss_coef: keys.coefficient("router_aux_loss_coef"),
     }
 }

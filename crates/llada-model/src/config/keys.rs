@@ -120,6 +120,13 @@ impl Keys {
         self.read(key, "a positive number", |value| value.as_f64().filter(|number| number.is_finite() && *number > 0.0))
     }
 
+    /// The factor of a term that is left out at zero; none where it is, or where the key is absent.
+    pub(crate) fn coefficient(&mut self, key: &str) -> Option<f64> {
+        let is_valid = |number: &f64| number.is_finite() && *number >= 0.0;
+        let number = self.read(key, "a number that is not negative", |value| value.as_f64().filter(is_valid));
+        number.filter(|&number| number > 0.0)
+    }
+
     /// A truth value; none where the key is absent.
     pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
         self.read(key, "true or false", Value::as_bool)

@@ -8,7 +8,7 @@ mod known;
 mod moe;
 mod read;
 
-use crate::{arch::Family, weights::role};
+use crate::{Precision, arch::Family, weights::role};
 
 pub(crate) use self::{
     keys::{Keys, LARGEST, Rules, token_ids},
@@ -141,6 +141,17 @@ impl ModelConfig {
             _ => of_blocks(Some(MoeLayers::From(0))).saturating_mul(with_moe),
         };
         role::parameters_outside(self).saturating_add(dense).saturating_add(sparse)
+    }
+
+    /// Bytes that the weights of a model of this shape take in `precision`; the largest number there is if they are more.
+    /// In int8 the embedding is counted in bf16, as it is stored. The scales and what else is not in eight bits take less
+    /// than a hundredth and are left out.
+    pub fn weight_bytes(&self, precision: impl Into<Precision>) -> usize {
+        let parameters = self.parameters();
+        match precision.into() {
+            Precision::Float(dtype) => parameters.saturating_mul(dtype.bytes()),
+            Precision::Int8 => parameters.saturating_add(self.embedding_size.saturating_mul(self.hidden_size)),
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub struct MoeConfig {
     pub layers: MoeLayers,
     /// How the router scores and chooses.
     pub router: Router,
+    /// The factor of the loss by which training spreads tokens over experts; none where the family has no such loss.
+    pub router_aux_loss_coef: Option<f64>,
 }
 
 /// The blocks that have experts instead of a dense MLP.

@@ -7,6 +7,7 @@ use super::{
     attention::{Attention, CacheView, Tokens},
     feed_forward::FeedForward,
     linear::Input,
+    moe::Load,
     norm::RmsNorm,
     packing::{Packing, Wanted},
     rope::Rope,
@@ -58,19 +59,26 @@ impl TransformerBlock {
         self.attention.forward(tokens, tokens, rope, caches, x)
     }
 
-    /// Computes the last block in training: attention for all tokens in one call, and everything after it for the
-    /// wanted tokens only.
+    /// Computes the block in training: attention for all tokens in one call, and everything after it for the wanted ones,
+    /// if only some are. `loads` gets how a router spreads all tokens.
     ///
     /// # Shapes
-    /// x (tokens, d), wanted (wanted) i64 -> (wanted, d).
-    pub(crate) fn forward_select(
+    /// x (tokens, d), wanted (wanted) i64 -> (tokens or wanted, d).
+    pub(crate) fn forward_training(
         &self,
         x: &Tensor,
         packing: &Packing,
-        wanted: &Tensor,
+        wanted: Option<&Tensor>,
         rope: &Rope,
+        loads: Option<&mut Vec<Load>>,
     ) -> Result<Tensor, ModelError> {
-        let x = self.attend(x, packing, rope, CacheView::none())?.f_index_select(0, wanted)?;
+        let mut x = self.attend(x, packing, rope, CacheView::none())?;
+        if let Some(loads) = loads {
+            loads.extend(self.feed_forward.load(&self.ff_norm.forward(&x)?)?);
+        }
+        if let Some(wanted) = wanted {
+            x = x.f_index_select(0, wanted)?;
+        }
         self.feed_forward.forward(&self.ff_norm.forward(&x)?, Epilogue::Add(&x))
     }
 
@@ -105,10 +113,15 @@ impl TransformerBlock {
         packing: &Packing,
         rope: &Rope,
     ) -> Result<Option<super::moe::Routing>, ModelError> {
-        let x = self.attend(x, packing, rope, CacheView::none())?;
         match &self.feed_forward {
             FeedForward::Dense(_) => Ok(None),
-            FeedForward::Moe(moe) => Ok(Some(moe.route(&self.ff_norm.forward(&x)?)?)),
+            FeedForward::Moe(moe) => Ok(Some(moe.route(&self.router_input(x, packing, rope)?)?)),
         }
+    }
+
+    /// # Shapes
+    /// x (tokens, d) -> (tokens, d).
+    pub(crate) fn router_input(&self, x: &Tensor, packing: &Packing, rope: &Rope) -> Result<Tensor, ModelError> {
+        self.ff_norm.forward(&self.attend(x, packing, rope, CacheView::none())?)
     }
 }

@@ -2,7 +2,10 @@
 
 use tch::Tensor;
 
-use super::{mlp::Mlp, moe::Moe};
+use super::{
+    mlp::Mlp,
+    moe::{Load, Moe},
+};
 use crate::{
     ModelError,
     torch::shim::Epilogue,
@@ -37,6 +40,17 @@ impl FeedForward {
         match self {
             Self::Dense(mlp) => mlp.forward(hidden, epilogue),
             Self::Moe(moe) => moe.forward(hidden, epilogue),
+        }
+    }
+
+    /// How a router spreads tokens, if there is one and training has a loss of that.
+    ///
+    /// # Shapes
+    /// hidden (tokens, d).
+    pub(crate) fn load(&self, hidden: &Tensor) -> Result<Option<Load>, ModelError> {
+        match self {
+            Self::Dense(_) => Ok(None),
+            Self::Moe(moe) => moe.load(hidden),
         }
     }
 }

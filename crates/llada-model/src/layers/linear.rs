@@ -5,12 +5,13 @@ use std::cell::OnceCell;
 
 use tch::{Device, Kind, Tensor};
 
+use super::packing::rounded;
 use crate::{
     ModelError, Precision,
     torch::{
         bf16::{self, Bf16Kernel, Bf16Weight},
         int8::{self, Activations, Int8Kernel, Int8Weight, Quantized},
-        shim::{Epilogue, pack, packed_linear},
+        shim::{Epilogue, Part, pack, packed_linear},
     },
 };
 
@@ -51,6 +52,16 @@ enum Weight {
     Packed(Tensor),
     Bf16(Bf16Weight),
     Int8(Int8Weight),
+}
+
+impl Weight {
+    fn bf16(&self) -> Option<&Bf16Weight> {
+        if let Self::Bf16(weight) = self { Some(weight) } else { None }
+    }
+
+    fn int8(&self) -> Option<&Int8Weight> {
+        if let Self::Int8(weight) = self { Some(weight) } else { None }
+    }
 }
 
 /// The memory layout of the weights of linear layers, which determines the kernel.
@@ -123,18 +134,30 @@ impl Linear {
         matches!(&self.weight, Weight::Plain(weight) if weight.requires_grad())
     }
 
+    /// Returns the number of rows, of `rows` wanted ones, for which the layer is computed: the kernels of this crate take
+    /// any number, and for others it is rounded up.
+    pub(crate) fn rounded(&self, rows: usize) -> usize {
+        match self.weight {
+            Weight::Bf16(_) | Weight::Int8(_) => rows,
+            Weight::Plain(_) | Weight::Packed(_) => rounded(rows),
+        }
+    }
+
     /// Computes the layer and its epilogue.
     ///
     /// # Shapes
     /// x (rows, in), the epilogue's operand (rows, out) -> (rows, out).
     pub(crate) fn forward(&self, input: &Input<'_>, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
         let bias = self.bias.as_ref();
+        let x = input.x;
         match &self.weight {
-            Weight::Packed(weight) => packed_linear(input.x, weight, bias, epilogue),
-            Weight::Bf16(weight) => bf16::linear(input.x, weight, bias, epilogue),
-            Weight::Int8(weight) => int8::linear(input.quantized()?, weight, bias, epilogue, input.x.kind()),
+            Weight::Packed(weight) => packed_linear(x, weight, bias, epilogue),
+            Weight::Bf16(weight) => bf16::linear(x, &[Part::whole(weight, x)?], bias, epilogue),
+            Weight::Int8(weight) => {
+                int8::linear(input.quantized()?, &[Part::whole(weight, x)?], bias, epilogue, x.kind())
+            }
             Weight::Plain(weight) => {
-                let mut y = input.x.f_linear(weight, bias)?;
+                let mut y = x.f_linear(weight, bias)?;
                 Ok(match epilogue {
                     Epilogue::None => y,
                     Epilogue::Silu => y.f_silu_()?,
@@ -144,4 +167,31 @@ impl Linear {
             }
         }
     }
+
+    /// Computes several layers of one shape, without biases, and the epilogue in one product, each part of the rows
+    /// through its own layer. Returns `None` if the kernel of their weights takes one layer at a time.
+    ///
+    /// # Shapes
+    /// x (rows, in), the epilogue's operand (rows, out) -> (rows, out).
+    pub(crate) fn forward_parts(
+        parts: &[Part<'_, Self>],
+        input: &Input<'_>,
+        epilogue: Epilogue<'_>,
+    ) -> Result<Option<Tensor>, ModelError> {
+        if let Some(parts) = weights_of(parts, Weight::bf16) {
+            return bf16::linear(input.x, &parts, None, epilogue).map(Some);
+        }
+        if let Some(parts) = weights_of(parts, Weight::int8) {
+            return int8::linear(input.quantized()?, &parts, None, epilogue, input.x.kind()).map(Some);
+        }
+        Ok(None)
+    }
+}
+
+/// The parts with the weights of their layers, if all are of a kind.
+fn weights_of<'a, W>(
+    parts: &[Part<'a, Linear>],
+    kind: impl Fn(&'a Weight) -> Option<&'a W>,
+) -> Option<Vec<Part<'a, W>>> {
+    parts.iter().map(|part| Some(Part { through: kind(&part.through.weight)?, rows: part.rows })).collect()
 }

@@ -5,7 +5,10 @@ use tch::Tensor;
 use super::linear::{Input, Linear};
 use crate::{
     ModelError,
-    torch::{gradient, shim::Epilogue},
+    torch::{
+        gradient,
+        shim::{Epilogue, Part},
+    },
     weights::{
         role::{BlockRole, Projection, Role},
         source::WeightSource,
@@ -52,5 +55,23 @@ impl Mlp {
             self.up.forward(&hidden, Epilogue::Mul(&gate))?
         };
         self.down.forward(&Input::new(&gated), epilogue)
+    }
+
+    /// Computes several MLPs of one shape, without biases, in three products, each part of the tokens through its own.
+    /// Returns `None` if the kernel of their weights takes one layer at a time.
+    ///
+    /// # Shapes
+    /// hidden (tokens, d) -> (tokens, d).
+    pub(crate) fn forward_parts(parts: &[Part<'_, Self>], hidden: &Tensor) -> Result<Option<Tensor>, ModelError> {
+        let layers =
+            |projection: fn(&Self) -> &Linear| parts.iter().map(|part| part.map(projection)).collect::<Vec<_>>();
+        let hidden = Input::new(hidden);
+        let Some(gate) = Linear::forward_parts(&layers(|mlp| &mlp.gate), &hidden, Epilogue::Silu)? else {
+            return Ok(None);
+        };
+        let Some(gated) = Linear::forward_parts(&layers(|mlp| &mlp.up), &hidden, Epilogue::Mul(&gate))? else {
+            return Ok(None);
+        };
+        Linear::forward_parts(&layers(|mlp| &mlp.down), &Input::new(&gated), Epilogue::None)
     }
 }

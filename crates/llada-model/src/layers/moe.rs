@@ -1,14 +1,12 @@
 //! A mixture of gated MLPs, as LLaDA-MoE and LLaDA2 have it: a router sends each token to a few experts and weighs what
 //! they return.
 
-use std::ops::Range;
-
 use tch::{Kind, Tensor};
 
 use super::{mlp::Mlp, packing::rounded};
 use crate::{
     ModelError, MoeConfig, Scoring,
-    torch::shim::Epilogue,
+    torch::shim::{Epilogue, Part},
     weights::{
         role::{BlockRole, Role},
         source::WeightSource,
@@ -33,6 +31,16 @@ pub(crate) struct Routing {
     pub(crate) experts: Tensor,
     /// (tokens, experts per token) f32.
     pub(crate) weights: Tensor,
+}
+
+/// How a router spreads tokens over its experts.
+#[derive(Debug)]
+pub(crate) struct Load {
+    pub(crate) tokens: i64,
+    /// (experts) f32, without a gradient: the number of tokens that choose each expert.
+    pub(crate) chosen: Tensor,
+    /// (experts) f32: the sum over tokens of each expert's probability.
+    pub(crate) probability: Tensor,
 }
 
 impl Moe {
@@ -65,20 +73,12 @@ impl Moe {
         let routing = self.route(hidden)?;
         let dispatch = Dispatch::new(&routing, self.experts.len())?;
         let device = hidden.device();
-        // The tokens of each expert together, so that an expert is three products of matrices.
+        // The tokens of each expert together.
         let sorted = hidden.f_index_select(0, &Tensor::f_from_slice(&dispatch.tokens)?.f_to_device(device)?)?;
-        let mut outputs = Vec::with_capacity(self.experts.len());
-        for (mlp, places) in self.experts.iter().zip(&dispatch.places) {
-            if places.is_empty() {
-                continue;
-            }
-            // The rows beyond the expert's own are another's, and are dropped.
-            let input = sorted.f_narrow(0, places.start as i64, rounded(places.len()) as i64)?;
-            outputs.push(mlp.forward(&input, Epilogue::None)?.f_narrow(0, 0, places.len() as i64)?);
-        }
+        let outputs = self.experts(&sorted, &dispatch.rows)?;
         let (tokens, width) = hidden.size2()?;
         let by_choice = Tensor::f_from_slice(&dispatch.place_of_choice)?.f_to_device(device)?;
-        let outputs = Tensor::f_cat(&outputs, 0)?.f_index_select(0, &by_choice)?.f_to_kind(Kind::Float)?;
+        let outputs = outputs.f_index_select(0, &by_choice)?.f_to_kind(Kind::Float)?;
         let sum =
             routing.weights.f_unsqueeze(1)?.f_bmm(&outputs.f_view([tokens, -1, width])?)?.f_view([tokens, width])?;
         let mut y = sum.f_to_kind(hidden.kind())?;
@@ -93,17 +93,34 @@ impl Moe {
         }
     }
 
+    /// What the experts make of their tokens, which follow one another in the order of the experts. Nothing is done for
+    /// an expert without tokens.
+    ///
+    /// # Shapes
+    /// sorted (choices, d) -> (choices, d).
+    fn experts(&self, sorted: &Tensor, rows: &[usize]) -> Result<Tensor, ModelError> {
+        let chosen = self.experts.iter().zip(rows).filter(|&(_, &rows)| rows > 0);
+        let parts: Vec<_> = chosen.map(|(through, &rows)| Part { through, rows }).collect();
+        if let Some(outputs) = Mlp::forward_parts(&parts, sorted)? {
+            return Ok(outputs);
+        }
+        let (mut outputs, mut start) = (Vec::with_capacity(parts.len()), 0);
+        for Part { through, rows } in parts {
+            let rows = rows as i64;
+            let input = rounded_up(&sorted.f_narrow(0, start, rows)?)?;
+            outputs.push(through.forward(&input, Epilogue::None)?.f_narrow(0, 0, rows)?);
+            start += rows;
+        }
+        Ok(Tensor::f_cat(&outputs, 0)?)
+    }
+
     /// The experts of each token: scores, a bias that moves the choice, the best groups, the best experts of these.
     ///
     /// # Shapes
     /// hidden (tokens, d).
     pub(crate) fn route(&self, hidden: &Tensor) -> Result<Routing, ModelError> {
         let rule = &self.config.router;
-        let logits = if rule.in_f32 {
-            hidden.f_to_kind(Kind::Float)?.f_linear(&self.router.f_to_kind(Kind::Float)?, None::<&Tensor>)?
-        } else {
-            hidden.f_linear(&self.router, None::<&Tensor>)?.f_to_kind(Kind::Float)?
-        };
+        let logits = self.logits(hidden)?;
         let scores = match rule.scoring {
             Scoring::Softmax => logits.f_softmax(-1, Kind::Float)?,
             Scoring::Sigmoid => logits.f_sigmoid()?,
@@ -125,14 +142,43 @@ impl Moe {
         }
         Ok(Routing { experts, weights: weights.f_mul_scalar(rule.routed_scaling_factor)? })
     }
+
+    /// # Shapes
+    /// hidden (tokens, d) -> (tokens, experts) f32.
+    fn logits(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
+        if self.config.router.in_f32 {
+            let router = self.router.f_to_kind(Kind::Float)?;
+            return Ok(hidden.f_to_kind(Kind::Float)?.f_linear(&router, None::<&Tensor>)?);
+        }
+        Ok(hidden.f_linear(&self.router, None::<&Tensor>)?.f_to_kind(Kind::Float)?)
+    }
+
+    /// How the router spreads tokens, if training has a loss of that. As published, what counts is the softmax of the
+    /// logits and its best experts, whatever else moves the choice.
+    ///
+    /// # Shapes
+    /// hidden (tokens, d).
+    pub(crate) fn load(&self, hidden: &Tensor) -> Result<Option<Load>, ModelError> {
+        if self.config.router_aux_loss_coef.is_none() {
+            return Ok(None);
+        }
+        let probability = self.logits(hidden)?.f_softmax(-1, Kind::Float)?;
+        let best = probability.f_detach()?.f_topk(self.config.num_experts_per_tok as i64, -1, true, false)?.1;
+        let chosen = best.f_reshape([-1])?.f_bincount(None::<&Tensor>, self.config.num_experts as i64)?;
+        Ok(Some(Load {
+            tokens: hidden.size2()?.0,
+            chosen: chosen.f_to_kind(Kind::Float)?,
+            probability: probability.f_sum_dim_intlist(0, false, Kind::Float)?,
+        }))
+    }
 }
 
 /// The order in which tokens go through the experts: those of the first expert, then those of the second, and so on.
 struct Dispatch {
-    /// The token at each place, and some more at the end to round the last expert's number up.
+    /// The token at each place.
     tokens: Vec<i64>,
-    /// The places of each expert.
-    places: Vec<Range<usize>>,
+    /// The number of tokens of each expert.
+    rows: Vec<usize>,
     /// The place of each choice, (tokens, experts per token) row-major.
     place_of_choice: Vec<i64>,
 }
@@ -141,24 +187,30 @@ impl Dispatch {
     fn new(routing: &Routing, experts: usize) -> Result<Self, ModelError> {
         let per_token = routing.experts.size2()?.1 as usize;
         let chosen: Vec<i64> = Vec::try_from(routing.experts.f_reshape([-1])?)?;
-        let mut choices = vec![Vec::new(); experts];
+        let mut rows = vec![0; experts];
+        for &expert in &chosen {
+            rows[expert as usize] += 1;
+        }
+        // The place at which the next token of each expert goes.
+        let mut next: Vec<usize> = Vec::with_capacity(experts);
+        for expert in 0..experts {
+            next.push(if expert == 0 { 0 } else { next[expert - 1] + rows[expert - 1] });
+        }
+        let (mut tokens, mut place_of_choice) = (vec![0; chosen.len()], Vec::with_capacity(chosen.len()));
         for (choice, &expert) in chosen.iter().enumerate() {
-            choices[expert as usize].push(choice);
+            let place = &mut next[expert as usize];
+            tokens[*place] = (choice / per_token) as i64;
+            place_of_choice.push(*place as i64);
+            *place += 1;
         }
-        let mut tokens = Vec::with_capacity(rounded(chosen.len()));
-        let mut places = Vec::with_capacity(experts);
-        let mut place_of_choice = vec![0; chosen.len()];
-        for choices in choices {
-            let start = tokens.len();
-            for choice in choices {
-                place_of_choice[choice] = tokens.len() as i64;
-                tokens.push((choice / per_token) as i64);
-            }
-            places.push(start..tokens.len());
-        }
-        tokens.resize(tokens.len() + rounded(1), 0);
-        Ok(Self { tokens, places, place_of_choice })
+        Ok(Self { tokens, rows, place_of_choice })
     }
+}
+
+/// The rows, and zeros up to a multiple of that for which oneDNN has a kernel already.
+fn rounded_up(rows: &Tensor) -> Result<Tensor, ModelError> {
+    let missing = rounded(rows.size2()?.0 as usize) as i64 - rows.size2()?.0;
+    Ok(rows.f_constant_pad_nd([0, 0, 0, missing])?)
 }
 
 /// The scores of the experts in the `kept` best of `groups` consecutive groups; the others are −∞. A group is as good as

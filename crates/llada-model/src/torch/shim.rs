@@ -62,6 +62,36 @@ impl Epilogue<'_> {
     }
 }
 
+/// Consecutive rows of an input and what they go through: a layer, or its weights. The parts of an input follow one
+/// another.
+#[derive(Debug)]
+pub(crate) struct Part<'a, T> {
+    pub(crate) through: &'a T,
+    pub(crate) rows: usize,
+}
+
+impl<'a, T> Part<'a, T> {
+    /// Creates the only part of an input.
+    ///
+    /// # Shapes
+    /// x (rows, in).
+    pub(crate) fn whole(through: &'a T, x: &Tensor) -> Result<Self, ModelError> {
+        Ok(Self { through, rows: x.size2()?.0 as usize })
+    }
+
+    /// Creates the part with as many rows that goes through something else, such as a field of it.
+    pub(crate) fn map<U>(&self, through: impl Fn(&'a T) -> &'a U) -> Part<'a, U> {
+        Part { through: through(self.through), rows: self.rows }
+    }
+}
+
+/// The number of rows of each part, if they are `rows` together.
+pub(super) fn rows_of_parts<T>(parts: &[Part<'_, T>], rows: i64) -> Result<Vec<i64>, ModelError> {
+    let each: Vec<i64> = parts.iter().map(|part| part.rows as i64).collect();
+    check(!each.is_empty() && each.iter().sum::<i64>() == rows, "the parts are not the rows of the input")?;
+    Ok(each)
+}
+
 /// Packs `weight` (out, in) in a blocked layout, which oneDNN chooses for about `rows` rows of input.
 pub(crate) fn pack(weight: &Tensor, rows: i64) -> Result<Tensor, ModelError> {
     let mut out = null_mut();

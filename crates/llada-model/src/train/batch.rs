@@ -22,6 +22,9 @@ pub struct TrainingBatch<'a> {
     pub targets: &'a [u32],
     /// The weight of each wanted token's cross-entropy in the loss.
     pub weights: &'a [f32],
+    /// The part of a step's rows that these are, 1 for all. It is the weight of the routers' auxiliary loss, which is a
+    /// mean over tokens.
+    pub share: f64,
 }
 
 /// A batch that has been checked and copied to the device.
@@ -41,7 +44,7 @@ impl TrainingBatch<'_> {
     /// Refuses a batch whose parts do not fit together, or do not fit `config`.
     fn check(&self, config: &ModelConfig) -> Result<(), ModelError> {
         let &ModelConfig { max_sequence_length, vocab_size, .. } = config;
-        let &Self { ids, row_length, wanted, targets, weights } = self;
+        let &Self { ids, row_length, wanted, targets, weights, .. } = self;
         let refuse = |message: String| Err(ModelError::Batch { message });
         if row_length == 0 || !ids.len().is_multiple_of(row_length) {
             return refuse(format!("{} ids are not rows of {row_length}", ids.len()));
@@ -69,7 +72,7 @@ impl TrainableTransformer {
     /// Checks the batch and copies it to the model's device. Returns `None` if no token is wanted.
     pub(super) fn prepare(&mut self, batch: &TrainingBatch<'_>) -> Result<Option<PreparedBatch>, ModelError> {
         batch.check(&self.config)?;
-        let &TrainingBatch { ids, row_length, wanted, targets, weights } = batch;
+        let &TrainingBatch { ids, row_length, wanted, targets, weights, .. } = batch;
         if wanted.is_empty() {
             return Ok(None);
         }

@@ -5,6 +5,7 @@
 //! With activation checkpointing (Chen et al. 2016, arXiv 1604.06174), the forward pass keeps only the input of each
 //! block, and the block is computed again when its gradient is needed.
 
+mod balance;
 mod batch;
 mod head;
 mod init;
@@ -13,9 +14,10 @@ mod predictor;
 
 use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
 
-use tch::{Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use self::{
+    balance::Balance,
     batch::PreparedBatch,
     head::{Gradients, Head},
     parameters::ParameterLayout,
@@ -29,9 +31,9 @@ use crate::{
     batch::banned_ids,
     files::write_json,
     layers::{
-        attention::CacheView,
         block::TransformerBlock,
         linear::{Linear, WeightFormat},
+        moe::Load,
         rope::Rope,
     },
     torch::{
@@ -59,6 +61,8 @@ pub struct TrainableTransformer {
     /// The leaves of the graph, by name. They share the memory of `weights`, and their gradients that of `gradient`.
     variables: BTreeMap<String, Tensor>,
     activation_checkpointing: bool,
+    /// The auxiliary loss whose gradient has accumulated.
+    router_aux_loss: f64,
     /// The layout of the weights in predictions.
     format: WeightFormat,
     /// The ids that are never emitted, in ascending order.
@@ -111,6 +115,7 @@ impl TrainableTransformer {
             gradient,
             variables,
             activation_checkpointing: false,
+            router_aux_loss: 0.0,
             format,
         })
     }
@@ -146,11 +151,19 @@ impl TrainableTransformer {
         &mut self.gradient
     }
 
+    /// Returns the loss by which the routers of a mixture of experts spread tokens, whose gradient is part of the
+    /// accumulated one: that of all calls of [`accumulate`](Self::accumulate) since the gradient was last cleared. `None`
+    /// if the config has no `router_aux_loss_coef`.
+    pub fn router_aux_loss(&self) -> Option<f64> {
+        self.config.moe.as_ref()?.router_aux_loss_coef.map(|_| self.router_aux_loss)
+    }
+
     /// Sets the gradient to zero.
     ///
     /// # Errors
     /// libtorch's own.
     pub fn clear_gradient(&mut self) -> Result<(), ModelError> {
+        self.router_aux_loss = 0.0;
         self.gradient.clear()
     }
 
@@ -178,7 +191,7 @@ impl TrainableTransformer {
         let mut out = Vec::new();
         no_grad(|| {
             let x = self.embed(&batch.ids)?;
-            let hidden = self.run(0..self.config.num_hidden_layers, x, &batch)?;
+            let hidden = self.run(0..self.config.num_hidden_layers, x, &batch, None)?;
             self.head()?.cross_entropy(&hidden, &batch.targets, &batch.weights, None, &mut out)
         })?;
         out.truncate(wanted);
@@ -186,13 +199,14 @@ impl TrainableTransformer {
     }
 
     /// Returns the cross-entropy of each wanted token, in nats, and adds the gradient of their weighted sum to the
-    /// accumulated one.
+    /// accumulated one. So is the gradient of [`router_aux_loss`](Self::router_aux_loss), where the config has that loss.
     ///
     /// # Errors
     /// Those of [`cross_entropy`](Self::cross_entropy).
     pub fn accumulate(&mut self, batch: &TrainingBatch<'_>) -> Result<Vec<f32>, ModelError> {
-        let wanted = batch.wanted.len();
+        let (wanted, share) = (batch.wanted.len(), batch.share);
         let Some(batch) = self.prepare(batch)? else { return Ok(Vec::new()) };
+        let mut balance = Balance::new(&self.config, share);
         let embedded = self.embed(&batch.ids)?;
         // The layers are divided into stretches. Only the graph of one stretch is in memory at a time; of the others
         // only the inputs are kept. Without activation checkpointing there is a single stretch.
@@ -201,7 +215,12 @@ impl TrainableTransformer {
         for start in (0..self.config.num_hidden_layers).step_by(length) {
             let input = match stretches.last() {
                 None => embedded.f_detach()?,
-                Some((layers, x)) => no_grad(|| self.run(layers.clone(), x.shallow_clone(), &batch))?,
+                Some((layers, x)) => no_grad(|| {
+                    let mut loads = Vec::new();
+                    let y = self.run(layers.clone(), x.shallow_clone(), &batch, Some(&mut loads))?;
+                    balance.add(&loads)?;
+                    Ok::<_, ModelError>(y)
+                })?,
             };
             stretches.push((start..start + length, input));
         }
@@ -210,17 +229,29 @@ impl TrainableTransformer {
         let mut slope: Option<Tensor> = None;
         for (layers, input) in stretches.into_iter().rev() {
             let input = input.f_set_requires_grad(true)?;
-            let y = self.run(layers, input.shallow_clone(), &batch)?;
+            let mut loads = Vec::new();
+            let y = self.run(layers, input.shallow_clone(), &batch, Some(&mut loads))?;
             let of_y = match slope {
                 Some(slope) => slope,
-                None => self.head_gradient(&y.f_detach()?, &batch, &mut out)?,
+                None => {
+                    balance.add(&loads)?;
+                    self.head_gradient(&y.f_detach()?, &batch, &mut out)?
+                }
             };
-            gradient::backward(&y, &of_y)?;
+            match balance.term(&loads)? {
+                None => gradient::backward(&y, &of_y)?,
+                // One backward pass for both: they share the layers below.
+                Some(term) => {
+                    let sum = y.f_mul(&of_y)?.f_sum(Kind::Float)?.f_add(&term)?;
+                    gradient::backward(&sum, &sum.f_ones_like()?)?;
+                }
+            }
             slope = Some(input.f_grad()?);
         }
         if let Some(slope) = slope {
             gradient::backward(&embedded, &slope)?;
         }
+        self.router_aux_loss += balance.loss()?;
         out.truncate(wanted);
         Ok(out)
     }
@@ -253,19 +284,26 @@ impl TrainableTransformer {
         Ok(Tensor::f_embedding(table, ids, -1, false, false)?.f_to_kind(self.dtype.kind())?)
     }
 
-    /// Computes `layers`. The last block is followed by the final norm, both for the wanted tokens only.
+    /// Computes `layers`. The last block is followed by the final norm, both for the wanted tokens only. `loads` gets how
+    /// their routers spread tokens.
     ///
     /// # Shapes
     /// x (tokens, d) -> (tokens, d), or (wanted, d) after the last block.
-    fn run(&self, layers: Range<usize>, mut x: Tensor, batch: &PreparedBatch) -> Result<Tensor, ModelError> {
+    fn run(
+        &self,
+        layers: Range<usize>,
+        mut x: Tensor,
+        batch: &PreparedBatch,
+        mut loads: Option<&mut Vec<Load>>,
+    ) -> Result<Tensor, ModelError> {
         for layer in layers {
             let block = TransformerBlock::new(&mut &*self, layer)?;
-            x = if layer + 1 < self.config.num_hidden_layers {
-                block.forward(&x, &batch.packing, &self.rope, CacheView::none())?
-            } else {
-                let wanted = block.forward_select(&x, &batch.packing, &batch.wanted, &self.rope)?;
-                (&mut &*self).norm(Role::FinalNorm, self.config.hidden_size)?.forward(&wanted)?
-            };
+            let is_last = layer + 1 == self.config.num_hidden_layers;
+            let wanted = is_last.then_some(&batch.wanted);
+            x = block.forward_training(&x, &batch.packing, wanted, &self.rope, loads.as_deref_mut())?;
+            if is_last {
+                x = (&mut &*self).norm(Role::FinalNorm, self.config.hidden_size)?.forward(&x)?;
+            }
         }
         Ok(x)
     }

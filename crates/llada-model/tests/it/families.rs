@@ -300,6 +300,7 @@ fn keys_that_a_family_cannot_honour_are_refused_by_name() {
         ("tiny-llada-moe", json!({"num_experts_per_tok": 9}), "num_experts_per_tok: 9 is more than num_experts 8"),
         ("tiny-llada-moe", json!({"moe_layer_freq": [1]}), "moe_layer_freq: 1 entries for num_hidden_layers 3"),
         ("tiny-llada-moe", json!({"moe_layer_freq": [1, 2, 1]}), "moe_layer_freq: [1,2,1] is not a list of 0 and 1"),
+        ("tiny-llada-moe", json!({"router_aux_loss_coef": -0.1}), "router_aux_loss_coef: -0.1 is not a number that"),
         ("tiny-llada2", json!({"n_group": 3}), "topk_group"),
         ("tiny-llada2", json!({"score_function": "softmax"}), "score_function"),
         ("tiny-llada2", json!({"norm_topk_prob": false}), "norm_topk_prob"),
@@ -308,6 +309,18 @@ fn keys_that_a_family_cannot_honour_are_refused_by_name() {
     ] {
         let error = refused(name, keys);
         assert!(error.contains(message), "{error:?} lacks {message:?}");
+    }
+}
+
+#[test]
+fn routers_have_the_auxiliary_loss_of_the_config_and_none_at_zero() {
+    for (value, coefficient) in [(json!(0.5), Some(0.5)), (json!(0), None), (Value::Null, None)] {
+        let folder = copy("tiny-llada-moe");
+        set(folder.path(), json!({"router_aux_loss_coef": value}));
+        let config = ModelConfig::load(folder.path()).unwrap();
+        assert_eq!(config.moe.unwrap().router_aux_loss_coef, coefficient);
+        let model = TrainableTransformer::load(folder.path(), Device::Cpu, Dtype::F32).unwrap();
+        assert_eq!(model.router_aux_loss(), coefficient.map(|_| 0.0));
     }
 }
 

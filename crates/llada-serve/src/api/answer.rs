@@ -1,23 +1,23 @@
-//! Answers as clients read them: why they ended, and what they took.
+//! Complete answers as clients read them: their text, why they ended, and what they took.
 
 use serde_json::{Map, Value, json};
 
-use super::error::ApiError;
-use crate::{engine::Finish, service::Shared, settled};
+use super::{error::ApiError, frame::Frame};
+use crate::engine::Finish;
 
 /// A complete answer with what is reported of it.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) finish_reason: &'static str,
-    stop_reason: &'static str,
-    pub(crate) usage: Usage,
-    log_mass: Option<f64>,
-    trace: Option<Value>,
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) finish_reason: &'static str,
+    pub(super) usage: Usage,
+    /// The report on the diffusion.
+    pub(super) report: Value,
 }
 
 /// The tokens and forwards of answers to one request.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Usage {
+pub(super) struct Usage {
     prompt_tokens: usize,
     completion_tokens: usize,
     nfe: usize,
@@ -30,54 +30,54 @@ pub(crate) struct Usage {
 }
 
 impl Answer {
-    /// Reads what is reported of an answer, and counts it in the metrics.
-    pub(crate) fn new(service: &Shared, stops: &[String], finish: &Finish, has_trace: bool) -> Result<Self, ApiError> {
+    pub(super) fn new(frame: &Frame, finish: &Finish, index: usize) -> Result<Self, ApiError> {
         let generation = &finish.generation;
-        let completion_tokens = service.ends.cut(&generation.output).len();
-        let has_ended = settled::has_ended(&service.tokenizer, &service.ends, stops, &generation.output)?;
-        service.metrics.finished(finish, completion_tokens, has_ended);
+        let answer = frame.told.answer.of_generation(generation);
+        let tokens = frame.service.ends.cut(answer).len();
+        // A gap has the length that was chosen for it; what follows its end is not part of the text.
+        let has_ended = finish.has_ended || frame.told.answer.is_gap();
         let revoked = generation.trace.steps.iter().map(|step| step.revoked.len()).sum();
+        let stop_reason = match (finish.is_hurried, has_ended, tokens < answer.len()) {
+            (true, ..) => "deadline",
+            (false, true, true) => "eos",
+            (false, true, false) => "stop",
+            (false, false, _) => "length",
+        };
+        let seed = frame.told.seed.wrapping_add(index as u64);
+        let mut report =
+            Map::from_iter([("seed".to_owned(), seed.into()), ("stop_reason".to_owned(), stop_reason.into())]);
+        if let Some(log_mass) = generation.log_mass() {
+            report.insert("constraint".to_owned(), json!({"log_mass": log_mass}));
+        }
+        if frame.told.has_trace {
+            report.insert("trace".to_owned(), json!(generation.trace));
+        }
         Ok(Self {
-            finish_reason: if has_ended { "stop" } else { "length" },
-            stop_reason: match (finish.is_hurried, has_ended, completion_tokens < generation.output.len()) {
-                (true, ..) => "deadline",
-                (false, true, true) => "eos",
-                (false, true, false) => "stop",
-                (false, false, _) => "length",
+            text: frame.settled().finish(answer)?,
+            finish_reason: match (frame.told.is_call, has_ended) {
+                (true, _) => "tool_calls",
+                (false, true) => "stop",
+                (false, false) => "length",
             },
             usage: Usage {
-                prompt_tokens: generation.prompt.len(),
-                completion_tokens,
+                prompt_tokens: generation.trace.canvas.len() - frame.told.answer.length(generation),
+                completion_tokens: tokens,
                 nfe: generation.nfe,
                 committed: generation.committed(),
                 revoked,
                 forced: generation.forced(),
-                canvas_tokens: generation.trace.canvas.len() - generation.trace.prompt_length,
-                queue_seconds: finish.queued.as_secs_f64(),
-                run_seconds: finish.ran.as_secs_f64(),
+                canvas_tokens: frame.told.answer.length(generation),
+                queue_seconds: finish.times.queued.as_secs_f64(),
+                run_seconds: finish.times.ran.as_secs_f64(),
             },
-            log_mass: generation.log_mass(),
-            trace: has_trace.then(|| json!(generation.trace)),
+            report: report.into(),
         })
-    }
-
-    /// Returns the report on the diffusion of one answer.
-    pub(crate) fn diffusion(&self, seed: u64) -> Value {
-        let mut report =
-            Map::from_iter([("seed".to_owned(), seed.into()), ("stop_reason".to_owned(), self.stop_reason.into())]);
-        if let Some(log_mass) = self.log_mass {
-            report.insert("constraint".to_owned(), json!({"log_mass": log_mass}));
-        }
-        if let Some(trace) = &self.trace {
-            report.insert("trace".to_owned(), trace.clone());
-        }
-        report.into()
     }
 }
 
 impl Usage {
     /// Adds another answer to the same prompt.
-    pub(crate) fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.prompt_tokens = other.prompt_tokens;
         self.completion_tokens += other.completion_tokens;
         self.nfe += other.nfe;
@@ -90,7 +90,7 @@ impl Usage {
     }
 
     /// Returns the usage in OpenAI's form, with the forwards and tokens of the diffusion.
-    pub(crate) fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         json!({
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,

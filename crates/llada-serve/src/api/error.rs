@@ -8,7 +8,7 @@ use axum::{
 use llada::{Error, GrammarError, InferError};
 use serde_json::{Value, json};
 
-use crate::engine::Refusal;
+use crate::engine::{Failure, Refusal};
 
 /// An error of a request: its status, and the four keys of its body.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,10 +78,22 @@ impl From<Refusal> for ApiError {
                 retry_after: Some(retry_after.as_secs()),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message)
             },
+            Refusal::TooLarge { .. } => Self::invalid("context_length_exceeded", "messages", message),
             Refusal::Draining => {
                 Self { retry_after: Some(30), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", message) }
             }
             Refusal::Stopped => Self::new(StatusCode::SERVICE_UNAVAILABLE, "engine_stopped", message),
+        }
+    }
+}
+
+impl From<&Failure> for ApiError {
+    fn from(failure: &Failure) -> Self {
+        let message = failure.to_string();
+        match failure {
+            Failure::Model(_) => Self::failed(message),
+            Failure::Cancelled => Self::new(StatusCode::SERVICE_UNAVAILABLE, "cancelled", message),
+            Failure::Expired => Self::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", message),
         }
     }
 }
@@ -100,6 +112,9 @@ impl From<InferError> for ApiError {
             InferError::Unsatisfiable { .. } => Self::invalid("constraint_unsatisfiable", "response_format", message),
             InferError::UnknownOption { ref option } | InferError::Option { ref option, .. } => {
                 Self::invalid("invalid_parameter", format!("diffusion.{option}"), message)
+            }
+            InferError::Unknown { what, .. } => {
+                Self::invalid("invalid_parameter", format!("diffusion.{what}"), message)
             }
             InferError::NotFinite { .. } | InferError::Predict(_) => Self::failed(message),
             _ => Self::invalid("invalid_parameter", "diffusion", message),

@@ -1,9 +1,11 @@
 //! Fields of OpenAI's interface, and of other servers', that this one does not honour: they are accepted where that changes
 //! nothing, and refused otherwise.
 
+use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
+use crate::service::Shared;
 
 /// Fields that change nothing here.
 const WITHOUT_EFFECT: [&str; 9] = [
@@ -51,6 +53,15 @@ impl Neutral {
             Self::Text(text) => value == text,
         }
     }
+}
+
+/// Refuses the name of another model.
+pub(super) fn check_model(service: &Shared, model: Option<&str>) -> Result<(), ApiError> {
+    let names = &service.options.model_names;
+    let Some(model) = model.filter(|model| !names.iter().any(|name| name == model)) else { return Ok(()) };
+    let message = format!("the model {model:?} does not exist; this server has {}", names.join(", "));
+    let error = ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message);
+    Err(ApiError { param: Some("model".to_owned()), ..error })
 }
 
 /// Refuses fields that would have an effect elsewhere.

@@ -1,41 +1,57 @@
 //! What every request passes: its id, the name it was sent to, and its key.
 
+use std::{sync::Arc, time::Instant};
+
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{AUTHORIZATION, HOST, ORIGIN},
+        header::{AUTHORIZATION, CACHE_CONTROL, HOST, ORIGIN},
     },
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
 use super::error::ApiError;
-use crate::service::Shared;
+use crate::{engine::Owner, service::Shared};
 
-/// The id of a request, its own or a new one.
+/// Who sent a request.
 #[derive(Debug, Clone)]
-pub(super) struct RequestId(pub(super) String);
+pub(super) struct Client {
+    /// The id of the request, its own or a new one.
+    pub(super) id: String,
+    /// The owner of its key.
+    pub(super) owner: Owner,
+}
 
 const X_REQUEST_ID: &str = "x-request-id";
 
 /// Paths that need no key.
 const OPEN: [&str; 3] = ["/health", "/health/ready", "/metrics"];
 
-/// Checks a request, and gives its id back with the response.
+/// Checks a request, gives its id back with the response, and counts it.
 pub(super) async fn check(State(service): State<Shared>, mut request: Request, next: Next) -> Response {
+    let (start, method) = (Instant::now(), request.method().clone());
     let id = request_id(&service, request.headers());
-    let checked = if service.options.is_local { check_names(request.headers()) } else { Ok(()) };
-    let checked = checked.and_then(|()| check_key(&service, request.headers(), request.uri().path()));
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = match checked {
-        Ok(()) => next.run(request).await,
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
+    let names = if service.options.is_local { check_names(request.headers()) } else { Ok(()) };
+    let owner = names.and_then(|()| owner(&service, request.headers(), request.uri().path()));
+    let mut response = match owner {
+        Ok(owner) => {
+            request.extensions_mut().insert(Client { id: id.clone(), owner });
+            next.run(request).await
+        }
         Err(error) => error.into_response(),
     };
+    let status = response.status().as_u16();
+    service.metrics.responded(&path, status);
+    // Until the head of the response; a stream goes on.
+    let seconds = start.elapsed().as_secs_f64();
+    tracing::info!(request_id = id, %method, path, status, seconds, "response");
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
-    response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store"));
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -44,7 +60,7 @@ fn request_id(service: &Shared, headers: &HeaderMap) -> String {
     let is_sane = |id: &&str| !id.is_empty() && id.len() <= 128 && id.chars().all(|c| c.is_ascii_graphic());
     match given.filter(is_sane) {
         Some(id) => id.to_owned(),
-        None => format!("{:x}-{}", service.created, service.next_request()),
+        None => format!("{:x}-{}", service.started, service.next_request()),
     }
 }
 
@@ -69,14 +85,15 @@ fn check_names(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_key(service: &Shared, headers: &HeaderMap, path: &str) -> Result<(), ApiError> {
+/// Returns the owner of a request's key.
+fn owner(service: &Shared, headers: &HeaderMap, path: &str) -> Result<Owner, ApiError> {
     let keys = &service.options.keys;
     if keys.is_empty() || OPEN.contains(&path) {
-        return Ok(());
+        return Ok(None);
     }
     let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     match given.and_then(|key| keys.owner(key.trim())) {
-        Some(_) => Ok(()),
+        Some(owner) => Ok(Some(Arc::from(owner))),
         None => Err(ApiError::new(
             StatusCode::UNAUTHORIZED,
             "invalid_api_key",

@@ -1,35 +1,41 @@
 //! What requests for text have in common: OpenAI's fields, and the sampler's own options under `diffusion`.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
-use llada::{Algorithm, Request, SamplerConfig, Stops};
+use llada::{Algorithm, Generation, Pattern, Request, SamplerConfig, Stops, TokenDfa};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    constraint::{Constraint, ResponseFormat, pattern},
+    constraint::{Constraint, Guided, ResponseFormat, pattern},
     error::ApiError,
     fields,
+    follow::Place,
+    guard::Client,
 };
-use crate::service::Shared;
+use crate::{engine::Entry, service::Shared};
 
 /// The fields that requests for text share. Those that OpenAI has and this server does not honour are in `others`.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Sampling {
-    pub(crate) model: Option<String>,
+    model: Option<String>,
     max_tokens: Option<usize>,
     max_completion_tokens: Option<usize>,
     temperature: Option<f64>,
     seed: Option<u64>,
     n: Option<usize>,
     stop: Option<Texts>,
-    #[serde(default)]
-    pub(crate) stream: bool,
+    pub(crate) stream: Option<bool>,
     #[serde(default)]
     pub(crate) diffusing: bool,
-    #[serde(default)]
-    pub(crate) stream_options: StreamOptions,
+    pub(crate) stream_options: Option<StreamOptions>,
+    reasoning_effort: Option<Effort>,
     response_format: Option<ResponseFormat>,
+    #[serde(flatten)]
+    guided: Guided,
     diffusion: Option<Diffusion>,
     #[serde(flatten)]
     others: Map<String, Value>,
@@ -49,6 +55,20 @@ pub(crate) struct StreamOptions {
     pub(crate) include_usage: bool,
     #[serde(default)]
     pub(crate) include_diffusion: bool,
+    #[serde(default)]
+    pub(crate) continuous_usage_stats: bool,
+}
+
+/// How much work an answer is worth: the confidence from which tokens are committed.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Effort {
+    Instant,
+    #[serde(alias = "minimal", alias = "none")]
+    Low,
+    Medium,
+    /// One token a step.
+    High,
 }
 
 /// The sampler's options, and what a server has besides.
@@ -62,104 +82,166 @@ struct Diffusion {
     options: Map<String, Value>,
 }
 
+/// A prompt with the place of its answer.
+#[derive(Debug, Clone)]
+pub(super) struct Canvas {
+    pub(super) prompt: Vec<u32>,
+    pub(super) answer: Place,
+    /// The patterns of its runs of masks, in their order.
+    pub(super) holes: Vec<Option<Arc<TokenDfa>>>,
+    /// The pattern of a call, which the answer is to be whatever else the request says.
+    pub(super) call: Option<Pattern>,
+}
+
+impl Canvas {
+    /// A prompt to which the answer is appended.
+    pub(super) fn appended_to(prompt: Vec<u32>) -> Self {
+        let answer = Place::After(prompt.len());
+        Self { prompt, answer, holes: Vec::new(), call: None }
+    }
+}
+
 /// Requests that are ready for the engine, one for each answer that is asked for.
 #[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) requests: Vec<Request>,
-    pub(crate) stops: Vec<String>,
-    pub(crate) seed: u64,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) has_trace: bool,
+pub(super) struct Prepared {
+    pub(super) requests: Vec<Request>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) told: Told,
+}
+
+/// What is told of an answer, and what its text depends on.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) answer: Place,
+    pub(super) stops: Vec<String>,
+    pub(super) seed: u64,
+    pub(super) has_trace: bool,
+    /// True if the answer is a call of a function.
+    pub(super) is_call: bool,
 }
 
 impl Sampling {
     /// Checks the model's name and the fields that are not honoured.
     pub(crate) fn check(&self, service: &Shared) -> Result<(), ApiError> {
-        if let Some(model) = &self.model
-            && !service.options.model_names.contains(model)
-        {
-            let names = service.options.model_names.join(", ");
-            let message = format!("the model {model:?} does not exist; this server has {names}");
-            let status = axum::http::StatusCode::NOT_FOUND;
-            return Err(ApiError {
-                param: Some("model".to_owned()),
-                ..ApiError::new(status, "model_not_found", message)
-            });
-        }
+        fields::check_model(service, self.model.as_deref())?;
         fields::check(&self.others)
     }
 
+    /// Returns the number of tokens that are asked for, if it is given.
+    pub(super) fn max_tokens(&self) -> Result<Option<usize>, ApiError> {
+        let asked = self.max_completion_tokens.or(self.max_tokens);
+        if asked == Some(0) {
+            return Err(ApiError::invalid("invalid_parameter", "max_tokens", "max_tokens is 0, at least 1 is needed"));
+        }
+        Ok(asked)
+    }
+
     /// Prepares the requests for a prompt.
-    pub(crate) fn prepare(self, service: &Shared, prompt: &[u32]) -> Result<Prepared, ApiError> {
+    pub(super) fn prepare(self, service: &Shared, canvas: Canvas) -> Result<Prepared, ApiError> {
+        let (n, max_tokens) = (self.count(service)?, self.max_tokens()?);
         let stops = match self.stop {
             None => Vec::new(),
             Some(Texts::One(text)) => vec![text],
             Some(Texts::Several(texts)) => texts,
         };
         if stops.len() > 4 {
-            return Err(ApiError::invalid(
-                "invalid_parameter",
-                "stop",
-                format!("stop has {} texts, at most 4 are supported", stops.len()),
-            ));
-        }
-        let n = self.n.unwrap_or(1);
-        if n == 0 || n > service.options.max_n {
-            let message = format!("n {n} is outside of 1 to {}", service.options.max_n);
-            return Err(ApiError::invalid("invalid_parameter", "n", message));
+            let message = format!("stop has {} texts, at most 4 are supported", stops.len());
+            return Err(ApiError::invalid("invalid_parameter", "stop", message));
         }
         let (deadline_ms, constraint, has_trace, mut options) = match self.diffusion {
             None => (None, None, false, Map::new()),
             Some(Diffusion { deadline_ms, constraint, trace, options }) => (deadline_ms, constraint, trace, options),
         };
-        let pattern = pattern(self.response_format, constraint)?;
+        let pattern = pattern(self.response_format, constraint, self.guided)?;
         if let Some(temperature) = self.temperature {
             options.entry("temperature").or_insert_with(|| temperature.into());
         }
-        let seed = match (self.seed, options.get("seed").and_then(Value::as_u64)) {
-            (Some(seed), _) | (None, Some(seed)) => seed,
-            // The clock is as good as a random number here, and the answer tells which it was.
-            (None, None) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos().into()),
-        };
+        let seed = self.seed.or_else(|| options.get("seed")?.as_u64()).unwrap_or_else(any_seed);
         options.insert("seed".to_owned(), seed.into());
-        let asked = self.max_completion_tokens.or(self.max_tokens);
-        if asked == Some(0) {
-            return Err(ApiError::invalid("invalid_parameter", "max_tokens", "max_tokens is 0, at least 1 is needed"));
-        }
-        let room = service.max_sequence_length.saturating_sub(prompt.len());
-        let most = asked.unwrap_or(service.options.default_max_tokens.min(room).max(1));
-        options.entry("gen_length").or_insert_with(|| most.into());
-        let config = config(options, service.algorithm)?;
-        let mut request = Request::new(prompt, config);
-        if let Some(pattern) = pattern {
+        let Canvas { prompt, answer, holes, call } = canvas;
+        let is_call = call.is_some();
+        let gen_length = if let Place::After(length) = answer {
+            let room = service.max_sequence_length.saturating_sub(length);
+            max_tokens.unwrap_or(service.options.default_max_tokens.min(room).max(1))
+        } else {
+            0
+        };
+        options.entry("gen_length").or_insert_with(|| gen_length.into());
+        let config = config(options, service.algorithm, self.reasoning_effort, gen_length == 0)?;
+        let mut request = Request::new(prompt, config).with_hole_constraints(holes);
+        if let Some(pattern) = call.or(pattern) {
             request = request.with_constraint(service.grammars.get(&pattern)?);
         }
         if !stops.is_empty() {
             request = request.with_stop(Stops::default().at_texts(service.tokenizer.clone(), stops.clone()));
         }
-        let requests = (0..n as u64).map(|index| {
-            let mut request = request.clone();
+        let mut requests = vec![request; n];
+        for (index, request) in (0..).zip(&mut requests) {
             request.config.seed = seed.wrapping_add(index);
-            request
-        });
+        }
         let deadline = deadline_ms.map(|milliseconds| Instant::now() + Duration::from_millis(milliseconds));
-        Ok(Prepared { requests: requests.collect(), stops, seed, deadline, has_trace })
+        Ok(Prepared { requests, deadline, told: Told { answer, stops, seed, has_trace, is_call } })
+    }
+
+    /// Returns the number of answers.
+    fn count(&self, service: &Shared) -> Result<usize, ApiError> {
+        let n = self.n.unwrap_or(1);
+        if n == 0 || n > service.options.max_n {
+            let message = format!("n {n} is outside of 1 to {}", service.options.max_n);
+            return Err(ApiError::invalid("invalid_parameter", "n", message));
+        }
+        Ok(n)
     }
 }
 
+/// The clock is as good as a random number here, and the answer tells which seed it was.
+fn any_seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos().into())
+}
+
 /// Returns the sampler's options. Where a request of LLaDA chooses no method, blocks are appended until the text ends, and
-/// each step commits what is sure: what a conversation needs.
-fn config(mut options: Map<String, Value>, default: Algorithm) -> Result<SamplerConfig, ApiError> {
+/// each step commits what the model is confident of: what a conversation needs.
+fn config(
+    mut options: Map<String, Value>,
+    default: Algorithm,
+    effort: Option<Effort>,
+    is_infilling: bool,
+) -> Result<SamplerConfig, ApiError> {
     let algorithm = match options.remove("algorithm") {
         Some(name) => name.as_str().unwrap_or_default().parse()?,
         None => default,
     };
     let chooses = ["decoder", "cache", "length", "steps"].iter().any(|name| options.contains_key(*name));
     if algorithm == Algorithm::Vanilla && !chooses {
-        options.insert("length".to_owned(), "append".into());
-        options.insert("decoder".to_owned(), "threshold".into());
-        options.entry("block_length").or_insert_with(|| 32.into());
-        options.entry("stop_at_eos").or_insert_with(|| true.into());
+        let threshold = match effort {
+            Some(Effort::High) => None,
+            Some(Effort::Instant) => Some(0.7),
+            Some(Effort::Low) => Some(0.8),
+            Some(Effort::Medium) | None => Some(0.9),
+        };
+        if let Some(threshold) = threshold {
+            options.insert("decoder".to_owned(), "threshold".into());
+            options.entry("threshold").or_insert_with(|| threshold.into());
+        }
+        if !is_infilling {
+            options.insert("length".to_owned(), "append".into());
+            options.entry("block_length").or_insert_with(|| 32.into());
+            options.entry("stop_at_eos").or_insert_with(|| true.into());
+        }
     }
     Ok(SamplerConfig::from_options(algorithm.options(options)?)?)
+}
+
+/// Runs a generation that a request needs before its answer.
+pub(super) async fn finished(service: &Shared, client: &Client, request: Request) -> Result<Generation, ApiError> {
+    let ticket = service.engine.submit(request.into(), client.owner.clone(), None).await?;
+    let mut reader = ticket.reader();
+    while let Some(entry) = reader.next().await {
+        match &*entry {
+            Entry::Finished(finish) => return Ok(finish.generation.clone()),
+            Entry::Failed(failure) => return Err(failure.into()),
+            _ => (),
+        }
+    }
+    Err(ApiError::failed("the engine has stopped"))
 }

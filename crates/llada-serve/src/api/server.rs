@@ -36,9 +36,20 @@ pub(super) async fn model(State(service): State<Shared>, Path(id): Path<String>)
 
 fn described(service: &Shared, name: &str) -> Value {
     json!({
-        "id": name, "object": "model", "created": service.created, "owned_by": "llada",
+        "id": name, "object": "model", "created": service.started, "owned_by": "llada",
         "max_model_len": service.max_sequence_length,
     })
+}
+
+/// Describes the tokenizer, under vLLM's names.
+pub(super) async fn tokenizer_info(State(service): State<Shared>) -> Json<Value> {
+    let tokenizer = &service.tokenizer;
+    let piece = |id: Option<u32>| id.map(|id| tokenizer.piece(id));
+    Json(json!({
+        "vocab_size": tokenizer.vocab_size(), "max_model_len": service.max_sequence_length, "mask_token": tokenizer.mask(),
+        "mask_token_id": service.mask_id, "eos_token": piece(tokenizer.eos_id()), "eos_token_id": tokenizer.eos_id(),
+        "chat_template": tokenizer.chat_problem().is_none(),
+    }))
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,93 +1,63 @@
-//! The engine behind the server: one thread that owns the model and advances all generations, and the handle through which
-//! requests reach it.
+//! The engine behind the server: one thread that owns the model and advances all jobs, and the handle through which requests
+//! reach it.
 
+mod limits;
 mod log;
+mod shares;
 mod worker;
 
 use std::{
-    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
         mpsc::{Sender, channel},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use llada::{InferError, Model, Request};
+use llada::{InferError, Job, Model};
 use tokio::sync::oneshot;
 
-pub use log::{Entry, Finish, Log, Reader};
+pub use limits::EngineLimits;
+use log::Log;
+pub(crate) use log::{Entry, Failure, Finish, Reader, Times};
+pub(crate) use shares::Owner;
 use worker::{Command, Submission, Worker};
 
-/// How much the engine takes on.
-#[derive(Debug, Clone, Copy)]
-pub struct EngineLimits {
-    /// The number of generations that advance at the same time.
-    pub max_running: NonZeroUsize,
-    /// The number of generations that may wait for their turn.
-    pub max_queue: usize,
-    /// The number of tokens of a forward, of which one generation's may be more.
-    pub max_step_tokens: usize,
-    /// The longest time that a generation runs before it is hurried to its end.
-    pub max_request_time: Duration,
-}
+use crate::metrics::Metrics;
 
-impl Default for EngineLimits {
-    fn default() -> Self {
-        Self {
-            max_running: NonZeroUsize::new(4).unwrap_or(NonZeroUsize::MIN),
-            max_queue: 256,
-            // A processor computes rows one by one, so that a row a step is as fast as all of them, and fairer.
-            max_step_tokens: 1,
-            max_request_time: Duration::from_secs(600),
-        }
-    }
-}
-
-/// Why the engine does not take a request.
+/// Why the engine does not take a job.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The request is impossible.
+pub(crate) enum Refusal {
     #[error(transparent)]
     Invalid(#[from] InferError),
-    /// Too many requests wait.
+    #[error("the caches of this request need {needed} bytes, of which the server has {limit}")]
+    TooLarge { needed: usize, limit: usize },
     #[error("{waiting} requests are waiting")]
-    QueueFull {
-        /// The number of requests that wait.
-        waiting: usize,
-        /// When there may be room.
-        retry_after: Duration,
-    },
-    /// The server is about to end.
+    QueueFull { waiting: usize, retry_after: Duration },
     #[error("the server is shutting down")]
     Draining,
-    /// The thread of the engine has ended.
     #[error("the engine has stopped")]
     Stopped,
 }
 
-/// The state of the engine, as a scheduler sees it.
+/// The state of the engine, as a balancer sees it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Load {
-    /// The number of generations that advance.
-    pub running: usize,
-    /// The number of generations that wait.
-    pub waiting: usize,
+pub(crate) struct Load {
+    pub(crate) running: usize,
+    pub(crate) waiting: usize,
 }
 
 /// A handle of the engine's thread. Clones refer to the same thread, which ends when the last of them is dropped.
 #[derive(Debug, Clone)]
-pub struct EngineHandle {
+pub(crate) struct EngineHandle {
     commands: Sender<Command>,
     next_id: Arc<AtomicU64>,
 }
 
-/// A generation that was accepted. When it is dropped, the generation is cancelled unless it has ended.
+/// A job that was accepted. When it is dropped, the job is cancelled unless it has ended.
 #[derive(Debug)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     id: u64,
     log: Arc<Log>,
     commands: Sender<Command>,
@@ -95,52 +65,61 @@ pub struct Ticket {
 
 impl EngineHandle {
     /// Starts the thread of the engine.
-    pub fn start(model: Model, limits: EngineLimits) -> (Self, JoinHandle<()>) {
+    pub(crate) fn start(model: Model, limits: EngineLimits, metrics: Arc<Metrics>) -> Self {
         let (commands, received) = channel();
-        let thread = std::thread::spawn(move || Worker::new(model, limits, received).run());
-        (Self { commands, next_id: Arc::default() }, thread)
+        std::thread::spawn(move || Worker::new(model, limits, metrics, received).run());
+        Self { commands, next_id: Arc::default() }
     }
 
-    /// Submits a request. `deadline` is when its answer has to be complete, in fewer forwards if need be.
+    /// Submits a job. `deadline` is when it has to be complete, in fewer forwards if need be.
     ///
     /// # Errors
-    /// If the request is impossible, the queue is full, or the engine takes no requests any more.
-    pub async fn submit(&self, request: Request, deadline: Option<Instant>) -> Result<Ticket, Refusal> {
+    /// If the job is impossible, the queue is full, or the engine takes no jobs any more.
+    pub(crate) async fn submit(&self, job: Job, owner: Owner, deadline: Option<Instant>) -> Result<Ticket, Refusal> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let log = Arc::new(Log::default());
         let (reply, answer) = oneshot::channel();
-        let submission =
-            Submission { id, request: Box::new(request), log: Arc::clone(&log), deadline, submitted: Instant::now() };
-        self.commands.send(Command::Submit(submission, reply)).map_err(|_| Refusal::Stopped)?;
+        let submission = Submission { id, job, owner, log: Arc::clone(&log), deadline, submitted: Instant::now() };
+        self.commands.send(Command::Submit(Box::new(submission), reply)).map_err(|_| Refusal::Stopped)?;
         answer.await.map_err(|_| Refusal::Stopped)??;
         Ok(Ticket { id, log, commands: self.commands.clone() })
     }
 
-    /// Returns the number of running and waiting generations. The answer comes between two steps, so it also tells that the
-    /// engine is alive.
-    pub async fn load(&self) -> Option<Load> {
+    /// Returns the number of running and waiting jobs. The answer comes between two steps, so it also tells that the engine
+    /// is alive.
+    pub(crate) async fn load(&self) -> Option<Load> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Load(reply)).ok()?;
         answer.await.ok()
     }
 
-    /// Takes no requests any more, and hurries the accepted ones to be complete within `time`; after it they are cancelled.
-    pub fn drain(&self, time: Duration) {
+    /// Takes no jobs any more, and hurries the accepted ones to be complete within `time`; after it they are cancelled.
+    pub(crate) fn drain(&self, time: Duration) {
+        // If the thread has ended, there is nothing to complete.
         let _ = self.commands.send(Command::Drain(Instant::now() + time));
     }
 }
 
 impl Ticket {
-    /// Returns a reader of the generation's events, from the first one on.
-    pub fn reader(&self) -> Reader {
+    /// Returns a reader of the job's events, from the first one on.
+    pub(crate) fn reader(&self) -> Reader {
         self.log.reader()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.log.has_ended()
+    }
+
+    pub(crate) fn cancel(&self) {
+        // If the thread has ended, the job has too.
+        let _ = self.commands.send(Command::Cancel(self.id));
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.log.has_ended() {
-            let _ = self.commands.send(Command::Cancel(self.id));
+        if !self.has_ended() {
+            self.cancel();
         }
     }
 }

@@ -70,7 +70,8 @@ fn a_causal_model_does_not_look_ahead() {
     let losses = |model: &mut TrainableTransformer, ids: &[u32]| {
         let wanted: Vec<usize> = (0..7).chain(8..15).collect();
         let targets: Vec<u32> = wanted.iter().map(|&token| ids[token + 1]).collect();
-        let batch = TrainingBatch { ids, row_length: 8, wanted: &wanted, targets: &targets, weights: &[1.0; 14] };
+        let batch =
+            TrainingBatch { ids, row_length: 8, wanted: &wanted, targets: &targets, weights: &[1.0; 14], share: 1.0 };
         model.cross_entropy(&batch).unwrap()
     };
     let mut ids: Vec<u32> = (0..16).collect();
@@ -133,18 +134,68 @@ fn the_gradient_is_the_slope_of_the_loss_in_every_family() {
         let step = (1e-4 / length) as f32;
         let [above, below] = [step, -step].map(|step| moved(&model, step)).map(|folder| {
             model.weights_mut().read(folder.path()).unwrap();
-            batch.loss(&model.cross_entropy(&batch.batch()).unwrap()).unwrap()
+            total_loss(&mut model, &batch)
         });
         let slope = (above - below) / (2.0 * f64::from(step)) / length;
         assert!((slope / length - 1.0).abs() < 0.02, "{name}: {slope} against {length}");
     }
 }
 
+/// The objective and, in a mixture of experts, the routers' auxiliary loss.
+fn total_loss(model: &mut TrainableTransformer, batch: &MaskedBatch) -> f64 {
+    model.clear_gradient().unwrap();
+    let loss = batch.loss(&model.accumulate(&batch.batch()).unwrap()).unwrap();
+    loss + model.router_aux_loss().unwrap_or(0.0)
+}
+
+/// LLaDA-MoE's fixture with a coefficient that makes the auxiliary loss the larger one.
+fn balanced() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(fixture("tiny-llada-moe")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let path = folder.path().join("config.json");
+    let mut config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    config["router_aux_loss_coef"] = json!(20.0);
+    std::fs::write(&path, config.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn routers_learn_from_the_auxiliary_loss() {
+    let folder = balanced();
+    let mut lengths = Vec::new();
+    for is_checkpointed in [false, true] {
+        let mut model = TrainableTransformer::load(folder.path(), Device::Cpu, Dtype::F32).unwrap();
+        model.set_activation_checkpointing(is_checkpointed);
+        let batch = Objective::Diffusion.mask(&rows(3, 24, None), 510, true, Noise::new(5), 3).unwrap();
+        assert!(total_loss(&mut model, &batch) > 20.0);
+        let length = model.gradient().norm().unwrap();
+        // So small a step that no token changes its experts, whose number has no gradient.
+        let step = (1e-5 / length) as f32;
+        let [above, below] = [step, -step].map(|step| moved(&model, step)).map(|folder| {
+            model.weights_mut().read(folder.path()).unwrap();
+            total_loss(&mut model, &batch)
+        });
+        let slope = (above - below) / (2.0 * f64::from(step)) / length;
+        assert!((slope / length - 1.0).abs() < 0.05, "{slope} against {length}");
+        lengths.push(length);
+    }
+    assert!((lengths[0] - lengths[1]).abs() < 1e-5 * lengths[0], "{lengths:?}");
+}
+
 #[test]
 fn a_contradictory_batch_is_refused() {
     let mut model = new(false);
-    let good =
-        TrainingBatch { ids: &[1, 2, 3, 4], row_length: 2, wanted: &[1, 2], targets: &[5, 6], weights: &[1.0; 2] };
+    let good = TrainingBatch {
+        ids: &[1, 2, 3, 4],
+        row_length: 2,
+        wanted: &[1, 2],
+        targets: &[5, 6],
+        weights: &[1.0; 2],
+        share: 1.0,
+    };
     assert_eq!(model.cross_entropy(&good).unwrap().len(), 2);
     for (batch, message) in [
         (TrainingBatch { row_length: 3, ..good }, "4 ids are not rows of 3"),

@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Stdio;
 
+use serde_json::Value;
+
 use crate::hub::COMMIT;
 use crate::sandbox::{Sandbox, assert_fails, names, outcome};
 
@@ -19,7 +21,9 @@ fn a_model_arrives_once() {
 
     sandbox.hub.asked();
     let second = sandbox.fetched(&[]);
-    assert!(second.stdout.contains("9 of them there already\n  download  nothing"), "{}", second.stdout);
+    for line in ["9 of them there already\n", "\n  download  nothing\n"] {
+        assert!(second.stdout.contains(line), "{}", second.stdout);
+    }
     assert_eq!(sandbox.hub.asked().len(), 1, "the list of files alone");
     sandbox.assert_cached();
 }
@@ -36,6 +40,24 @@ fn a_dry_run_says_all_and_changes_nothing() {
         );
     }
     assert!(names(&sandbox.path("")).is_empty());
+}
+
+#[test]
+fn parameters_and_memory_are_told_before_a_download() {
+    let sandbox = Sandbox::new();
+    let counted = sandbox.fetched(&["--dry-run"]).stdout;
+    for line in ["model     8.0 billion parameters\n", "f32   32.1 GB", "bf16  16.0 GB", "int8  about 8.0 GB"] {
+        assert!(counted.contains(line), "{counted}");
+    }
+    sandbox.hub.faults().listing = Some(|mut said| {
+        said["safetensors"] = Value::Null;
+        said
+    });
+    let estimated = sandbox.fetched(&["--dry-run"]).stdout;
+    assert!(estimated.contains("model     about 1 million parameters\n"), "{estimated}");
+    assert!(estimated.contains("bf16  about 500 kB"), "{estimated}");
+    let texts = sandbox.fetched(&["--dry-run", "--only", "*.txt"]).stdout;
+    assert!(!texts.contains("memory"), "{texts}");
 }
 
 #[test]

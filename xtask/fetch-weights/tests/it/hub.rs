@@ -14,6 +14,9 @@ use sha2::{Digest, Sha256};
 pub(crate) const MODEL: &str = "GSAI-ML/LLaDA-8B-Instruct";
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
+/// What the hub says that it has counted.
+const PARAMETERS: u64 = 8_015_581_184;
+
 /// Written at once, so that a connection ends where it is told to.
 const PIECE: usize = 4096;
 
@@ -238,7 +241,10 @@ impl State {
                 entry
             })
             .collect();
-        let said = json!({"id": MODEL, "modelId": MODEL, "private": false, "sha": COMMIT, "siblings": siblings});
+        let counted = json!({"parameters": {"BF16": PARAMETERS}, "total": PARAMETERS});
+        let said = json!({
+            "id": MODEL, "modelId": MODEL, "private": false, "sha": COMMIT, "siblings": siblings, "safetensors": counted,
+        });
         match self.faults.lock().unwrap().listing {
             Some(change) => change(said),
             None => said,

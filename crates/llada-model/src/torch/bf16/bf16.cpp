@@ -47,15 +47,16 @@ WIDEST void finish_rows(const float *sums, const float *bias, const uint16_t *ot
   }
 }
 
-// From the sums to what the layer gives.
+using Parts = std::vector<panels::Part<Weight>>;
+
+// From the sums to what the layers give.
 struct Finish {
-  const Weight &weight;
   const float *bias;      // of each output, or null
   const uint16_t *other;  // (rows, outputs), or null
   After after;
   uint16_t *out;  // (rows, outputs)
 
-  void operator()(const float *sums, int64_t row, int64_t rows, int64_t panel) const {
+  void operator()(const Weight &weight, const float *sums, int64_t row, int64_t rows, int64_t panel) const {
     int64_t column = panel * BLOCK, n = std::min(BLOCK, weight.outputs - column);
     int64_t place = row * weight.outputs + column;
     finish_rows(sums, bias ? bias + column : nullptr, other ? other + place : nullptr, after, out + place,
@@ -192,15 +193,13 @@ int64_t best() {
   return runs(512) ? 512 : runs(256) ? 256 : 0;
 }
 
-void linear(int64_t width, const at::Tensor &x, const Finish &finish) {
-  int64_t inputs = finish.weight.inputs, stride = (inputs + 1) / 2 * 2;
+void linear(int64_t width, const at::Tensor &x, const Parts &parts, const Finish &finish) {
+  int64_t stride = (x.size(1) + 1) / 2 * 2;
   at::Tensor wide = widened(x, stride);
-  const float *rows = data<float>(wide);
-  const at::Tensor &all = finish.weight.panels;
   if (width == 512)
-    panels::for_each_block<panels::Groups<Avx512, float, float>, float>(rows, stride, x.size(0), inputs, all, finish);
+    panels::for_each_part<panels::Groups<Avx512, float, float>, float>(data<float>(wide), stride, parts, finish);
   else
-    panels::for_each_block<panels::Groups<Avx2, float, float>, float>(rows, stride, x.size(0), inputs, all, finish);
+    panels::for_each_part<panels::Groups<Avx2, float, float>, float>(data<float>(wide), stride, parts, finish);
 }
 
 }  // namespace
@@ -212,7 +211,7 @@ namespace bf16 {
 namespace {
 bool runs(int64_t) { return false; }
 int64_t best() { return 0; }
-void linear(int64_t, const at::Tensor &, const Finish &) {}
+void linear(int64_t, const at::Tensor &, const Parts &, const Finish &) {}
 }  // namespace
 }  // namespace bf16
 
@@ -232,13 +231,15 @@ char *llada_bf16_pack(const at::Tensor *weight, bf16::Weight **out) {
 
 void llada_bf16_free(bf16::Weight *weight) { delete weight; }
 
-// x (rows, in), other and out (rows, out), all bf16 and contiguous; bias (out) f32.
-char *llada_bf16_linear(int64_t width, const at::Tensor *x, const bf16::Weight *weight, const at::Tensor *bias,
-                        int64_t after, const at::Tensor *other, at::Tensor *out) {
+// x (rows, in), of which the first rows[0] go through weights[0], and so on; the `count` weights are of one shape.
+// other and out (rows, out), all bf16 and contiguous; bias (out) f32.
+char *llada_bf16_linear(int64_t width, const at::Tensor *x, const bf16::Weight *const *weights, const int64_t *rows,
+                        int64_t count, const at::Tensor *bias, int64_t after, const at::Tensor *other,
+                        at::Tensor *out) {
   return guarded([&] {
-    bf16::linear(width, *x,
-                 {*weight, bias ? data<float>(*bias) : nullptr, other ? data<uint16_t>(*other) : nullptr,
-                  panels::After(after), data<uint16_t>(*out)});
+    bf16::linear(width, *x, panels::parts_of(weights, rows, count),
+                 {bias ? data<float>(*bias) : nullptr, other ? data<uint16_t>(*other) : nullptr, panels::After(after),
+                  data<uint16_t>(*out)});
   });
 }
 

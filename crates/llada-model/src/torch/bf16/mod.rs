@@ -8,7 +8,7 @@ use std::{
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-use super::shim::{Epilogue, check, check_status};
+use super::shim::{Epilogue, Part, check, check_status, rows_of_parts};
 use crate::ModelError;
 
 /// The C++ part of [`Bf16Weight`].
@@ -25,7 +25,9 @@ unsafe extern "C" {
     fn llada_bf16_linear(
         width: i64,
         x: *const C_tensor,
-        weight: *const Packed,
+        weights: *const NonNull<Packed>,
+        rows: *const i64,
+        count: i64,
         bias: *const C_tensor,
         after: i64,
         other: *const C_tensor,
@@ -98,33 +100,40 @@ impl Drop for Bf16Weight {
     }
 }
 
-/// Computes x W^T + b and the epilogue.
+/// Computes x W^T + b and the epilogue, for each part of the rows with its own weights. All weights have one shape and
+/// one kernel.
 ///
 /// # Shapes
 /// x (rows, in) bf16, bias (out) f32, the epilogue's operand (rows, out) bf16 -> (rows, out) bf16.
 pub(crate) fn linear(
     x: &Tensor,
-    weight: &Bf16Weight,
+    parts: &[Part<'_, Bf16Weight>],
     bias: Option<&Tensor>,
     epilogue: Epilogue<'_>,
 ) -> Result<Tensor, ModelError> {
     let (rows, width) = x.size2()?;
-    let (outputs, inputs) = weight.shape;
+    let rows_of_parts = rows_of_parts(parts, rows)?;
+    let &Bf16Weight { shape, kernel, .. } = parts[0].through;
+    let (outputs, inputs) = shape;
     let (after, other) = epilogue.parts()?;
     let fits = width == inputs
+        && parts.iter().all(|part| (part.through.shape, part.through.kernel) == (shape, kernel))
         && x.kind() == Kind::BFloat16
         && bias.is_none_or(|bias| bias.kind() == Kind::Float && bias.size() == [outputs])
         && other.as_ref().is_none_or(|other| other.kind() == x.kind() && other.size() == [rows, outputs]);
     check(fits, "bf16: input, bias or operand do not fit the weights")?;
     let x = x.f_contiguous()?;
     let pointer = |tensor: Option<&Tensor>| tensor.map_or(null(), Tensor::as_ptr);
+    let weights: Vec<_> = parts.iter().map(|part| part.through.packed).collect();
     let mut out = Tensor::f_empty([rows, outputs], (Kind::BFloat16, Device::Cpu))?;
     // SAFETY: live contiguous tensors whose sizes and kinds were checked above, or null where there is none.
     unsafe {
         check_status(llada_bf16_linear(
-            weight.kernel as i64,
+            kernel as i64,
             x.as_ptr(),
-            weight.packed.as_ptr(),
+            weights.as_ptr(),
+            rows_of_parts.as_ptr(),
+            parts.len() as i64,
             pointer(bias),
             after,
             pointer(other.as_ref()),
@@ -140,6 +149,15 @@ mod tests {
 
     fn random(sizes: [i64; 2]) -> Tensor {
         Tensor::randn(sizes, tch::kind::FLOAT_CPU).to_kind(Kind::BFloat16)
+    }
+
+    fn multiply(
+        x: &Tensor,
+        weight: &Bf16Weight,
+        bias: Option<&Tensor>,
+        epilogue: Epilogue<'_>,
+    ) -> Result<Tensor, ModelError> {
+        linear(x, &[Part { through: weight, rows: x.size()[0] as usize }], bias, epilogue)
     }
 
     fn supported() -> impl Iterator<Item = Bf16Kernel> {
@@ -164,7 +182,7 @@ mod tests {
             for (epilogue, expected) in cases {
                 let mut bits: Option<Tensor> = None;
                 for kernel in supported() {
-                    let y = linear(&x, &Bf16Weight::pack(&w, kernel)?, Some(&bias), epilogue)?;
+                    let y = multiply(&x, &Bf16Weight::pack(&w, kernel)?, Some(&bias), epilogue)?;
                     assert!(y.to_kind(Kind::Float).allclose(&expected, 1e-2, 1e-2, false), "{kernel:?}");
                     assert!(bits.get_or_insert_with(|| y.shallow_clone()).equal(&y), "{kernel:?}");
                 }
@@ -181,13 +199,36 @@ mod tests {
         for kernel in supported() {
             let weight = Bf16Weight::pack(&w, kernel)?;
             tch::set_num_threads(3);
-            let together = linear(&x, &weight, None, Epilogue::None);
+            let together = multiply(&x, &weight, None, Epilogue::None);
             tch::set_num_threads(1);
             for row in 0..45 {
-                let alone = linear(&x.narrow(0, row, 1), &weight, None, Epilogue::None);
+                let alone = multiply(&x.narrow(0, row, 1), &weight, None, Epilogue::None);
                 assert!(alone?.equal(&together.as_ref().unwrap().narrow(0, row, 1)), "{kernel:?}: row {row}");
             }
             tch::set_num_threads(threads);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn parts_are_the_bits_of_their_products_alone() -> Result<(), ModelError> {
+        tch::manual_seed(2);
+        let rows = [1, 0, 40, 3, 12, 1, 1, 70];
+        let x = random([rows.iter().sum::<usize>() as i64, 515]);
+        let threads = tch::get_num_threads();
+        for kernel in supported() {
+            let pack = |_| Bf16Weight::pack(&random([770, 515]), kernel);
+            let weights = rows.iter().map(pack).collect::<Result<Vec<_>, _>>()?;
+            let parts: Vec<_> = weights.iter().zip(rows).map(|(through, rows)| Part { through, rows }).collect();
+            tch::set_num_threads(3);
+            let together = linear(&x, &parts, None, Epilogue::None);
+            tch::set_num_threads(threads);
+            let (together, mut start) = (together?, 0);
+            for (weight, rows) in weights.iter().zip(rows.map(|rows| rows as i64)).filter(|&(_, rows)| rows > 0) {
+                let alone = multiply(&x.narrow(0, start, rows), weight, None, Epilogue::None)?;
+                assert!(alone.equal(&together.narrow(0, start, rows)), "{kernel:?}: rows from {start}");
+                start += rows;
+            }
         }
         Ok(())
     }
@@ -197,8 +238,13 @@ mod tests {
         let Some(kernel) = supported().next() else { return Ok(()) };
         assert!(Bf16Weight::pack(&Tensor::zeros([4, 8], tch::kind::FLOAT_CPU), kernel).is_err());
         let weight = Bf16Weight::pack(&random([4, 8]), kernel)?;
-        assert!(linear(&random([2, 7]), &weight, None, Epilogue::None).is_err());
-        assert!(linear(&random([2, 8]), &weight, None, Epilogue::Add(&random([3, 4]))).is_err());
+        assert!(multiply(&random([2, 7]), &weight, None, Epilogue::None).is_err());
+        assert!(multiply(&random([2, 8]), &weight, None, Epilogue::Add(&random([3, 4]))).is_err());
+        let other = Bf16Weight::pack(&random([5, 8]), kernel)?;
+        for parts in [&[(&weight, 2), (&other, 1)][..], &[(&weight, 2)], &[]] {
+            let parts: Vec<_> = parts.iter().map(|&(through, rows)| Part { through, rows }).collect();
+            assert!(linear(&random([3, 8]), &parts, None, Epilogue::None).is_err());
+        }
         Ok(())
     }
 }

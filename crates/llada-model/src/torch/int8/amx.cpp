@@ -90,13 +90,13 @@ bool runs_amx() {
   return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 
-void linear_amx(const at::Tensor &x, const Finish &finish) { linear<Multiply>(x, finish); }
+void linear_amx(const at::Tensor &x, const Parts &parts, const Finish &finish) { linear<Multiply>(x, parts, finish); }
 
 }  // namespace int8
 
 #else
 
 bool int8::runs_amx() { return false; }
-void int8::linear_amx(const at::Tensor &, const int8::Finish &) {}
+void int8::linear_amx(const at::Tensor &, const int8::Parts &, const int8::Finish &) {}
 
 #endif

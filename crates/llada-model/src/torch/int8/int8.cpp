@@ -97,7 +97,7 @@ void Weight::deal(const int8_t *row, int64_t output) {
   data<int32_t>(offset)[output] = -ZERO_POINT * sum;
 }
 
-void Finish::operator()(const int32_t *sums, int64_t row, int64_t rows, int64_t panel) const {
+void Finish::operator()(const Weight &weight, const int32_t *sums, int64_t row, int64_t rows, int64_t panel) const {
   int64_t column = panel * BLOCK, n = std::min(BLOCK, weight.outputs - column);
   int64_t place = row * weight.outputs + column;
   Outputs outputs{data<int32_t>(weight.offset) + column, data<float>(weight.scale) + column,
@@ -141,16 +141,19 @@ char *llada_int8_pack(int64_t kernel, const at::Tensor *weight, const at::Tensor
 
 void llada_int8_free(int8::Weight *weight) { delete weight; }
 
-// x (rows, in) uint8 with its scale (rows) f32; bias (out) f32; other and out (rows, out), contiguous, f32 or bf16.
-char *llada_int8_linear(const at::Tensor *x, const at::Tensor *x_scale, const int8::Weight *weight,
-                        const at::Tensor *bias, int64_t after, const at::Tensor *other, at::Tensor *out) {
+// x (rows, in) uint8 with its scale (rows) f32, of which the first rows[0] go through weights[0], and so on; the
+// `count` weights, at least one, are of one shape and for one kernel. bias (out) f32; other and out (rows, out),
+// contiguous, f32 or bf16.
+char *llada_int8_linear(const at::Tensor *x, const at::Tensor *x_scale, const int8::Weight *const *weights,
+                        const int64_t *rows, int64_t count, const at::Tensor *bias, int64_t after,
+                        const at::Tensor *other, at::Tensor *out) {
   return guarded([&] {
-    const float *offsets = bias ? data<float>(*bias) : nullptr;
-    int8::Finish finish{*weight, data<float>(*x_scale), offsets, int8::After(after), other, out};
-    switch (weight->kernel) {
-      case int8::amx: return int8::linear_amx(*x, finish);
-      case int8::avx512_vnni: return int8::linear_avx512_vnni(*x, finish);
-      case int8::avx_vnni: return int8::linear_avx_vnni(*x, finish);
+    int8::Parts parts = panels::parts_of(weights, rows, count);
+    int8::Finish finish{data<float>(*x_scale), bias ? data<float>(*bias) : nullptr, int8::After(after), other, out};
+    switch (weights[0]->kernel) {
+      case int8::amx: return int8::linear_amx(*x, parts, finish);
+      case int8::avx512_vnni: return int8::linear_avx512_vnni(*x, parts, finish);
+      case int8::avx_vnni: return int8::linear_avx_vnni(*x, parts, finish);
     }
   });
 }

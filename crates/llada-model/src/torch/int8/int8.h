@@ -35,9 +35,8 @@ struct Weight {
   void deal(const int8_t *row, int64_t output);
 };
 
-// From the sums to what the layer gives. Each row of `out` and of `other` has as many elements as there are outputs.
+// From the sums to what the layers give. Each row of `out` and of `other` has as many elements as there are outputs.
 struct Finish {
-  const Weight &weight;
   const float *x_scale;  // of each row
   const float *bias;     // of each output, or null
   After after;
@@ -45,7 +44,7 @@ struct Finish {
   at::Tensor *out;
 
   // `sums` (rows, BLOCK) are those of the rows from `row` on and of the outputs of a panel.
-  void operator()(const int32_t *sums, int64_t row, int64_t rows, int64_t panel) const;
+  void operator()(const Weight &weight, const int32_t *sums, int64_t row, int64_t rows, int64_t panel) const;
 };
 
 // Whether the processor has the instructions, and the system lets this process use them.
@@ -53,16 +52,16 @@ bool runs_amx();
 bool runs_avx512_vnni();
 bool runs_avx_vnni();
 
+using Parts = std::vector<panels::Part<Weight>>;
+
 // x (rows, in) uint8.
-void linear_amx(const at::Tensor &x, const Finish &finish);
-void linear_avx512_vnni(const at::Tensor &x, const Finish &finish);
-void linear_avx_vnni(const at::Tensor &x, const Finish &finish);
+void linear_amx(const at::Tensor &x, const Parts &parts, const Finish &finish);
+void linear_avx512_vnni(const at::Tensor &x, const Parts &parts, const Finish &finish);
+void linear_avx_vnni(const at::Tensor &x, const Parts &parts, const Finish &finish);
 
 template <class Multiply>
-void linear(const at::Tensor &x, const Finish &finish) {
-  const Weight &weight = finish.weight;
-  panels::for_each_block<Multiply, int32_t>(data<uint8_t>(x), weight.inputs, x.size(0), weight.inputs, weight.panels,
-                                            finish);
+void linear(const at::Tensor &x, const Parts &parts, const Finish &finish) {
+  panels::for_each_part<Multiply, int32_t>(data<uint8_t>(x), x.size(1), parts, finish);
 }
 
 }  // namespace int8

@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
 pub use self::kernel::Int8Kernel;
-use super::shim::{Epilogue, check, check_status};
+use super::shim::{Epilogue, Part, check, check_status, rows_of_parts};
 use crate::ModelError;
 
 /// The C++ part of [`Int8Weight`].
@@ -41,7 +41,9 @@ unsafe extern "C" {
     fn llada_int8_linear(
         x: *const C_tensor,
         x_scale: *const C_tensor,
-        weight: *const Packed,
+        weights: *const NonNull<Packed>,
+        rows: *const i64,
+        count: i64,
         bias: *const C_tensor,
         after: i64,
         other: *const C_tensor,
@@ -116,6 +118,7 @@ pub(crate) struct Int8Weight {
     packed: NonNull<Packed>,
     /// (out, in).
     shape: (i64, i64),
+    kernel: Int8Kernel,
 }
 
 // SAFETY: nothing changes what was packed, and its owner alone frees it.
@@ -132,7 +135,7 @@ impl Int8Weight {
         // SAFETY: live tensors of the sizes and kinds checked above go in.
         unsafe { check_status(llada_int8_pack(kernel as i64, weight.values.as_ptr(), scale.as_ptr(), &mut out))? };
         let packed = NonNull::new(out).ok_or_else(|| tch::TchError::Torch("int8: nothing was packed".to_owned()))?;
-        Ok(Self { packed, shape })
+        Ok(Self { packed, shape, kernel })
     }
 }
 
@@ -143,33 +146,40 @@ impl Drop for Int8Weight {
     }
 }
 
-/// Computes x W^T + b and the epilogue. The result and the operand of the epilogue are of `kind`, which is f32 or bf16.
+/// Computes x W^T + b and the epilogue, for each part of the rows with its own weights. The result and the operand of the
+/// epilogue are of `kind`, which is f32 or bf16. All weights have one shape and one kernel.
 ///
 /// # Shapes
 /// x (rows, in), bias (out) f32, the epilogue's operand (rows, out) -> (rows, out).
 pub(crate) fn linear(
     x: &Activations,
-    weight: &Int8Weight,
+    parts: &[Part<'_, Int8Weight>],
     bias: Option<&Tensor>,
     epilogue: Epilogue<'_>,
     kind: Kind,
 ) -> Result<Tensor, ModelError> {
     let (rows, width) = x.values.size2()?;
+    let rows_of_parts = rows_of_parts(parts, rows)?;
     let (after, other) = epilogue.parts()?;
-    let (outputs, inputs) = weight.shape;
+    let &Int8Weight { shape, kernel, .. } = parts[0].through;
+    let (outputs, inputs) = shape;
     let fits = width == inputs
+        && parts.iter().all(|part| (part.through.shape, part.through.kernel) == (shape, kernel))
         && matches!(kind, Kind::Float | Kind::BFloat16)
         && bias.is_none_or(|bias| bias.kind() == Kind::Float && bias.size() == [outputs])
         && other.as_ref().is_none_or(|other| other.kind() == kind && other.size() == [rows, outputs]);
     check(fits, "int8: input, bias or operand do not fit the weights")?;
     let pointer = |tensor: Option<&Tensor>| tensor.map_or(null(), Tensor::as_ptr);
+    let weights: Vec<_> = parts.iter().map(|part| part.through.packed).collect();
     let mut out = Tensor::f_empty([rows, outputs], (kind, Device::Cpu))?;
     // SAFETY: live contiguous tensors whose sizes and kinds were checked above, or null where there is none.
     unsafe {
         check_status(llada_int8_linear(
             x.values.as_ptr(),
             x.scale.as_ptr(),
-            weight.packed.as_ptr(),
+            weights.as_ptr(),
+            rows_of_parts.as_ptr(),
+            parts.len() as i64,
             pointer(bias),
             after,
             pointer(other.as_ref()),
@@ -191,8 +201,18 @@ mod tests {
         Int8Kernel::ALL.into_iter().filter(|kernel| kernel.is_supported())
     }
 
+    fn layer(
+        x: &Activations,
+        weight: &Int8Weight,
+        bias: Option<&Tensor>,
+        epilogue: Epilogue<'_>,
+        kind: Kind,
+    ) -> Result<Tensor, ModelError> {
+        linear(x, &[Part { through: weight, rows: x.values.size()[0] as usize }], bias, epilogue, kind)
+    }
+
     fn multiply(x: &Activations, weight: &Quantized, kernel: Int8Kernel) -> Result<Tensor, ModelError> {
-        linear(x, &Int8Weight::pack(weight, kernel)?, None, Epilogue::None, Kind::Float)
+        layer(x, &Int8Weight::pack(weight, kernel)?, None, Epilogue::None, Kind::Float)
     }
 
     fn values<T: tch::kind::Element + Copy>(x: &Tensor) -> Vec<T> {
@@ -282,7 +302,7 @@ mod tests {
             for kernel in supported() {
                 let weight = Int8Weight::pack(&w, kernel)?;
                 for (epilogue, expected) in &cases {
-                    let y = linear(&x, &weight, Some(&bias), *epilogue, kind)?;
+                    let y = layer(&x, &weight, Some(&bias), *epilogue, kind)?;
                     assert_eq!(y.kind(), kind);
                     assert!(y.to_kind(Kind::Float).allclose(expected, tolerance, tolerance, false), "{kernel}");
                 }
@@ -324,6 +344,30 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_the_bits_of_their_products_alone() -> Result<(), ModelError> {
+        tch::manual_seed(5);
+        let rows = [1, 0, 40, 3, 12, 1, 1, 70];
+        let x = random([rows.iter().sum::<usize>() as i64, 515], Kind::Float);
+        let threads = tch::get_num_threads();
+        for kernel in supported() {
+            let pack = |_| Int8Weight::pack(&Quantized::weights(&random([770, 515], Kind::Float))?, kernel);
+            let weights = rows.iter().map(pack).collect::<Result<Vec<_>, _>>()?;
+            let parts: Vec<_> = weights.iter().zip(rows).map(|(through, rows)| Part { through, rows }).collect();
+            tch::set_num_threads(3);
+            let together = linear(&Activations::new(&x)?, &parts, None, Epilogue::None, Kind::Float);
+            tch::set_num_threads(threads);
+            let (together, mut start) = (together?, 0);
+            for (weight, rows) in weights.iter().zip(rows.map(|rows| rows as i64)).filter(|&(_, rows)| rows > 0) {
+                let rows_alone = Activations::new(&x.narrow(0, start, rows))?;
+                let alone = layer(&rows_alone, weight, None, Epilogue::None, Kind::Float)?;
+                assert!(alone.equal(&together.narrow(0, start, rows)), "{kernel}: rows from {start}");
+                start += rows;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() -> Result<(), ModelError> {
         assert!(Quantized::weights(&Tensor::zeros([4], tch::kind::FLOAT_CPU)).is_err());
         let weights = Quantized::weights(&random([4, 8], Kind::Float))?;
@@ -332,7 +376,7 @@ mod tests {
         }
         let Some(kernel) = Int8Kernel::best() else { return Ok(()) };
         let weight = Int8Weight::pack(&weights, kernel)?;
-        let give = |x: &Tensor, after| linear(&Activations::new(x)?, &weight, None, after, Kind::Float);
+        let give = |x: &Tensor, after| layer(&Activations::new(x)?, &weight, None, after, Kind::Float);
         assert!(give(&random([2, 7], Kind::Float), Epilogue::None).is_err());
         let other = random([3, 4], Kind::Float);
         assert!(give(&random([2, 8], Kind::Float), Epilogue::Add(&other)).is_err());

@@ -113,11 +113,11 @@ bool runs_avx_vnni() {
   return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avx_vnni);
 }
 
-void linear_avx512_vnni(const at::Tensor &x, const Finish &finish) {
-  linear<panels::Groups<Avx512, uint8_t, int32_t>>(x, finish);
+void linear_avx512_vnni(const at::Tensor &x, const Parts &parts, const Finish &finish) {
+  linear<panels::Groups<Avx512, uint8_t, int32_t>>(x, parts, finish);
 }
-void linear_avx_vnni(const at::Tensor &x, const Finish &finish) {
-  linear<panels::Groups<Avx, uint8_t, int32_t>>(x, finish);
+void linear_avx_vnni(const at::Tensor &x, const Parts &parts, const Finish &finish) {
+  linear<panels::Groups<Avx, uint8_t, int32_t>>(x, parts, finish);
 }
 
 }  // namespace int8
@@ -127,8 +127,8 @@ void linear_avx_vnni(const at::Tensor &x, const Finish &finish) {
 namespace int8 {
 bool runs_avx512_vnni() { return false; }
 bool runs_avx_vnni() { return false; }
-void linear_avx512_vnni(const at::Tensor &, const Finish &) {}
-void linear_avx_vnni(const at::Tensor &, const Finish &) {}
+void linear_avx512_vnni(const at::Tensor &, const Parts &, const Finish &) {}
+void linear_avx_vnni(const at::Tensor &, const Parts &, const Finish &) {}
 }  // namespace int8
 
 #endif
