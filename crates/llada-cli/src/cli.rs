@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 use llada_train::data::DatasetKind;
 
 use crate::commands::{
-    batch, compare, data, eval, generate, inspect, logits, quantize, score, serve, tasks, tokenizer, training,
+    batch, chat, compare, data, decide, eval, generate, inspect, logits, quantize, score, serve, tasks, tokenizer,
+    training,
 };
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
@@ -24,9 +25,11 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Generate(generate::Args),
+    Chat(chat::Args),
     Batch(batch::Args),
     Compare(compare::Args),
     Score(score::Args),
+    Decide(decide::Args),
     Serve(serve::Args),
     Logits(logits::Args),
     Inspect(inspect::Args),
@@ -47,9 +50,11 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Generate(args) => generate::run(args),
+            Self::Chat(args) => chat::run(args),
             Self::Batch(args) => batch::run(args),
             Self::Compare(args) => compare::run(args),
             Self::Score(args) => score::run(args),
+            Self::Decide(args) => decide::run(args),
             Self::Serve(args) => serve::run(args),
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),

@@ -55,14 +55,14 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if code == INTERRUPTED {
         eprintln!("interrupted");
     } else {
-        eprintln!("error: {}", message(error));
+        eprintln!("error: {}", message(error, hint::flag));
     }
     ExitCode::from(code)
 }
 
 /// Returns the causes in one line, leaving out those whose text is already part of it, and the hint on a line of its
-/// own.
-fn message(error: &anyhow::Error) -> String {
+/// own, in which `setting` renders an option and its value.
+pub(crate) fn message(error: &anyhow::Error, setting: impl Fn(&str, &str) -> String) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if !message.contains(&cause) {
@@ -71,7 +71,7 @@ fn message(error: &anyhow::Error) -> String {
         }
     }
     if let Some(hint) = error.chain().find_map(hint::of) {
-        message.extend(["\nhint: ", &hint]);
+        message.extend(["\nhint: ", &hint.render(setting)]);
     }
     message
 }
@@ -92,9 +92,11 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
             llada::Error::Hub(source) => kind(source),
             llada::Error::Model(source) => kind(source),
             llada::Error::Infer(source) => kind(source),
-            llada::Error::Grammar(_) | llada::Error::NoTokenizer { .. } | llada::Error::Autoregressive { .. } => {
-                Some(USAGE)
-            }
+            llada::Error::Grammar(_)
+            | llada::Error::NoTokenizer { .. }
+            | llada::Error::Autoregressive { .. }
+            | llada::Error::FewOptions { .. }
+            | llada::Error::SameOption { .. } => Some(USAGE),
             llada::Error::Read { .. } => Some(ENVIRONMENT),
             _ => Some(FAILED),
         };

@@ -14,17 +14,13 @@ pub(crate) fn flag(option: &str, value: &str) -> String {
     format!("--{} {value}", option.replace('_', "-"))
 }
 
-/// Returns the remedy for an error of a library, in words.
-pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
-    find(error).map(|hint| hint.render(flag))
-}
-
-fn find(error: &(dyn Error + 'static)) -> Option<Hint> {
+/// Returns the remedy for an error of a library.
+pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<Hint> {
     if let Some(error) = error.downcast_ref::<llada::Error>() {
         return match error {
-            llada::Error::Hub(source) => find(source),
-            llada::Error::Model(source) => find(source),
-            llada::Error::Infer(source) => find(source),
+            llada::Error::Hub(source) => of(source),
+            llada::Error::Model(source) => of(source),
+            llada::Error::Infer(source) => of(source),
             llada::Error::Grammar(source) => source.hint(),
             llada::Error::NoTokenizer { .. } => {
                 command("without one it takes ids alone: llada generate --prompt-ids 1,2,3")
@@ -38,7 +34,7 @@ fn find(error: &(dyn Error + 'static)) -> Option<Hint> {
     if let Some(error) = error.downcast_ref::<InferError>() {
         return match error {
             InferError::NotFinite { .. } => command("check its weights with llada inspect"),
-            InferError::Predict(source) => find(source.as_ref()),
+            InferError::Predict(source) => of(source.as_ref()),
             _ => error.hint(),
         };
     }
@@ -70,8 +66,8 @@ fn of_model(error: &ModelError) -> Option<Hint> {
 
 fn of_training(error: &TrainError) -> Option<Hint> {
     match error {
-        TrainError::Model(source) => find(source),
-        TrainError::Infer(source) => find(source),
+        TrainError::Model(source) => of(source),
+        TrainError::Infer(source) => of(source),
         TrainError::Settings { .. } => command("llada pretrain --help lists all keys"),
         TrainError::DamagedShard { .. } => command("llada data prepare again"),
         TrainError::NoTokenizer { .. } => command("llada tokenizer train"),
@@ -94,24 +90,28 @@ mod tests {
 
     use super::*;
 
+    fn words(error: &(dyn Error + 'static)) -> Option<String> {
+        of(error).map(|hint| hint.render(flag))
+    }
+
     #[test]
     fn hints_are_found_inside_the_errors_of_other_crates() {
         let no_cuda = || ModelError::CpuBuild { device: Device::Cuda(0) };
         let expected = Some("cargo xtask setup --cuda, or --device cpu".to_owned());
-        assert_eq!(of(&no_cuda()), expected);
-        assert_eq!(of(&TrainError::Model(no_cuda())), expected);
-        assert_eq!(of(&llada::Error::Model(no_cuda())), expected);
-        assert_eq!(of(&InferError::Predict(Box::new(no_cuda()))), expected);
+        assert_eq!(words(&no_cuda()), expected);
+        assert_eq!(words(&TrainError::Model(no_cuda())), expected);
+        assert_eq!(words(&llada::Error::Model(no_cuda())), expected);
+        assert_eq!(words(&InferError::Predict(Box::new(no_cuda()))), expected);
     }
 
     #[test]
     fn options_are_flags_and_work_is_a_command() {
         let exists = TrainError::Exists { path: PathBuf::from("data") };
-        assert_eq!(of(&exists).unwrap(), "--out FOLDER of another name, or remove this one");
+        assert_eq!(words(&exists).unwrap(), "--out FOLDER of another name, or remove this one");
         let unknown = "tpu".parse::<Device>().unwrap_err();
-        assert_eq!(of(&unknown).unwrap(), "--device cpu or --device cuda:0");
+        assert_eq!(words(&unknown).unwrap(), "--device cpu or --device cuda:0");
         let pointer = ModelError::Pointer { path: PathBuf::from("model.safetensors") };
-        assert!(of(&pointer).unwrap().ends_with("cargo xtask fetch-weights OWNER/NAME"));
-        assert_eq!(of(&ModelError::Row { row: 0, message: "it has no tokens".to_owned() }), None);
+        assert!(words(&pointer).unwrap().ends_with("cargo xtask fetch-weights OWNER/NAME"));
+        assert_eq!(words(&ModelError::Row { row: 0, message: "it has no tokens".to_owned() }), None);
     }
 }

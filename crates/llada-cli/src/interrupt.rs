@@ -11,17 +11,39 @@ use anyhow::Context;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
+/// True while an interrupt is to end the work alone, however often it comes.
+static IS_SHIELDED: AtomicBool = AtomicBool::new(false);
 
 /// Installs the handlers.
 pub(crate) fn listen() -> anyhow::Result<()> {
     // SAFETY: the default action runs no code of this program.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.context("cannot restore SIGPIPE")?;
     let handler = || {
-        if ASKED.swap(true, Ordering::Relaxed) {
+        if ASKED.swap(true, Ordering::Relaxed) && !IS_SHIELDED.load(Ordering::Relaxed) {
             process::exit(130);
         }
     };
     ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")
+}
+
+/// Lets SIGTERM and SIGHUP end the program at once, for commands that wait for their user and lose nothing by it.
+pub(crate) fn end_when_terminated() -> anyhow::Result<()> {
+    for ending in [Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: the default action runs no code of this program.
+        unsafe { signal(ending, SigHandler::SigDfl) }.with_context(|| format!("cannot restore {ending}"))?;
+    }
+    Ok(())
+}
+
+/// Does work that an interrupt ends without ending the program. Earlier interrupts are forgotten, and so are those of the
+/// work once it is done.
+pub(crate) fn shielded<T>(work: impl FnOnce() -> T) -> T {
+    ASKED.store(false, Ordering::Relaxed);
+    IS_SHIELDED.store(true, Ordering::Relaxed);
+    let result = work();
+    IS_SHIELDED.store(false, Ordering::Relaxed);
+    ASKED.store(false, Ordering::Relaxed);
+    result
 }
 
 /// Returns the flag that is set when the work should end.

@@ -12,7 +12,7 @@ use std::{
 
 use crossterm::{
     cursor::MoveToPreviousLine,
-    queue,
+    execute, queue,
     style::{Color, Print, ResetColor, SetForegroundColor},
     terminal::{Clear, ClearType, size},
 };
@@ -32,6 +32,8 @@ pub(crate) struct Watch<'a> {
     tokenizer: Option<&'a Tokenizer>,
     mask_id: u32,
     prompt_length: usize,
+    /// The first position of a frame.
+    drawn_from: usize,
     /// The first position of a line in the log.
     logged_from: usize,
     /// The number of forwards.
@@ -70,11 +72,26 @@ impl<'a> Watch<'a> {
             tokenizer,
             mask_id,
             prompt_length,
+            drawn_from: 0,
             logged_from,
             forwards: 0,
             lines: 0,
             drawn: None,
             paused: Duration::ZERO,
+        }
+    }
+
+    /// The same, without the prompt.
+    pub(crate) fn of_answer(self) -> Self {
+        Self { drawn_from: self.prompt_length, logged_from: self.prompt_length, ..self }
+    }
+
+    /// Removes the last frame from the terminal.
+    pub(crate) fn clear(self) {
+        if self.lines > 0 {
+            let mut out = stderr().lock();
+            // What is left of the display if the terminal cannot be written to does no harm.
+            let _ = execute!(out, MoveToPreviousLine(self.lines), Clear(ClearType::FromCursorDown));
         }
     }
 
@@ -117,7 +134,7 @@ impl<'a> Watch<'a> {
         }
         queue!(out, Clear(ClearType::FromCursorDown), Print(self.head(progress)), Print("\n"))?;
         let (mut column, mut line) = (0, 1);
-        for (position, &id) in progress.canvas.iter().enumerate() {
+        for (position, &id) in progress.canvas.iter().enumerate().skip(self.drawn_from) {
             let text = self.text(id);
             if column + text.width() > usize::from(width) {
                 (column, line) = (0, line + 1);

@@ -156,22 +156,52 @@ impl MaskingPlan {
     /// # Errors
     /// If `log_p_masked` does not have one entry per perturbation.
     pub fn estimate(&self, log_p_masked: &[f64]) -> Result<Estimate, CoreError> {
-        CoreError::check_length("log_p_masked", log_p_masked.len(), self.perturbations.len())?;
-        let mut samples = Vec::with_capacity(log_p_masked.len());
-        for (log_p, perturbation) in log_p_masked.iter().zip(&self.perturbations) {
-            samples.push(log_p / perturbation.mask_ratio);
-        }
-        let log_likelihood = mean(&samples);
-        // Mini-batches are independent of each other; the samples within one are not.
-        let group_size = if samples.len() > self.batch_size { self.batch_size } else { 1 };
+        let log_likelihood = mean(&self.samples(log_p_masked)?);
+        let deviations = self.deviations(log_p_masked)?;
         let nats_per_token = -log_likelihood / self.answer_length as f64;
         Ok(Estimate {
             log_likelihood,
-            standard_error: standard_error(&samples, group_size, log_likelihood),
+            standard_error: covariance(&deviations, &deviations).map(f64::sqrt),
             nats_per_token,
             bits_per_token: nats_per_token / std::f64::consts::LN_2,
         })
     }
+
+    /// Computes what each independent part of the samples contributes to the error of the [`estimate`](Self::estimate):
+    /// the distance of its mean from the estimate, times its share of the samples. A part is a mini-batch, or a sample if
+    /// there is only one mini-batch. [`covariance`] makes the errors of estimates of them.
+    ///
+    /// # Errors
+    /// If `log_p_masked` does not have one entry per perturbation.
+    pub fn deviations(&self, log_p_masked: &[f64]) -> Result<Vec<f64>, CoreError> {
+        let samples = self.samples(log_p_masked)?;
+        let estimate = mean(&samples);
+        // Mini-batches are independent of each other; the samples within one are not.
+        let size = if samples.len() > self.batch_size { self.batch_size } else { 1 };
+        let mut deviations = Vec::with_capacity(samples.len().div_ceil(size));
+        for part in samples.chunks(size) {
+            // The last part may be smaller and then weighs less.
+            deviations.push((mean(part) - estimate) * part.len() as f64 / samples.len() as f64);
+        }
+        Ok(deviations)
+    }
+
+    /// Returns the terms whose mean is the estimate.
+    fn samples(&self, log_p_masked: &[f64]) -> Result<Vec<f64>, CoreError> {
+        CoreError::check_length("log_p_masked", log_p_masked.len(), self.perturbations.len())?;
+        let terms = log_p_masked.iter().zip(&self.perturbations);
+        Ok(terms.map(|(log_p, perturbation)| log_p / perturbation.mask_ratio).collect())
+    }
+}
+
+/// Returns the covariance of the errors of two estimates with these [`deviations`](MaskingPlan::deviations), or `None` if
+/// there are fewer than two of them.
+///
+/// The estimates must have been drawn from the same noise, so that part for part they were masked together.
+pub fn covariance(deviations: &[f64], others: &[f64]) -> Option<f64> {
+    let count = deviations.len().min(others.len()) as f64;
+    let products: f64 = deviations.iter().zip(others).map(|(a, b)| a * b).sum();
+    (count > 1.0).then_some(products * count / (count - 1.0))
 }
 
 /// Returns `round(linspace(first, first + (batch - 1) * length / batch, batch))`, wrapped into
@@ -196,22 +226,6 @@ fn random_subset(count: usize, length: usize, noise: Noise, sample: u64, step: u
 
 fn mean(samples: &[f64]) -> f64 {
     samples.iter().sum::<f64>() / samples.len() as f64
-}
-
-/// Returns the standard error of `total_mean`, the mean over independent groups of `size` samples, or `None` for a single
-/// group. The last group may be smaller and then weighs less.
-fn standard_error(samples: &[f64], size: usize, total_mean: f64) -> Option<f64> {
-    let groups = samples.chunks(size);
-    let count = groups.len() as f64;
-    if count <= 1.0 {
-        return None;
-    }
-    let mut squares = 0.0;
-    for group in groups {
-        let weight = group.len() as f64 / samples.len() as f64;
-        squares += (weight * (mean(group) - total_mean)).powi(2);
-    }
-    Some((squares * count / (count - 1.0)).sqrt())
 }
 
 #[cfg(test)]
@@ -268,6 +282,15 @@ mod tests {
         // One mini-batch falls back to its samples: -2, -4 vary by 1 about their mean.
         assert_eq!(plan(&[0.5, 0.25], 2).estimate(&[-1.0, -1.0]).unwrap().standard_error, Some(1.0));
         assert_eq!(plan(&[1.0], 16).estimate(&[-1.0]).unwrap().standard_error, None);
+
+        // Errors of estimates that rise together and fall together cancel in the difference.
+        let deviations = five.deviations(&[-1.0, -1.0, -3.0, -2.0, -5.0]).unwrap();
+        for (found, expected) in deviations.iter().zip([1.2, -0.4, -0.8]) {
+            assert!((found - expected).abs() < 1e-12);
+        }
+        let opposite: Vec<f64> = deviations.iter().map(|deviation| -deviation).collect();
+        assert!((covariance(&deviations, &opposite).unwrap() + 3.36).abs() < 1e-12);
+        assert_eq!(covariance(&deviations, &[]), None);
         assert!(plan(&[1.0], 16).estimate(&[]).is_err());
     }
 

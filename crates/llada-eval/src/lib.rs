@@ -15,11 +15,13 @@
 //! | the two kinds of questions | `question` |
 //! | few-shot examples | `shots` |
 //! | metrics of multiple choice; means and confidence intervals | `choice`, `summary` |
+//! | whether probabilities are what they say | `calibration` |
 //! | published settings and results | `preset` |
 #![forbid(unsafe_code)]
 
 mod benchmark;
 mod benchmarks;
+mod calibration;
 mod choice;
 mod error;
 mod preset;
@@ -32,6 +34,7 @@ mod text;
 
 pub use benchmark::{Benchmark, TaskKind};
 pub use benchmarks::BENCHMARKS;
+pub use calibration::{CALIBRATION_BINS, Calibration, CalibrationFigures};
 pub use choice::ChoiceMetric;
 pub use error::EvalError;
 pub use preset::{Figures, Preset, Sampling, published};

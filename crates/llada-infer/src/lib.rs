@@ -53,6 +53,6 @@ pub use engine::{Engine, Event, Job, JobId, Progress, StepCost};
 pub use error::InferError;
 pub use length::{LengthConfig, LengthKind};
 pub use request::{Generation, Request, Stop};
-pub use score::{Estimator, Score, ScoreConfig, ScoreRequest};
+pub use score::{Estimator, Expectation, OptionDistribution, Score, ScoreConfig, ScoreRequest};
 pub use step::{Growth, StepContext};
 pub use vocabulary::SpecialTokens;

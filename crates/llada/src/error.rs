@@ -44,6 +44,18 @@ pub enum Error {
         /// The checkpoint's folder.
         folder: PathBuf,
     },
+    /// A question has nothing to choose from.
+    #[error("a question has at least 2 options, not {count}")]
+    FewOptions {
+        /// The number of its options.
+        count: usize,
+    },
+    /// Two options of a question are the same answer.
+    #[error("the option {option:?} is the same answer as another one")]
+    SameOption {
+        /// The later one of the two.
+        option: String,
+    },
 }
 
 impl Error {
@@ -53,7 +65,12 @@ impl Error {
             Self::Infer(error) => error.hint(),
             Self::Grammar(error) => error.hint(),
             Self::NoTokenizer { .. } => Some(Hint::Advice("without one it takes ids alone".to_owned())),
-            Self::Hub(_) | Self::Model(_) | Self::Read { .. } | Self::Autoregressive { .. } => None,
+            Self::Hub(_)
+            | Self::Model(_)
+            | Self::Read { .. }
+            | Self::Autoregressive { .. }
+            | Self::FewOptions { .. }
+            | Self::SameOption { .. } => None,
         }
     }
 }

@@ -42,6 +42,7 @@ struct Book;
 
 mod answer;
 mod checkpoint;
+mod decision;
 mod error;
 mod grammars;
 mod model;
@@ -51,6 +52,7 @@ mod stop;
 
 pub use answer::{Answer, Ends, FinishReason};
 pub use checkpoint::{default_algorithm, default_precision};
+pub use decision::{Decision, OptionProbability, Question, QuestionKind, QuestionOption, ScoreLevel, Verdict};
 pub use error::Error;
 pub use model::Model;
 pub use options::OpenOptions;
@@ -67,7 +69,7 @@ pub use llada_grammar::{GrammarError, Grammars, Json, JsonOptions, Pattern, Whit
 pub use llada_hub::HubError;
 pub use llada_infer::{
     Algorithm, Cache, CacheConfig, CacheKind, Decoder, DecoderConfig, DecoderKind, Engine, Estimator, Event,
-    Generation, Growth, InferError, Job, JobId, LengthConfig, LengthKind, Progress, Request, SamplerConfig, Score,
-    ScoreConfig, ScoreRequest, SpecialTokens, Stop,
+    Expectation, Generation, Growth, InferError, Job, JobId, LengthConfig, LengthKind, OptionDistribution, Progress,
+    Request, SamplerConfig, Score, ScoreConfig, ScoreRequest, SpecialTokens, Stop,
 };
 pub use llada_model::{Device, Dtype, Family, Message, ModelError, Precision, Tokenizer, Transformer, set_threads};

@@ -191,7 +191,7 @@ impl Model {
         &mut self.engine
     }
 
-    fn check_predicts_masks(&self) -> Result<(), Error> {
+    pub(crate) fn check_predicts_masks(&self) -> Result<(), Error> {
         if self.is_causal() { Err(Error::Autoregressive { folder: self.folder().to_owned() }) } else { Ok(()) }
     }
 }

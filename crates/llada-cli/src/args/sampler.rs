@@ -57,11 +57,10 @@ impl clap::Args for SamplerArgs {
 impl FromArgMatches for SamplerArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let refuse = |message: String| clap::Error::raw(ErrorKind::InvalidValue, message);
-        let flags = serde_json::to_value(Flags::from_arg_matches(matches)?);
-        let mut typed = match flags.map_err(|error| refuse(error.to_string()))? {
-            Value::Object(flags) => flags,
-            _ => Map::new(),
-        };
+        // Through text, so that 0.9 stays 0.9 where single precision becomes double.
+        let flags = serde_json::to_string(&Flags::from_arg_matches(matches)?);
+        let typed = flags.and_then(|flags| serde_json::from_str(&flags));
+        let mut typed: Map<String, Value> = typed.map_err(|error| refuse(error.to_string()))?;
         // Defaults are shown in the help, and are the library's: a method is not asked for options that nobody typed.
         typed.retain(|option, _| matches.value_source(option) == Some(ValueSource::CommandLine));
         if let Some((option, _)) = typed.iter().find(|(_, value)| value.is_null()) {
@@ -77,6 +76,11 @@ impl FromArgMatches for SamplerArgs {
 }
 
 impl SamplerArgs {
+    /// The options that were typed, under their names.
+    pub(crate) fn into_typed(self) -> Map<String, Value> {
+        self.typed
+    }
+
     /// The config of the options that were typed, for the sampler that was typed too, or else for the `default` one.
     pub(crate) fn config(&self, default: Algorithm) -> Result<SamplerConfig, InferError> {
         self.config_over(Map::new(), default)

@@ -116,7 +116,7 @@ impl Inspection {
     /// Records a reason why the checkpoint does not load. Several readers may find the same one, which is recorded
     /// once.
     fn note(&mut self, problem: ModelError) {
-        let hint = hint::of(&problem).map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+        let hint = hint::of(&problem).map(|hint| format!("\nhint: {}", hint.render(hint::flag))).unwrap_or_default();
         let problem = format!("{problem}{hint}");
         if !self.problems.contains(&problem) {
             self.problems.push(problem);

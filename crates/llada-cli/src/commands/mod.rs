@@ -1,8 +1,10 @@
 //! The commands. Each file has the arguments of a command, and the code that calls the libraries and prints the result.
 
 pub(crate) mod batch;
+pub(crate) mod chat;
 pub(crate) mod compare;
 pub(crate) mod data;
+pub(crate) mod decide;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;

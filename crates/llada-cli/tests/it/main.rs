@@ -4,9 +4,11 @@
 mod batch;
 mod benchmarks;
 mod book;
+mod chat;
 mod compare;
 mod constraint;
 mod damaged;
+mod decide;
 mod families;
 mod generate;
 mod golden;

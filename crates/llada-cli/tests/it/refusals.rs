@@ -199,7 +199,7 @@ fn a_closed_pipe_ends_quietly() {
 fn help_teaches_every_command() {
     let help = |args: &[&str]| String::from_utf8(command().args(args).output().unwrap().stdout).unwrap();
     insta::assert_snapshot!("help", help(&["--help"]));
-    for name in ["generate", "batch", "compare", "score", "logits", "inspect"] {
+    for name in ["generate", "chat", "batch", "compare", "score", "decide", "logits", "inspect"] {
         insta::assert_snapshot!(format!("help-{name}"), help(&[name, "--help"]));
     }
     for name in [

@@ -80,6 +80,13 @@ fn a_base_model_has_no_chats() {
         message.contains("chat_template is not set") && message.contains("has not: <|eot_id|>\nhint: "),
         "{message}"
     );
+    let refused = llada(&folder, &["chat"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).ends_with("\nhint: llada generate --prompt TEXT continues a text\n"),
+        "{}",
+        stderr(&refused)
+    );
     fs::write(folder.path().join("chats.jsonl"), "{\"messages\": []}\n").unwrap();
     let prepare = "data prepare --format chat --input chats.jsonl --tokenizer . --out data";
     let output = command().current_dir(&folder).args(prepare.split(' ')).output().unwrap();

@@ -159,18 +159,20 @@ impl ActiveScore {
     pub(crate) fn into_scores(self) -> Result<Vec<Score>, InferError> {
         let mut scores = Vec::with_capacity(self.options.len());
         for option in &self.options {
-            let estimate = match &option.method {
-                Method::Confidence(reveal) => reveal.estimate(),
+            let (estimate, deviations) = match &option.method {
+                Method::Confidence(reveal) => (reveal.estimate(), Vec::new()),
                 Method::Sampled { plan, log_p_masked } => {
                     let mut estimate = plan.estimate(log_p_masked)?;
+                    let mut deviations = plan.deviations(log_p_masked)?;
                     if self.config.is_exact(option.request.answer.len()) {
                         estimate.standard_error = Some(0.0);
+                        deviations.clear();
                     }
-                    estimate
+                    (estimate, deviations)
                 }
             };
             let nfe = option.samples_done().div_ceil(option.samples_together(self.batch_size()));
-            scores.push(Score { estimate, nfe });
+            scores.push(Score { estimate, nfe, deviations });
         }
         Ok(scores)
     }

@@ -2,6 +2,7 @@
 
 mod active;
 mod confidence;
+mod decision;
 mod sample;
 
 use llada_core::{
@@ -15,6 +16,7 @@ use crate::{
     error::{check_non_negative, check_positive},
 };
 pub(crate) use active::ActiveScore;
+pub use decision::{Expectation, OptionDistribution};
 pub(crate) use sample::Samples;
 
 /// An estimator of the bound of the log-likelihood.
@@ -63,7 +65,7 @@ impl Default for ScoreConfig {
 }
 
 /// The score of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Score {
     /// The estimate of the log-likelihood and its standard error.
@@ -71,6 +73,10 @@ pub struct Score {
     pub estimate: Estimate,
     /// The number of forward evaluations, one per mini-batch.
     pub nfe: usize,
+    /// What each mini-batch contributes to the error of the estimate ([`MaskingPlan::deviations`]); empty if the score is
+    /// exact. Options that were scored together have theirs from the same noise.
+    #[serde(skip)]
+    pub deviations: Vec<f64>,
 }
 
 /// An answer to score, with the prompt that it follows.

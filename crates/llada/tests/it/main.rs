@@ -1,6 +1,7 @@
 //! A model behind the front door does what its parts do when they are put together by hand.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
+mod decisions;
 mod schemas;
 mod steps;
 mod text;
