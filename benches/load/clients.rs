@@ -72,7 +72,7 @@ impl Kind {
             Self::Stream => stream(address, body, expected, Duration::ZERO),
             Self::Slow => stream(address, body, expected, Duration::from_millis(50)),
             Self::HangUp => hang_up(address, body),
-            Self::Broken => refused(address, &["{", "[]", "{\"messages\": 7}", "\u{0}"][number % 4].to_owned()),
+            Self::Broken => refused(address, ["{", "[]", "{\"messages\": 7}", "\u{0}"][number % 4]),
             Self::Oversized => refused(address, &" ".repeat(2 << 20)),
             Self::Hostile => refused(address, &hostile(number)),
             Self::HalfOpen => half_open(address),

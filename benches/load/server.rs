@@ -24,7 +24,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Serves until SIGTERM, and prints the address first.
 pub(crate) fn serve(model: &Path, threads: Option<usize>) -> anyhow::Result<()> {
     if let Some(threads) = threads {
-        llada::set_threads(threads)?;
+        llada::set_threads(threads);
     }
     let service = Service::new(Model::open(model)?, ServeOptions::default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -32,7 +32,7 @@ pub(crate) fn serve(model: &Path, threads: Option<usize>) -> anyhow::Result<()> 
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
         let mut terminated = signal(SignalKind::terminate())?;
-        let shutdown = async move { drop(terminated.recv().await) };
+        let shutdown = async move { terminated.recv().await.unwrap_or(()) };
         Ok(llada_serve::serve(listener, service, DRAIN_TIMEOUT, shutdown).await?)
     })
 }

@@ -54,7 +54,10 @@ impl Tally {
 
     pub(crate) fn report(&self, memory: &[(Duration, u64)]) {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        println!("answered {:?}, refused {:?}, gone {}, at the end {}", counts.answered, counts.refused, counts.gone, counts.ending);
+        println!(
+            "answered {:?}, refused {:?}, gone {}, at the end {}",
+            counts.answered, counts.refused, counts.gone, counts.ending
+        );
         println!("an answer took {}", percentiles(&counts.seconds));
         println!("the first settled text of a stream took {}", percentiles(&counts.first));
         for (time, bytes) in memory.iter().step_by(memory.len().div_ceil(10).max(1)) {

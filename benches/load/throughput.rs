@@ -31,7 +31,7 @@ fn question(number: usize) -> String {
 }
 
 fn library(model: &Path, count: usize) -> anyhow::Result<f64> {
-    llada::set_threads(1)?;
+    llada::set_threads(1);
     let mut model = Model::open(model)?;
     let mut requests = Vec::new();
     for number in 0..count {
@@ -66,7 +66,8 @@ fn served(model: &Path, count: usize) -> anyhow::Result<(f64, f64)> {
                             "messages": [{"role": "user", "content": question(number)}], "max_tokens": 32, "seed": 0,
                             "diffusion": {"steps": 8},
                         });
-                        let mut response = ureq::post(format!("http://{address}/v1/chat/completions")).send_json(body)?;
+                        let mut response =
+                            ureq::post(format!("http://{address}/v1/chat/completions")).send_json(body)?;
                         response.body_mut().read_json::<Value>()?;
                     }
                 })
