@@ -24,26 +24,36 @@ def narrow():
     return Server(os.environ["LLADA_NARROW_SERVER"], key=os.environ["LLADA_KEY"])
 
 
-def pytest_runtest_logreport(report):
-    """Prints the outcome of a check: what came before it counts only if it went wrong or skipped the check."""
-    if report.when != "call" and report.passed or report.when == "teardown" and report.skipped:
-        return
-    detail = None
-    if report.skipped:
-        detail = report.longrepr[2].removeprefix("Skipped: ")
-    elif report.failed:
-        detail = report.longreprtext
-    line = {
-        "check": report.location[2].removeprefix("test_").replace("_", " "),
-        "outcome": {"passed": "ok"}.get(report.outcome, report.outcome),
-        "seconds": report.duration,
-        "detail": detail,
-    }
+def name(test):
+    """Returns the sentence that a test's name is, with its parameters in brackets."""
+    sentence, bracket, parameters = test.removeprefix("test_").partition("[")
+    return sentence.replace("_", " ") + (f" ({parameters[:-1]})" if bracket else "")
+
+
+def tell(check, outcome, seconds, detail):
+    line = {"check": check, "outcome": outcome, "seconds": seconds, "detail": detail}
+    # pytest may have left its own line unfinished.
     print("\n" + json.dumps(line), flush=True)
+
+
+def problem(report):
+    """Returns what went wrong, without the frames that led there: pytest prints these if it is run by hand."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return crash.message if crash else report.longreprtext
+
+
+def pytest_runtest_logreport(report):
+    """Tells the outcome of a check. What it was prepared by is told only if that failed or skipped the check."""
+    check = name(report.location[2])
+    if report.failed:
+        tell(check, "failed", report.duration, problem(report))
+    elif report.skipped:
+        tell(check, "skipped", report.duration, report.longrepr[2].removeprefix("Skipped: "))
+    elif report.when == "call":
+        tell(check, "ok", report.duration, None)
 
 
 def pytest_collectreport(report):
     """A file that cannot be read, as when its client cannot be imported, is a failed check."""
     if report.failed:
-        line = {"check": report.nodeid, "outcome": "failed", "seconds": 0.0, "detail": report.longreprtext}
-        print("\n" + json.dumps(line), flush=True)
+        tell(report.nodeid, "failed", 0.0, problem(report))

@@ -80,20 +80,23 @@ pub(super) fn chromium() -> Result<()> {
 
 /// Installs a package of Debian if a program does not run, and that is permitted.
 fn need(package: &str, probe: &[&str]) -> Result<()> {
-    let runs = || process::answer(Command::new(probe[0]).args(&probe[1..])).is_some();
-    if runs() {
+    if runs(probe) {
         return Ok(());
     }
     let is_root = process::answer(Command::new("id").arg("-u")).is_some_and(|id| id == "0");
-    if is_root && process::answer(Command::new("apt-get").arg("--version")).is_some() {
+    if is_root && runs(&["apt-get", "--version"]) {
         run(Command::new("apt-get").arg("update"))?;
         run(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends", package]))?;
     }
-    if runs() {
+    if runs(probe) {
         return Ok(());
     }
     let message = format!("`{}` does not run", probe.join(" "));
     Err(Failure::environment(message, format!("sudo apt-get install {package}   then: cargo xtask compat")).into())
+}
+
+fn runs(probe: &[&str]) -> bool {
+    process::answer(Command::new(probe[0]).args(&probe[1..])).is_some()
 }
 
 fn run(command: &mut Command) -> Result<()> {

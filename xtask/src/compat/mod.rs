@@ -32,16 +32,17 @@ pub(crate) fn run(args: &CompatArgs) -> Result<()> {
     } else {
         install(&clients)?;
     }
-    let check = |addresses: &Addresses| if args.page { page(addresses) } else { all(&clients, addresses) };
     if let Some(url) = &args.server {
-        return check(&Addresses { open: url.trim_end_matches('/').to_owned(), narrow: None });
+        let addresses = Addresses { open: url.trim_end_matches('/').to_owned(), narrow: None };
+        return if args.page { page(&addresses) } else { all(&clients, &addresses) };
     }
     setup::ensure()?;
     let llada = llada::build()?;
     let open = serve(&llada, "open", &[])?;
     let keys = sources().join("keys.txt").display().to_string();
     let narrow = serve(&llada, "narrow", &["--api-keys", &keys, "--max-running", "1", "--max-queue", "0"])?;
-    let outcome = check(&Addresses { open: open.url.clone(), narrow: Some(narrow.url.clone()) });
+    let addresses = Addresses { open: open.url.clone(), narrow: Some(narrow.url.clone()) };
+    let outcome = if args.page { page(&addresses) } else { all(&clients, &addresses) };
     open.stop()?;
     narrow.stop()?;
     println!("{} both servers ended by themselves after SIGTERM", style::good("ok"));

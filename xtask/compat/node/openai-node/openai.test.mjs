@@ -113,7 +113,7 @@ test('a full queue is waited for', async (check) => {
 test('a tool is called', async (check) => {
   const parameters = { type: 'object', properties: { a: { type: 'integer' } }, required: ['a'], additionalProperties: false };
   const tools = [{ type: 'function', function: { name: 'add', parameters } }];
-  const body = { messages, tools, tool_choice: 'required', max_tokens: 48 };
+  const body = { messages, tools, tool_choice: 'required', max_tokens: 40 };
   if (await isUnserved(check, 'POST', '/v1/chat/completions', body)) return;
   const [call] = (await client.chat.completions.create({ model, ...body })).choices[0].message.tool_calls;
   assert.equal(call.function.name, 'add');

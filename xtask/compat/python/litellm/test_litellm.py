@@ -6,14 +6,14 @@ import os
 
 import pytest
 from pydantic import BaseModel, Field
-from server import ANSWER, MESSAGES, SLOWLY
+from server import ANSWER, MESSAGES, SLOWLY, SPELLED
 
 # Otherwise the import fetches a list of prices.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm  # noqa: E402
 
 litellm.suppress_debug_info = True
-GAP = {"prompt": "In the castle lived a", "suffix": " with a bell. It was never angry.", "max_tokens": 4}
+GAP = {"prompt": SPELLED + ANSWER[0], "suffix": ANSWER[2], "max_tokens": 1}
 
 
 class Sum(BaseModel):
@@ -74,10 +74,9 @@ def test_answers_have_a_structure(ask):
 
 def test_a_gap_is_filled(server):
     asked = {"model": f"text-completion-inception/{server.model}", "api_base": server.url, "api_key": "none", **GAP}
-    text = litellm.text_completion(**asked).choices[0].text
-    assert 0 < len(text) < 40 and "castle" not in text and "bell" not in text, text
+    assert litellm.text_completion(**asked).choices[0].text == ANSWER[1]
     parts = litellm.text_completion(**asked, stream=True)
-    assert "".join(part.choices[0].text or "" for part in parts) == text
+    assert "".join(part.choices[0].text or "" for part in parts) == ANSWER[1]
 
 
 def test_questions_are_answered_at_once(server):

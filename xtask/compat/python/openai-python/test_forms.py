@@ -51,7 +51,7 @@ def ask(server, client):
     return ask
 
 
-@pytest.mark.parametrize("form, tokens", [(Sum, 32), (Calculation, 96)])
+@pytest.mark.parametrize("form, tokens", [(Sum, 32), (Calculation, 96)], ids=["flat", "nested"])
 def test_answers_are_parsed_as_pydantic_models(server, client, form, tokens):
     answer = client.chat.completions.parse(
         model=server.model, messages=MESSAGES, response_format=form, max_completion_tokens=tokens
@@ -70,7 +70,7 @@ def test_streams_are_parsed_too(server, client):
     assert Sum.model_validate_json(text) == parsed
 
 
-@pytest.mark.parametrize("strict", [{}, {"strict": True}, {"strict": None}])
+@pytest.mark.parametrize("strict", [{}, {"strict": True}, {"strict": None}], ids=["absent", "true", "null"])
 def test_a_schema_is_kept_whether_strict_or_not(ask, strict):
     schema = {
         "type": "object", "properties": {"sum": {"type": "integer", "maximum": 999, "minimum": 0}},

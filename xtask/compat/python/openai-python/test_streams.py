@@ -26,7 +26,11 @@ def text(chunks, index=0):
     return "".join(choice.delta.content or "" for choice in choices)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"temperature": 2.0, "seed": 5}, {"stop": ["3"]}, {"stop": ["23", "99"]}])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"temperature": 2.0, "seed": 5}, {"stop": ["3"]}, {"stop": ["23", "99"]}],
+    ids=["defaults", "warm", "a stop text", "two stop texts"],
+)
 def test_the_parts_add_up_to_the_whole(ask, parameters):
     parameters = {**parameters, "extra_body": {"diffusion": SLOWLY}}
     chunks = list(ask(stream=True, **parameters))
@@ -125,7 +129,7 @@ def test_completions_are_streamed_too(server, client):
 
 
 def test_gaps_are_streamed_too(server, client):
-    asked = {"model": server.model, "prompt": "In the castle lived a", "suffix": " with a bell.", "max_tokens": 4}
+    asked = {"model": server.model, "prompt": SPELLED + ANSWER[0], "suffix": ANSWER[2], "max_tokens": 4}
     parts = list(client.completions.create(**asked, stream=True))
     whole = client.completions.create(**asked).choices[0]
     assert "".join(part.choices[0].text for part in parts) == whole.text

@@ -7,16 +7,13 @@ import openai
 import pytest
 from server import ANSWER, MESSAGES, SLOWLY
 
+# Small, as the prompt describes it, and the model takes 256 tokens.
 TOOL = {
     "type": "function",
     "function": {
         "name": "add",
-        "description": "Adds two numbers.",
         "parameters": {
-            "type": "object",
-            "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 999}, "sure": {"type": "boolean"}},
-            "required": ["a", "sure"],
-            "additionalProperties": False,
+            "type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False,
         },
     },
 }
@@ -33,7 +30,7 @@ def ask(server, client):
     """Asks the question with these parameters, if the server knows them."""
 
     def ask(**parameters):
-        parameters = {"messages": MESSAGES, "max_tokens": 64, **parameters}
+        parameters = {"messages": MESSAGES, "max_tokens": 40, **parameters}
         sent = {**parameters, **parameters.get("extra_body", {})}
         sent.pop("extra_body", None)
         server.skip_unless_served("POST", "/v1/chat/completions", sent)
@@ -45,13 +42,13 @@ def ask(server, client):
 def check_call(call):
     assert call.type == "function" and call.id and call.function.name == "add"
     arguments = json.loads(call.function.arguments)
-    assert set(arguments) == {"a", "sure"} and 0 <= arguments["a"] <= 999 and isinstance(arguments["sure"], bool)
+    assert set(arguments) == {"a"} and isinstance(arguments["a"], int)
 
 
 @pytest.mark.parametrize("choice", ["required", NAMED], ids=["required", "named"])
 def test_a_tool_is_called_with_arguments_of_its_schema(ask, choice):
     answer = ask(tools=[TOOL], tool_choice=choice)
-    assert answer.choices[0].finish_reason in ("tool_calls", "stop")
+    assert answer.choices[0].finish_reason == "tool_calls" and answer.choices[0].message.content is None
     check_call(answer.choices[0].message.tool_calls[0])
 
 
@@ -72,7 +69,7 @@ def test_a_call_is_streamed(ask):
                 name += call.function.name or ""
                 arguments += call.function.arguments or ""
             finish = choice.finish_reason or finish
-    assert name == "add" and set(json.loads(arguments)) == {"a", "sure"} and finish == "tool_calls"
+    assert name == "add" and set(json.loads(arguments)) == {"a"} and finish == "tool_calls"
 
 
 def test_a_tool_is_not_called_if_that_is_asked(ask):
@@ -81,7 +78,7 @@ def test_a_tool_is_not_called_if_that_is_asked(ask):
 
 
 def test_the_result_of_a_call_is_read(ask):
-    call = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1, "sure": true}'}}
+    call = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
     messages = [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [call]},
                 {"role": "tool", "tool_call_id": "call_1", "content": "423"}]
     assert isinstance(ask(messages=messages, tools=[TOOL], tool_choice="none").choices[0].message.content, str)
