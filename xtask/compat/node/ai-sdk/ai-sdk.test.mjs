@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { APICallError, Output, generateObject, generateText, streamObject, jsonSchema, streamText, tool } from 'ai';
+import { APICallError, Output, generateObject, generateText, jsonSchema, streamObject, streamText, tool } from 'ai';
 import { z } from 'zod';
 
 import { ANSWER, CANCELLED, QUESTION, awaitMetric, isUnserved, messages, metric, model, slowly, url } from '../support/server.mjs';
