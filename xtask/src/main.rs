@@ -8,9 +8,11 @@
 
 mod ci;
 mod cli;
+mod compat;
 mod demo;
 mod doctor;
 mod examples;
+mod llada;
 mod python;
 mod setup;
 mod test;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::TrainTiny(args) => tiny::run(&args),
         Command::Test { args } => test::run(&args),
         Command::Ci => ci::run(),
+        Command::Compat(args) => compat::run(&args),
         Command::FetchWeights(_) => weights::run(),
         Command::Tidy => tidy::run(),
     };
