@@ -34,6 +34,8 @@ pub(crate) struct Sampling {
     pub(crate) diffusing: bool,
     pub(crate) stream_options: Option<StreamOptions>,
     reasoning_effort: Option<Effort>,
+    /// vLLM's name of `logits_eos_inf`.
+    ignore_eos: Option<bool>,
     response_format: Option<ResponseFormat>,
     logprobs: Option<Logprobs>,
     top_logprobs: Option<usize>,
@@ -172,6 +174,10 @@ impl Sampling {
             0
         };
         options.entry("gen_length").or_insert_with(|| gen_length.into());
+        // A gap has the length that was chosen for it, and an end of the text would leave a part of it empty.
+        if self.ignore_eos.unwrap_or_default() || gen_length == 0 {
+            options.entry("logits_eos_inf").or_insert(true.into());
+        }
         let config = config(options, service.algorithm, self.reasoning_effort, gen_length == 0)?;
         let mut request = Request::new(prompt, config).with_hole_constraints(holes);
         if let Some(pattern) = call.or(pattern) {
@@ -235,7 +241,8 @@ fn config(
         if !is_infilling {
             options.insert("length".to_owned(), "append".into());
             options.entry("block_length").or_insert_with(|| 32.into());
-            options.entry("stop_at_eos").or_insert_with(|| true.into());
+            let has_eos = options.get("logits_eos_inf") != Some(&true.into());
+            options.entry("stop_at_eos").or_insert_with(|| has_eos.into());
         }
     }
     Ok(SamplerConfig::from_options(algorithm.options(options)?)?)

@@ -145,13 +145,13 @@ impl Worker {
         if needed > limit {
             return Err(Refusal::TooLarge { needed, limit });
         }
-        let waiting = self.waiting.len();
-        if self.running.len() + waiting < self.limits.max_running.get() + self.limits.max_queue {
+        let (running, waiting) = (self.running.len(), self.waiting.len());
+        if running + waiting < self.limits.max_running.get() + self.limits.max_queue {
             return Ok(needed);
         }
         let turns = waiting as f64 / self.limits.max_running.get() as f64;
         let seconds = (turns * self.run_seconds).clamp(1.0, 120.0).ceil();
-        Err(Refusal::QueueFull { waiting, retry_after: Duration::from_secs_f64(seconds) })
+        Err(Refusal::QueueFull { running, waiting, retry_after: Duration::from_secs_f64(seconds) })
     }
 
     /// Ends a job before it is done.

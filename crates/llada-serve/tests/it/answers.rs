@@ -100,6 +100,15 @@ fn a_deadline_hurries_the_answer_and_does_not_break_it() {
 }
 
 #[test]
+fn an_answer_that_ignores_its_end_has_the_length_that_was_asked_for() {
+    let server = Server::start(ServeOptions::default());
+    let body = json!({"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 16, "ignore_eos": true});
+    let answer = server.post("/v1/chat/completions", &body);
+    assert_eq!(answer["usage"]["completion_tokens"], 16, "{answer}");
+    assert_eq!(answer["choices"][0]["finish_reason"], "length");
+}
+
+#[test]
 fn logprobs_are_told_of_every_token() {
     let server = Server::start(ServeOptions::default());
     let asked = json!({"logprobs": true, "top_logprobs": 2});
