@@ -171,11 +171,21 @@ test("answers are scored", onPage({}, async (page) => {
   assert.match(await page.textContent("#scores .facts"), /log p = -?\d/);
 }));
 
-test("decisions are bars, or it is said that there are none", onPage({}, async (page) => {
+test("questions are decided", onPage({}, async (page) => {
   await page.click("#tab-decide");
+  await page.click("#question-add");
+  await page.locator("#questions li").last().locator("select").selectOption("predicate");
+  await page.keyboard.press("Tab");
+  await page.locator("#questions li").last().getByPlaceholder("Question").fill("Is the sky blue?");
   await page.click("#decide-send");
-  await page.waitForFunction(() => document.querySelector("#questions .bar, #decide-error:not([hidden])"));
-  if (await page.isHidden("#decide-error")) assert.equal(await page.locator("#questions .verdict").count(), 2);
+  await page.waitForSelector("#questions .bar");
+  const verdicts = await page.locator("#questions .verdict").allTextContents();
+  assert.equal(verdicts.length, 3);
+  assert.match(verdicts[0], /^423 \(confidence /);
+  assert.match(verdicts[1], /^level [0-2]/);
+  assert.match(verdicts[2], /^(yes|no)$/);
+  await page.locator("#questions li").last().getByLabel("Remove the question").click();
+  assert.equal(await page.locator("#questions li").count(), 2);
 }));
 
 test("the page is used with the keyboard alone", onPage({}, async (page) => {
@@ -273,7 +283,7 @@ for (const colorScheme of ["light", "dark"]) {
         } else {
           const buttons = { template: "#fill", structured: "#structured-send", decide: "#decide-send", score: "#score-send" };
           await page.click(buttons[tab]);
-          const shown = { template: "#filled", structured: "#structured-result", decide: "#questions .bar, #decide-error:not([hidden])", score: "#scores li" };
+          const shown = { template: "#filled", structured: "#structured-result", decide: "#questions .bar", score: "#scores li" };
           await page.waitForSelector(shown[tab]);
         }
         if (["template", "structured"].includes(tab)) await atEnd(page);

@@ -17,6 +17,7 @@ mod infill;
 mod messages;
 mod native;
 mod openapi;
+mod page;
 mod respond;
 mod sampling;
 mod score;
@@ -64,6 +65,7 @@ pub fn router(service: Service) -> Router {
         .route("/metrics", get(server::metrics))
         .route("/version", get(server::version))
         .route("/openapi.json", get(openapi::document))
+        .merge(page::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(max_body))
