@@ -13,7 +13,7 @@ const ANSWER = "423";
 /** A token a step, so that there are many steps. */
 const SLOW = { max_tokens: 32, decoder: "schedule", steps: 32, length: "fixed", seed: 1 };
 /** Longer than what is done to it meanwhile. */
-const LONG = { max_tokens: 200, decoder: "schedule", steps: 200, length: "fixed", seed: 1 };
+const LONG = { max_tokens: 200, decoder: "schedule", steps: 200, length: "fixed", seed: 1, others: '{"cfg_scale": 1}' };
 const TABS = ["chat", "template", "structured", "decide", "score"];
 
 after(browser.close);
@@ -71,10 +71,8 @@ test("a generation is played again", onPage({}, async (page) => {
 test("Escape stops a generation on the server", onPage({}, async (page) => {
   const before = await browser.cancelled();
   await sampler(page, LONG);
-  const stopped = browser.escapeAtFirstToken(page);
+  await browser.atFirstToken(page, "Escape");
   await ask(page, QUESTION);
-  await stopped;
-  await answer(page);
   await page.waitForSelector("#messages .stopped");
   assert.equal(await browser.cancelled(), before + 1);
   await atEnd(page);
@@ -83,13 +81,12 @@ test("Escape stops a generation on the server", onPage({}, async (page) => {
 
 test("a page that is loaded again takes the generation up", onPage({}, async (page) => {
   await sampler(page, LONG);
+  await browser.atFirstToken(page, "reload");
   const sent = page.waitForRequest((request) => request.url().endsWith("/v1/diffusion/generate"));
+  const resumed = page.waitForRequest((request) => request.url().endsWith("/events"));
   await ask(page, QUESTION);
   const id = (await sent).headers()["x-request-id"];
-  await page.waitForSelector("#canvas .committed");
-  const resumed = page.waitForRequest((request) => request.url().endsWith(`/v1/diffusion/generations/${id}/events`));
-  await page.reload();
-  await resumed;
+  assert.ok((await resumed).url().endsWith(`/v1/diffusion/generations/${id}/events`));
   await page.waitForSelector("#canvas .committed");
   await answer(page);
   await page.waitForFunction(() => document.querySelector("#scrubber").max === "200");
