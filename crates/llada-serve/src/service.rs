@@ -120,6 +120,11 @@ impl Service {
         self.0.is_draining.store(true, Ordering::Relaxed);
         self.0.engine.drain(time);
     }
+
+    /// Returns true if jobs are running or waiting.
+    pub(crate) async fn has_jobs(&self) -> bool {
+        self.0.engine.load().await.is_some_and(|load| load.running + load.waiting > 0)
+    }
 }
 
 /// Returns the time in seconds since 1970.

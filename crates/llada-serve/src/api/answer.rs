@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{error::ApiError, frame::Frame};
+use super::{error::ApiError, frame::Frame, logprobs};
 use crate::engine::Finish;
 
 /// A complete answer with what is reported of it.
@@ -11,6 +11,8 @@ pub(super) struct Answer {
     pub(super) text: String,
     pub(super) finish_reason: &'static str,
     pub(super) usage: Usage,
+    /// The log-probabilities of its tokens; null unless they are asked for.
+    pub(super) logprobs: Value,
     /// The report on the diffusion.
     pub(super) report: Value,
 }
@@ -69,6 +71,12 @@ impl Answer {
                 canvas_tokens: frame.told.answer.length(generation),
                 queue_seconds: finish.times.queued.as_secs_f64(),
                 run_seconds: finish.times.ran.as_secs_f64(),
+            },
+            logprobs: if frame.told.has_logprobs {
+                let start = frame.told.answer.start();
+                logprobs::described(&frame.service, frame.shape, generation, start, &answer[..tokens])
+            } else {
+                Value::Null
             },
             report: report.into(),
         })

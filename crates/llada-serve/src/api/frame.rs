@@ -68,9 +68,13 @@ impl Frame {
                     message["content"] = Value::Null;
                     message["tool_calls"] = self.calls(index, text);
                 }
-                json!({"index": index, "message": message, "logprobs": null, "finish_reason": finish_reason})
+                json!({
+                    "index": index, "message": message, "logprobs": answer.logprobs, "finish_reason": finish_reason,
+                })
             }
-            Shape::Text => json!({"index": index, "text": text, "logprobs": null, "finish_reason": finish_reason}),
+            Shape::Text => json!({
+                "index": index, "text": text, "logprobs": answer.logprobs, "finish_reason": finish_reason,
+            }),
         }
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Client {
 
 const X_REQUEST_ID: &str = "x-request-id";
 
-/// Paths that need no key.
+/// Paths that need no key, besides those of the page.
 const OPEN: [&str; 3] = ["/health", "/health/ready", "/metrics"];
 
 /// Checks a request, gives its id back with the response, and counts it.

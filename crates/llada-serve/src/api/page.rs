@@ -35,8 +35,9 @@ macro_rules! files {
     };
 }
 
-const FILES: [File; 24] = files![
+const FILES: [File; 27] = files![
     "index.html",
+    "docs.html",
     "favicon.svg",
     "app.css",
     "panels.css",
@@ -46,6 +47,8 @@ const FILES: [File; 24] = files![
     "canvas.js",
     "chat.js",
     "decide.js",
+    "docs.css",
+    "docs.js",
     "dom.js",
     "export.js",
     "marks.js",
@@ -63,9 +66,13 @@ const FILES: [File; 24] = files![
 ];
 
 impl File {
-    /// The path that it is served at: the first file is the page itself.
+    /// The path that it is served at.
     fn path(self) -> &'static str {
-        if self.path == "/index.html" { "/" } else { self.path }
+        match self.path {
+            "/index.html" => "/",
+            "/docs.html" => "/docs",
+            path => path,
+        }
     }
 
     fn content_type(self) -> &'static str {
@@ -187,6 +194,6 @@ mod tests {
 
     #[test]
     fn the_page_is_at_the_root() {
-        assert!(has("/") && has("/app.js") && !has("/index.html") && !has("/v1/models"));
+        assert!(has("/") && has("/docs") && has("/app.js") && !has("/index.html") && !has("/v1/models"));
     }
 }

@@ -15,6 +15,7 @@ use super::{
     fields,
     follow::Place,
     guard::Client,
+    logprobs::{self, Logprobs},
 };
 use crate::{engine::Entry, service::Shared};
 
@@ -34,6 +35,8 @@ pub(crate) struct Sampling {
     pub(crate) stream_options: Option<StreamOptions>,
     reasoning_effort: Option<Effort>,
     response_format: Option<ResponseFormat>,
+    logprobs: Option<Logprobs>,
+    top_logprobs: Option<usize>,
     #[serde(flatten)]
     guided: Guided,
     diffusion: Option<Diffusion>,
@@ -118,6 +121,7 @@ pub(super) struct Told {
     pub(super) has_trace: bool,
     /// True if the answer is a call of a function.
     pub(super) is_call: bool,
+    pub(super) has_logprobs: bool,
 }
 
 impl Sampling {
@@ -152,6 +156,7 @@ impl Sampling {
             None => (None, None, false, Map::new()),
             Some(Diffusion { deadline_ms, constraint, trace, options }) => (deadline_ms, constraint, trace, options),
         };
+        let top_logprobs = logprobs::count(self.logprobs, self.top_logprobs)?;
         let pattern = pattern(self.response_format, constraint, self.guided)?;
         if let Some(temperature) = self.temperature {
             options.entry("temperature").or_insert_with(|| temperature.into());
@@ -175,12 +180,16 @@ impl Sampling {
         if !stops.is_empty() {
             request = request.with_stop(Stops::default().at_texts(service.tokenizer.clone(), stops.clone()));
         }
+        if let Some(count) = top_logprobs {
+            request = request.with_top_logprobs(count);
+        }
         let mut requests = vec![request; n];
         for (index, request) in (0..).zip(&mut requests) {
             request.config.seed = seed.wrapping_add(index);
         }
         let deadline = deadline_ms.map(|milliseconds| Instant::now() + Duration::from_millis(milliseconds));
-        Ok(Prepared { requests, deadline, told: Told { answer, stops, seed, has_trace, is_call } })
+        let has_logprobs = top_logprobs.is_some();
+        Ok(Prepared { requests, deadline, told: Told { answer, stops, seed, has_trace, is_call, has_logprobs } })
     }
 
     /// Returns the number of answers.
