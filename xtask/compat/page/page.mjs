@@ -293,6 +293,14 @@ for (const colorScheme of ["light", "dark"]) {
   }
 }
 
+test("the description of the interface is a page too", onPage({}, async (page) => {
+  await page.goto(new URL("docs", browser.url).href);
+  await page.locator("summary", { hasText: "/v1/diffusion/generate" }).first().click();
+  assert.ok(await page.locator("details[open] pre").first().isVisible());
+  assert.deepEqual(await browser.violations(page), []);
+  await shoot(page, "docs");
+}));
+
 test("the theme is chosen, and kept", onPage({ colorScheme: "light" }, async (page) => {
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const light = await paper();
