@@ -70,6 +70,7 @@ async function showModel() {
     document.title = `${id} · LLaDA`;
     place.dataset.state = "ready";
     panels.chat.offer(id);
+    panels.decide.offer(id);
   } catch (error) {
     place.textContent = error.status === 401 ? "a key is needed" : "no answer";
     place.dataset.state = "missing";

@@ -6,10 +6,22 @@ import { linesOf } from "./marks.js";
 
 const KINDS = { predicate: "Yes or no", choice: "One of several", score: "A level" };
 
-const EXAMPLES = [
-  { type: "predicate", name: "correct", instructions: "Is the answer correct?", options: "" },
-  { type: "choice", name: "topic", instructions: "What is the text about?", options: "arithmetic\nsorting\nstories" },
-];
+/** What is asked at first. llada-tiny knows sums, and nothing of texts. */
+const TINY = {
+  text: "",
+  questions: [
+    { type: "choice", name: "sum", instructions: "What is 345 + 78?", options: "423\n413\n324" },
+    { type: "score", name: "size", instructions: "What is 2 + 3?", options: "4\n5\n6" },
+  ],
+};
+const OTHERS = {
+  text: "The parcel came two days late, and the lamp in it was broken. I would like my money back.",
+  questions: [
+    { type: "predicate", name: "complaint", instructions: "Is this a complaint?", options: "" },
+    { type: "choice", name: "topic", instructions: "What is it mostly about?", options: "delivery\ndamage\nprice" },
+    { type: "score", name: "urgency", instructions: "How urgent is it?", options: "low\nmedium\nhigh" },
+  ],
+};
 
 /** Returns a question as the server takes it. An option is a line: its value, and its description after a colon. */
 export function toQuestion({ type, name, instructions, options }) {
@@ -28,21 +40,21 @@ function toChoice(line) {
 export function toBars(answer) {
   const { type, probability, standard_error, probabilities } = answer;
   if (type === "predicate") return [{ label: "yes", probability, standard_error }];
-  return (probabilities ?? []).map((option) => ({ ...option, label: String(option.value ?? option.label) }));
+  return probabilities.map(({ label, value, ...option }) => ({ label: label ?? value, ...option }));
 }
 
 /** Returns the decision of an answer in words. */
 export function verdict(answer) {
   if (answer.type === "predicate") return answer.probability >= 0.5 ? "yes" : "no";
-  const value = answer.type === "choice" ? answer.choice : Number(answer.score).toFixed(2);
-  return answer.confidence === undefined ? value : `${value} (confidence ${answer.confidence.toFixed(2)})`;
+  const error = answer.standard_error > 0 ? ` ± ${answer.standard_error.toFixed(2)}` : "";
+  const value = answer.type === "choice" ? answer.choice : `level ${answer.score.toFixed(2)}${error}`;
+  return `${value} (confidence ${answer.confidence.toFixed(2)})`;
 }
 
 export class Decide {
   #questions = [];
 
   constructor() {
-    for (const question of EXAMPLES) this.#add(question);
     byId("question-add").addEventListener("click", () => {
       this.#add({ type: "choice", name: `question_${this.#questions.length + 1}`, instructions: "", options: "" });
       this.#questions.at(-1).instructions.focus();
@@ -51,6 +63,14 @@ export class Decide {
       event.preventDefault();
       this.#decide();
     });
+  }
+
+  /** Fills the form with questions that the model can answer, if it is empty. */
+  offer(model) {
+    if (this.#questions.length > 0) return;
+    const { text, questions } = /tiny/.test(model) ? TINY : OTHERS;
+    byId("decide-input").value = text;
+    for (const question of questions) this.#add(question);
   }
 
   #add(question) {
@@ -94,7 +114,7 @@ export class Decide {
       const questions = this.#questions.map((row) => toQuestion(values(row)));
       const { answers } = await json("POST", "/v1/decisions", { input: byId("decide-input").value, questions });
       for (const [index, row] of this.#questions.entries()) this.#show(row, answers[index]);
-      announce(answers.map((answer) => `${answer.name}: ${verdict(answer)}`).join(", "));
+      announce(answers.map(({ name, ...answer }) => `${name}: ${verdict(answer)}`).join(", "));
     } catch (error) {
       const isMissing = error.status === 404;
       showError(byId("decide-error"), isMissing ? new Error("This server makes no decisions.") : error);

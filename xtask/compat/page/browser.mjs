@@ -90,20 +90,18 @@ export async function sampler(page, options) {
   }
 }
 
-/** Presses Escape as soon as the canvas has a token: from within the page, because small models are fast. */
-export function escapeAtFirstToken(page) {
-  return page.evaluate(() => {
+/** Presses Escape or reloads as soon as the canvas has a token: from within the page, because small models are fast. */
+export async function atFirstToken(page, action) {
+  await page.evaluate((action) => {
     const canvas = document.querySelector("#canvas");
-    return new Promise((resolve) => {
-      const observer = new MutationObserver(() => {
-        if (!canvas.querySelector(".committed")) return;
-        observer.disconnect();
-        document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
-        resolve();
-      });
-      observer.observe(canvas, { attributes: true, childList: true, subtree: true });
+    const observer = new MutationObserver(() => {
+      if (!canvas.querySelector(".committed")) return;
+      observer.disconnect();
+      if (action === "reload") location.reload();
+      else document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: action, bubbles: true }));
     });
-  });
+    observer.observe(canvas, { attributes: true, childList: true, subtree: true });
+  }, action);
 }
 
 /** Returns the number of masks on the canvas. */

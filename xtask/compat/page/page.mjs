@@ -13,7 +13,7 @@ const ANSWER = "423";
 /** A token a step, so that there are many steps. */
 const SLOW = { max_tokens: 32, decoder: "schedule", steps: 32, length: "fixed", seed: 1 };
 /** Longer than what is done to it meanwhile. */
-const LONG = { max_tokens: 200, decoder: "schedule", steps: 200, length: "fixed", seed: 1 };
+const LONG = { max_tokens: 200, decoder: "schedule", steps: 200, length: "fixed", seed: 1, others: '{"cfg_scale": 1}' };
 const TABS = ["chat", "template", "structured", "decide", "score"];
 
 after(browser.close);
@@ -71,10 +71,8 @@ test("a generation is played again", onPage({}, async (page) => {
 test("Escape stops a generation on the server", onPage({}, async (page) => {
   const before = await browser.cancelled();
   await sampler(page, LONG);
-  const stopped = browser.escapeAtFirstToken(page);
+  await browser.atFirstToken(page, "Escape");
   await ask(page, QUESTION);
-  await stopped;
-  await answer(page);
   await page.waitForSelector("#messages .stopped");
   assert.equal(await browser.cancelled(), before + 1);
   await atEnd(page);
@@ -83,13 +81,12 @@ test("Escape stops a generation on the server", onPage({}, async (page) => {
 
 test("a page that is loaded again takes the generation up", onPage({}, async (page) => {
   await sampler(page, LONG);
+  await browser.atFirstToken(page, "reload");
   const sent = page.waitForRequest((request) => request.url().endsWith("/v1/diffusion/generate"));
+  const resumed = page.waitForRequest((request) => request.url().endsWith("/events"));
   await ask(page, QUESTION);
   const id = (await sent).headers()["x-request-id"];
-  await page.waitForSelector("#canvas .committed");
-  const resumed = page.waitForRequest((request) => request.url().endsWith(`/v1/diffusion/generations/${id}/events`));
-  await page.reload();
-  await resumed;
+  assert.ok((await resumed).url().endsWith(`/v1/diffusion/generations/${id}/events`));
   await page.waitForSelector("#canvas .committed");
   await answer(page);
   await page.waitForFunction(() => document.querySelector("#scrubber").max === "200");
@@ -171,11 +168,21 @@ test("answers are scored", onPage({}, async (page) => {
   assert.match(await page.textContent("#scores .facts"), /log p = -?\d/);
 }));
 
-test("decisions are bars, or it is said that there are none", onPage({}, async (page) => {
+test("questions are decided", onPage({}, async (page) => {
   await page.click("#tab-decide");
+  await page.click("#question-add");
+  await page.locator("#questions li").last().locator("select").selectOption("predicate");
+  await page.keyboard.press("Tab");
+  await page.locator("#questions li").last().getByPlaceholder("Question").fill("Is the sky blue?");
   await page.click("#decide-send");
-  await page.waitForFunction(() => document.querySelector("#questions .bar, #decide-error:not([hidden])"));
-  if (await page.isHidden("#decide-error")) assert.equal(await page.locator("#questions .verdict").count(), 2);
+  await page.waitForSelector("#questions .bar");
+  const verdicts = await page.locator("#questions .verdict").allTextContents();
+  assert.equal(verdicts.length, 3);
+  assert.match(verdicts[0], /^423 \(confidence /);
+  assert.match(verdicts[1], /^level [0-2]/);
+  assert.match(verdicts[2], /^(yes|no)$/);
+  await page.locator("#questions li").last().getByLabel("Remove the question").click();
+  assert.equal(await page.locator("#questions li").count(), 2);
 }));
 
 test("the page is used with the keyboard alone", onPage({}, async (page) => {
@@ -273,7 +280,7 @@ for (const colorScheme of ["light", "dark"]) {
         } else {
           const buttons = { template: "#fill", structured: "#structured-send", decide: "#decide-send", score: "#score-send" };
           await page.click(buttons[tab]);
-          const shown = { template: "#filled", structured: "#structured-result", decide: "#questions .bar, #decide-error:not([hidden])", score: "#scores li" };
+          const shown = { template: "#filled", structured: "#structured-result", decide: "#questions .bar", score: "#scores li" };
           await page.waitForSelector(shown[tab]);
         }
         if (["template", "structured"].includes(tab)) await atEnd(page);
@@ -285,6 +292,14 @@ for (const colorScheme of ["light", "dark"]) {
     }));
   }
 }
+
+test("the description of the interface is a page too", onPage({}, async (page) => {
+  await page.goto(new URL("docs", browser.url).href);
+  await page.locator("summary", { hasText: "/v1/diffusion/generate" }).first().click();
+  assert.ok(await page.locator("details[open] pre").first().isVisible());
+  assert.deepEqual(await browser.violations(page), []);
+  await shoot(page, "docs");
+}));
 
 test("the theme is chosen, and kept", onPage({ colorScheme: "light" }, async (page) => {
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);

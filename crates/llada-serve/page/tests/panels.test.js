@@ -49,5 +49,8 @@ test("questions and answers of decisions", () => {
   assert.deepEqual(toBars({ type: "predicate", probability: 0.9 }), [{ label: "yes", probability: 0.9, standard_error: undefined }]);
   assert.equal(verdict({ type: "predicate", probability: 0.2 }), "no");
   assert.equal(verdict({ type: "choice", choice: "a", confidence: 0.5 }), "a (confidence 0.50)");
-  assert.equal(verdict({ type: "score", score: 1.25 }), "1.25");
+  const level = { label: "low", value: 0, probability: 0.75, standard_error: 0 };
+  const score = { type: "score", score: 0.25, standard_error: 0.02, confidence: 0.5, probabilities: [level] };
+  assert.equal(verdict(score), "level 0.25 ± 0.02 (confidence 0.50)");
+  assert.deepEqual(toBars(score), [{ label: "low", probability: 0.75, standard_error: 0 }]);
 });

@@ -220,8 +220,11 @@ impl Worker {
         };
         match self.model.engine_mut().submit(job) {
             Ok(job) => {
-                if let Some(canvas) = self.model.engine().canvas(job) {
-                    log.push(Entry::Started { canvas: canvas.to_vec() });
+                if let (Some(request), Some(canvas)) = (&request, self.model.engine().canvas(job)) {
+                    // What a constraint forces is on the engine's canvas already, and is told as the first step.
+                    let mut before = request.prompt.clone();
+                    before.resize(canvas.len(), self.model.mask_id());
+                    log.push(Entry::Started { canvas: before });
                 }
                 let deadline = deadline.map_or(latest, |deadline| deadline.min(latest));
                 let (is_hurried, has_settled, last_turn) = (false, false, 0);
