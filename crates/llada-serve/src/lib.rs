@@ -33,7 +33,8 @@ pub use keys::{Keys, KeysError};
 pub use service::{ServeOptions, Service};
 
 /// Serves a model until `shutdown` is ready. Then no requests are taken any more, and the running ones are hurried to a
-/// complete answer within `drain_timeout`.
+/// complete answer within `drain_timeout`. Until they are, new requests are answered with status 503; then the listener is
+/// closed.
 ///
 /// # Errors
 /// If connections cannot be accepted.
@@ -47,6 +48,7 @@ pub async fn serve(
     let graceful = axum::serve(listener, router(service)).with_graceful_shutdown(async move {
         shutdown.await;
         drained.drain(drain_timeout);
+        drained.wait_until_idle().await;
     });
     graceful.await
 }

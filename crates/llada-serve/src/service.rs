@@ -13,10 +13,13 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::Submissions,
-    engine::{EngineHandle, EngineLimits},
+    engine::{EngineHandle, EngineLimits, Load},
     keys::Keys,
     metrics::Metrics,
 };
+
+/// How often it is looked whether a server that shuts down has become idle.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The settings of a server.
 #[derive(Debug, Clone)]
@@ -119,6 +122,15 @@ impl Service {
     pub fn drain(&self, time: Duration) {
         self.0.is_draining.store(true, Ordering::Relaxed);
         self.0.engine.drain(time);
+    }
+
+    /// Waits until no job runs or waits.
+    pub(crate) async fn wait_until_idle(&self) {
+        while let Some(load) = self.0.engine.load().await
+            && load != Load::default()
+        {
+            tokio::time::sleep(PATIENCE).await;
+        }
     }
 }
 
