@@ -47,6 +47,8 @@ pub(crate) enum Command {
     FetchWeights(FetchArgs),
     /// Run what the continuous integration runs: format, rules, lints, docs, tests
     Ci,
+    /// Check what docs/deploy ships: manifests by their schemas, probes and the balancer against `llada serve`
+    DeployCheck(DeployCheckArgs),
     /// Check the rules that ARCHITECTURE.md states and a program can check
     Tidy,
 }
@@ -79,6 +81,14 @@ pub(crate) struct TrainTinyArgs {
     /// Folder for the data, the runs and the figures
     #[arg(long, value_name = "DIR", default_value = "runs/tiny")]
     pub(crate) out: PathBuf,
+}
+
+/// What is missing is installed first: programs by apt-get, if this is root, and the rest below `target/deploy-check`.
+#[derive(Args)]
+pub(crate) struct DeployCheckArgs {
+    /// Build the container and start the server in it, instead of the other checks
+    #[arg(long)]
+    pub(crate) image: bool,
 }
 
 /// The source of libtorch.

@@ -3,13 +3,11 @@
 use anyhow::Result;
 
 use crate::failure::Failure;
+use crate::llada::MODEL;
 use crate::process;
 use crate::setup;
 use crate::style;
 use crate::workspace;
-
-/// The model of the demo, which is small enough for the repository. `cargo xtask train-tiny` makes it.
-const MODEL: &str = "models/llada-tiny";
 
 /// The cargo command that runs `llada` without installing it.
 const LLADA: [&str; 5] = ["run", "--release", "--bin", "llada", "--"];

@@ -9,8 +9,10 @@
 mod ci;
 mod cli;
 mod demo;
+mod deploy;
 mod doctor;
 mod examples;
+mod llada;
 mod python;
 mod setup;
 mod test;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::Test { args } => test::run(&args),
         Command::Ci => ci::run(),
         Command::FetchWeights(_) => weights::run(),
+        Command::DeployCheck(args) => deploy::run(&args),
         Command::Tidy => tidy::run(),
     };
     match outcome {
