@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Ci,
     /// Run real clients of OpenAI's API, or a real browser, against `llada serve`
     Compat(CompatArgs),
+    /// Check what docs/deploy ships: manifests by their schemas, probes and the balancer against `llada serve`
+    DeployCheck(DeployCheckArgs),
     /// Check the rules that ARCHITECTURE.md states and a program can check
     Tidy,
 }
@@ -99,6 +101,12 @@ pub(crate) struct CompatArgs {
     /// Check a server that runs already, such as http://127.0.0.1:8000/v1, instead of one that is built and started
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<String>,
+/// What is missing is installed first: programs by apt-get, if this is root, and the rest below `target/deploy-check`.
+#[derive(Args)]
+pub(crate) struct DeployCheckArgs {
+    /// Build the container and start the server in it, instead of the other checks
+    #[arg(long)]
+    pub(crate) image: bool,
 }
 
 /// The source of libtorch.

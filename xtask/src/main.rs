@@ -10,6 +10,7 @@ mod ci;
 mod cli;
 mod compat;
 mod demo;
+mod deploy;
 mod doctor;
 mod examples;
 mod llada;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Compat(args) => compat::run(&args),
         Command::FetchWeights(_) => weights::run(),
+        Command::DeployCheck(args) => deploy::run(&args),
         Command::Tidy => tidy::run(),
     };
     match outcome {

@@ -8,11 +8,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use tokio::{
-    net::TcpListener,
-    select,
-    time::{Instant, sleep},
-};
+use tokio::{net::TcpListener, select, time::sleep};
 
 use crate::{api::router, service::Service};
 
@@ -22,7 +18,7 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How long the responses that are complete may take to be read once the server ends.
 const READING_TIME: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether all jobs have ended.
+/// How long it is waited after a connection could not be accepted.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Serves a model until `shutdown` is ready. Then no requests are taken any more, which health checks are told, and the
@@ -41,10 +37,7 @@ pub async fn serve(
     let mut ended = pin!(async {
         shutdown.await;
         service.drain(drain_timeout);
-        let latest = Instant::now() + drain_timeout + PATIENCE;
-        while service.has_jobs().await && Instant::now() < latest {
-            sleep(PATIENCE).await;
-        }
+        service.wait_until_idle().await;
     });
     loop {
         let accepted = select! {

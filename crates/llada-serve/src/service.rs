@@ -13,10 +13,13 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::Submissions,
-    engine::{EngineHandle, EngineLimits},
+    engine::{EngineHandle, EngineLimits, Load},
     keys::Keys,
     metrics::Metrics,
 };
+
+/// How often it is looked whether a server that shuts down has become idle.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The settings of a server.
 #[derive(Debug, Clone)]
@@ -121,9 +124,13 @@ impl Service {
         self.0.engine.drain(time);
     }
 
-    /// Returns true if jobs are running or waiting.
-    pub(crate) async fn has_jobs(&self) -> bool {
-        self.0.engine.load().await.is_some_and(|load| load.running + load.waiting > 0)
+    /// Waits until no job runs or waits.
+    pub(crate) async fn wait_until_idle(&self) {
+        while let Some(load) = self.0.engine.load().await
+            && load != Load::default()
+        {
+            tokio::time::sleep(PATIENCE).await;
+        }
     }
 }
 

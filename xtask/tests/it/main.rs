@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests that cannot do its part ends the test")]
 
+mod deploy;
 mod doctor;
 mod sandbox;
 mod setup;

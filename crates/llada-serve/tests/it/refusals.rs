@@ -136,7 +136,7 @@ fn caches_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn a_server_that_ends_completes_what_it_has_begun() {
+fn a_server_that_ends_completes_what_it_has_begun_and_refuses_what_comes() {
     let mut server = Server::start(ServeOptions::default());
     let address = server.address;
     let running = thread::spawn({
@@ -148,6 +148,10 @@ fn a_server_that_ends_completes_what_it_has_begun() {
     });
     server.await_metric("llada_num_requests_running", 1.0);
     server.begin_shutdown();
+    server.await_status("/health/ready", 503);
+    assert_eq!(server.get("/health").status(), 200);
+    let (status, error) = server.refused("/v1/chat/completions", &chat(QUESTION, json!({})));
+    assert_eq!((status, &error["code"]), (503, &json!("draining")));
     let answer = running.join().unwrap();
     assert!(answer["choices"][0]["finish_reason"].is_string(), "{answer}");
     server.await_end();

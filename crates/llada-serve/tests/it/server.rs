@@ -100,6 +100,17 @@ impl Server {
         panic!("{name} is {} and not {value}", self.metric(name));
     }
 
+    /// Waits until a path has a status.
+    pub(crate) fn await_status(&self, path: &str, status: u16) {
+        for _ in 0..600 {
+            if self.get(path).status() == status {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("{path} never has status {status}");
+    }
+
     /// Begins to shut down, and does not wait.
     pub(crate) fn begin_shutdown(&mut self) {
         drop(self.shutdown.take());
