@@ -101,6 +101,8 @@ pub(crate) struct CompatArgs {
     /// Check a server that runs already, such as http://127.0.0.1:8000/v1, instead of one that is built and started
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<String>,
+}
+
 /// What is missing is installed first: programs by apt-get, if this is root, and the rest below `target/deploy-check`.
 #[derive(Args)]
 pub(crate) struct DeployCheckArgs {
