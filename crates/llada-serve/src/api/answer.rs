@@ -35,9 +35,10 @@ impl Answer {
     pub(super) fn new(frame: &Frame, finish: &Finish, index: usize) -> Result<Self, ApiError> {
         let generation = &finish.generation;
         let answer = frame.told.answer.of_generation(generation);
-        let tokens = frame.service.ends.cut(answer).len();
+        let ignores_ends = frame.told.ignores_ends;
+        let tokens = if ignores_ends { answer.len() } else { frame.service.ends.cut(answer).len() };
         // A gap has the length that was chosen for it; what follows its end is not part of the text.
-        let has_ended = finish.has_ended || frame.told.answer.is_gap();
+        let has_ended = frame.told.answer.is_gap() || finish.has_ended && !ignores_ends;
         let revoked = generation.trace.steps.iter().map(|step| step.revoked.len()).sum();
         let stop_reason = match (finish.is_hurried, has_ended, tokens < answer.len()) {
             (true, ..) => "deadline",

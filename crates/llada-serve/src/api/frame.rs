@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{answer::Answer, error::ApiError, follow::Place, sampling::Told, tools::calls};
+use super::{answer::Answer, error::ApiError, sampling::Told, tools::calls};
 use crate::{
     engine::Finish,
     service::{Shared, now},
@@ -108,7 +108,7 @@ impl Frame {
 
     pub(super) fn settled(&self) -> Settled {
         let Self { service, told, .. } = self;
-        let ends = (told.answer != Place::Whole).then(|| service.ends.clone());
+        let ends = (!told.ignores_ends).then(|| service.ends.clone());
         Settled::new(service.tokenizer.clone(), ends, told.stops.clone())
     }
 

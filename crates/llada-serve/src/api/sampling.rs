@@ -34,8 +34,8 @@ pub(crate) struct Sampling {
     pub(crate) diffusing: bool,
     pub(crate) stream_options: Option<StreamOptions>,
     reasoning_effort: Option<Effort>,
-    /// vLLM's name of `logits_eos_inf`.
-    ignore_eos: Option<bool>,
+    #[serde(default)]
+    ignore_eos: bool,
     response_format: Option<ResponseFormat>,
     logprobs: Option<Logprobs>,
     top_logprobs: Option<usize>,
@@ -124,6 +124,8 @@ pub(super) struct Told {
     /// True if the answer is a call of a function.
     pub(super) is_call: bool,
     pub(super) has_logprobs: bool,
+    /// True if ends in the answer are tokens like any other.
+    pub(super) ignores_ends: bool,
 }
 
 impl Sampling {
@@ -175,10 +177,10 @@ impl Sampling {
         };
         options.entry("gen_length").or_insert_with(|| gen_length.into());
         // A gap has the length that was chosen for it, and an end of the text would leave a part of it empty.
-        if self.ignore_eos.unwrap_or_default() || gen_length == 0 {
+        if gen_length == 0 {
             options.entry("logits_eos_inf").or_insert(true.into());
         }
-        let config = config(options, service.algorithm, self.reasoning_effort, gen_length == 0)?;
+        let config = config(options, service.algorithm, self.reasoning_effort, gen_length > 0 && !self.ignore_eos)?;
         let mut request = Request::new(prompt, config).with_hole_constraints(holes);
         if let Some(pattern) = call.or(pattern) {
             request = request.with_constraint(service.grammars.get(&pattern)?);
@@ -195,7 +197,9 @@ impl Sampling {
         }
         let deadline = deadline_ms.map(|milliseconds| Instant::now() + Duration::from_millis(milliseconds));
         let has_logprobs = top_logprobs.is_some();
-        Ok(Prepared { requests, deadline, told: Told { answer, stops, seed, has_trace, is_call, has_logprobs } })
+        let ignores_ends = self.ignore_eos || answer == Place::Whole;
+        let told = Told { answer, stops, seed, has_trace, is_call, has_logprobs, ignores_ends };
+        Ok(Prepared { requests, deadline, told })
     }
 
     /// Returns the number of answers.
@@ -220,7 +224,7 @@ fn config(
     mut options: Map<String, Value>,
     default: Algorithm,
     effort: Option<Effort>,
-    is_infilling: bool,
+    ends_by_itself: bool,
 ) -> Result<SamplerConfig, ApiError> {
     let algorithm = match options.remove("algorithm") {
         Some(name) => name.as_str().unwrap_or_default().parse()?,
@@ -238,11 +242,10 @@ fn config(
             options.insert("decoder".to_owned(), "threshold".into());
             options.entry("threshold").or_insert_with(|| threshold.into());
         }
-        if !is_infilling {
+        if ends_by_itself {
             options.insert("length".to_owned(), "append".into());
             options.entry("block_length").or_insert_with(|| 32.into());
-            let has_eos = options.get("logits_eos_inf") != Some(&true.into());
-            options.entry("stop_at_eos").or_insert_with(|| has_eos.into());
+            options.entry("stop_at_eos").or_insert_with(|| true.into());
         }
     }
     Ok(SamplerConfig::from_options(algorithm.options(options)?)?)
