@@ -21,7 +21,10 @@ function operation(method, path, { summary, requestBody, responses }, schemas) {
   const parts = [head];
   const schema = requestBody?.content['application/json'].schema;
   if (schema) {
-    parts.push(element('h2', 'Body'), element('pre', JSON.stringify(resolved(schema, schemas), null, 2)));
+    const body = element('pre', JSON.stringify(resolved(schema, schemas), null, 2));
+    // What can be scrolled can be reached by keyboard.
+    body.tabIndex = 0;
+    parts.push(element('h2', 'Body'), body);
   }
   parts.push(element('h2', 'Responses'), element('p', Object.keys(responses).join(', ')));
   return element('details', '', parts);
