@@ -139,7 +139,7 @@ fn a_chat_that_cannot_begin_is_a_usage_error() {
     assert!(stderr(&output).contains("\nhint: --steps 2"), "{}", stderr(&output));
 }
 
-/// Watched, an answer is a line a step; quitting leaves the rest of the lines.
+/// While it is watched an answer is a line a step. Quitting leaves the rest of the lines unread.
 #[test]
 fn watching_is_switched_on_and_off() {
     let lines = format!("/set steps 2\n/watch on\n{SUM}/watch off\n{SUM}/quit\n{SUM}");
