@@ -15,6 +15,9 @@ use crate::questions::Questions;
 /// How long a client waits for anything.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How long a client that is not answered waits before it comes again.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// How a client behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -77,7 +80,11 @@ impl Kind {
             Self::Hostile => refused(address, &hostile(number)),
             Self::HalfOpen => half_open(address),
         };
-        visited.unwrap_or_else(|error| Outcome::Wrong(error.to_string()))
+        let outcome = visited.unwrap_or_else(|error| Outcome::Wrong(error.to_string()));
+        if !matches!(outcome, Outcome::Answered { .. }) {
+            thread::sleep(PAUSE);
+        }
+        outcome
     }
 }
 
