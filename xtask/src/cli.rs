@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use xtask::fetch::FetchArgs;
 
+use crate::compat;
+
 const EXAMPLES: &str = "\
 A first visit, from nothing to generated text:
   cargo xtask doctor     what this machine has, and what is missing
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     FetchWeights(FetchArgs),
     /// Run what the continuous integration runs: format, rules, lints, docs, tests
     Ci,
+    /// Run real clients of OpenAI's API, or a real browser, against `llada serve`
+    Compat(CompatArgs),
     /// Check what docs/deploy ships: manifests by their schemas, probes and the balancer against `llada serve`
     DeployCheck(DeployCheckArgs),
     /// Check the rules that ARCHITECTURE.md states and a program can check
@@ -81,6 +85,22 @@ pub(crate) struct TrainTinyArgs {
     /// Folder for the data, the runs and the figures
     #[arg(long, value_name = "DIR", default_value = "runs/tiny")]
     pub(crate) out: PathBuf,
+}
+
+/// What is missing is installed first, below `target/compat`: pip and npm need a network for that.
+#[derive(Args)]
+pub(crate) struct CompatArgs {
+    /// Drive the page of the server in Chromium, instead of the clients
+    #[arg(long, conflicts_with = "clients")]
+    pub(crate) page: bool,
+
+    /// Run these clients only
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = compat::CLIENTS.map(|client| client.name))]
+    pub(crate) clients: Vec<String>,
+
+    /// Check a server that runs already, such as http://127.0.0.1:8000/v1, instead of one that is built and started
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
 }
 
 /// What is missing is installed first: programs by apt-get, if this is root, and the rest below `target/deploy-check`.

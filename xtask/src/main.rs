@@ -8,6 +8,7 @@
 
 mod ci;
 mod cli;
+mod compat;
 mod demo;
 mod deploy;
 mod doctor;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::TrainTiny(args) => tiny::run(&args),
         Command::Test { args } => test::run(&args),
         Command::Ci => ci::run(),
+        Command::Compat(args) => compat::run(&args),
         Command::FetchWeights(_) => weights::run(),
         Command::DeployCheck(args) => deploy::run(&args),
         Command::Tidy => tidy::run(),

@@ -1,7 +1,9 @@
 //! Running other programs, with their output hidden or shown.
 
 use std::io::ErrorKind;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -28,6 +30,29 @@ pub fn show(command: &mut Command) -> Result<bool> {
 /// If the program cannot be started.
 pub fn capture(command: &mut Command) -> Result<Output> {
     command.output().map_err(|error| missing(command, error))
+}
+
+/// Starts a program.
+///
+/// # Errors
+/// If the program cannot be started.
+pub fn start(command: &mut Command) -> Result<Child> {
+    command.spawn().map_err(|error| missing(command, error))
+}
+
+/// Waits until a program has ended, and returns its status, or `None` if it still runs after `limit`.
+///
+/// # Errors
+/// If the program was lost.
+pub fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+    let started = Instant::now();
+    loop {
+        let status = child.try_wait()?;
+        if status.is_some() || started.elapsed() >= limit {
+            return Ok(status);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn missing(command: &Command, error: std::io::Error) -> anyhow::Error {

@@ -58,6 +58,22 @@ pub struct TraceStep {
     /// constraint; absent without a constraint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_mass: Option<f64>,
+    /// If the request asks for them, the log-probabilities of those commits that were predicted and not forced, in their
+    /// order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<TokenLogprobs>,
+}
+
+/// The log-probability of a committed token at the step that committed it, and those of its most probable alternatives.
+///
+/// They are the log-softmax of the guided logits, in nats, whatever the temperature and the constraint. Tokens of different
+/// steps are predicted given different texts, so the sum over an answer is not the log-likelihood of the answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprobs {
+    /// The log-probability of the token.
+    pub logprob: f32,
+    /// The most probable tokens with their log-probabilities, the most probable one first.
+    pub top: Vec<(u32, f32)>,
 }
 
 /// A token that replaced a mask.

@@ -24,6 +24,8 @@ pub struct Request {
     pub(crate) constraint: Option<Arc<TokenDfa>>,
     /// The languages of the runs of masks in the prompt, in their order.
     pub(crate) hole_constraints: Vec<Option<Arc<TokenDfa>>>,
+    /// The number of alternatives whose log-probabilities are recorded with those of the commits.
+    pub(crate) top_logprobs: Option<usize>,
 }
 
 /// A condition that ends an answer before its length does, such as a text in it.
@@ -44,6 +46,7 @@ impl Request {
             stop: None,
             constraint: None,
             hole_constraints: Vec::new(),
+            top_logprobs: None,
         }
     }
 
@@ -90,6 +93,15 @@ impl Request {
     #[must_use]
     pub fn with_hole_constraints(mut self, constraints: Vec<Option<Arc<TokenDfa>>>) -> Self {
         self.hole_constraints = constraints;
+        self
+    }
+
+    /// Records the log-probability of every committed token in the trace, and those of its `count` most probable
+    /// alternatives ([`TokenLogprobs`](llada_core::trace::TokenLogprobs)). It changes no token, and reads the logits of
+    /// the committed positions a second time.
+    #[must_use]
+    pub fn with_top_logprobs(mut self, count: usize) -> Self {
+        self.top_logprobs = Some(count);
         self
     }
 

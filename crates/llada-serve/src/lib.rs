@@ -16,39 +16,20 @@
 //! # }
 //! ```
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod api;
 mod engine;
 mod keys;
+mod listen;
 mod metrics;
 mod service;
 mod settled;
 
-use std::{future::Future, io, time::Duration};
-
-use tokio::net::TcpListener;
-
 pub use api::{ApiError, router};
 pub use engine::EngineLimits;
 pub use keys::{Keys, KeysError};
+pub use listen::serve;
 pub use service::{ServeOptions, Service};
-
-/// Serves a model until `shutdown` is ready. Then no requests are taken any more, and the running ones are hurried to a
-/// complete answer within `drain_timeout`. Until they are, new requests are answered with status 503; then the listener is
-/// closed.
-///
-/// # Errors
-/// If connections cannot be accepted.
-pub async fn serve(
-    listener: TcpListener,
-    service: Service,
-    drain_timeout: Duration,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let drained = service.clone();
-    let graceful = axum::serve(listener, router(service)).with_graceful_shutdown(async move {
-        shutdown.await;
-        drained.drain(drain_timeout);
-        drained.wait_until_idle().await;
-    });
-    graceful.await
-}

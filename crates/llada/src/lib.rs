@@ -63,7 +63,7 @@ pub use llada_core::{
     Hint,
     automaton::TokenDfa,
     confidence::Remasking,
-    trace::{Commit, Trace, TraceStep},
+    trace::{Commit, TokenLogprobs, Trace, TraceStep},
 };
 pub use llada_grammar::{GrammarError, Grammars, Json, JsonOptions, Pattern, Whitespace};
 pub use llada_hub::HubError;

@@ -34,7 +34,16 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ),
     (
         "llada-benches",
-        &["llada", "llada-core", "llada-grammar", "llada-model", "llada-infer", "llada-tasks", "llada-train"],
+        &[
+            "llada",
+            "llada-core",
+            "llada-grammar",
+            "llada-model",
+            "llada-infer",
+            "llada-serve",
+            "llada-tasks",
+            "llada-train",
+        ],
     ),
     ("xtask", &[]),
     ("fetch-weights", &["llada-hub", "xtask"]),

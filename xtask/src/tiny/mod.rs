@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 
 use crate::cli::TrainTinyArgs;
 use crate::failure::Failure;
-use crate::{process, setup, style, workspace};
+use crate::{llada, process, setup, style, workspace};
 
 /// The folder of the run files.
 const RECIPE: &str = "models/llada-tiny/recipe";
@@ -101,11 +101,7 @@ impl Recipe {
     fn open(out: &Path) -> Result<Self> {
         let folder = workspace::root().join(out);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        println!("building `llada`: some minutes, the first time");
-        if !process::show(&mut workspace::cargo(&["build", "--release", "--bin", "llada"]))? {
-            return Err(Failure::failed("`llada` could not be built, as shown above", "cargo xtask doctor").into());
-        }
-        Ok(Self { folder, llada: workspace::target().join("release/llada") })
+        Ok(Self { folder, llada: llada::build()? })
     }
 
     fn data(&self) -> Result<()> {

@@ -162,7 +162,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             usage(format!("cannot listen on {}:{}: {error}\nhint: --port 0 takes a free one", args.host, args.port))
         })?;
         let address = listener.local_addr().context("cannot listen")?;
-        eprintln!("listening on http://{address}/v1");
+        eprintln!("listening on http://{address}/v1\nfor a browser: http://{address}/");
         let shutdown = async {
             while interrupt::check().is_continue() {
                 tokio::time::sleep(PATIENCE).await;

@@ -97,11 +97,12 @@ impl Block {
     }
 
     fn run(&self, folder: &Path) -> Result<(), String> {
-        let script = format!("llada() {{ \"$LLADA\" \"$@\"; }}\n{}", self.text);
+        let programs = Path::new(env!("CARGO_BIN_EXE_llada")).parent().unwrap().display();
+        let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
         let output = Command::new("bash")
-            .args(["-eu", "-o", "pipefail", "-c", &script])
+            .args(["-eu", "-o", "pipefail", "-c", &self.text])
             .current_dir(folder)
-            .env("LLADA", env!("CARGO_BIN_EXE_llada"))
+            .env("PATH", path)
             .env("MODEL", root().join("models/llada-tiny"))
             .env("HF_HUB_CACHE", folder.join("cache"))
             .env("OMP_WAIT_POLICY", "passive")

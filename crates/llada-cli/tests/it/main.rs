@@ -20,6 +20,7 @@ mod quantize;
 mod reference;
 mod refusals;
 mod score;
+mod serve;
 mod tasks;
 mod text;
 mod threads;

@@ -6,6 +6,7 @@
 mod aligned;
 mod commit;
 mod constrained;
+mod logprobs;
 mod progression;
 mod sequence;
 mod step;
@@ -61,6 +62,8 @@ pub(crate) struct ActiveRequest {
     output_length: Option<usize>,
     /// The number of steps that have been handed to the observer.
     observed: usize,
+    /// The number of alternatives whose log-probabilities are recorded with those of the commits.
+    top_logprobs: Option<usize>,
 }
 
 impl ActiveRequest {
@@ -130,6 +133,7 @@ impl ActiveRequest {
             is_finished: false,
             output_length: None,
             observed: 0,
+            top_logprobs: request.top_logprobs,
         };
         active.start_block(0);
         active.start_constrained()?;

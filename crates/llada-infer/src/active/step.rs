@@ -78,6 +78,7 @@ impl ActiveRequest {
             let log_mass =
                 stages.predict(reader, &self.sequence.ids, wanted, &mut self.position_states, predictions)?;
             let growth = self.commit(&at, predictions, confidence);
+            self.record_logprobs(reader, vocabulary, growth)?;
             if let Some(step) = self.sequence.trace.steps.last_mut() {
                 step.log_mass = log_mass;
             }

@@ -57,6 +57,22 @@ fn eos_is_banned_or_deferred() {
     }
 }
 
+#[test]
+fn logprobs_are_those_of_the_predictions() {
+    let asked = request(&[], config(3)).with_top_logprobs(2);
+    let answer = independent(&TABLE).generate(&asked).unwrap();
+    let plain = independent(&TABLE).generate(&request(&[], config(3))).unwrap();
+    assert_eq!((answer.output, answer.nfe), (plain.output, plain.nfe));
+    for step in &answer.trace.steps {
+        let (commit, found) = (step.commits[0], &step.logprobs[0]);
+        let p = TABLE[commit.position];
+        assert!((f64::from(found.logprob) - p[commit.token as usize].ln()).abs() < 1e-6);
+        let [first, second] = found.top[..] else { panic!("{found:?}") };
+        assert_eq!(first.0, commit.token);
+        assert!(first.1 >= second.1 && (f64::from(second.1) - p[second.0 as usize].ln()).abs() < 1e-6);
+    }
+}
+
 /// A model without turns has no end of them to defer.
 #[test]
 fn eos_alone_is_deferred_without_an_end_of_turn() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{error::ApiError, frame::Frame};
+use super::{error::ApiError, frame::Frame, logprobs};
 use crate::engine::Finish;
 
 /// A complete answer with what is reported of it.
@@ -11,6 +11,8 @@ pub(super) struct Answer {
     pub(super) text: String,
     pub(super) finish_reason: &'static str,
     pub(super) usage: Usage,
+    /// The log-probabilities of its tokens; null unless they are asked for.
+    pub(super) logprobs: Value,
     /// The report on the diffusion.
     pub(super) report: Value,
 }
@@ -33,9 +35,10 @@ impl Answer {
     pub(super) fn new(frame: &Frame, finish: &Finish, index: usize) -> Result<Self, ApiError> {
         let generation = &finish.generation;
         let answer = frame.told.answer.of_generation(generation);
-        let tokens = frame.service.ends.cut(answer).len();
+        let ignores_ends = frame.told.ignores_ends;
+        let tokens = if ignores_ends { answer.len() } else { frame.service.ends.cut(answer).len() };
         // A gap has the length that was chosen for it; what follows its end is not part of the text.
-        let has_ended = finish.has_ended || frame.told.answer.is_gap();
+        let has_ended = frame.told.answer.is_gap() || finish.has_ended && !ignores_ends;
         let revoked = generation.trace.steps.iter().map(|step| step.revoked.len()).sum();
         let stop_reason = match (finish.is_hurried, has_ended, tokens < answer.len()) {
             (true, ..) => "deadline",
@@ -69,6 +72,12 @@ impl Answer {
                 canvas_tokens: frame.told.answer.length(generation),
                 queue_seconds: finish.times.queued.as_secs_f64(),
                 run_seconds: finish.times.ran.as_secs_f64(),
+            },
+            logprobs: if frame.told.has_logprobs {
+                let start = frame.told.answer.start();
+                logprobs::described(&frame.service, frame.shape, generation, start, &answer[..tokens])
+            } else {
+                Value::Null
             },
             report: report.into(),
         })

@@ -109,7 +109,8 @@ impl Choice {
                 } else if !text.is_empty() {
                     chunks.push(self.chunk(frame.delta(self.index, text, None), json!({})));
                 }
-                let end = frame.delta(self.index, "", Some(answer.finish_reason));
+                let mut end = frame.delta(self.index, "", Some(answer.finish_reason));
+                end["logprobs"] = answer.logprobs;
                 chunks.push(self.chunk(end, json!({"diffusion": answer.report})));
                 chunks.push(Chunk::Usage(answer.usage));
                 Ok(chunks)

@@ -21,7 +21,7 @@ const WITHOUT_EFFECT: [&str; 9] = [
 ];
 
 /// Fields that are accepted with values that change nothing.
-const NEUTRAL: [(&str, &[Neutral]); 12] = [
+const NEUTRAL: [(&str, &[Neutral]); 11] = [
     ("top_p", &[Neutral::Number(1.0)]),
     ("min_p", &[Neutral::Number(0.0)]),
     ("top_k", &[Neutral::Number(0.0), Neutral::Number(-1.0)]),
@@ -30,7 +30,6 @@ const NEUTRAL: [(&str, &[Neutral]); 12] = [
     ("repetition_penalty", &[Neutral::Number(1.0)]),
     ("best_of", &[Neutral::Number(1.0)]),
     ("logit_bias", &[Neutral::Empty]),
-    ("logprobs", &[Neutral::False]),
     ("echo", &[Neutral::False]),
     ("tools", &[Neutral::Empty]),
     ("tool_choice", &[Neutral::Text("none"), Neutral::Text("auto")]),
@@ -89,13 +88,11 @@ mod tests {
     fn what_would_have_an_effect_is_refused() {
         let fields = |value: Value| value.as_object().cloned().unwrap();
         let neutral = json!({
-            "user": "ada", "top_p": 1, "top_k": -1, "logit_bias": {}, "logprobs": false, "tools": [], "tool_choice": "none",
+            "user": "ada", "top_p": 1, "top_k": -1, "logit_bias": {}, "tools": [], "tool_choice": "none",
             "presence_penalty": 0.0, "unheard_of": null,
         });
         assert_eq!(check(&fields(neutral)), Ok(()));
-        for refused in
-            [json!({"top_p": 0.9}), json!({"logprobs": true}), json!({"unheard_of": 1}), json!({"tools": [1]})]
-        {
+        for refused in [json!({"top_p": 0.9}), json!({"unheard_of": 1}), json!({"tools": [1]})] {
             let error = check(&fields(refused.clone())).unwrap_err();
             assert_eq!(
                 (error.code, error.param.as_ref()),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{answer::Answer, error::ApiError, follow::Place, sampling::Told, tools::calls};
+use super::{answer::Answer, error::ApiError, sampling::Told, tools::calls};
 use crate::{
     engine::Finish,
     service::{Shared, now},
@@ -68,9 +68,13 @@ impl Frame {
                     message["content"] = Value::Null;
                     message["tool_calls"] = self.calls(index, text);
                 }
-                json!({"index": index, "message": message, "logprobs": null, "finish_reason": finish_reason})
+                json!({
+                    "index": index, "message": message, "logprobs": answer.logprobs, "finish_reason": finish_reason,
+                })
             }
-            Shape::Text => json!({"index": index, "text": text, "logprobs": null, "finish_reason": finish_reason}),
+            Shape::Text => json!({
+                "index": index, "text": text, "logprobs": answer.logprobs, "finish_reason": finish_reason,
+            }),
         }
     }
 
@@ -104,7 +108,7 @@ impl Frame {
 
     pub(super) fn settled(&self) -> Settled {
         let Self { service, told, .. } = self;
-        let ends = (told.answer != Place::Whole).then(|| service.ends.clone());
+        let ends = (!told.ignores_ends).then(|| service.ends.clone());
         Settled::new(service.tokenizer.clone(), ends, told.stops.clone())
     }
 

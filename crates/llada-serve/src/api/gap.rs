@@ -66,7 +66,7 @@ pub(super) async fn best(service: &Shared, client: &Client, mut candidates: Vec<
 
 /// Predicts the masks of a canvas once, and returns the mean log-probability of the predictions.
 async fn confidence(service: &Shared, client: &Client, canvas: &Canvas) -> Result<f64, ApiError> {
-    let config = SamplerConfig { gen_length: 0, steps: Some(1), ..SamplerConfig::default() };
+    let config = SamplerConfig { gen_length: 0, steps: Some(1), logits_eos_inf: true, ..SamplerConfig::default() };
     let request = Request::new(canvas.prompt.as_slice(), config).with_hole_constraints(canvas.holes.clone());
     let generation = finished(service, client, request).await?;
     let commits = generation.trace.steps.iter().flat_map(|step| &step.commits);

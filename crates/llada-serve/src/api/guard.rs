@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::error::ApiError;
+use super::{error::ApiError, page};
 use crate::{engine::Owner, service::Shared};
 
 /// Who sent a request.
@@ -26,7 +26,7 @@ pub(super) struct Client {
 
 const X_REQUEST_ID: &str = "x-request-id";
 
-/// Paths that need no key.
+/// Paths that need no key, besides those of the page.
 const OPEN: [&str; 3] = ["/health", "/health/ready", "/metrics"];
 
 /// Checks a request, gives its id back with the response, and counts it.
@@ -88,7 +88,7 @@ fn check_names(headers: &HeaderMap) -> Result<(), ApiError> {
 /// Returns the owner of a request's key.
 fn owner(service: &Shared, headers: &HeaderMap, path: &str) -> Result<Owner, ApiError> {
     let keys = &service.options.keys;
-    if keys.is_empty() || OPEN.contains(&path) {
+    if keys.is_empty() || OPEN.contains(&path) || page::has(path) {
         return Ok(None);
     }
     let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));

@@ -14,9 +14,11 @@ mod frame;
 mod gap;
 mod guard;
 mod infill;
+mod logprobs;
 mod messages;
 mod native;
 mod openapi;
+mod page;
 mod respond;
 mod sampling;
 mod score;
@@ -64,6 +66,7 @@ pub fn router(service: Service) -> Router {
         .route("/metrics", get(server::metrics))
         .route("/version", get(server::version))
         .route("/openapi.json", get(openapi::document))
+        .merge(page::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(max_body))

@@ -15,6 +15,7 @@ use super::{
     fields,
     follow::Place,
     guard::Client,
+    logprobs::{self, Logprobs},
 };
 use crate::{engine::Entry, service::Shared};
 
@@ -33,7 +34,11 @@ pub(crate) struct Sampling {
     pub(crate) diffusing: bool,
     pub(crate) stream_options: Option<StreamOptions>,
     reasoning_effort: Option<Effort>,
+    #[serde(default)]
+    ignore_eos: bool,
     response_format: Option<ResponseFormat>,
+    logprobs: Option<Logprobs>,
+    top_logprobs: Option<usize>,
     #[serde(flatten)]
     guided: Guided,
     diffusion: Option<Diffusion>,
@@ -118,6 +123,9 @@ pub(super) struct Told {
     pub(super) has_trace: bool,
     /// True if the answer is a call of a function.
     pub(super) is_call: bool,
+    pub(super) has_logprobs: bool,
+    /// True if ends in the answer are tokens like any other.
+    pub(super) ignores_ends: bool,
 }
 
 impl Sampling {
@@ -152,6 +160,7 @@ impl Sampling {
             None => (None, None, false, Map::new()),
             Some(Diffusion { deadline_ms, constraint, trace, options }) => (deadline_ms, constraint, trace, options),
         };
+        let top_logprobs = logprobs::count(self.logprobs, self.top_logprobs)?;
         let pattern = pattern(self.response_format, constraint, self.guided)?;
         if let Some(temperature) = self.temperature {
             options.entry("temperature").or_insert_with(|| temperature.into());
@@ -167,7 +176,11 @@ impl Sampling {
             0
         };
         options.entry("gen_length").or_insert_with(|| gen_length.into());
-        let config = config(options, service.algorithm, self.reasoning_effort, gen_length == 0)?;
+        // A gap has the length that was chosen for it, and an end of the text would leave a part of it empty.
+        if gen_length == 0 {
+            options.entry("logits_eos_inf").or_insert(true.into());
+        }
+        let config = config(options, service.algorithm, self.reasoning_effort, gen_length > 0 && !self.ignore_eos)?;
         let mut request = Request::new(prompt, config).with_hole_constraints(holes);
         if let Some(pattern) = call.or(pattern) {
             request = request.with_constraint(service.grammars.get(&pattern)?);
@@ -175,12 +188,18 @@ impl Sampling {
         if !stops.is_empty() {
             request = request.with_stop(Stops::default().at_texts(service.tokenizer.clone(), stops.clone()));
         }
+        if let Some(count) = top_logprobs {
+            request = request.with_top_logprobs(count);
+        }
         let mut requests = vec![request; n];
         for (index, request) in (0..).zip(&mut requests) {
             request.config.seed = seed.wrapping_add(index);
         }
         let deadline = deadline_ms.map(|milliseconds| Instant::now() + Duration::from_millis(milliseconds));
-        Ok(Prepared { requests, deadline, told: Told { answer, stops, seed, has_trace, is_call } })
+        let has_logprobs = top_logprobs.is_some();
+        let ignores_ends = self.ignore_eos || answer == Place::Whole;
+        let told = Told { answer, stops, seed, has_trace, is_call, has_logprobs, ignores_ends };
+        Ok(Prepared { requests, deadline, told })
     }
 
     /// Returns the number of answers.
@@ -205,7 +224,7 @@ fn config(
     mut options: Map<String, Value>,
     default: Algorithm,
     effort: Option<Effort>,
-    is_infilling: bool,
+    ends_by_itself: bool,
 ) -> Result<SamplerConfig, ApiError> {
     let algorithm = match options.remove("algorithm") {
         Some(name) => name.as_str().unwrap_or_default().parse()?,
@@ -223,7 +242,7 @@ fn config(
             options.insert("decoder".to_owned(), "threshold".into());
             options.entry("threshold").or_insert_with(|| threshold.into());
         }
-        if !is_infilling {
+        if ends_by_itself {
             options.insert("length".to_owned(), "append".into());
             options.entry("block_length").or_insert_with(|| 32.into());
             options.entry("stop_at_eos").or_insert_with(|| true.into());

@@ -22,9 +22,23 @@ pub(super) async fn models(State(service): State<Shared>) -> Json<Value> {
     let data: Vec<Value> = names.iter().map(|name| described(&service, name)).collect();
     let models: Vec<Value> = names
         .iter()
-        .map(|name| json!({"name": name, "description": "masked diffusion", "release_date": null}))
+        .map(|name| json!({"name": name, "description": "masked diffusion", "release_date": date(service.started)}))
         .collect();
     Json(json!({"object": "list", "data": data, "models": models}))
+}
+
+/// Returns the date of a time in seconds since 1970, as `2026-11-25`: days are counted from the 1st of March of the year 0, so
+/// that leap days come last ([Hinnant](https://howardhinnant.github.io/date_algorithms.html#civil_from_days)).
+fn date(seconds: u64) -> String {
+    let days = seconds / 86_400 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 pub(super) async fn model(State(service): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
@@ -113,4 +127,16 @@ pub(super) async fn metrics(State(service): State<Shared>) -> Response {
 
 pub(super) async fn version() -> Json<Value> {
     Json(json!({"version": env!("CARGO_PKG_VERSION")}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, expected) in [(0, "1970-01-01"), (951_782_400, "2000-02-29"), (1_795_651_199, "2026-11-25")] {
+            assert_eq!(date(seconds), expected);
+        }
+    }
 }

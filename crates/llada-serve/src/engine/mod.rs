@@ -33,8 +33,8 @@ pub(crate) enum Refusal {
     Invalid(#[from] InferError),
     #[error("the caches of this request need {needed} bytes, of which the server has {limit}")]
     TooLarge { needed: usize, limit: usize },
-    #[error("{waiting} requests are waiting")]
-    QueueFull { waiting: usize, retry_after: Duration },
+    #[error("the queue is full: {running} requests are running and {waiting} are waiting")]
+    QueueFull { running: usize, waiting: usize, retry_after: Duration },
     #[error("the server is shutting down")]
     Draining,
     #[error("the engine has stopped")]

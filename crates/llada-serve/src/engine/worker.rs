@@ -145,13 +145,13 @@ impl Worker {
         if needed > limit {
             return Err(Refusal::TooLarge { needed, limit });
         }
-        let waiting = self.waiting.len();
-        if self.running.len() + waiting < self.limits.max_running.get() + self.limits.max_queue {
+        let (running, waiting) = (self.running.len(), self.waiting.len());
+        if running + waiting < self.limits.max_running.get() + self.limits.max_queue {
             return Ok(needed);
         }
         let turns = waiting as f64 / self.limits.max_running.get() as f64;
         let seconds = (turns * self.run_seconds).clamp(1.0, 120.0).ceil();
-        Err(Refusal::QueueFull { waiting, retry_after: Duration::from_secs_f64(seconds) })
+        Err(Refusal::QueueFull { running, waiting, retry_after: Duration::from_secs_f64(seconds) })
     }
 
     /// Ends a job before it is done.
@@ -220,8 +220,11 @@ impl Worker {
         };
         match self.model.engine_mut().submit(job) {
             Ok(job) => {
-                if let Some(canvas) = self.model.engine().canvas(job) {
-                    log.push(Entry::Started { canvas: canvas.to_vec() });
+                if let (Some(request), Some(canvas)) = (&request, self.model.engine().canvas(job)) {
+                    // What a constraint forces is on the engine's canvas already, and is told as the first step.
+                    let mut before = request.prompt.clone();
+                    before.resize(canvas.len(), self.model.mask_id());
+                    log.push(Entry::Started { canvas: before });
                 }
                 let deadline = deadline.map_or(latest, |deadline| deadline.min(latest));
                 let (is_hurried, has_settled, last_turn) = (false, false, 0);

@@ -100,6 +100,44 @@ fn a_deadline_hurries_the_answer_and_does_not_break_it() {
 }
 
 #[test]
+fn an_answer_that_ignores_its_end_has_the_length_that_was_asked_for() {
+    let server = Server::start(ServeOptions::default());
+    let body = json!({"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 16, "ignore_eos": true});
+    let answer = server.post("/v1/chat/completions", &body);
+    assert_eq!(answer["usage"]["completion_tokens"], 16, "{answer}");
+    assert_eq!(answer["choices"][0]["finish_reason"], "length");
+}
+
+#[test]
+fn logprobs_are_told_of_every_token() {
+    let server = Server::start(ServeOptions::default());
+    let asked = json!({"logprobs": true, "top_logprobs": 2});
+    let answer = server.post("/v1/chat/completions", &chat(QUESTION, asked.clone()));
+    let tokens = answer["choices"][0]["logprobs"]["content"].as_array().unwrap();
+    let text: String = tokens.iter().map(|token| token["token"].as_str().unwrap()).collect();
+    assert_eq!(text, "423");
+    assert_eq!(tokens.len() as u64, answer["usage"]["completion_tokens"].as_u64().unwrap());
+    for token in tokens {
+        let top = token["top_logprobs"].as_array().unwrap();
+        assert_eq!((top.len(), &top[0]["token"]), (2, &token["token"]), "{token}");
+        assert!((-1.0..=0.0).contains(&token["logprob"].as_f64().unwrap()), "{token}");
+    }
+    let prompt = tiny().tokenizer().unwrap().render_chat(&[Message::new("user", QUESTION)]).unwrap();
+    let completed = server.post("/v1/completions", &json!({"prompt": prompt, "max_tokens": 32, "logprobs": 1}));
+    let logprobs = &completed["choices"][0]["logprobs"];
+    assert_eq!(logprobs["tokens"].as_array().unwrap().len(), logprobs["token_logprobs"].as_array().unwrap().len());
+    assert_eq!(logprobs["text_offset"][0], 0);
+    // What a constraint forces is certain.
+    let forced = json!({"logprobs": true, "diffusion": {"constraint": {"choice": ["423"]}}});
+    let forced = server.post("/v1/chat/completions", &chat(QUESTION, forced));
+    assert_eq!(forced["choices"][0]["logprobs"]["content"][0]["logprob"], 0.0);
+    for refused in [json!({"logprobs": true, "top_logprobs": 21}), json!({"top_logprobs": 2})] {
+        let (status, error) = server.refused("/v1/chat/completions", &chat(QUESTION, refused));
+        assert_eq!((status, &error["param"]), (400, &json!("top_logprobs")));
+    }
+}
+
+#[test]
 fn answers_are_scored() {
     let server = Server::start(ServeOptions::default());
     let scored = server.post(

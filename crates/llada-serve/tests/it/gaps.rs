@@ -1,9 +1,10 @@
 //! Gaps: infilling, and completions with a suffix.
 
+use llada::Message;
 use llada_serve::ServeOptions;
 use serde_json::{Value, json};
 
-use crate::server::{Server, events};
+use crate::server::{QUESTION, Server, events, tiny};
 
 #[test]
 fn holes_are_filled_with_their_patterns() {
@@ -51,6 +52,10 @@ fn a_completion_with_a_suffix_is_what_lies_between() {
         let deltas: String = chunks.iter().map(|sent| sent.data["choices"][0]["text"].as_str().unwrap()).collect();
         assert_eq!(deltas, text);
     }
+    // Of the sum only the digit in the middle is missing.
+    let prompt = tiny().tokenizer().unwrap().render_chat(&[Message::new("user", QUESTION)]).unwrap() + "4";
+    let digit = server.post("/v1/completions", &json!({"prompt": prompt, "suffix": "3", "max_tokens": 4}));
+    assert_eq!(digit["choices"][0]["text"], "2", "{digit}");
     let empty = server.post("/v1/completions", &json!({"prompt": "a", "suffix": null, "max_tokens": 2}));
     assert!(empty["choices"][0]["text"].is_string());
 }

@@ -7,6 +7,7 @@ mod decisions;
 mod fair;
 mod gaps;
 mod native;
+mod page;
 mod refusals;
 mod server;
 mod streams;

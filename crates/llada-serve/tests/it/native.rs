@@ -43,6 +43,25 @@ fn events_tell_a_generation_from_start_to_end() {
 }
 
 #[test]
+fn what_a_form_forces_is_told_as_a_step() {
+    let server = Server::start(ServeOptions::default());
+    let form = json!({"diffusion": {"decoder": "schedule", "block_length": 32, "constraint": {"regex": "[0-9]{3}"}}});
+    let all = events(server.send("/v1/diffusion/generate", &body(form)));
+    let started = &all[0].data;
+    let mut canvas = started["canvas"].as_array().unwrap().clone();
+    let answer = started["prompt_length"].as_u64().unwrap() as usize;
+    assert!(canvas[answer..].iter().all(|id| *id == started["mask_id"]), "{started}");
+    let step = &all[1].data;
+    assert_eq!(step["nfe"], 0);
+    for forced in step["forced"].as_array().unwrap() {
+        canvas[forced[0].as_u64().unwrap() as usize] = forced[1].clone();
+    }
+    let masked = canvas.iter().filter(|id| **id == started["mask_id"]).count();
+    assert_eq!(step["masked"], masked);
+    assert!(masked < 32);
+}
+
+#[test]
 fn a_reader_that_comes_back_gets_the_rest() {
     let server = Server::start(ServeOptions::default());
     let all = events(server.post_with("/v1/diffusion/generate", &body(json!({})), "x-request-id", "one"));
