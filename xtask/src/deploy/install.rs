@@ -15,7 +15,8 @@ pub(super) fn python() -> Result<PathBuf> {
     need("python3-venv", &["python3", "-c", "import ensurepip, venv"])?;
     let venv = scratch().join("venv");
     let python = venv.join("bin/python");
-    let (mut pinned, mut pip) = (String::new(), Command::new(&python));
+    let mut pinned = String::new();
+    let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     for (flag, name) in [("--requirement", "requirements.txt"), ("--constraint", "constraints.txt")] {
         let file = sources().join(name);
