@@ -83,7 +83,7 @@ def test_after_the_stop_signal_a_replica_is_alive_and_not_ready_until_its_answer
 
 def test_a_replica_with_too_much_to_do_ends_within_the_grace(replica):
     clients = Clients(replica, LONG, TOO_MANY)
-    wait_until(lambda: len(clients.answers) >= 1, "answers are under way")
+    wait_until(replica.is_busy, "answers are under way")
     replica.terminate()
     started = time.monotonic()
     grace = pod()["terminationGracePeriodSeconds"] - container()["lifecycle"]["preStop"]["sleep"]["seconds"]
