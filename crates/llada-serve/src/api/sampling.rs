@@ -177,7 +177,7 @@ impl Sampling {
         };
         options.entry("gen_length").or_insert_with(|| gen_length.into());
         // A gap has the length that was chosen for it, and an end of the text would leave a part of it empty.
-        if gen_length == 0 {
+        if self.ignore_eos || gen_length == 0 {
             options.entry("logits_eos_inf").or_insert(true.into());
         }
         let config = config(options, service.algorithm, self.reasoning_effort, gen_length > 0 && !self.ignore_eos)?;
