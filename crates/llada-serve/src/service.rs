@@ -148,13 +148,4 @@ impl Served {
     pub(crate) fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
     }
-
-    /// Returns the text of an answer that has masks, which appear as `░`.
-    pub(crate) fn masked_text(&self, output: &[u32]) -> Result<String, Error> {
-        let mut texts = Vec::new();
-        for between_masks in self.ends.cut(output).split(|&id| id == self.mask_id) {
-            texts.push(self.tokenizer.decode(between_masks)?);
-        }
-        Ok(texts.join("░"))
-    }
 }

@@ -46,9 +46,17 @@ impl Settled {
         Ok(self.hand_out(cut_at_stop(&decoded, &self.stops)))
     }
 
+    /// Returns the text so far of an answer that has masks, which appear as `░`.
+    pub(crate) fn masked(&self, output: &[u32]) -> Result<String, Error> {
+        Ok(self.tokenizer.decode_masked(self.cut(output), "░")?)
+    }
+
     fn decode(&self, output: &[u32]) -> Result<String, Error> {
-        let output = self.ends.as_ref().map_or(output, |ends| ends.cut(output));
-        Ok(self.tokenizer.decode(output)?)
+        Ok(self.tokenizer.decode(self.cut(output))?)
+    }
+
+    fn cut<'a>(&self, output: &'a [u32]) -> &'a [u32] {
+        self.ends.as_ref().map_or(output, |ends| ends.cut(output))
     }
 
     fn hand_out(&mut self, text: &str) -> String {

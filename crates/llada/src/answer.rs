@@ -88,11 +88,7 @@ impl Checkpoint {
     pub(crate) fn text(&self, prompt: &[u32], output: &[u32]) -> Result<String, Error> {
         let tokenizer = self.tokenizer()?;
         let ids = if output.is_empty() { prompt } else { self.ends.cut(output) };
-        let mut texts = Vec::new();
-        for between_masks in ids.split(|&id| Some(id) == tokenizer.mask_id()) {
-            texts.push(tokenizer.decode(between_masks)?);
-        }
-        Ok(texts.join(tokenizer.mask()))
+        Ok(tokenizer.decode_masked(ids, tokenizer.mask())?)
     }
 }
 

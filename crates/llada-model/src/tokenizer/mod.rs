@@ -169,6 +169,18 @@ impl Tokenizer {
         guarded("the tokenizer", || self.inner.decode(ids, false))?.map_err(ModelError::Tokenizer)
     }
 
+    /// The text of `ids`, special tokens left out, in which each mask appears as `shown`.
+    ///
+    /// # Errors
+    /// The tokenizer's own.
+    pub fn decode_masked(&self, ids: &[u32], shown: &str) -> Result<String, ModelError> {
+        let mut texts = Vec::new();
+        for between_masks in ids.split(|&id| Some(id) == self.mask_id()) {
+            texts.push(self.decode(between_masks)?);
+        }
+        Ok(texts.join(shown))
+    }
+
     /// How `id` is shown alone: its text, special or not, with bytes that are no whole character replaced.
     pub fn piece(&self, id: u32) -> String {
         guarded("the tokenizer", || self.inner.decode(&[id], false)).ok().and_then(Result::ok).unwrap_or_default()

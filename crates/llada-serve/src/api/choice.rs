@@ -5,7 +5,12 @@ use std::sync::Arc;
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::{answer::Usage, error::ApiError, follow::Follower, submitted::Submitted};
+use super::{
+    answer::{Answer, Usage},
+    error::ApiError,
+    follow::Follower,
+    submitted::Submitted,
+};
 use crate::engine::{Entry, Reader};
 
 /// The events that a stream has besides text that is settled.
@@ -100,7 +105,7 @@ impl Choice {
                 Ok(vec![self.chunk(frame.delta(self.index, &text, None), others)])
             }
             Entry::Finished(finish) => {
-                let answer = frame.answer(finish, self.index)?;
+                let answer = Answer::new(frame, finish, self.index)?;
                 let rest = self.follower.finish(finish)?;
                 let text = if self.view.is_diffusing { &answer.text } else { &rest };
                 let mut chunks = Vec::new();

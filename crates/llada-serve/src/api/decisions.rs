@@ -10,7 +10,10 @@ use axum::{
 };
 use futures_util::future::try_join_all;
 use llada::{Decision, OptionDistribution, Question, ScoreConfig};
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -36,6 +39,17 @@ struct Asked {
     options: Map<String, Value>,
 }
 
+/// What tells the forms apart.
+#[derive(Debug, Deserialize)]
+struct AnyForm {
+    state: Option<IgnoredAny>,
+}
+
+/// Reads a body in either form.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::invalid("invalid_body", "questions", error.to_string()))
+}
+
 /// Decides questions in either of the two forms that there are of them, which differ in the name of the text.
 pub(super) async fn decide(
     State(service): State<Shared>,
@@ -43,12 +57,11 @@ pub(super) async fn decide(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     // The order of keys counts in the other form, so the body is not read as a map.
-    let is_system_one = serde_json::from_slice::<Value>(&body).is_ok_and(|body| body.get("state").is_some());
+    let is_system_one = serde_json::from_slice::<AnyForm>(&body).is_ok_and(|form| form.state.is_some());
     if is_system_one {
         return Ok(system_one::decide(State(service), Extension(client), body).await);
     }
-    let asked: Asked = serde_json::from_slice(&body)
-        .map_err(|error| ApiError::invalid("invalid_body", "questions", error.to_string()))?;
+    let asked: Asked = read(&body)?;
     fields::check_model(&service, asked.model.as_deref())?;
     let config = config(asked.options)?;
     let (answers, usage) = decisions(&service, &client, asked.input, asked.questions, config).await?;

@@ -8,7 +8,7 @@ use axum::response::sse::Event;
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Map, Value, json};
 
-use super::{error::ApiError, follow::Follower, submitted::Submitted};
+use super::{answer::Answer, error::ApiError, follow::Follower, submitted::Submitted};
 use crate::engine::{Entry, Reader};
 
 /// Returns the events of the only answer of a request, without those up to the number `last`.
@@ -91,7 +91,7 @@ impl Narrator {
                 Ok(events)
             }
             Entry::Finished(finish) => {
-                let answer = frame.answer(finish, 0)?;
+                let answer = Answer::new(frame, finish, 0)?;
                 let rest = self.follower.finish(finish)?;
                 let mut events = Vec::new();
                 if !rest.is_empty() {

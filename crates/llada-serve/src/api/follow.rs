@@ -96,7 +96,7 @@ impl Follower {
 
     /// Returns the text so far, with its masks.
     pub(super) fn masked_text(&self) -> Result<String, ApiError> {
-        Ok(self.service.masked_text(self.answer())?)
+        Ok(self.settled.masked(self.answer())?)
     }
 
     /// Returns the part of the answer that is no mask, from 0 to 1.

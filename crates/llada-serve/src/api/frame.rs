@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{answer::Answer, error::ApiError, sampling::Told, tools::calls};
+use super::{answer::Answer, sampling::Told, tools::calls};
 use crate::{
-    engine::Finish,
     service::{Shared, now},
     settled::Settled,
 };
@@ -44,13 +43,19 @@ impl Frame {
             (Shape::Chat, true) => "chat.completion.chunk",
             (Shape::Text, _) => "text_completion",
         };
+        let mut object = self.envelope(kind, others);
+        object["choices"] = choices.into();
+        object
+    }
+
+    /// Returns an object of this kind with what all responses have in common.
+    pub(super) fn envelope(&self, kind: &str, others: Value) -> Value {
         let mut object = json!({
             "id": self.id,
             "object": kind,
             "created": self.created,
             "model": self.service.options.model_names[0],
             "system_fingerprint": self.service.fingerprint,
-            "choices": choices,
         });
         if let (Value::Object(object), Value::Object(others)) = (&mut object, others) {
             object.extend(others);
@@ -110,10 +115,5 @@ impl Frame {
         let Self { service, told, .. } = self;
         let ends = (!told.ignores_ends).then(|| service.ends.clone());
         Settled::new(service.tokenizer.clone(), ends, told.stops.clone())
-    }
-
-    /// Returns the answer of the request with this index.
-    pub(super) fn answer(&self, finish: &Finish, index: usize) -> Result<Answer, ApiError> {
-        Answer::new(self, finish, index)
     }
 }

@@ -10,8 +10,9 @@ use super::{
     error::ApiError,
     follow::Place,
     guard::Client,
+    jobs::generation,
     respond::blocking,
-    sampling::{Canvas, Prepared, Sampling, finished},
+    sampling::{Canvas, Prepared, Sampling},
 };
 use crate::service::Shared;
 
@@ -68,8 +69,8 @@ pub(super) async fn best(service: &Shared, client: &Client, mut candidates: Vec<
 async fn confidence(service: &Shared, client: &Client, canvas: &Canvas) -> Result<f64, ApiError> {
     let config = SamplerConfig { gen_length: 0, steps: Some(1), logits_eos_inf: true, ..SamplerConfig::default() };
     let request = Request::new(canvas.prompt.as_slice(), config).with_hole_constraints(canvas.holes.clone());
-    let generation = finished(service, client, request).await?;
-    let commits = generation.trace.steps.iter().flat_map(|step| &step.commits);
+    let predicted = generation(service, client, request).await?;
+    let commits = predicted.trace.steps.iter().flat_map(|step| &step.commits);
     let logs: Vec<f64> = commits.map(|commit| f64::from(commit.confidence).ln()).collect();
     Ok(logs.iter().sum::<f64>() / logs.len().max(1) as f64)
 }

@@ -7,15 +7,17 @@ use axum::{
 };
 use llada::Pattern;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
+    answer::Answer,
     body,
     error::ApiError,
     follow::Place,
     frame::Shape,
     gap::best,
     guard::Client,
+    jobs::outcome,
     respond::blocking,
     sampling::{Canvas, Sampling},
     submitted::Submitted,
@@ -147,15 +149,11 @@ pub(super) async fn infill(
     let canvas = best(&service, &client, candidates).await?;
     let prepared = blocking(&service, move |service| sampling.prepare(service, canvas)).await?;
     let submitted = Submitted::new(service, Shape::Text, client, prepared).await?;
-    let mut reader = submitted.reader(0);
-    while let Some(entry) = reader.next().await {
-        match &*entry {
-            Entry::Finished(finish) => return respond(&submitted, finish, &names),
-            Entry::Failed(failure) => return Err(failure.into()),
-            _ => (),
-        }
-    }
-    Err(ApiError::failed("the engine has stopped"))
+    let response = outcome(submitted.reader(0), |entry| match entry {
+        Entry::Finished(finish) => Some(respond(&submitted, finish, &names)),
+        _ => None,
+    });
+    response.await?
 }
 
 impl Part {
@@ -171,7 +169,7 @@ impl Part {
 fn respond(submitted: &Submitted, finish: &Finish, names: &[Option<String>]) -> Result<Response, ApiError> {
     let (frame, generation) = (&submitted.frame, &finish.generation);
     let service = &frame.service;
-    let answer = frame.answer(finish, 0)?;
+    let answer = Answer::new(frame, finish, 0)?;
     let mut confidences = vec![0.0; generation.prompt.len()];
     for commit in generation.trace.steps.iter().flat_map(|step| &step.commits) {
         confidences[commit.position] = f64::from(commit.confidence);
@@ -189,12 +187,8 @@ fn respond(submitted: &Submitted, finish: &Finish, names: &[Option<String>]) -> 
             holes.push(json!({"name": name, "text": text, "ids": ids, "confidence": confidence}));
         }
     }
-    let mut object = frame.object(false, Vec::new(), json!({"usage": answer.usage.json(), "diffusion": answer.report}));
-    object["object"] = "infill".into();
-    object["text"] = answer.text.into();
-    object["holes"] = holes.into();
-    if let Value::Object(object) = &mut object {
-        object.remove("choices");
-    }
-    Ok(Json(object).into_response())
+    let filled = json!({
+        "text": answer.text, "holes": holes, "usage": answer.usage.json(), "diffusion": answer.report,
+    });
+    Ok(Json(frame.envelope("infill", filled)).into_response())
 }

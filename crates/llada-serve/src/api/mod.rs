@@ -14,6 +14,7 @@ mod frame;
 mod gap;
 mod guard;
 mod infill;
+mod jobs;
 mod logprobs;
 mod messages;
 mod native;

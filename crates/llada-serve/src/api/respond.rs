@@ -14,11 +14,12 @@ use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::{
-    answer::Usage,
+    answer::{Answer, Usage},
     choice::{Choice, Chunk, View},
     error::ApiError,
     frame::Shape,
     guard::Client,
+    jobs::outcome,
     sampling::{Prepared, Sampling},
     submitted::Submitted,
 };
@@ -93,19 +94,14 @@ async fn whole(submitted: &Arc<Submitted>) -> Result<Response, ApiError> {
     let (mut choices, mut usage) = (Vec::new(), Usage::default());
     let mut reports = Vec::new();
     for index in 0..submitted.count() {
-        let mut reader = submitted.reader(index);
-        while let Some(entry) = reader.next().await {
-            match &*entry {
-                Entry::Finished(finish) => {
-                    let answer = frame.answer(finish, index)?;
-                    choices.push(frame.choice(index, &answer));
-                    usage.add(answer.usage);
-                    reports.push(answer.report);
-                }
-                Entry::Failed(failure) => return Err(failure.into()),
-                _ => (),
-            }
-        }
+        let answer = outcome(submitted.reader(index), |entry| match entry {
+            Entry::Finished(finish) => Some(Answer::new(frame, finish, index)),
+            _ => None,
+        });
+        let answer = answer.await??;
+        choices.push(frame.choice(index, &answer));
+        usage.add(answer.usage);
+        reports.push(answer.report);
     }
     let report = if reports.len() == 1 { reports.remove(0) } else { reports.into() };
     Ok(Json(frame.object(false, choices, json!({"usage": usage.json(), "diffusion": report}))).into_response())

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use llada::{Algorithm, Generation, Pattern, Request, SamplerConfig, Stops, TokenDfa};
+use llada::{Algorithm, Pattern, Request, SamplerConfig, Stops, TokenDfa};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -14,10 +14,9 @@ use super::{
     error::ApiError,
     fields,
     follow::Place,
-    guard::Client,
     logprobs::{self, Logprobs},
 };
-use crate::{engine::Entry, service::Shared};
+use crate::service::Shared;
 
 /// The fields that requests for text share. Those that OpenAI has and this server does not honour are in `others`.
 #[derive(Debug, Default, Deserialize)]
@@ -249,18 +248,4 @@ fn config(
         }
     }
     Ok(SamplerConfig::from_options(algorithm.options(options)?)?)
-}
-
-/// Runs a generation that a request needs before its answer.
-pub(super) async fn finished(service: &Shared, client: &Client, request: Request) -> Result<Generation, ApiError> {
-    let ticket = service.engine.submit(request.into(), client.owner.clone(), None).await?;
-    let mut reader = ticket.reader();
-    while let Some(entry) = reader.next().await {
-        match &*entry {
-            Entry::Finished(finish) => return Ok(finish.generation.clone()),
-            Entry::Failed(failure) => return Err(failure.into()),
-            _ => (),
-        }
-    }
-    Err(ApiError::failed("the engine has stopped"))
 }

@@ -13,6 +13,7 @@ use super::{
     error::ApiError,
     fields,
     guard::Client,
+    jobs,
     messages::{self, ChatMessage},
     respond::blocking,
 };
@@ -97,17 +98,12 @@ pub(super) async fn estimate(
     config: ScoreConfig,
 ) -> Result<(Vec<Score>, Times), ApiError> {
     let job = Job::Score { options, config };
-    let ticket = service.engine.submit(job, client.owner.clone(), None).await;
-    let ticket = ticket.map_err(ApiError::from).inspect_err(|error| service.metrics.rejected(error.code))?;
-    let mut reader = ticket.reader();
-    while let Some(entry) = reader.next().await {
-        match &*entry {
-            Entry::Scored { scores, times } => return Ok((scores.clone(), *times)),
-            Entry::Failed(failure) => return Err(failure.into()),
-            _ => (),
-        }
-    }
-    Err(ApiError::failed("the engine has stopped"))
+    let ticket = jobs::submit(service, client, job, None).await?;
+    jobs::outcome(ticket.reader(), |entry| match entry {
+        Entry::Scored { scores, times } => Some((scores.clone(), *times)),
+        _ => None,
+    })
+    .await
 }
 
 fn respond(service: &Shared, tokens: &[[usize; 2]], scores: &[Score], times: Times) -> Value {

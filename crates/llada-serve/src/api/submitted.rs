@@ -9,6 +9,7 @@ use super::{
     error::ApiError,
     frame::{Frame, Shape},
     guard::Client,
+    jobs,
     sampling::Prepared,
 };
 use crate::{
@@ -34,9 +35,7 @@ impl Submitted {
         let Prepared { requests, deadline, .. } = prepared;
         let mut tickets = Vec::with_capacity(requests.len());
         for request in requests {
-            let ticket = service.engine.submit(request.into(), client.owner.clone(), deadline).await;
-            let ticket = ticket.map_err(ApiError::from).inspect_err(|error| service.metrics.rejected(error.code))?;
-            tickets.push(ticket);
+            tickets.push(jobs::submit(&service, &client, request, deadline).await?);
         }
         let frame = Frame::new(service, shape, &client.id, prepared.told);
         let submitted = Arc::new(Self { frame, client, tickets });

@@ -11,7 +11,13 @@ use llada::{Decision, Question, QuestionKind, QuestionOption, Verdict};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{decisions::decisions, error::ApiError, fields, guard::Client, score::config};
+use super::{
+    decisions::{decisions, read},
+    error::ApiError,
+    fields,
+    guard::Client,
+    score::config,
+};
 use crate::service::Shared;
 
 /// The body of a request.
@@ -93,8 +99,7 @@ pub(super) async fn decide(
 }
 
 async fn answers(service: &Shared, client: &Client, body: &[u8]) -> Result<Value, ApiError> {
-    let asked: Asked = serde_json::from_slice(body)
-        .map_err(|error| ApiError::invalid("invalid_body", "questions", error.to_string()))?;
+    let asked: Asked = read(body)?;
     fields::check_model(service, asked.model.as_deref())?;
     let config = config(asked.options)?;
     let (mut names, mut questions) = (Vec::new(), Vec::new());

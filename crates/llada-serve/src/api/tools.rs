@@ -7,7 +7,7 @@ use llada::{Json, JsonOptions, Message, Pattern, Request, SamplerConfig};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{error::ApiError, guard::Client, messages, respond::blocking, sampling::finished};
+use super::{error::ApiError, guard::Client, jobs::generation, messages, respond::blocking};
 use crate::service::Shared;
 
 /// What a model that may choose answers if no function helps.
@@ -143,8 +143,8 @@ async fn choose(service: &Shared, client: &Client, tools: &[Tool], messages: &[M
         Ok(Request::new(prompt, config).with_constraint(service.grammars.get(&Pattern::Choice(names))?))
     })
     .await?;
-    let generation = finished(service, client, request).await?;
-    Ok(service.tokenizer.decode(service.ends.cut(&generation.output)).map_err(llada::Error::from)?)
+    let answer = generation(service, client, request).await?;
+    Ok(service.tokenizer.decode(service.ends.cut(&answer.output)).map_err(llada::Error::from)?)
 }
 
 /// Returns a call as the only one of a message; `id` tells it from those of other messages.

@@ -65,6 +65,8 @@ struct Running {
 
 pub(super) struct Worker {
     model: Model,
+    /// The model's, beside which its engine can advance.
+    ends: Ends,
     limits: EngineLimits,
     metrics: Arc<Metrics>,
     commands: Receiver<Command>,
@@ -84,6 +86,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(model: Model, limits: EngineLimits, metrics: Arc<Metrics>, commands: Receiver<Command>) -> Self {
         Self {
+            ends: model.ends().clone(),
             model,
             limits,
             metrics,
@@ -299,11 +302,10 @@ impl Worker {
         let start = Instant::now();
         let chosen = self.choose();
         let mut ended = Vec::new();
-        let Self { model, running, metrics, .. } = self;
-        let ends = model.ends().clone();
+        let Self { model, ends, running, metrics, .. } = self;
         model.engine_mut().advance(&chosen, |job, event| {
             let Some(running) = running.get_mut(&job) else { return };
-            let is_last = running.record(event, &ends, metrics);
+            let is_last = running.record(event, ends, metrics);
             ended.extend(is_last.then_some(job));
         });
         metrics.stepped(start.elapsed(), chosen.len());
