@@ -13,6 +13,7 @@ mod demo;
 mod deploy;
 mod doctor;
 mod examples;
+mod installer;
 mod llada;
 mod python;
 mod setup;

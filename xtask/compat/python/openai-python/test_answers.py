@@ -10,11 +10,6 @@ from server import ANSWER, MESSAGES, SLOWLY, SPELLED
 STORY = [{"role": "user", "content": "Tell me a story that contains dragon, lamp."}]
 
 
-@pytest.fixture
-def client(server):
-    return openai.OpenAI(base_url=server.url, api_key="none", max_retries=0, timeout=60)
-
-
 def test_a_question_is_answered(server, client):
     answer = client.chat.completions.create(model=server.model, messages=MESSAGES, temperature=0)
     choice = answer.choices[0]

@@ -34,11 +34,6 @@ class Sum(BaseModel):
 
 
 @pytest.fixture
-def client(server):
-    return openai.OpenAI(base_url=server.url, api_key="none", max_retries=0, timeout=60)
-
-
-@pytest.fixture
 def ask(server, client):
     """Asks the question with these parameters, and returns the text of the answer."""
 

@@ -8,11 +8,6 @@ import pytest
 from server import ANSWER, LONG, MESSAGES, QUEUE_FULL
 
 
-@pytest.fixture
-def client(server):
-    return openai.OpenAI(base_url=server.url, api_key="none", max_retries=0, timeout=60)
-
-
 REFUSED = [
     ({"top_p": 0.5}, "unsupported_parameter", "top_p"),
     ({"extra_body": {"tempreature": 1}}, "unsupported_parameter", "tempreature"),

@@ -1,13 +1,7 @@
 """openai-python: streams, and clients that leave one."""
 
-import openai
 import pytest
 from server import ANSWER, CANCELLED, LONG, MESSAGES, RUNNING, SLOWLY, SPELLED
-
-
-@pytest.fixture
-def client(server):
-    return openai.OpenAI(base_url=server.url, api_key="none", max_retries=0, timeout=60)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import math
 
-import openai
 import pytest
 from server import ANSWER, MESSAGES, SLOWLY
 
@@ -18,11 +17,6 @@ TOOL = {
     },
 }
 NAMED = {"type": "function", "function": {"name": "add"}}
-
-
-@pytest.fixture
-def client(server):
-    return openai.OpenAI(base_url=server.url, api_key="none", max_retries=0, timeout=60)
 
 
 @pytest.fixture
