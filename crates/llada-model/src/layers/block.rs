@@ -73,8 +73,8 @@ impl TransformerBlock {
         loads: Option<&mut Vec<Load>>,
     ) -> Result<Tensor, ModelError> {
         let mut x = self.attend(x, packing, rope, CacheView::none())?;
-        if let Some(loads) = loads {
-            loads.extend(self.feed_forward.load(&self.ff_norm.forward(&x)?)?);
+        if let (Some(loads), Some(moe)) = (loads, self.feed_forward.balanced()) {
+            loads.push(moe.load(&self.ff_norm.forward(&x)?)?);
         }
         if let Some(wanted) = wanted {
             x = x.f_index_select(0, wanted)?;

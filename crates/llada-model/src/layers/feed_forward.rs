@@ -2,10 +2,7 @@
 
 use tch::Tensor;
 
-use super::{
-    mlp::Mlp,
-    moe::{Load, Moe},
-};
+use super::{mlp::Mlp, moe::Moe};
 use crate::{
     ModelError,
     torch::shim::Epilogue,
@@ -43,14 +40,11 @@ impl FeedForward {
         }
     }
 
-    /// How a router spreads tokens, if there is one and training has a loss of that.
-    ///
-    /// # Shapes
-    /// hidden (tokens, d).
-    pub(crate) fn load(&self, hidden: &Tensor) -> Result<Option<Load>, ModelError> {
+    /// The mixture, if training has a loss of how its router spreads tokens.
+    pub(crate) fn balanced(&self) -> Option<&Moe> {
         match self {
-            Self::Dense(_) => Ok(None),
-            Self::Moe(moe) => moe.load(hidden),
+            Self::Moe(moe) if moe.is_balanced() => Some(moe),
+            _ => None,
         }
     }
 }

@@ -153,23 +153,25 @@ impl Moe {
         Ok(hidden.f_linear(&self.router, None::<&Tensor>)?.f_to_kind(Kind::Float)?)
     }
 
-    /// How the router spreads tokens, if training has a loss of that. As published, what counts is the softmax of the
-    /// logits and its best experts, whatever else moves the choice.
+    /// Whether training has a loss of how the router spreads tokens.
+    pub(crate) fn is_balanced(&self) -> bool {
+        self.config.router_aux_loss_coef.is_some()
+    }
+
+    /// How the router spreads tokens. As published, what counts is the softmax of the logits and its best experts, whatever
+    /// else moves the choice.
     ///
     /// # Shapes
     /// hidden (tokens, d).
-    pub(crate) fn load(&self, hidden: &Tensor) -> Result<Option<Load>, ModelError> {
-        if self.config.router_aux_loss_coef.is_none() {
-            return Ok(None);
-        }
+    pub(crate) fn load(&self, hidden: &Tensor) -> Result<Load, ModelError> {
         let probability = self.logits(hidden)?.f_softmax(-1, Kind::Float)?;
         let best = probability.f_detach()?.f_topk(self.config.num_experts_per_tok as i64, -1, true, false)?.1;
         let chosen = best.f_reshape([-1])?.f_bincount(None::<&Tensor>, self.config.num_experts as i64)?;
-        Ok(Some(Load {
+        Ok(Load {
             tokens: hidden.size2()?.0,
             chosen: chosen.f_to_kind(Kind::Float)?,
             probability: probability.f_sum_dim_intlist(0, false, Kind::Float)?,
-        }))
+        })
     }
 }
 
