@@ -84,7 +84,7 @@ impl<P: MaskPredictor> Engine<P> {
     /// # Errors
     /// As for [`submit`](Self::submit).
     pub fn quote(&self, job: &Job) -> Result<StepCost, InferError> {
-        Ok(self.prepare(job)?.cost(&self.predictor))
+        Ok(self.prepare(job.clone())?.cost(&self.predictor))
     }
 
     /// Adds a job to the running ones. Its first step can be the next one.
@@ -92,7 +92,7 @@ impl<P: MaskPredictor> Engine<P> {
     /// # Errors
     /// If the job is invalid, as [`validate`](Self::validate) and [`validate_options`](Self::validate_options) check.
     pub fn submit(&mut self, job: impl Into<Job>) -> Result<JobId, InferError> {
-        let mut job = self.prepare(&job.into())?;
+        let mut job = self.prepare(job.into())?;
         if let ActiveJob::Generate(request) = &mut job {
             let slots = (0..request.slots_needed()).map(|_| self.slots.take()).collect();
             request.set_slots(slots);
@@ -145,13 +145,12 @@ impl<P: MaskPredictor> Engine<P> {
         self.turns.iter().copied()
     }
 
-    fn prepare(&self, job: &Job) -> Result<ActiveJob, InferError> {
+    fn prepare(&self, job: Job) -> Result<ActiveJob, InferError> {
         Ok(match job {
-            Job::Generate(request) => ActiveJob::Generate(Box::new(self.activate(request)?)),
+            Job::Generate(request) => ActiveJob::Generate(Box::new(self.activate(&request)?)),
             Job::Score { options, config } => {
                 let max_sequence_length = self.predictor.max_sequence_length();
-                let mask_id = self.vocabulary.mask_id;
-                let score = ActiveScore::new(options.clone(), config.clone(), mask_id, max_sequence_length)?;
+                let score = ActiveScore::new(options, config, self.vocabulary.mask_id, max_sequence_length)?;
                 ActiveJob::Score(Box::new(score))
             }
         })
