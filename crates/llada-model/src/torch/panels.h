@@ -2,6 +2,7 @@
 // each thread reads its share of memory from one end to the other.
 #pragma once
 
+#include "panel_shape.h"
 #include "shim.h"
 
 #include <ATen/Parallel.h>
@@ -17,10 +18,6 @@
 #define INLINE inline __attribute__((always_inline))
 
 namespace panels {
-
-constexpr int64_t LINES = 16;         // outputs of a tile
-constexpr int64_t WIDTH = 64;         // bytes of a line of a tile: four for each of its outputs
-constexpr int64_t BLOCK = 2 * LINES;  // outputs of a panel, and rows that are multiplied by it at once
 
 // How many weights a second thread is worth waking for.
 constexpr int64_t SHARE = 1 << 19;

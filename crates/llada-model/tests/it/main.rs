@@ -1,6 +1,7 @@
 //! The checkpoint reader and the model against the reference's golden outputs and against hostile files.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
+mod amx;
 mod checkpoint;
 mod config;
 mod families;

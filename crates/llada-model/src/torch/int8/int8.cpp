@@ -88,10 +88,9 @@ Weight::Weight(Kernel kernel, const at::Tensor &weight, const at::Tensor &scales
 // One row of weights to its places in its panel.
 void Weight::deal(const int8_t *row, int64_t output) {
   uint8_t *panel = data<uint8_t>(panels) + output / BLOCK * panels.size(1);
-  int64_t place = output % BLOCK / LINES * STEP / 2 + output % LINES * 4;
   int32_t sum = 0;
   for (int64_t i = 0; i < inputs; i++) {
-    panel[i / WIDTH * STEP + i % WIDTH / 4 * WIDTH + place + i % 4] = uint8_t(row[i]);
+    panel[place(output, i)] = uint8_t(row[i]);
     sum += row[i];
   }
   data<int32_t>(offset)[output] = -ZERO_POINT * sum;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "../panels.h"
+#include "panel.h"
 
 namespace int8 {
 
@@ -13,18 +14,14 @@ namespace int8 {
 enum Kernel : int64_t { amx, avx512_vnni, avx_vnni };
 
 using panels::After;
-using panels::BLOCK;
-using panels::LINES;
-using panels::WIDTH;
 
 constexpr int64_t ZERO_POINT = 128;
-constexpr int64_t STEP = BLOCK * WIDTH;  // bytes of a panel for WIDTH inputs
 
 // A layer's weights, in the order in which products read them.
 struct Weight {
   Kernel kernel;
   int64_t inputs, outputs;
-  at::Tensor panels;  // (panels, steps * STEP) bytes: by step, tile, four inputs, output; zeros where there is no weight
+  at::Tensor panels;  // (panels, steps * STEP) bytes in the order of `place`; zeros where there is no weight
   at::Tensor scale;   // (panels * BLOCK) f32
   at::Tensor offset;  // (panels * BLOCK) int32
 
