@@ -8,6 +8,7 @@
 //! |---|---|
 //! | noise: a counter-based generator | [`rng`] |
 //! | training: noise schedules, masking, loss weights | [`schedule`], [`masking`], [`objective`] |
+//! | alignment: preferences, policy gradients | [`preference`], [`policy`] |
 //! | evaluation: log-likelihood by Monte Carlo; confidence intervals | [`likelihood`], [`interval`] |
 //! | sampling: blocks and steps, confidences, tokens, guidance | [`block`], [`confidence`], [`sampling`], [`guidance`] |
 //! | constraints: languages over token ids | [`automaton`] |
@@ -26,7 +27,9 @@ pub mod interval;
 pub mod likelihood;
 pub mod masking;
 pub mod objective;
+pub mod policy;
 pub mod predictor;
+pub mod preference;
 pub mod rng;
 pub mod sampling;
 pub mod schedule;

@@ -28,7 +28,7 @@
 //! ```
 
 use crate::CoreError;
-use crate::rng::{Domain, Noise};
+use crate::rng::{Domain, Noise, Stream};
 use serde::Serialize;
 
 /// The number of samples that the paper's evaluation draws. An answer of one token needs only one:
@@ -136,7 +136,7 @@ impl MaskingPlan {
             for masked in stratified_counts(first, batch_size.min(mc_num - start), answer_length) {
                 let i = perturbations.len() as u32;
                 perturbations.push(Perturbation {
-                    masked: random_subset(masked, answer_length, noise, sample, i),
+                    masked: random_subset(masked, answer_length, noise.domain(Domain::Shuffle).stream(sample, i, 0)),
                     mask_ratio: masked as f64 / answer_length as f64,
                 });
             }
@@ -212,8 +212,7 @@ fn stratified_counts(first: usize, batch: usize, length: usize) -> impl Iterator
 }
 
 /// Draws `count` of `0..length` in ascending order. All subsets are equally probable.
-fn random_subset(count: usize, length: usize, noise: Noise, sample: u64, step: u32) -> Vec<usize> {
-    let mut stream = noise.domain(Domain::Shuffle).stream(sample, step, 0);
+pub(crate) fn random_subset(count: usize, length: usize, mut stream: Stream) -> Vec<usize> {
     let mut positions: Vec<usize> = (0..length).collect();
     // A Fisher-Yates shuffle that stops once the first `count` places are drawn.
     for i in 0..count {
