@@ -1,7 +1,7 @@
 //! The command line of `llada`: its commands and how they are run.
 
 use clap::{Parser, Subcommand};
-use llada_train::data::DatasetKind;
+use llada_train::config::Training;
 
 use crate::commands::{
     batch, chat, compare, data, decide, eval, generate, inspect, logits, quantize, score, serve, tasks, tokenizer,
@@ -59,8 +59,8 @@ impl Command {
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Quantize(args) => quantize::run(&args),
-            Self::Pretrain(args) => training::run(args.args, DatasetKind::Pretrain),
-            Self::Sft(args) => training::run(args.args, DatasetKind::Sft),
+            Self::Pretrain(args) => training::run(args.args, Training::Pretrain),
+            Self::Sft(args) => training::run(args.args, Training::Sft),
             Self::Tokenizer(command) => tokenizer::run(command),
             Self::Data(command) => data::run(command),
             Self::Tasks(command) => tasks::run(command),

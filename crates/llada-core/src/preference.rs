@@ -18,18 +18,15 @@
 //! ```
 
 use crate::likelihood::MaskingPlan;
-use serde::{Deserialize, Serialize};
 
 /// A loss of a pair's margin.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "loss", rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum PreferenceLoss {
     /// $-(1 - \epsilon) \log \sigma(s) - \epsilon \log \sigma(-s)$: DPO
     /// ([Rafailov et al., 2023](https://arxiv.org/abs/2305.18290)), and with label smoothing conservative DPO.
     Sigmoid {
         /// The probability $\epsilon$ that a label is wrong.
-        #[serde(default)]
         label_smoothing: f64,
     },
     /// $\max(0, 1 - s)$ ([Zhao et al., 2023](https://arxiv.org/abs/2305.10425)).
@@ -37,12 +34,6 @@ pub enum PreferenceLoss {
     /// $(s / \beta - 1 / (2 \beta))^2$ ([Azar et al., 2023](https://arxiv.org/abs/2310.12036)), of the difference of whole
     /// answers, not of its mean per token.
     Ipo,
-}
-
-impl Default for PreferenceLoss {
-    fn default() -> Self {
-        Self::Sigmoid { label_smoothing: 0.0 }
-    }
 }
 
 impl PreferenceLoss {

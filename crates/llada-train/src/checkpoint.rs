@@ -16,7 +16,7 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{TrainError, byte_order_mark, config::RunConfig, state::TrainState};
+use crate::{TrainError, byte_order_mark, config::RunConfig, loss::Loss, state::TrainState};
 
 /// The folders of the optimizer's moments and of the moving average, in a checkpoint.
 const EXP_AVG: &str = "exp_avg";
@@ -72,6 +72,7 @@ pub(crate) fn folder(checkpoints: &Path, step: u64) -> PathBuf {
 pub(crate) fn save(
     checkpoints: &Path,
     state: &TrainState,
+    loss: &dyn Loss,
     tokenizer: Option<&Path>,
     mut manifest: Manifest,
     keep: usize,
@@ -85,6 +86,7 @@ pub(crate) fn save(
     if let Some(ema) = &state.ema {
         save_parameters(ema, &path.join(EMA))?;
     }
+    loss.save(path)?;
     manifest.digests = digests(path)?;
     let file = path.join("state.json");
     let text = serde_json::to_string_pretty(&manifest).map_err(|e| TrainError::file(&file, e))?;
@@ -211,5 +213,10 @@ fn digest_of(path: &Path) -> Result<String, TrainError> {
 
 /// The SHA-256 of `bytes`, as the hexadecimal text that checksum tools print.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// The digits of `bytes`.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -106,6 +106,12 @@ pub enum TrainError {
         /// The checkpoint.
         checkpoint: PathBuf,
     },
+    /// Numbers that were computed ahead belong to another run.
+    #[error("{}: it is of other data or settings", path.display())]
+    OtherNumbers {
+        /// The file.
+        path: PathBuf,
+    },
     /// A key of the run file is missing, unknown, or has a value that it cannot have.
     #[error("settings of the run: {message}")]
     Settings {
@@ -154,7 +160,7 @@ impl TrainError {
             Self::OtherData { .. } => {
                 Some(Hint::set_with("out", "FOLDER", " of another name, or the data of this run"))
             }
-            Self::OtherModel { .. } => {
+            Self::OtherModel { .. } | Self::OtherNumbers { .. } => {
                 Some(Hint::set_with("out", "FOLDER", " of another name, or the settings of this run"))
             }
             Self::NotFinite { .. } => {

@@ -12,14 +12,16 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-mod batches;
 mod byte_order_mark;
 pub mod checkpoint;
 pub mod collective;
 pub mod config;
 mod curve;
 pub mod data;
+pub mod environment;
 mod error;
+mod ledger;
+mod loss;
 pub mod lr;
 pub mod metrics;
 pub mod objective;

@@ -46,6 +46,16 @@ impl ScheduleConfig {
         Self { lr: 2.5e-5, min_lr: 2.5e-6, warmup_steps: 50, ..Self::default() }
     }
 
+    /// LLaDA 1.5's schedule of preference optimisation: up to 5e-7.
+    pub fn preference() -> Self {
+        Self { lr: 5e-7, min_lr: 5e-7, warmup_steps: 10, ..Self::default() }
+    }
+
+    /// d1's and ESPO's schedule of reinforcement learning: up to 3e-6.
+    pub fn rl() -> Self {
+        Self { lr: 3e-6, min_lr: 3e-6, warmup_steps: 1, ..Self::default() }
+    }
+
     /// The learning rate of step `step`, counted from 1, of `steps`.
     pub fn lr(&self, step: u64, steps: u64) -> f64 {
         if step < self.warmup_steps {

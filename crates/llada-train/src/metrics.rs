@@ -1,6 +1,7 @@
 //! `metrics.jsonl`, a run's record for people and plots: one JSON object a step.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::TrainError;
 
 /// One step of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Metrics {
     /// The step, counted from 1.
@@ -35,6 +36,9 @@ pub struct Metrics {
     /// Bits per byte of the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_bits_per_byte: Option<f64>,
+    /// What the kind of training has to tell beside, such as the mean reward, by name.
+    #[serde(flatten)]
+    pub details: BTreeMap<String, f64>,
 }
 
 /// A `metrics.jsonl` that is open for more lines.

@@ -14,6 +14,7 @@ use std::ops::Range;
 use llada_core::{
     masking::{forward_process, mask_uniforms, random_length, restore_prompts},
     objective::{pretraining_weights, sft_weights},
+    policy::View,
     rng::{Domain, Noise},
     schedule::{EPS, stratified_t},
 };
@@ -48,7 +49,7 @@ pub struct Rows {
 /// A batch as the model sees it: masked, with the tokens that it has to predict and their weights in the loss.
 ///
 /// It owns what a [`TrainingBatch`] borrows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct MaskedBatch {
     ids: Vec<u32>,
     row_length: usize,
@@ -148,6 +149,27 @@ impl MaskedBatch {
             }
         }
         Self { ids: rows.ids.clone(), row_length, wanted, targets, weights, share: 1.0 }
+    }
+
+    /// Views of rows of one length, whose scored tokens are predicted. They weigh nothing yet.
+    pub fn of_views<'a>(rows: impl IntoIterator<Item = (&'a [u32], &'a [View])>) -> Self {
+        let mut batch = Self { share: 1.0, ..Self::default() };
+        for (row, views) in rows {
+            batch.row_length = row.len();
+            for view in views {
+                batch.wanted.extend(view.scored.iter().map(|position| batch.ids.len() + position));
+                batch.targets.extend(view.scored.iter().map(|&position| row[position]));
+                batch.ids.extend(&view.ids);
+            }
+        }
+        batch.weights = vec![0.0; batch.wanted.len()];
+        batch
+    }
+
+    /// The same with these weights, one for each wanted token.
+    #[must_use]
+    pub fn with_weights(self, weights: Vec<f32>) -> Self {
+        Self { weights, ..self }
     }
 
     /// The batch as the model takes it.

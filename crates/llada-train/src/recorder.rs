@@ -11,6 +11,7 @@ use crate::{
     checkpoint::{self, Manifest, copy_tokenizer},
     config::RunConfig,
     curve,
+    loss::Loss,
     metrics::{self, Metrics, MetricsFile},
     run::Outcome,
     state::TrainState,
@@ -50,16 +51,16 @@ impl Recorder {
     }
 
     /// Writes a checkpoint.
-    pub(crate) fn save(&mut self, state: &TrainState) -> Result<PathBuf, TrainError> {
+    pub(crate) fn save(&mut self, state: &TrainState, loss: &dyn Loss) -> Result<PathBuf, TrainError> {
         let manifest = Manifest::new(state.step, state.tokens, &self.data, &self.config);
         let (checkpoints, tokenizer) = (self.config.checkpoints(), self.config.tokenizer_folder());
-        let folder = checkpoint::save(&checkpoints, state, tokenizer, manifest, self.config.keep)?;
+        let folder = checkpoint::save(&checkpoints, state, loss, tokenizer, manifest, self.config.keep)?;
         self.saved = Some(folder.clone());
         Ok(folder)
     }
 
     /// Writes the loss curve and, after the last step, the model; else a checkpoint, unless the last step has one.
-    pub(crate) fn finish(mut self, state: &TrainState) -> Result<Outcome, TrainError> {
+    pub(crate) fn finish(mut self, state: &TrainState, loss: &dyn Loss) -> Result<Outcome, TrainError> {
         let metrics = metrics::read(&self.config.out.join("metrics.jsonl"))?;
         curve::write(&self.config.out.join("loss.svg"), &metrics)?;
         if state.step >= self.config.steps {
@@ -67,7 +68,7 @@ impl Recorder {
         }
         let folder = match self.saved.take() {
             Some(folder) => folder,
-            None => self.save(state)?,
+            None => self.save(state, loss)?,
         };
         Ok(Outcome::Stopped(folder))
     }

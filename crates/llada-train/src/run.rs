@@ -4,6 +4,7 @@
 //! whose folder holds a checkpoint goes on from there, bit for bit as if it had never stopped.
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
@@ -13,11 +14,12 @@ use llada_model::TrainableTransformer;
 
 use crate::{
     TrainError,
-    batches::Batches,
     checkpoint::{self, Skipped},
     collective::{Collective, SingleProcess},
-    config::RunConfig,
+    config::{RunConfig, Training},
     data::{Dataset, DatasetKind},
+    environment::Environment,
+    loss::{Loss, masked::MaskedLoss, policy::PolicyLoss, preference::PairLoss},
     metrics::Metrics,
     recorder::Recorder,
     start,
@@ -30,7 +32,7 @@ use crate::{
 pub struct Run {
     config: RunConfig,
     state: TrainState,
-    batches: Batches,
+    loss: Box<dyn Loss>,
     validation: Option<Dataset>,
     collective: Box<dyn Collective>,
     skipped: Vec<Skipped>,
@@ -40,6 +42,13 @@ pub struct Run {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// A part of what precedes the first step was computed.
+    Prepared {
+        /// The number of parts so far.
+        done: u64,
+        /// The number of all parts.
+        total: u64,
+    },
     /// A step was made.
     Step(&'a Metrics),
     /// A checkpoint was written.
@@ -51,26 +60,46 @@ pub enum Event<'a> {
 pub enum Outcome {
     /// All steps were made; the model is in this folder.
     Finished(PathBuf),
-    /// The run was asked to stop; it goes on from the checkpoint in this folder.
+    /// The run was asked to stop; it goes on from the checkpoint in this folder, or from the run's folder if it was before
+    /// its first step.
     Stopped(PathBuf),
 }
 
 impl Run {
-    /// Opens a run of `kind`: from its newest whole checkpoint, or else from the start.
+    /// Opens a run on data: from its newest whole checkpoint, or else from the start.
     ///
     /// # Errors
     /// A file is missing or damaged; the settings contradict the data, the model or each other.
-    pub fn open(config: RunConfig, kind: DatasetKind) -> Result<Self, TrainError> {
-        let dataset = start::dataset(&config.data, kind)?;
-        let validation = match &config.validation {
-            Some(folder) => Some(start::dataset(folder, kind)?),
-            None => None,
-        };
+    pub fn open(config: RunConfig, training: Training) -> Result<Self, TrainError> {
         let model = start::model(&config)?;
-        let batches = Batches::new(dataset, model.config(), &config)?;
+        let loss: Box<dyn Loss> = match training.dataset() {
+            Some(kind) => Box::new(MaskedLoss::new(start::dataset(&config.data, kind)?, model.config(), &config)?),
+            None => Box::new(PairLoss::new(&config, model.config(), start::tokenizer(&config)?)?),
+        };
+        Self::of(config, model, loss, training.dataset().unwrap_or(DatasetKind::Sft))
+    }
+
+    /// Opens a run of reinforcement learning on the prompts of `environment`, as [`open`](Self::open) does.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); there are fewer prompts than a batch has, or one is too long.
+    pub fn rl(config: RunConfig, environment: impl Environment + 'static) -> Result<Self, TrainError> {
+        let model = start::model(&config)?;
+        let loss = Box::new(PolicyLoss::new(&config, &model, Box::new(environment))?);
+        Self::of(config, model, loss, DatasetKind::Sft)
+    }
+
+    /// The run of a loss, validated on a dataset of `kind`.
+    fn of(
+        config: RunConfig,
+        model: TrainableTransformer,
+        loss: Box<dyn Loss>,
+        kind: DatasetKind,
+    ) -> Result<Self, TrainError> {
+        let validation = config.validation.as_ref().map(|folder| start::dataset(folder, kind)).transpose()?;
         let state = TrainState::new(model, &config)?;
         let collective = Box::new(SingleProcess);
-        let mut run = Self { config, state, batches, validation, collective, skipped: Vec::new() };
+        let mut run = Self { config, state, loss, validation, collective, skipped: Vec::new() };
         run.resume()?;
         Ok(run)
     }
@@ -86,13 +115,14 @@ impl Run {
         let found = checkpoint::newest(&self.config.checkpoints())?;
         self.skipped = found.skipped;
         let Some((checkpoint, manifest)) = found.whole else { return Ok(()) };
-        if manifest.data != self.batches.digest() {
+        if manifest.data != self.loss.digest() {
             return Err(TrainError::OtherData { checkpoint });
         }
         if manifest.config.model != self.config.model || manifest.config.objective != self.config.objective {
             return Err(TrainError::OtherModel { checkpoint });
         }
-        checkpoint::restore(&checkpoint, &manifest, &mut self.state)
+        checkpoint::restore(&checkpoint, &manifest, &mut self.state)?;
+        self.loss.restore(&checkpoint)
     }
 
     /// The number of steps that were made.
@@ -121,9 +151,17 @@ impl Run {
     /// The loss or the gradient is not finite; a file cannot be written; the model fails, or another process. The last
     /// checkpoint is intact.
     pub fn train(&mut self, stop: &AtomicBool, mut observe: impl FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
+        let is_begun = self.state.step > 0;
+        let is_prepared = self.loss.prepare(&mut self.state.model, is_begun, &mut |done, total| {
+            observe(Event::Prepared { done, total });
+            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if is_prepared.is_break() {
+            return Ok(Outcome::Stopped(self.config.out.clone()));
+        }
         let mut recorder = None;
         if self.collective.rank() == 0 {
-            recorder = Some(Recorder::open(&self.config, self.batches.digest(), self.state.step)?);
+            recorder = Some(Recorder::open(&self.config, self.loss.digest(), self.state.step)?);
         }
         while self.state.step < self.config.steps && !self.collective.any(stop.load(Ordering::Relaxed))? {
             let mut metrics = self.step()?;
@@ -137,11 +175,11 @@ impl Run {
             if let Some(recorder) = &mut recorder
                 && self.is_due(self.config.checkpoint_every)
             {
-                observe(Event::Checkpoint(&recorder.save(&self.state)?));
+                observe(Event::Checkpoint(&recorder.save(&self.state, self.loss.as_ref())?));
             }
         }
         match recorder {
-            Some(recorder) => recorder.finish(&self.state),
+            Some(recorder) => recorder.finish(&self.state, self.loss.as_ref()),
             // Rank 0 writes them.
             None if self.state.step >= self.config.steps => Ok(Outcome::Finished(self.config.exported())),
             None => Ok(Outcome::Stopped(checkpoint::folder(&self.config.checkpoints(), self.state.step))),
@@ -150,8 +188,7 @@ impl Run {
 
     fn step(&mut self) -> Result<Metrics, TrainError> {
         let start = Instant::now();
-        let batch = self.batches.get(self.state.step)?;
-        let report = self.state.advance(&batch, &self.config, self.collective.as_mut())?;
+        let report = self.state.advance(self.loss.as_mut(), &self.config, self.collective.as_mut())?;
         Ok(Metrics {
             step: self.state.step,
             loss: report.loss,
@@ -159,9 +196,10 @@ impl Run {
             grad_norm: report.grad_norm,
             lr: report.lr,
             tokens: self.state.tokens,
-            tokens_per_second: batch.tokens() as f64 / start.elapsed().as_secs_f64(),
+            tokens_per_second: report.tokens as f64 / start.elapsed().as_secs_f64(),
             validation_bits_per_token: None,
             validation_bits_per_byte: None,
+            details: report.details,
         })
     }
 
@@ -173,7 +211,7 @@ impl Run {
     fn validate(&mut self, metrics: &mut Metrics) -> Result<(), TrainError> {
         let Some(data) = &self.validation else { return Ok(()) };
         let RunConfig { objective, validation_rows, mc_num, .. } = self.config;
-        let row_length = self.batches.row_length();
+        let row_length = self.config.row_length.unwrap_or(self.state.model.config().max_sequence_length);
         let validation = validate(&mut self.state.model, data, objective, validation_rows, row_length, mc_num)?;
         metrics.validation_bits_per_token = Some(validation.bits_per_token);
         metrics.validation_bits_per_byte = Some(validation.bits_per_byte);

@@ -41,6 +41,12 @@ fn new_model(shape: &ModelShape, folder: &Path, config: &RunConfig) -> Result<Tr
     Ok(TrainableTransformer::new(shape, config.seed, config.device, config.dtype)?)
 }
 
+/// The tokenizer of the run's model.
+pub(crate) fn tokenizer(config: &RunConfig) -> Result<Tokenizer, TrainError> {
+    let folder = config.tokenizer_folder().unwrap_or(&config.data);
+    Tokenizer::open(folder)?.ok_or_else(|| TrainError::NoTokenizer { folder: folder.to_owned() })
+}
+
 /// The dataset in `folder`, which has to be of this kind.
 pub(crate) fn dataset(folder: &Path, kind: DatasetKind) -> Result<Dataset, TrainError> {
     let dataset = Dataset::open(folder)?;

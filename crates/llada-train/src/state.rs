@@ -2,9 +2,17 @@
 //!
 //! Nothing here reads data, writes files or looks at a clock.
 
+use std::collections::BTreeMap;
+
 use llada_model::{Parameters, TrainableTransformer};
 
-use crate::{TrainError, collective::Collective, config::RunConfig, objective::MaskedBatch, optimizer::Optimizer};
+use crate::{
+    TrainError,
+    collective::Collective,
+    config::RunConfig,
+    loss::{Loss, LossReport},
+    optimizer::Optimizer,
+};
 
 /// Everything that a step changes, and that a checkpoint keeps.
 #[derive(Debug)]
@@ -20,7 +28,7 @@ pub(crate) struct TrainState {
 }
 
 /// What a step computed on its way.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct StepReport {
     /// In nats.
     pub(crate) loss: f64,
@@ -30,6 +38,10 @@ pub(crate) struct StepReport {
     pub(crate) grad_norm: f64,
     /// The learning rate.
     pub(crate) lr: f64,
+    /// The number of tokens that were seen.
+    pub(crate) tokens: u64,
+    /// What the loss has to tell beside its value.
+    pub(crate) details: BTreeMap<String, f64>,
 }
 
 impl TrainState {
@@ -45,18 +57,22 @@ impl TrainState {
         Ok(Self { model, optimizer, ema, step: 0, tokens: 0 })
     }
 
-    /// Makes a step on `batch`, of which this process computes its share.
+    /// Makes a step down the gradient of `loss`, of which this process computes its share.
     ///
     /// # Errors
     /// The loss or the gradient is not finite; the model or the collective fails.
     pub(crate) fn advance(
         &mut self,
-        batch: &MaskedBatch,
+        loss: &mut dyn Loss,
         config: &RunConfig,
         collective: &mut dyn Collective,
     ) -> Result<StepReport, TrainError> {
         let step = self.step + 1;
-        let loss = self.accumulate(batch, config.micro_batch_size(), collective)?;
+        self.model.clear_gradient()?;
+        let LossReport { loss, tokens, details } = loss.accumulate(&mut self.model, self.step, collective)?;
+        // Before anything is clipped or refused: what follows has to be the same in every process.
+        collective.sum_parameters(self.model.gradient_mut())?;
+        let loss = collective.sum(loss)?;
         check_finite("loss", step, loss)?;
         let router_aux_loss = self.model.router_aux_loss().map(|loss| collective.sum(loss)).transpose()?;
         let grad_norm = self.model.gradient().norm()?;
@@ -67,25 +83,8 @@ impl TrainState {
             ema.lerp(self.model.weights(), 1.0 - decay)?;
         }
         self.step = step;
-        self.tokens = self.tokens.saturating_add(batch.tokens() as u64);
-        Ok(StepReport { loss, router_aux_loss, grad_norm, lr })
-    }
-
-    /// Computes the gradient of the whole batch, in all processes together, and returns the loss.
-    fn accumulate(
-        &mut self,
-        batch: &MaskedBatch,
-        micro_batch_size: usize,
-        collective: &mut dyn Collective,
-    ) -> Result<f64, TrainError> {
-        self.model.clear_gradient()?;
-        let mut loss = 0.0;
-        for micro_batch in batch.share(collective.rank(), collective.world_size()).micro_batches(micro_batch_size) {
-            loss += micro_batch.loss(&self.model.accumulate(&micro_batch.batch())?)?;
-        }
-        // Before anything is clipped or refused: what follows has to be the same in every process.
-        collective.sum_parameters(self.model.gradient_mut())?;
-        collective.sum(loss)
+        self.tokens = self.tokens.saturating_add(tokens);
+        Ok(StepReport { loss, router_aux_loss, grad_norm, lr, tokens, details })
     }
 }
 

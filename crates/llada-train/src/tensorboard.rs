@@ -95,6 +95,9 @@ impl EventFile {
                 summary.value.push(Scalar { tag: tag.to_owned(), simple_value: value as f32 });
             }
         }
+        for (name, &value) in &metrics.details {
+            summary.value.push(Scalar { tag: format!("train/{name}"), simple_value: value as f32 });
+        }
         self.record(Event { step: metrics.step as i64, summary: Some(summary), ..Event::default() })
     }
 
@@ -148,6 +151,7 @@ mod tests {
             tokens_per_second: 9.0,
             validation_bits_per_token: None,
             validation_bits_per_byte: Some(3.0),
+            details: [("reward".to_owned(), 0.5)].into(),
         };
         file.push(&metrics).unwrap();
         let events = events(&file.path);
@@ -156,8 +160,8 @@ mod tests {
         let scalars = &events[2].summary.as_ref().unwrap().value;
         assert_eq!(events[2].step, 8);
         assert_eq!(scalars[0], Scalar { tag: "train/loss".to_owned(), simple_value: 2.5 });
-        assert_eq!(scalars.last().unwrap().tag, "validation/bits_per_byte");
-        assert_eq!(scalars.len(), 6);
+        assert_eq!(scalars[5].tag, "validation/bits_per_byte");
+        assert_eq!(scalars[6..], [Scalar { tag: "train/reward".to_owned(), simple_value: 0.5 }]);
     }
 
     #[test]

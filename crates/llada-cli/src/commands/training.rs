@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_train::{
-    config::RunConfig,
-    data::DatasetKind,
+    config::{RunConfig, Training},
     run::{Event, Outcome, Run},
 };
 use serde::Serialize;
@@ -210,17 +209,17 @@ struct OptimizerKeys {
     clip: Option<f64>,
 }
 
-pub(crate) fn run(args: Args, kind: DatasetKind) -> anyhow::Result<()> {
+pub(crate) fn run(args: Args, training: Training) -> anyhow::Result<()> {
     let mut flags = Table::try_from(&args.keys)?;
     // Sections without a typed key are empty tables here, which would count as given.
     flags.retain(|_, value| value.as_table().is_none_or(|section| !section.is_empty()));
     let config = match &args.config {
-        Some(path) => RunConfig::load(path, kind, flags)?,
+        Some(path) => RunConfig::load(path, training, flags)?,
         None if flags.is_empty() => return Err(usage("nothing says what to train\nhint: --config run.toml")),
-        None => RunConfig::from_tables(kind, [flags])?,
+        None => RunConfig::from_tables(training, [flags])?,
     };
     let steps = config.steps;
-    let mut run = Run::open(config, kind)?;
+    let mut run = Run::open(config, training)?;
     for skipped in run.skipped() {
         let (folder, error) = (skipped.folder.display(), &skipped.error);
         eprintln!("warning: checkpoint {folder} is damaged: {error}\nhint: the previous checkpoint is used instead");

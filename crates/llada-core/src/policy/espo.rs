@@ -34,14 +34,16 @@ impl Espo {
         (0..rows).map(|row| point(row).round_ties_even() as usize % circle).collect()
     }
 
-    /// Returns two views of `completion`: the tokens at the places `masked` of it masked, and the others.
+    /// Returns two views of `completion`: the tokens at the places `masked` of it masked, and the others. All of them are
+    /// scored, with those after the end.
     pub fn views(&self, completion: &Completion, masked: &[usize], mask_id: u32) -> [View; 2] {
-        let start = completion.prompt_length;
-        let is_masked = |position: usize| masked.contains(&(position - start));
-        [
-            completion.view(|position| position >= start && is_masked(position), mask_id),
-            completion.view(|position| position >= start && !is_masked(position), mask_id),
-        ]
+        let mut views = [(); 2].map(|()| View { ids: completion.ids.clone(), scored: Vec::new() });
+        for token in 0..completion.canvas() {
+            let view = &mut views[usize::from(!masked.contains(&token))];
+            view.ids[completion.prompt_length + token] = mask_id;
+            view.scored.push(completion.prompt_length + token);
+        }
+        views
     }
 
     /// Returns the estimate of the log-likelihood of a completion with `count` masked tokens in its first view.

@@ -32,7 +32,7 @@ pub enum Method {
 }
 
 /// A rollout: a completion and how it came about.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rollout {
     /// The completion.
     pub completion: Completion,

@@ -31,7 +31,7 @@ use crate::CoreError;
 use serde::{Deserialize, Serialize};
 
 /// A prompt and a completion of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Completion {
     /// The ids of prompt and completion. The completion has its full length: what follows its end-of-text is kept.
     pub ids: Vec<u32>,
@@ -39,6 +39,8 @@ pub struct Completion {
     pub prompt_length: usize,
     /// The number of tokens of the completion up to and with its first end-of-text: those whose probabilities count.
     pub length: usize,
+    /// Whether it has an end-of-text, which is then the last of these.
+    pub is_ended: bool,
 }
 
 impl Completion {

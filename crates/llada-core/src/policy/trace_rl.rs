@@ -17,11 +17,13 @@ pub struct TraceRl {
     pub epsilon: f64,
     /// The weight of the divergence from the old policy.
     pub beta: f64,
+    /// The number of end-of-texts after the answer that are scored.
+    pub post_num: usize,
 }
 
 impl Default for TraceRl {
     fn default() -> Self {
-        Self { shrink: 8, epsilon: 0.2, beta: 0.01 }
+        Self { shrink: 8, epsilon: 0.2, beta: 0.01, post_num: 0 }
     }
 }
 
@@ -41,11 +43,16 @@ impl TraceRl {
         steps.sort_unstable();
         steps.dedup();
         let mut views = Vec::with_capacity(steps.len().div_ceil(self.shrink));
+        let end = completion.length - usize::from(completion.is_ended) + self.post_num;
         for group in steps.chunks(self.shrink) {
-            let step = |position: usize| step_map[position - completion.prompt_length];
-            let is_masked = |position| position >= completion.prompt_length && step(position) >= group[0];
-            let mut view = completion.view(is_masked, mask_id);
-            view.scored.retain(|&position| group.contains(&step(position)));
+            let mut view = View { ids: completion.ids.clone(), scored: Vec::new() };
+            for (token, step) in step_map.iter().enumerate().filter(|&(_, step)| *step >= group[0]) {
+                let position = completion.prompt_length + token;
+                view.ids[position] = mask_id;
+                if token < end && group.contains(step) {
+                    view.scored.push(position);
+                }
+            }
             if !view.scored.is_empty() {
                 views.push(view);
             }

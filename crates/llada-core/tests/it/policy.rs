@@ -32,7 +32,8 @@ fn rollouts() -> Vec<Rollout> {
     for (i, length) in [8, 5, 1, 7].into_iter().enumerate() {
         let ids = (0..12).map(|token| token + i as u32).collect();
         let step_map = (0..8).map(|token| (token * 3 + i) % 5).collect();
-        rollouts.push(Rollout { completion: Completion { ids, prompt_length: 4, length }, step_map });
+        rollouts
+            .push(Rollout { completion: Completion { ids, prompt_length: 4, length, is_ended: length < 8 }, step_map });
     }
     rollouts
 }
@@ -117,7 +118,8 @@ fn scored_tokens_are_masked_and_of_the_completion() {
         let case = Case::new(method);
         for (rollout, views) in case.rollouts.iter().zip(&case.draw.views) {
             let completion = &rollout.completion;
-            let mut seen = vec![0; completion.length];
+            let all = matches!(method, Method::Espo(_));
+            let mut seen = vec![0; if all { completion.canvas() } else { completion.length }];
             for view in views {
                 for (position, (&id, &clean)) in view.ids.iter().zip(&completion.ids).enumerate() {
                     assert!(id == clean || id == MASK, "{method:?}");
@@ -128,9 +130,13 @@ fn scored_tokens_are_masked_and_of_the_completion() {
             let expected = match method {
                 Method::CoupledGrpo(_) => 2,
                 Method::Spg(_) => continue,
+                Method::TraceRl(_) if completion.is_ended => {
+                    assert_eq!(seen.pop(), Some(0), "the end-of-text is scored");
+                    1
+                }
                 _ => 1,
             };
-            assert_eq!(seen, vec![expected; completion.length], "{method:?}");
+            assert!(seen.iter().all(|&count| count == expected), "{method:?}: {seen:?}");
         }
     }
 }

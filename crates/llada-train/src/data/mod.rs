@@ -2,9 +2,11 @@
 
 mod batch_order;
 mod dataset;
+mod pairs;
 pub mod prepare;
 mod writer;
 
 pub use batch_order::BatchOrder;
 pub use dataset::{Dataset, DatasetKind};
+pub(crate) use pairs::{Pair, Pairs};
 pub use writer::DatasetWriter;

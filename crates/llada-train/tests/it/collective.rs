@@ -13,8 +13,7 @@ use llada_train::{
     TrainError,
     checkpoint::newest,
     collective::Collective,
-    config::RunConfig,
-    data::DatasetKind,
+    config::{RunConfig, Training},
     metrics,
     run::{Event, Outcome, Run},
 };
@@ -77,7 +76,7 @@ impl Collective for Pair {
 type Told = (Outcome, u64, Vec<f64>);
 
 /// Trains with two ranks, of which the second is asked to stop after `stop_at` steps.
-fn train_in_two(config: &RunConfig, kind: DatasetKind, stop_at: u64) -> [Told; 2] {
+fn train_in_two(config: &RunConfig, kind: Training, stop_at: u64) -> [Told; 2] {
     let ranks = pair().map(|process| {
         let config = config.clone();
         thread::spawn(move || {
@@ -110,13 +109,13 @@ fn numbers(config: &RunConfig) -> Vec<f32> {
 fn two_ranks_train_to_the_weights_of_one() {
     let folder = workplace();
     for (kind, keys) in [
-        (DatasetKind::Pretrain, "steps = 6\nema_decay = 0.9"),
+        (Training::Pretrain, "steps = 6\nema_decay = 0.9"),
         // Shares of three and four rows, in pieces of two.
-        (DatasetKind::Pretrain, "steps = 6\nbatch_size = 7\nmicro_batch_size = 2"),
+        (Training::Pretrain, "steps = 6\nbatch_size = 7\nmicro_batch_size = 2"),
         // Rows of a share are padded to the longest of the whole batch.
-        (DatasetKind::Sft, "steps = 6\nstratified_t = true"),
+        (Training::Sft, "steps = 6\nstratified_t = true"),
         // One rank has no row.
-        (DatasetKind::Pretrain, "steps = 6\nbatch_size = 1"),
+        (Training::Pretrain, "steps = 6\nbatch_size = 1"),
     ] {
         let name = |ranks: &str| format!("{ranks}-{kind:?}-{}", keys.len());
         // Of a gradient that is next to nothing, AdamW makes a whole step in the direction of its rounding; a large eps
@@ -150,7 +149,7 @@ fn two_ranks_train_to_the_weights_of_one() {
 #[test]
 fn ranks_stop_at_one_step_whoever_is_asked_and_go_on_from_it() {
     let folder = workplace();
-    let kind = DatasetKind::Pretrain;
+    let kind = Training::Pretrain;
     let whole = config(folder.path(), kind, "whole", "steps = 6");
     train_in_two(&whole, kind, 0);
     let parts = config(folder.path(), kind, "parts", "steps = 6");
@@ -165,10 +164,10 @@ fn ranks_stop_at_one_step_whoever_is_asked_and_go_on_from_it() {
 #[test]
 fn a_rank_that_is_lost_is_an_error_of_the_other() {
     let folder = workplace();
-    let config = config(folder.path(), DatasetKind::Pretrain, "run", "steps = 2");
+    let config = config(folder.path(), Training::Pretrain, "run", "steps = 2");
     let [first, second] = pair();
     drop(second);
-    let mut run = Run::open(config, DatasetKind::Pretrain).unwrap().with_collective(first);
+    let mut run = Run::open(config, Training::Pretrain).unwrap().with_collective(first);
     let error = run.train(&AtomicBool::new(false), |_| ()).unwrap_err();
     assert!(matches!(error, TrainError::Collective(_)), "{error}");
 }

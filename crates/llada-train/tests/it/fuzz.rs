@@ -8,8 +8,8 @@ use std::{
 
 use llada_train::{
     checkpoint::newest,
-    config::RunConfig,
-    data::{Dataset, DatasetKind},
+    config::{RunConfig, Training},
+    data::Dataset,
     metrics,
     run::{Outcome, Run},
 };
@@ -61,12 +61,12 @@ weight_decay = 0.1
 fn a_damaged_run_file_is_an_error_or_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.toml");
-    RunConfig::from_tables(DatasetKind::Pretrain, [RUN_FILE.parse::<Table>().unwrap()]).unwrap();
+    RunConfig::from_tables(Training::Pretrain, [RUN_FILE.parse::<Table>().unwrap()]).unwrap();
     fs::write(&path, format!("\u{feff}{RUN_FILE}")).unwrap();
-    RunConfig::load(&path, DatasetKind::Pretrain, Table::new()).unwrap();
+    RunConfig::load(&path, Training::Pretrain, Table::new()).unwrap();
     survives(128, RUN_FILE.as_bytes(), |bytes| {
         fs::write(&path, bytes).unwrap();
-        for kind in [DatasetKind::Pretrain, DatasetKind::Sft] {
+        for kind in [Training::Pretrain, Training::Sft] {
             if let Err(error) = RunConfig::load(&path, kind, Table::new()) {
                 assert!(!error.to_string().is_empty());
             }
@@ -76,9 +76,9 @@ fn a_damaged_run_file_is_an_error_or_a_run() {
 
 /// A run of two steps in `folder`, stopped after the first.
 fn stopped(folder: &Path) -> RunConfig {
-    let config = config(folder, DatasetKind::Pretrain, "out", "steps = 2");
+    let config = config(folder, Training::Pretrain, "out", "steps = 2");
     let stop = AtomicBool::new(false);
-    let mut run = Run::open(config.clone(), DatasetKind::Pretrain).unwrap();
+    let mut run = Run::open(config.clone(), Training::Pretrain).unwrap();
     let outcome = run.train(&stop, |_| stop.store(true, Ordering::Relaxed)).unwrap();
     assert!(matches!(outcome, Outcome::Stopped(_)), "{outcome:?}");
     config
@@ -95,7 +95,7 @@ fn a_damaged_state_is_skipped_or_goes_on() {
         fs::write(&state, bytes).unwrap();
         let found = newest(&checkpoints).unwrap();
         assert_eq!(found.whole.is_some(), found.skipped.is_empty());
-        if let Err(error) = Run::open(config.clone(), DatasetKind::Pretrain) {
+        if let Err(error) = Run::open(config.clone(), Training::Pretrain) {
             assert!(!error.to_string().is_empty());
         }
     });

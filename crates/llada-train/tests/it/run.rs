@@ -11,7 +11,7 @@ use llada_model::{Device, Dtype, Tokenizer, Transformer};
 use llada_train::{
     TrainError,
     checkpoint::newest,
-    config::RunConfig,
+    config::{RunConfig, Training},
     data::{DatasetKind, DatasetWriter},
     metrics,
     run::{Event, Outcome, Run},
@@ -37,8 +37,8 @@ pub(crate) fn workplace() -> TempDir {
     folder
 }
 
-pub(crate) fn config(folder: &Path, kind: DatasetKind, out: &str, keys: &str) -> RunConfig {
-    let data = folder.join(if kind == DatasetKind::Sft { "sft" } else { "pretrain" });
+pub(crate) fn config(folder: &Path, kind: Training, out: &str, keys: &str) -> RunConfig {
+    let data = folder.join(if kind == Training::Sft { "sft" } else { "pretrain" });
     let text = format!(
         r#"
         out = {:?}
@@ -62,7 +62,7 @@ pub(crate) fn config(folder: &Path, kind: DatasetKind, out: &str, keys: &str) ->
 }
 
 /// Runs to the end, or until `stop_at` steps were made.
-fn train(config: &RunConfig, kind: DatasetKind, stop_at: u64) -> Result<(Run, Outcome), TrainError> {
+fn train(config: &RunConfig, kind: Training, stop_at: u64) -> Result<(Run, Outcome), TrainError> {
     let mut run = Run::open(config.clone(), kind)?;
     let stop = AtomicBool::new(false);
     let outcome = run.train(&stop, |event| {
@@ -85,12 +85,12 @@ pub(crate) fn bytes(config: &RunConfig) -> Vec<Vec<u8>> {
 fn a_resumed_run_equals_an_uninterrupted_one() {
     let folder = workplace();
     for (kind, keys) in [
-        (DatasetKind::Pretrain, "steps = 14"),
+        (Training::Pretrain, "steps = 14"),
         (
-            DatasetKind::Pretrain,
+            Training::Pretrain,
             "steps = 14\nmicro_batch_size = 2\nema_decay = 0.9\nstratified_t = true\ndtype = \"bf16\"",
         ),
-        (DatasetKind::Sft, "steps = 14\nmicro_batch_size = 4\ngroup_by_length = true\nactivation_checkpointing = true"),
+        (Training::Sft, "steps = 14\nmicro_batch_size = 4\ngroup_by_length = true\nactivation_checkpointing = true"),
     ] {
         let name = |part: &str| format!("{part}-{kind:?}-{}", keys.len());
         let whole = config(folder.path(), kind, &name("whole"), keys);
@@ -112,7 +112,7 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
 #[test]
 fn settings_are_written_by_the_names_that_are_read() {
     let folder = workplace();
-    let config = config(folder.path(), DatasetKind::Pretrain, "run", "steps = 1\nexport_dtype = \"bf16\"");
+    let config = config(folder.path(), Training::Pretrain, "run", "steps = 1\nexport_dtype = \"bf16\"");
     let mut keys = serde_json::to_value(&config).unwrap();
     assert_eq!([&keys["dtype"], &keys["export_dtype"], &keys["device"]], ["f32", "bf16", "cpu"]);
     for (device, expected) in [("cuda", Device::Cuda(0)), ("cuda:0", Device::Cuda(0)), ("cuda:3", Device::Cuda(3))] {
@@ -125,10 +125,10 @@ fn settings_are_written_by_the_names_that_are_read() {
 #[test]
 fn sampling_between_two_parts_of_a_run_does_not_change_it() {
     let folder = workplace();
-    let whole = config(folder.path(), DatasetKind::Pretrain, "whole", "steps = 6");
-    train(&whole, DatasetKind::Pretrain, 0).unwrap();
-    let parts = config(folder.path(), DatasetKind::Pretrain, "parts", "steps = 6");
-    let (mut run, _) = train(&parts, DatasetKind::Pretrain, 3).unwrap();
+    let whole = config(folder.path(), Training::Pretrain, "whole", "steps = 6");
+    train(&whole, Training::Pretrain, 0).unwrap();
+    let parts = config(folder.path(), Training::Pretrain, "parts", "steps = 6");
+    let (mut run, _) = train(&parts, Training::Pretrain, 3).unwrap();
     let special = SpecialTokens { eos: run.model().config().eos_token_id, eot: None };
     let request = Request::new([1, 2, 3], SamplerConfig { gen_length: 8, ..Default::default() });
     assert_eq!(Engine::new(run.model_mut(), special).generate(&request).unwrap().output.len(), 8);
@@ -139,7 +139,7 @@ fn sampling_between_two_parts_of_a_run_does_not_change_it() {
 #[test]
 fn a_damaged_checkpoint_gives_way_to_the_previous() {
     let folder = workplace();
-    let kind = DatasetKind::Pretrain;
+    let kind = Training::Pretrain;
     let config = config(folder.path(), kind, "run", "steps = 8");
     let checkpoints = config.out.join("checkpoints");
     let last = checkpoints.join("step-00000008");
@@ -181,8 +181,8 @@ fn flip(file: &Path) {
 #[test]
 fn checkpoints_are_kept_n_deep() {
     let folder = workplace();
-    let config = config(folder.path(), DatasetKind::Pretrain, "run", "steps = 10\ncheckpoint_every = 2\nkeep = 3");
-    train(&config, DatasetKind::Pretrain, 0).unwrap();
+    let config = config(folder.path(), Training::Pretrain, "run", "steps = 10\ncheckpoint_every = 2\nkeep = 3");
+    train(&config, Training::Pretrain, 0).unwrap();
     let mut names: Vec<PathBuf> =
         fs::read_dir(config.out.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
@@ -193,7 +193,7 @@ fn checkpoints_are_kept_n_deep() {
 #[test]
 fn an_overflow_stops_the_run_and_spares_the_checkpoint() {
     let folder = workplace();
-    let kind = DatasetKind::Pretrain;
+    let kind = Training::Pretrain;
     let good = config(folder.path(), kind, "run", "steps = 4");
     train(&good, kind, 0).unwrap();
     let expected = bytes(&good);
@@ -208,7 +208,7 @@ fn an_overflow_stops_the_run_and_spares_the_checkpoint() {
 #[test]
 fn a_failed_write_spares_the_checkpoint() {
     let folder = workplace();
-    let kind = DatasetKind::Pretrain;
+    let kind = Training::Pretrain;
     let config = config(folder.path(), kind, "run", "steps = 8");
     let checkpoints = config.out.join("checkpoints");
     fs::create_dir_all(&checkpoints).unwrap();
@@ -229,8 +229,8 @@ fn the_exported_model_is_a_checkpoint_like_any_other() {
         fs::write(tokenizer.join(file), text).unwrap();
     }
     let keys = format!("steps = 3\nema_decay = 0.5\ntokenizer = {tokenizer:?}");
-    let config = config(folder.path(), DatasetKind::Sft, "run", &keys);
-    let (run, outcome) = train(&config, DatasetKind::Sft, 0).unwrap();
+    let config = config(folder.path(), Training::Sft, "run", &keys);
+    let (run, outcome) = train(&config, Training::Sft, 0).unwrap();
     let Outcome::Finished(model) = outcome else { panic!("{outcome:?}") };
     for file in Tokenizer::FILES.map(Path::new) {
         assert_eq!(fs::read(model.join(file)).ok(), fs::read(tokenizer.join(file)).ok(), "{}", file.display());
@@ -248,7 +248,7 @@ fn settings_are_honoured_or_refused_by_name() {
     let folder = workplace();
     let refused = |keys: &str| {
         let text = format!("out = \"o\"\ndata = \"d\"\ninit = \"i\"\nsteps = 3\n{keys}");
-        told(&RunConfig::from_tables(DatasetKind::Pretrain, [text.parse::<Table>().unwrap()]).unwrap_err())
+        told(&RunConfig::from_tables(Training::Pretrain, [text.parse::<Table>().unwrap()]).unwrap_err())
     };
     for (keys, message) in [
         ("learning_rate = 1", "unknown field `learning_rate`"),
@@ -269,12 +269,12 @@ fn settings_are_honoured_or_refused_by_name() {
         ("steps = 1\nrow_length = 257", "row_length is 257"),
         ("steps = 1\nobjective = \"ar\"", "objective is not that of init"),
     ] {
-        let config = config(folder.path(), DatasetKind::Pretrain, "refused", keys);
-        let error = Run::open(config, DatasetKind::Pretrain).unwrap_err().to_string();
+        let config = config(folder.path(), Training::Pretrain, "refused", keys);
+        let error = Run::open(config, Training::Pretrain).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }
-    let config = config(folder.path(), DatasetKind::Pretrain, "refused", "steps = 1");
-    let error = told(&Run::open(config, DatasetKind::Sft).unwrap_err());
+    let config = config(folder.path(), Training::Pretrain, "refused", "steps = 1");
+    let error = told(&Run::open(config, Training::Sft).unwrap_err());
     assert!(error.ends_with("it was prepared for another kind of training\nhint: it is for pre-training"), "{error}");
 }
 
@@ -290,8 +290,8 @@ fn a_run_goes_on_as_what_it_was() {
             fixture("tiny-llada"),
         );
         Run::open(
-            RunConfig::from_tables(DatasetKind::Pretrain, [text.parse::<Table>().unwrap()]).unwrap(),
-            DatasetKind::Pretrain,
+            RunConfig::from_tables(Training::Pretrain, [text.parse::<Table>().unwrap()]).unwrap(),
+            Training::Pretrain,
         )
     };
     open(16).unwrap().train(&AtomicBool::new(false), |_| ()).unwrap();

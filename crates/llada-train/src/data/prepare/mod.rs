@@ -10,10 +10,8 @@ use rayon::prelude::*;
 
 pub use record::Remarks;
 
-use self::{
-    record::{Document, Item, items},
-    units::Units,
-};
+use self::record::{Document, Item, items};
+pub(super) use self::units::Units;
 use super::{DatasetKind, DatasetWriter};
 use crate::TrainError;
 

@@ -16,10 +16,10 @@ use crate::{TrainError, byte_order_mark::MARK};
 const CHUNK: usize = 1 << 22;
 
 /// A paragraph of text with the empty line after it, or a line of JSON.
-pub(super) struct Unit {
+pub(in crate::data) struct Unit {
     /// The number of its last line, from 1.
-    pub(super) line: usize,
-    pub(super) text: String,
+    pub(in crate::data) line: usize,
+    pub(in crate::data) text: String,
 }
 
 impl Unit {
@@ -28,11 +28,20 @@ impl Unit {
             Format::Chat => r#"{"messages": [{"role": "user", "content": "..."}, ...]}"#,
             _ => r#"{"text": "..."}"#,
         };
+        self.parse_as(path, expected)
+    }
+
+    /// The line as a value; `expected` says in an error what lines look like.
+    pub(in crate::data) fn parse_as<T: DeserializeOwned>(
+        &self,
+        path: &Path,
+        expected: &'static str,
+    ) -> Result<T, TrainError> {
         serde_json::from_str(&self.text).map_err(|error| self.error(path, error, Some(expected)))
     }
 
     /// The error that this unit of `path` is at fault.
-    pub(super) fn refuse(&self, path: &Path, message: impl Display) -> TrainError {
+    pub(in crate::data) fn refuse(&self, path: &Path, message: impl Display) -> TrainError {
         self.error(path, message, None)
     }
 
@@ -42,7 +51,7 @@ impl Unit {
 }
 
 /// The units of one file.
-pub(super) struct Units<'a> {
+pub(in crate::data) struct Units<'a> {
     path: &'a Path,
     format: Format,
     lines: BufReader<File>,
@@ -50,7 +59,7 @@ pub(super) struct Units<'a> {
 }
 
 impl<'a> Units<'a> {
-    pub(super) fn open(path: &'a Path, format: Format) -> Result<Self, TrainError> {
+    pub(in crate::data) fn open(path: &'a Path, format: Format) -> Result<Self, TrainError> {
         let mut lines = BufReader::new(File::open(path).map_err(TrainError::read(path))?);
         if lines.fill_buf().map_err(TrainError::read(path))?.starts_with(MARK) {
             lines.consume(MARK.len());
@@ -59,7 +68,7 @@ impl<'a> Units<'a> {
     }
 
     /// The next units and the number of bytes that they took; none at the end.
-    pub(super) fn chunk(&mut self) -> Result<Option<(Vec<Unit>, usize)>, TrainError> {
+    pub(in crate::data) fn chunk(&mut self) -> Result<Option<(Vec<Unit>, usize)>, TrainError> {
         let (mut units, mut bytes, mut text) = (Vec::new(), 0, String::new());
         loop {
             let before = text.len();

@@ -1,18 +1,21 @@
-//! The batch of each step: a function of the settings, the data and the step alone.
+//! Pre-training, supervised fine-tuning and the autoregressive baseline: a dataset in the order of a run, and the masks of
+//! each step. Both are functions of the settings, the data and the step alone.
 
 use llada_core::rng::Noise;
-use llada_model::ModelConfig;
+use llada_model::{ModelConfig, TrainableTransformer};
 
+use super::{Loss, LossReport, accumulate_share};
 use crate::{
     TrainError,
+    collective::Collective,
     config::RunConfig,
     data::{BatchOrder, Dataset, DatasetKind},
     objective::{MaskedBatch, Objective},
 };
 
-/// A dataset in the order of a run, with the masks of a run.
+/// The loss of tokens that were masked, or that follow others.
 #[derive(Debug)]
-pub(crate) struct Batches {
+pub(crate) struct MaskedLoss {
     dataset: Dataset,
     order: BatchOrder,
     row_length: usize,
@@ -21,10 +24,11 @@ pub(crate) struct Batches {
     random_length: bool,
     stratified_t: bool,
     noise: Noise,
+    micro_batch_size: usize,
 }
 
-impl Batches {
-    /// The batches of a run of `config` on `dataset`, for a model of `model`'s vocabulary.
+impl MaskedLoss {
+    /// The loss of a run of `config` on `dataset`, for a model of `model`'s vocabulary.
     ///
     /// # Errors
     /// The dataset has fewer rows than a batch, or ids or lengths that the model does not have.
@@ -43,11 +47,12 @@ impl Batches {
             random_length: config.random_length,
             stratified_t: config.stratified_t,
             noise,
+            micro_batch_size: config.micro_batch_size(),
         })
     }
 
     /// The batch of step `step`, counted from 0.
-    pub(crate) fn get(&mut self, step: u64) -> Result<MaskedBatch, TrainError> {
+    fn batch(&mut self, step: u64) -> Result<MaskedBatch, TrainError> {
         let mut rows = self.dataset.read(self.order.batch(step), self.row_length);
         let step = step as u32;
         if self.random_length && rows.prompt_lengths.is_none() {
@@ -55,15 +60,22 @@ impl Batches {
         }
         self.objective.mask(&rows, self.mask_id, self.stratified_t, self.noise, step)
     }
+}
 
-    /// The digest of the dataset.
-    pub(crate) fn digest(&self) -> &str {
-        self.dataset.digest()
+impl Loss for MaskedLoss {
+    fn accumulate(
+        &mut self,
+        model: &mut TrainableTransformer,
+        step: u64,
+        collective: &mut dyn Collective,
+    ) -> Result<LossReport, TrainError> {
+        let batch = self.batch(step)?;
+        let loss = accumulate_share(model, &batch, self.micro_batch_size, collective)?;
+        Ok(LossReport { loss, tokens: batch.tokens() as u64, ..LossReport::default() })
     }
 
-    /// The number of tokens of a row in pre-training.
-    pub(crate) fn row_length(&self) -> usize {
-        self.row_length
+    fn digest(&self) -> &str {
+        self.dataset.digest()
     }
 }
 

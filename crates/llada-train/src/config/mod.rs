@@ -2,6 +2,9 @@
 //!
 //! Defaults, file and flags are merged before they are read, so that a flag is a key like any other.
 
+mod preference;
+mod rl;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,10 +14,50 @@ use llada_model::{Device, Dtype, ModelConfig};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub use self::{
+    preference::{LossName, Masks, PreferenceConfig},
+    rl::RlConfig,
+};
+
 use crate::{
     TrainError, byte_order_mark, data::DatasetKind, lr::ScheduleConfig, objective::Objective,
     optimizer::OptimizerConfig,
 };
+
+/// What a run trains for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Training {
+    /// To continue text, from documents.
+    Pretrain,
+    /// To answer, from prompts and answers.
+    Sft,
+    /// To prefer some answers to others, from pairs.
+    Preference,
+    /// To give answers that a program rewards.
+    Rl,
+}
+
+impl Training {
+    /// The learning rates unless a run says others.
+    fn schedule(self) -> ScheduleConfig {
+        match self {
+            Self::Pretrain => ScheduleConfig::default(),
+            Self::Sft => ScheduleConfig::sft(),
+            Self::Preference => ScheduleConfig::preference(),
+            Self::Rl => ScheduleConfig::rl(),
+        }
+    }
+
+    /// The kind of dataset that is prepared for it, if one is.
+    pub(crate) fn dataset(self) -> Option<DatasetKind> {
+        match self {
+            Self::Pretrain => Some(DatasetKind::Pretrain),
+            Self::Sft => Some(DatasetKind::Sft),
+            Self::Preference | Self::Rl => None,
+        }
+    }
+}
 
 /// Everything that a run depends on. Values in brackets are defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +114,12 @@ pub struct RunConfig {
     pub mc_num: usize,
     /// The dtype that the exported model is stored in, `bf16` or `f32` \[bf16\].
     pub export_dtype: Dtype,
+    /// The settings of preference optimisation.
+    #[serde(default)]
+    pub preference: PreferenceConfig,
+    /// The settings of reinforcement learning.
+    #[serde(default)]
+    pub rl: RlConfig,
     /// The settings of AdamW.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
@@ -118,32 +167,35 @@ export_dtype = "bf16"
 "#;
 
 impl RunConfig {
-    /// Reads the run file `path` for a run of `kind`. The keys in `flags` replace those of the file.
+    /// Reads the run file `path` for `training`. The keys in `flags` replace those of the file.
     ///
     /// # Errors
     /// The file cannot be read; a key is missing, unknown, or has a value that cannot be honoured.
-    pub fn load(path: &Path, kind: DatasetKind, flags: Table) -> Result<Self, TrainError> {
+    pub fn load(path: &Path, training: Training, flags: Table) -> Result<Self, TrainError> {
         let bytes = fs::read(path).map_err(TrainError::read(path))?;
         let text = std::str::from_utf8(byte_order_mark::skip(&bytes)).map_err(|e| TrainError::file(path, e))?;
         let file = text.parse().map_err(|e| TrainError::file(path, e))?;
-        Self::from_tables(kind, [file, flags])
+        Self::from_tables(training, [file, flags])
     }
 
     /// Reads keys; those of later tables replace those of earlier ones.
     ///
     /// # Errors
     /// A key is missing, unknown, or has a value that cannot be honoured.
-    pub fn from_tables(kind: DatasetKind, tables: impl IntoIterator<Item = Table>) -> Result<Self, TrainError> {
-        let schedule = if kind == DatasetKind::Sft { ScheduleConfig::sft() } else { ScheduleConfig::default() };
+    pub fn from_tables(training: Training, tables: impl IntoIterator<Item = Table>) -> Result<Self, TrainError> {
         let refuse = |e: toml::de::Error| TrainError::Settings { message: e.to_string().trim_end().to_owned() };
         let mut keys: Table = DEFAULTS.parse().map_err(refuse)?;
-        let schedule = Value::try_from(schedule).map_err(|e| TrainError::Settings { message: e.to_string() })?;
+        let schedule =
+            Value::try_from(training.schedule()).map_err(|e| TrainError::Settings { message: e.to_string() })?;
         keys.insert("schedule".to_owned(), schedule);
         for table in tables {
             merge(&mut keys, table);
         }
         let config: Self = keys.try_into().map_err(refuse)?;
         config.check()?;
+        if training == Training::Rl {
+            config.rl.check(config.batch_size)?;
+        }
         Ok(config)
     }
 
@@ -170,7 +222,27 @@ impl RunConfig {
         if let Some(decay) = self.ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
             return Err(TrainError::config("ema_decay", decay, "give a number from 0 to below 1, such as 0.999"));
         }
+        self.preference.check()?;
         self.schedule.check()
+    }
+
+    /// The files of `data` that end with `extension`, in the order of their names, or `data` itself if it is a file.
+    pub(crate) fn data_files(&self, extension: &str) -> Result<Vec<PathBuf>, TrainError> {
+        if !self.data.is_dir() {
+            return Ok(vec![self.data.clone()]);
+        }
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.data).map_err(TrainError::read(&self.data))? {
+            let path = entry.map_err(TrainError::read(&self.data))?.path();
+            if path.extension().is_some_and(|found| found == extension) {
+                files.push(path);
+            }
+        }
+        files.sort_unstable();
+        if files.is_empty() {
+            return Err(TrainError::file(&self.data, format!("no file ends with .{extension}")));
+        }
+        Ok(files)
     }
 
     /// The number of rows that are computed together.

@@ -1,0 +1,101 @@
+//! What a run minimises: each kind of training is a [`Loss`], which knows its data and adds a step's gradient to the model's.
+//!
+//! A loss sees no optimizer, no files of the run and no clock, and what it does at a step is a function of the seed, the
+//! step and the weights.
+
+pub(crate) mod masked;
+pub(crate) mod policy;
+pub(crate) mod preference;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::{ControlFlow, Range},
+    path::Path,
+};
+
+use llada_model::TrainableTransformer;
+
+use crate::{TrainError, collective::Collective, objective::MaskedBatch};
+
+/// Hears how much of a preparation is done, of how much, and says whether it goes on.
+pub(crate) type Observe<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
+
+/// A loss with the data that it is of.
+pub(crate) trait Loss: fmt::Debug {
+    /// Computes what is the same in all steps, or goes on with it after an interruption. `is_begun` says whether `model` has
+    /// made steps.
+    ///
+    /// # Errors
+    /// The model fails, or a file.
+    fn prepare(
+        &mut self,
+        _model: &mut TrainableTransformer,
+        _is_begun: bool,
+        _observe: &mut Observe<'_>,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Adds the gradient of the loss of step `step`, counted from 0, of this process's share to the model's.
+    ///
+    /// # Errors
+    /// The model or the collective fails; the data does.
+    fn accumulate(
+        &mut self,
+        model: &mut TrainableTransformer,
+        step: u64,
+        collective: &mut dyn Collective,
+    ) -> Result<LossReport, TrainError>;
+
+    /// The digest of the data.
+    fn digest(&self) -> &str;
+
+    /// Writes what later steps depend on, beside weights and data, into the folder of a checkpoint.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    fn save(&self, _checkpoint: &Path) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// Takes over what [`save`](Self::save) has written.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    fn restore(&mut self, _checkpoint: &Path) -> Result<(), TrainError> {
+        Ok(())
+    }
+}
+
+/// What a loss tells of a step.
+#[derive(Debug, Default)]
+pub(crate) struct LossReport {
+    /// The value of this process's share, in nats.
+    pub(crate) loss: f64,
+    /// The number of tokens that all processes have seen.
+    pub(crate) tokens: u64,
+    /// What the kind of training has to tell beside, of all processes.
+    pub(crate) details: BTreeMap<String, f64>,
+}
+
+/// The share of this process in `count` items: consecutive, as many as any other's or one more.
+fn share(count: usize, collective: &dyn Collective) -> Range<usize> {
+    let (rank, world_size) = (collective.rank(), collective.world_size());
+    count * rank / world_size..count * (rank + 1) / world_size
+}
+
+/// Adds the gradient of this process's rows of `batch` to the model's, at most `micro_batch_size` rows at once, and returns
+/// their loss.
+fn accumulate_share(
+    model: &mut TrainableTransformer,
+    batch: &MaskedBatch,
+    micro_batch_size: usize,
+    collective: &dyn Collective,
+) -> Result<f64, TrainError> {
+    let mut loss = 0.0;
+    for micro_batch in batch.share(collective.rank(), collective.world_size()).micro_batches(micro_batch_size) {
+        loss += micro_batch.loss(&model.accumulate(&micro_batch.batch())?)?;
+    }
+    Ok(loss)
+}

@@ -1,0 +1,278 @@
+//! Reinforcement learning with a program that checks answers: the model answers prompts, several times each, and learns
+//! from how its answers compare.
+//!
+//! One set of answers serves for several steps. The probabilities under the model that gave them, and under that which the
+//! run started from, are computed when they are given, under the masks of all these steps.
+
+use std::{collections::BTreeMap, fs, ops::ControlFlow, path::Path};
+
+use llada_core::{
+    policy::{Completion, Draw, DrawKey, LogProbs, Rollout, Scored, View},
+    rng::{Domain, Noise},
+};
+use llada_infer::{Engine, Request, SpecialTokens};
+use llada_model::TrainableTransformer;
+use serde::{Deserialize, Serialize};
+
+use super::{Loss, LossReport, share};
+use crate::{
+    TrainError,
+    collective::Collective,
+    config::{RlConfig, RunConfig},
+    data::BatchOrder,
+    environment::Environment,
+    objective::MaskedBatch,
+};
+
+/// The file of a checkpoint with the answers that the next steps learn from.
+const ROLLOUTS: &str = "rollouts.json";
+
+/// The loss of answers that are compared with others to the same prompt.
+#[derive(Debug)]
+pub(crate) struct PolicyLoss {
+    config: RlConfig,
+    environment: Box<dyn Environment>,
+    digest: String,
+    order: BatchOrder,
+    micro_batch_size: usize,
+    mask_id: u32,
+    eos_id: u32,
+    noise: Noise,
+    /// The model that the run started from, if the method has a penalty for leaving it.
+    reference: Option<TrainableTransformer>,
+    rollouts: Option<Rollouts>,
+}
+
+/// Answers, and what the steps that learn from them need.
+#[derive(Debug, Serialize, Deserialize)]
+struct Rollouts {
+    /// The number of sets of answers before this one.
+    number: u64,
+    /// The answers, prompt by prompt.
+    answers: Vec<Answer>,
+    /// The log-probabilities under the model that gave the answers: by step, answer, view and token.
+    old: Vec<Vec<LogProbs>>,
+    /// The same under the model that the run started from.
+    reference: Option<Vec<Vec<LogProbs>>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    #[serde(flatten)]
+    rollout: Rollout,
+    reward: f64,
+    advantage: f64,
+}
+
+impl PolicyLoss {
+    /// The loss of a run on the prompts of `environment`.
+    ///
+    /// # Errors
+    /// There are fewer prompts than a batch has; a prompt is too long; the model that the run starts from cannot be loaded
+    /// a second time.
+    pub(crate) fn new(
+        config: &RunConfig,
+        model: &TrainableTransformer,
+        environment: Box<dyn Environment>,
+    ) -> Result<Self, TrainError> {
+        let (rl, noise) = (config.rl.clone(), Noise::new(config.seed));
+        let most = model.config().max_sequence_length;
+        for index in 0..environment.len() {
+            let length = environment.prompt(index).len() + rl.gen_length;
+            if length > most {
+                let hint =
+                    format!("prompt {index} and its answer are {length} tokens, and max_sequence_length is {most}");
+                return Err(TrainError::config("rl.gen_length", rl.gen_length, hint));
+            }
+        }
+        let mut reference = None;
+        if let Some(folder) = config.init.as_deref().filter(|_| rl.method.has_reference()) {
+            reference = Some(TrainableTransformer::load(folder, config.device, config.dtype)?);
+        }
+        Ok(Self {
+            order: BatchOrder::new(environment.len(), config.batch_size / rl.num_generations, noise, None)?,
+            digest: environment.digest(),
+            environment,
+            config: rl,
+            micro_batch_size: config.micro_batch_size(),
+            mask_id: model.config().mask_token_id,
+            eos_id: model.config().eos_token_id,
+            noise,
+            reference,
+            rollouts: None,
+        })
+    }
+
+    /// Lets the model answer the prompts of a set, and computes what the steps on the answers need.
+    fn roll_out(&mut self, model: &mut TrainableTransformer, number: u64) -> Result<(), TrainError> {
+        let prompts = self.order.batch(number).to_vec();
+        let answers = self.answer(model, &prompts, number)?;
+        let mut rollouts = Rollouts { number, answers, old: Vec::new(), reference: None };
+        let mut reference = Vec::new();
+        for iteration in 0..self.config.num_iterations {
+            let draw = self.draw(&rollouts, iteration)?;
+            if self.config.method.has_ratio() {
+                rollouts.old.push(self.log_probs(model, &rollouts, &draw)?);
+            }
+            if let Some(mut model) = self.reference.take() {
+                let of_reference = self.log_probs(&mut model, &rollouts, &draw);
+                self.reference = Some(model);
+                reference.push(of_reference?);
+            }
+        }
+        rollouts.reference = self.reference.is_some().then_some(reference);
+        self.rollouts = Some(rollouts);
+        Ok(())
+    }
+
+    /// The model's answers to each of `prompts`, with their advantages.
+    fn answer(
+        &self,
+        model: &mut TrainableTransformer,
+        prompts: &[usize],
+        number: u64,
+    ) -> Result<Vec<Answer>, TrainError> {
+        let group = self.config.num_generations;
+        let mut requests = Vec::with_capacity(prompts.len() * group);
+        for (index, &prompt) in prompts.iter().enumerate() {
+            for generation in 0..group {
+                let place = number * (prompts.len() * group) as u64 + (index * group + generation) as u64;
+                let seed = self.noise.domain(Domain::Token).stream(place, 0, 0).below(u64::MAX);
+                requests.push(Request::new(self.environment.prompt(prompt), self.config.sampler(seed)));
+            }
+        }
+        let special = SpecialTokens { eos: self.eos_id, eot: None };
+        let generations = Engine::new(model, special).generate_batch(&requests, |_| ControlFlow::Continue(()))?;
+        let mut answers = Vec::with_capacity(requests.len());
+        for (generations, &prompt) in generations.chunks(group).zip(prompts) {
+            let mut of_prompt = Vec::with_capacity(group);
+            let mut rewards = Vec::with_capacity(group);
+            for generation in generations {
+                let output = &generation.output;
+                let end = output.iter().position(|&id| id == self.eos_id).unwrap_or(output.len());
+                rewards.push(self.environment.reward(prompt, &output[..end]));
+                let prompt_length = generation.prompt.len();
+                let committed = generation.trace.committed_at();
+                let step_map = committed[prompt_length..].iter().map(|step| step.unwrap_or(0)).collect();
+                let completion = Completion {
+                    ids: [generation.prompt.as_slice(), output].concat(),
+                    prompt_length,
+                    length: output.len().min(end + 1),
+                    is_ended: end < output.len(),
+                };
+                of_prompt.push(Rollout { completion, step_map });
+            }
+            let advantages = self.config.method.advantage().of(&rewards);
+            for ((rollout, reward), advantage) in of_prompt.into_iter().zip(rewards).zip(advantages) {
+                answers.push(Answer { rollout, reward, advantage });
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The masks of step `iteration` on a set of answers.
+    fn draw(&self, rollouts: &Rollouts, iteration: usize) -> Result<Draw, TrainError> {
+        let answers: Vec<Rollout> = rollouts.answers.iter().map(|answer| answer.rollout.clone()).collect();
+        let key = DrawKey { sample: rollouts.number * answers.len() as u64, iteration: iteration as u32 };
+        Ok(self.config.method.draw(&answers, self.noise, key, self.mask_id)?)
+    }
+
+    /// The views of each prompt's answers as one batch.
+    fn batches<'a>(&'a self, rollouts: &'a Rollouts, draw: &'a Draw) -> impl Iterator<Item = MaskedBatch> + 'a {
+        let group = self.config.num_generations;
+        rollouts.answers.chunks(group).zip(draw.views.chunks(group)).map(|(answers, views)| {
+            let rows = answers.iter().map(|answer| answer.rollout.completion.ids.as_slice());
+            MaskedBatch::of_views(rows.zip(views.iter().map(Vec::as_slice)))
+        })
+    }
+
+    /// The log-probabilities under `model` in step `iteration` on a set of answers.
+    fn log_probs(
+        &self,
+        model: &mut TrainableTransformer,
+        rollouts: &Rollouts,
+        draw: &Draw,
+    ) -> Result<Vec<LogProbs>, TrainError> {
+        let mut losses = Vec::new();
+        for batch in self.batches(rollouts, draw) {
+            for micro_batch in batch.micro_batches(self.micro_batch_size) {
+                losses.extend(model.cross_entropy(&micro_batch.batch())?);
+            }
+        }
+        let mut losses = losses.into_iter();
+        let mut log_probs = Vec::with_capacity(draw.views.len());
+        for views in &draw.views {
+            let of_view = |view: &View| losses.by_ref().take(view.scored.len()).map(|loss| -f64::from(loss)).collect();
+            log_probs.push(views.iter().map(of_view).collect());
+        }
+        Ok(log_probs)
+    }
+}
+
+impl Loss for PolicyLoss {
+    fn accumulate(
+        &mut self,
+        model: &mut TrainableTransformer,
+        step: u64,
+        collective: &mut dyn Collective,
+    ) -> Result<LossReport, TrainError> {
+        let iterations = self.config.num_iterations as u64;
+        let (number, iteration) = (step / iterations, (step % iterations) as usize);
+        if self.rollouts.as_ref().is_none_or(|rollouts| rollouts.number != number) {
+            self.roll_out(model, number)?;
+        }
+        let Some(rollouts) = &self.rollouts else { return Ok(LossReport::default()) };
+        let draw = self.draw(rollouts, iteration)?;
+        let log_probs = self.log_probs(model, rollouts, &draw)?;
+        let mut batch = Vec::with_capacity(rollouts.answers.len());
+        for (i, answer) in rollouts.answers.iter().enumerate() {
+            batch.push(Scored {
+                completion: &answer.rollout.completion,
+                views: &draw.views[i],
+                advantage: answer.advantage,
+                log_probs: &log_probs[i],
+                old: rollouts.old.get(iteration).map_or(&log_probs[i], |old| &old[i]),
+                reference: rollouts.reference.as_ref().map(|reference| &reference[iteration][i]),
+            });
+        }
+        let group = self.config.num_generations;
+        let surrogate = self.config.method.surrogate(&batch, &draw, group)?;
+        let prompts: Vec<MaskedBatch> = self.batches(rollouts, &draw).collect();
+        let mine = share(prompts.len(), collective);
+        for (prompt, masked) in prompts.into_iter().enumerate().filter(|(prompt, _)| mine.contains(prompt)) {
+            let weights = surrogate.weights[prompt * group..][..group].iter().flatten().flatten();
+            let masked = masked.with_weights(weights.map(|&weight| weight as f32).collect());
+            for micro_batch in masked.micro_batches(self.micro_batch_size) {
+                model.accumulate(&micro_batch.batch())?;
+            }
+        }
+        let mean = |value: fn(&Answer) -> f64| rollouts.answers.iter().map(value).sum::<f64>() / batch.len() as f64;
+        Ok(LossReport {
+            // Every process has computed the loss of the whole.
+            loss: if collective.rank() == 0 { surrogate.loss } else { 0.0 },
+            tokens: draw.views.iter().flatten().map(|view| view.ids.len() as u64).sum(),
+            details: BTreeMap::from([
+                ("reward".to_owned(), mean(|answer| answer.reward)),
+                ("completion_length".to_owned(), mean(|answer| answer.rollout.completion.length as f64)),
+            ]),
+        })
+    }
+
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    fn save(&self, checkpoint: &Path) -> Result<(), TrainError> {
+        let Some(rollouts) = &self.rollouts else { return Ok(()) };
+        let path = checkpoint.join(ROLLOUTS);
+        let text = serde_json::to_string(rollouts).map_err(|e| TrainError::file(&path, e))?;
+        fs::write(&path, text).map_err(TrainError::write(&path))
+    }
+
+    fn restore(&mut self, checkpoint: &Path) -> Result<(), TrainError> {
+        let path = checkpoint.join(ROLLOUTS);
+        let text = fs::read(&path).map_err(TrainError::read(&path))?;
+        self.rollouts = Some(serde_json::from_slice(&text).map_err(|e| TrainError::file(&path, e))?);
+        Ok(())
+    }
+}

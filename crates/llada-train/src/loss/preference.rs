@@ -1,0 +1,230 @@
+//! Preference optimisation (VRPO, arXiv 2505.19223): the margin between a chosen and a rejected answer is widened, beyond
+//! that of the model that the run starts from.
+//!
+//! An answer's likelihood is estimated under the same masks whenever it is, so the numbers of the reference are computed
+//! once, before the first step, and no second model is in memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    path::PathBuf,
+};
+
+use llada_core::{likelihood::MaskingPlan, policy::View, preference::bound_weights, rng::Noise};
+use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Loss, LossReport, Observe, share};
+use crate::{
+    TrainError,
+    collective::Collective,
+    config::{Masks, PreferenceConfig, RunConfig},
+    data::{BatchOrder, Pair, Pairs},
+    ledger::Ledger,
+    objective::MaskedBatch,
+};
+
+/// The loss of pairs of answers.
+#[derive(Debug)]
+pub(crate) struct PairLoss {
+    config: PreferenceConfig,
+    pairs: Vec<Pair>,
+    digest: String,
+    order: BatchOrder,
+    micro_batch_size: usize,
+    steps: u64,
+    mask_id: u32,
+    noise: Noise,
+    /// The file of the reference's numbers.
+    path: PathBuf,
+    /// What the numbers are of.
+    subject: Value,
+    /// The reference's numbers of each pair that the run sees.
+    reference: BTreeMap<usize, Bounds>,
+}
+
+/// The estimates of both answers' log-likelihoods, in nats.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Bounds {
+    pair: usize,
+    chosen: f64,
+    rejected: f64,
+}
+
+/// An answer under its masks: rows of one length, and what each masked token weighs in the estimate.
+struct Masked {
+    batch: MaskedBatch,
+    /// One per wanted token.
+    bound_weights: Vec<f64>,
+}
+
+impl PairLoss {
+    /// The loss of the pairs in `config.data`.
+    ///
+    /// # Errors
+    /// The data cannot be read, or has fewer pairs than a batch.
+    pub(crate) fn new(config: &RunConfig, model: &ModelConfig, tokenizer: Tokenizer) -> Result<Self, TrainError> {
+        let Pairs { pairs, too_long, digest } =
+            Pairs::read(&config.data_files("jsonl")?, tokenizer, model.max_sequence_length)?;
+        if pairs.is_empty() {
+            let message =
+                format!("no pair fits max_sequence_length {}: {too_long} are too long", model.max_sequence_length);
+            return Err(TrainError::file(&config.data, message));
+        }
+        let noise = Noise::new(config.seed);
+        let PreferenceConfig { num_samples, masks, .. } = config.preference;
+        let subject = json!({
+            "data": digest, "init": config.init, "dtype": config.dtype, "seed": config.seed,
+            "num_samples": num_samples, "masks": masks,
+        });
+        Ok(Self {
+            config: config.preference,
+            order: BatchOrder::new(pairs.len(), config.batch_size, noise, None)?,
+            pairs,
+            digest,
+            micro_batch_size: config.micro_batch_size(),
+            steps: config.steps,
+            mask_id: model.mask_token_id,
+            noise,
+            path: config.out.join("reference.jsonl"),
+            subject,
+            reference: BTreeMap::new(),
+        })
+    }
+
+    /// The answers of a pair under their masks. Each has masks of its own, the same in every step.
+    fn masked(&self, pair: usize) -> Result<[Masked; 2], TrainError> {
+        let Pair { prompt, chosen, rejected } = &self.pairs[pair];
+        Ok([
+            self.masked_answer(prompt, chosen, 2 * pair as u64)?,
+            self.masked_answer(prompt, rejected, 2 * pair as u64 + 1)?,
+        ])
+    }
+
+    fn masked_answer(&self, prompt: &[u32], answer: &[u32], sample: u64) -> Result<Masked, TrainError> {
+        let (count, noise) = (self.config.num_samples, self.noise);
+        let plan = match self.config.masks {
+            Masks::Stratified => MaskingPlan::stratified(answer.len(), count, count, noise, sample)?,
+            Masks::Independent => MaskingPlan::independent(answer.len(), count, noise, sample)?,
+        };
+        let row = [prompt, answer].concat();
+        let mut masked = Masked { batch: MaskedBatch::default(), bound_weights: Vec::new() };
+        let mut views = Vec::with_capacity(count);
+        for (perturbation, weight) in plan.perturbations().iter().zip(bound_weights(&plan)) {
+            let mut view = View { ids: row.clone(), scored: Vec::with_capacity(perturbation.masked.len()) };
+            for token in &perturbation.masked {
+                view.ids[prompt.len() + token] = self.mask_id;
+                view.scored.push(prompt.len() + token);
+                masked.bound_weights.push(weight);
+            }
+            views.push(view);
+        }
+        masked.batch = MaskedBatch::of_views([(row.as_slice(), views.as_slice())]);
+        Ok(masked)
+    }
+
+    /// Estimates the log-likelihoods of a pair's answers.
+    fn bounds(
+        &self,
+        model: &mut TrainableTransformer,
+        pair: usize,
+        masked: &[Masked; 2],
+    ) -> Result<Bounds, TrainError> {
+        let mut bounds = [0.0; 2];
+        for (bound, masked) in bounds.iter_mut().zip(masked) {
+            let mut losses = Vec::with_capacity(masked.bound_weights.len());
+            for micro_batch in masked.batch.micro_batches(self.micro_batch_size) {
+                losses.extend(model.cross_entropy(&micro_batch.batch())?);
+            }
+            *bound = losses.iter().zip(&masked.bound_weights).map(|(&loss, weight)| -f64::from(loss) * weight).sum();
+        }
+        let [chosen, rejected] = bounds;
+        Ok(Bounds { pair, chosen, rejected })
+    }
+
+    /// The pairs that the run sees.
+    fn seen(&mut self) -> BTreeSet<usize> {
+        let mut seen = BTreeSet::new();
+        for step in 0..self.steps {
+            seen.extend(self.order.batch(step));
+            if seen.len() == self.pairs.len() {
+                break;
+            }
+        }
+        seen
+    }
+}
+
+impl Loss for PairLoss {
+    fn prepare(
+        &mut self,
+        model: &mut TrainableTransformer,
+        is_begun: bool,
+        observe: &mut Observe<'_>,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let mut ledger = Ledger::<Bounds>::open(&self.path, &self.subject)?;
+        self.reference = ledger.entries().iter().map(|&bounds| (bounds.pair, bounds)).collect();
+        let seen = self.seen();
+        let total = seen.len() as u64;
+        for pair in seen {
+            if self.reference.contains_key(&pair) {
+                continue;
+            }
+            if is_begun {
+                return Err(TrainError::file(&self.path, format!("the numbers of pair {pair} are missing")));
+            }
+            if observe(self.reference.len() as u64, total).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            let masked = self.masked(pair)?;
+            let bounds = self.bounds(model, pair, &masked)?;
+            ledger.push(bounds)?;
+            self.reference.insert(pair, bounds);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn accumulate(
+        &mut self,
+        model: &mut TrainableTransformer,
+        step: u64,
+        collective: &mut dyn Collective,
+    ) -> Result<LossReport, TrainError> {
+        let pairs = self.order.batch(step).to_vec();
+        let (loss, beta, count) = (self.config.loss(), self.config.beta, pairs.len() as f64);
+        let mut report = LossReport::default();
+        let mut sums = [0.0; 4];
+        for &pair in &pairs[share(pairs.len(), collective)] {
+            let masked = self.masked(pair)?;
+            let (now, reference) = (self.bounds(model, pair, &masked)?, self.reference[&pair]);
+            let rewards = [now.chosen - reference.chosen, now.rejected - reference.rejected].map(|gain| beta * gain);
+            let s = rewards[0] - rewards[1];
+            report.loss += loss.value(s, beta) / count;
+            let slope = loss.slope(s, beta) * beta / count;
+            for (masked, slope) in masked.into_iter().zip([slope, -slope]) {
+                let weights = masked.bound_weights.iter().map(|weight| (-slope * weight) as f32).collect();
+                for micro_batch in masked.batch.with_weights(weights).micro_batches(self.micro_batch_size) {
+                    model.accumulate(&micro_batch.batch())?;
+                }
+            }
+            let accuracy = if s > 0.0 { 1.0 } else { 0.0 };
+            for (sum, value) in sums.iter_mut().zip([rewards[0], rewards[1], s, accuracy]) {
+                *sum += value / count;
+            }
+        }
+        // The names are those of trl.
+        for (name, sum) in ["chosen", "rejected", "margins", "accuracies"].into_iter().zip(sums) {
+            report.details.insert(format!("rewards/{name}"), collective.sum(sum)?);
+        }
+        let length = |pair: &usize| {
+            2 * self.pairs[*pair].prompt.len() + self.pairs[*pair].chosen.len() + self.pairs[*pair].rejected.len()
+        };
+        report.tokens = pairs.iter().map(length).sum::<usize>() as u64;
+        Ok(report)
+    }
+
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+}
