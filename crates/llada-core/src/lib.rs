@@ -8,7 +8,7 @@
 //! |---|---|
 //! | noise: a counter-based generator | [`rng`] |
 //! | training: noise schedules, masking, loss weights | [`schedule`], [`masking`], [`objective`] |
-//! | alignment: preferences, policy gradients | [`preference`], [`policy`] |
+//! | alignment: preferences, policy gradients, distillation | [`preference`], [`policy`], [`distillation`] |
 //! | evaluation: log-likelihood by Monte Carlo; confidence intervals | [`likelihood`], [`interval`] |
 //! | sampling: blocks and steps, confidences, tokens, guidance | [`block`], [`confidence`], [`sampling`], [`guidance`] |
 //! | constraints: languages over token ids | [`automaton`] |
@@ -20,6 +20,7 @@
 pub mod automaton;
 pub mod block;
 pub mod confidence;
+pub mod distillation;
 mod error;
 pub mod guidance;
 mod hint;

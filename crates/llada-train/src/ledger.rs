@@ -4,22 +4,24 @@
 //! other data or settings.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::Write,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::TrainError;
+use crate::{TrainError, loss::Observe};
 
-/// A file of entries that is open for more.
+/// A file of entries, each of an item of the data.
 #[derive(Debug)]
 pub(crate) struct Ledger<T> {
     path: PathBuf,
     file: File,
-    entries: Vec<T>,
+    entries: BTreeMap<usize, T>,
 }
 
 impl<T: Serialize + DeserializeOwned> Ledger<T> {
@@ -28,51 +30,69 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
     /// # Errors
     /// The file is of another subject, or cannot be read or written.
     pub(crate) fn open(path: &Path, subject: &Value) -> Result<Self, TrainError> {
-        let mut whole = String::new();
-        let mut entries = Vec::new();
+        let mut text = String::new();
         if path.exists() {
-            let text = fs::read_to_string(path).map_err(TrainError::read(path))?;
-            for (index, line) in text.split_inclusive('\n').enumerate() {
-                if !line.ends_with('\n') {
-                    break;
-                }
-                if index == 0 {
-                    let found: Value = serde_json::from_str(line).map_err(|e| TrainError::file(path, e))?;
-                    if found != *subject {
-                        return Err(TrainError::OtherNumbers { path: path.to_owned() });
-                    }
-                } else {
-                    entries.push(serde_json::from_str(line).map_err(|e| TrainError::file(path, e))?);
-                }
-                whole += line;
-            }
+            text = fs::read_to_string(path).map_err(TrainError::read(path))?;
         }
-        if whole.is_empty() {
-            whole = format!("{subject}\n");
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+        if text.is_empty() {
+            text = format!("{subject}\n");
         }
+        let refuse = |e: serde_json::Error| TrainError::file(path, e);
+        let mut lines = text.lines();
+        if serde_json::from_str::<Value>(lines.next().unwrap_or_default()).map_err(refuse)? != *subject {
+            return Err(TrainError::OtherNumbers { path: path.to_owned() });
+        }
+        let entries = lines.map(serde_json::from_str).collect::<Result<_, _>>().map_err(refuse)?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(TrainError::write(folder))?;
         }
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let mut ledger = Self { path: path.to_owned(), file: file.map_err(TrainError::write(path))?, entries };
-        ledger.file.write_all(whole.as_bytes()).map_err(TrainError::write(path))?;
-        ledger.file.set_len(whole.len() as u64).map_err(TrainError::write(path))?;
+        ledger.file.write_all(text.as_bytes()).map_err(TrainError::write(path))?;
+        ledger.file.set_len(text.len() as u64).map_err(TrainError::write(path))?;
         Ok(ledger)
     }
 
-    /// The entries so far.
-    pub(crate) fn entries(&self) -> &[T] {
-        &self.entries
-    }
-
-    /// Adds an entry.
+    /// Computes the entries of `items` that are missing, at most `at_once` of them in one call of `compute`. Once the run has
+    /// begun, its model is no longer the one that they are of, and none may be missing.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub(crate) fn push(&mut self, entry: T) -> Result<(), TrainError> {
-        let line = serde_json::to_string(&entry).map_err(|e| TrainError::file(&self.path, e))? + "\n";
+    /// An entry is missing that can no longer be computed; `compute` fails; the file cannot be written.
+    pub(crate) fn complete(
+        &mut self,
+        items: &BTreeSet<usize>,
+        at_once: usize,
+        is_begun: bool,
+        observe: &mut Observe<'_>,
+        mut compute: impl FnMut(&[usize]) -> Result<Vec<T>, TrainError>,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let missing: Vec<usize> = items.iter().copied().filter(|item| !self.entries.contains_key(item)).collect();
+        if let Some(item) = missing.first().filter(|_| is_begun) {
+            return Err(TrainError::file(&self.path, format!("the numbers of item {item} are missing")));
+        }
+        let (mut done, total) = ((items.len() - missing.len()) as u64, items.len() as u64);
+        for items in missing.chunks(at_once) {
+            if observe(done, total).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            for (&item, entry) in items.iter().zip(compute(items)?) {
+                self.push(item, entry)?;
+            }
+            done += items.len() as u64;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// All entries, by item.
+    pub(crate) fn into_entries(self) -> BTreeMap<usize, T> {
+        self.entries
+    }
+
+    fn push(&mut self, item: usize, entry: T) -> Result<(), TrainError> {
+        let line = serde_json::to_string(&(item, &entry)).map_err(|e| TrainError::file(&self.path, e))? + "\n";
         self.file.write_all(line.as_bytes()).map_err(TrainError::write(&self.path))?;
-        self.entries.push(entry);
+        self.entries.insert(item, entry);
         Ok(())
     }
 }
@@ -81,23 +101,36 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
 mod tests {
     use super::*;
 
+    const NUMBERS: [f64; 3] = [0.1, -1e-300, 5.0];
+
+    fn complete(path: &Path, is_begun: bool) -> Result<Vec<usize>, TrainError> {
+        let mut ledger = Ledger::<f64>::open(path, &serde_json::json!({"n": 8}))?;
+        let mut computed = Vec::new();
+        let mut go_on = |_, _| ControlFlow::Continue(());
+        let flow = ledger.complete(&BTreeSet::from([0, 1, 2]), 2, is_begun, &mut go_on, |items| {
+            computed.extend(items);
+            Ok(items.iter().map(|&item| NUMBERS[item]).collect())
+        })?;
+        assert!(flow.is_continue());
+        assert_eq!(ledger.into_entries().into_values().collect::<Vec<_>>(), NUMBERS);
+        Ok(computed)
+    }
+
     #[test]
-    fn what_was_written_is_there_and_a_cut_line_is_not() {
+    fn what_was_written_is_there_and_a_cut_line_is_computed_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, subject) = (folder.path().join("new/numbers.jsonl"), serde_json::json!({"n": 8}));
-        let mut ledger = Ledger::<f64>::open(&path, &subject).unwrap();
-        for value in [0.1, -1e-300, 5.0] {
-            ledger.push(value).unwrap();
-        }
+        let path = folder.path().join("new/numbers.jsonl");
+        assert_eq!(complete(&path, false).unwrap(), [0, 1, 2]);
         let whole = fs::read(&path).unwrap();
-        for kept in 0..whole.len() {
+        for kept in 0..=whole.len() {
             fs::write(&path, &whole[..kept]).unwrap();
-            let mut again = Ledger::<f64>::open(&path, &subject).unwrap();
-            let count = again.entries().len();
-            assert_eq!(again.entries(), &[0.1, -1e-300, 5.0][..count]);
-            for &value in &[0.1, -1e-300, 5.0][count..] {
-                again.push(value).unwrap();
+            let lines = whole[..kept].iter().filter(|&&byte| byte == b'\n').count();
+            if lines < 4 {
+                let error = complete(&path, true).unwrap_err().to_string();
+                assert!(error.contains("numbers of item"), "{error}");
             }
+            let computed = complete(&path, false).unwrap();
+            assert_eq!(computed, (lines.max(1) - 1..3).collect::<Vec<_>>());
             assert_eq!(fs::read(&path).unwrap(), whole, "cut at {kept}");
         }
         let error = Ledger::<f64>::open(&path, &serde_json::json!({"n": 9})).unwrap_err();

@@ -56,6 +56,11 @@ impl ScheduleConfig {
         Self { lr: 3e-6, min_lr: 3e-6, warmup_steps: 1, ..Self::default() }
     }
 
+    /// dParallel's schedule of distillation: 2e-5 throughout.
+    pub fn distillation() -> Self {
+        Self { lr: 2e-5, min_lr: 2e-5, warmup_steps: 0, ..Self::default() }
+    }
+
     /// The learning rate of step `step`, counted from 1, of `steps`.
     pub fn lr(&self, step: u64, steps: u64) -> f64 {
         if step < self.warmup_steps {

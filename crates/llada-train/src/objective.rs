@@ -18,7 +18,7 @@ use llada_core::{
     rng::{Domain, Noise},
     schedule::{EPS, stratified_t},
 };
-use llada_model::TrainingBatch;
+use llada_model::{EntropyTerm, TrainingBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -56,8 +56,16 @@ pub struct MaskedBatch {
     wanted: Vec<usize>,
     targets: Vec<u32>,
     weights: Vec<f32>,
+    entropy: Option<EntropyWeights>,
     /// The part of all rows of a step.
     share: f64,
+}
+
+/// What the entropy of each prediction weighs in the loss.
+#[derive(Debug, Clone, PartialEq)]
+struct EntropyWeights {
+    weights: Vec<f32>,
+    temperature: f64,
 }
 
 impl Rows {
@@ -130,6 +138,7 @@ impl MaskedBatch {
             ids: noisy.noisy_batch,
             row_length: rows.row_length,
             wanted,
+            entropy: None,
             share: 1.0,
         })
     }
@@ -148,7 +157,7 @@ impl MaskedBatch {
                 weights.push(weight);
             }
         }
-        Self { ids: rows.ids.clone(), row_length, wanted, targets, weights, share: 1.0 }
+        Self { ids: rows.ids.clone(), row_length, wanted, targets, weights, entropy: None, share: 1.0 }
     }
 
     /// Views of rows of one length, whose scored tokens are predicted. They weigh nothing yet.
@@ -172,10 +181,18 @@ impl MaskedBatch {
         Self { weights, ..self }
     }
 
+    /// The same with these weights of the predictions' entropies at `temperature`, one for each wanted token.
+    #[must_use]
+    pub fn with_entropy(self, weights: Vec<f32>, temperature: f64) -> Self {
+        Self { entropy: Some(EntropyWeights { weights, temperature }), ..self }
+    }
+
     /// The batch as the model takes it.
     pub fn batch(&self) -> TrainingBatch<'_> {
-        let Self { ids, row_length, wanted, targets, weights, share } = self;
-        TrainingBatch { ids, row_length: *row_length, wanted, targets, weights, share: *share }
+        let Self { ids, row_length, wanted, targets, weights, entropy, share } = self;
+        let entropy =
+            entropy.as_ref().map(|entropy| EntropyTerm { weights: &entropy.weights, temperature: entropy.temperature });
+        TrainingBatch { ids, row_length: *row_length, wanted, targets, weights, entropy, share: *share }
     }
 
     /// The share of process `rank` of `world_size`: consecutive rows, as many as any other's or one more.
@@ -205,6 +222,10 @@ impl MaskedBatch {
             wanted: self.wanted[first..end].iter().map(|token| token - tokens.start).collect(),
             targets: self.targets[first..end].to_vec(),
             weights: self.weights[first..end].to_vec(),
+            entropy: self.entropy.as_ref().map(|EntropyWeights { weights, temperature }| EntropyWeights {
+                weights: weights[first..end].to_vec(),
+                temperature: *temperature,
+            }),
             ids: self.ids[tokens].to_vec(),
             row_length: self.row_length,
             share: self.share * (rows.len() as f64 / self.rows() as f64),
@@ -217,6 +238,11 @@ impl MaskedBatch {
     /// There are not as many as wanted tokens.
     pub fn loss(&self, cross_entropy: &[f32]) -> Result<f64, TrainError> {
         Ok(llada_core::objective::loss(cross_entropy, &self.weights)?)
+    }
+
+    /// The weights of the wanted tokens.
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
     }
 
     /// The number of tokens of the batch.

@@ -16,10 +16,12 @@ use crate::{
     TrainError,
     checkpoint::{self, Skipped},
     collective::{Collective, SingleProcess},
-    config::{RunConfig, Training},
+    config::{DistillationMethod, RunConfig, Training},
     data::{Dataset, DatasetKind},
     environment::Environment,
-    loss::{Loss, masked::MaskedLoss, policy::PolicyLoss, preference::PairLoss},
+    loss::{
+        Certainty, Loss, distillation::DistillationLoss, masked::MaskedLoss, policy::PolicyLoss, preference::PairLoss,
+    },
     metrics::Metrics,
     recorder::Recorder,
     start,
@@ -72,11 +74,25 @@ impl Run {
     /// A file is missing or damaged; the settings contradict the data, the model or each other.
     pub fn open(config: RunConfig, training: Training) -> Result<Self, TrainError> {
         let model = start::model(&config)?;
-        let loss: Box<dyn Loss> = match training.dataset() {
-            Some(kind) => Box::new(MaskedLoss::new(start::dataset(&config.data, kind)?, model.config(), &config)?),
-            None => Box::new(PairLoss::new(&config, model.config(), start::tokenizer(&config)?)?),
+        let masked = |kind| MaskedLoss::new(start::dataset(config.data()?, kind)?, model.config(), &config);
+        let loss: Box<dyn Loss> = match training {
+            Training::Pretrain => Box::new(masked(DatasetKind::Pretrain)?),
+            Training::Sft => Box::new(masked(DatasetKind::Sft)?),
+            Training::Preference => Box::new(PairLoss::new(&config, model.config(), start::tokenizer(&config)?)?),
+            Training::Distillation if config.distillation.objective == DistillationMethod::Cap => {
+                let (weight, temperature) = (config.distillation.entropy_weight(), config.distillation.temperature());
+                Box::new(masked(DatasetKind::Sft)?.with_certainty(Certainty { weight, temperature }))
+            }
+            Training::Distillation => {
+                Box::new(DistillationLoss::new(&config, model.config(), start::tokenizer(&config)?)?)
+            }
+            Training::Rl => {
+                let hint = "reinforcement learning has an environment instead: open it by `Run::rl`";
+                return Err(TrainError::config("data", "not what it learns from", hint));
+            }
         };
-        Self::of(config, model, loss, training.dataset().unwrap_or(DatasetKind::Sft))
+        let kind = if training == Training::Pretrain { DatasetKind::Pretrain } else { DatasetKind::Sft };
+        Self::of(config, model, loss, kind)
     }
 
     /// Opens a run of reinforcement learning on the prompts of `environment`, as [`open`](Self::open) does.

@@ -43,7 +43,8 @@ fn new_model(shape: &ModelShape, folder: &Path, config: &RunConfig) -> Result<Tr
 
 /// The tokenizer of the run's model.
 pub(crate) fn tokenizer(config: &RunConfig) -> Result<Tokenizer, TrainError> {
-    let folder = config.tokenizer_folder().unwrap_or(&config.data);
+    let missing = || TrainError::config("tokenizer", "missing", "give the folder of a tokenizer, or init");
+    let folder = config.tokenizer_folder().ok_or_else(missing)?;
     Tokenizer::open(folder)?.ok_or_else(|| TrainError::NoTokenizer { folder: folder.to_owned() })
 }
 

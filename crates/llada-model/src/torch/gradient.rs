@@ -129,6 +129,38 @@ pub(crate) fn cross_entropy(
     Ok(loss)
 }
 
+/// How certain predictions are.
+pub(crate) struct Certainty {
+    /// (rows) f32, the entropy of each prediction in nats.
+    pub(crate) entropy: Tensor,
+    /// (rows) bool, whether the most probable token is the target.
+    pub(crate) is_correct: Tensor,
+    /// (rows, n) f32, the log-probabilities at the temperature.
+    log_p: Tensor,
+}
+
+impl Certainty {
+    /// Computes the entropies of softmax(logits / temperature).
+    ///
+    /// # Shapes
+    /// logits (rows, n), targets (rows) i64.
+    pub(crate) fn new(logits: &Tensor, targets: &Tensor, temperature: f64) -> Result<Self, ModelError> {
+        let log_p = logits.f_to_kind(Kind::Float)?.f_div_scalar(temperature)?.f_log_softmax(-1, Kind::Float)?;
+        let entropy = log_p.f_exp()?.f_mul(&log_p)?.f_sum_dim_intlist(-1, false, Kind::Float)?.f_neg()?;
+        let is_correct = logits.f_argmax(-1, false)?.f_eq_tensor(targets)?;
+        Ok(Self { entropy, is_correct, log_p })
+    }
+
+    /// Computes the gradient of the weighted sum of the entropies by the logits: -p (log p + entropy) / temperature.
+    ///
+    /// # Shapes
+    /// weights (rows) f32 -> (rows, n) f32.
+    pub(crate) fn gradient(&self, weights: &Tensor, temperature: f64) -> Result<Tensor, ModelError> {
+        let slope = self.log_p.f_add(&self.entropy.f_unsqueeze(1)?)?.f_mul(&self.log_p.f_exp()?)?;
+        Ok(slope.f_mul(&weights.f_unsqueeze(1)?.f_div_scalar(-temperature)?)?)
+    }
+}
+
 /// Runs the backward pass of the graph of `y`, starting from `gradient`, which has the shape of `y`.
 pub(crate) fn backward(y: &Tensor, gradient: &Tensor) -> Result<(), ModelError> {
     // SAFETY: live tensors go in.

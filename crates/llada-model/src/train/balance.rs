@@ -124,7 +124,8 @@ mod tests {
         for is_checkpointed in [false, true] {
             let mut model = TrainableTransformer::load(&folder, Device::Cpu, Dtype::F32).unwrap();
             model.set_activation_checkpointing(is_checkpointed);
-            let mut batch = TrainingBatch { ids: &ids, row_length: 20, wanted, targets, weights, share: 1.0 };
+            let mut batch =
+                TrainingBatch { ids: &ids, row_length: 20, wanted, targets, weights, entropy: None, share: 1.0 };
             let expected = no_grad(|| expected(&mut model, &batch));
             model.accumulate(&batch).unwrap();
             let whole = model.router_aux_loss().unwrap();

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::TrainableTransformer;
+use super::{EntropyTerm, TrainableTransformer, head::EntropyWeights};
 use crate::{
     ModelConfig, ModelError,
     layers::packing::{Packing, Piece, ROUND_IN_TRAINING, round_up},
@@ -22,6 +22,8 @@ pub struct TrainingBatch<'a> {
     pub targets: &'a [u32],
     /// The weight of each wanted token's cross-entropy in the loss.
     pub weights: &'a [f32],
+    /// What the entropies of the predictions weigh, if they do.
+    pub entropy: Option<EntropyTerm<'a>>,
     /// The part of a step's rows that these are, 1 for all. It is the weight of the routers' auxiliary loss, which is a
     /// mean over tokens.
     pub share: f64,
@@ -38,6 +40,7 @@ pub(super) struct PreparedBatch {
     pub(super) targets: Tensor,
     /// (wanted) f32.
     pub(super) weights: Tensor,
+    pub(super) entropy: Option<EntropyWeights>,
 }
 
 impl TrainingBatch<'_> {
@@ -61,6 +64,14 @@ impl TrainingBatch<'_> {
             let (targets, weights) = (targets.len(), weights.len());
             return refuse(format!("{} wanted tokens, {targets} targets, {weights} weights", wanted.len()));
         }
+        if let Some(EntropyTerm { weights, temperature }) = self.entropy {
+            if weights.len() != wanted.len() {
+                return refuse(format!("{} wanted tokens, {} weights of entropies", wanted.len(), weights.len()));
+            }
+            if !(temperature > 0.0 && temperature.is_finite()) {
+                return refuse(format!("the temperature of the entropies is {temperature}"));
+            }
+        }
         if !wanted.is_sorted_by(|a, b| a < b) || wanted.last().is_some_and(|&last| last >= ids.len()) {
             return refuse(format!("wanted tokens are not ascending indices below {}", ids.len()));
         }
@@ -72,13 +83,21 @@ impl TrainableTransformer {
     /// Checks the batch and copies it to the model's device. Returns `None` if no token is wanted.
     pub(super) fn prepare(&mut self, batch: &TrainingBatch<'_>) -> Result<Option<PreparedBatch>, ModelError> {
         batch.check(&self.config)?;
-        let &TrainingBatch { ids, row_length, wanted, targets, weights, .. } = batch;
+        let &TrainingBatch { ids, row_length, wanted, targets, weights, entropy, .. } = batch;
         if wanted.is_empty() {
             return Ok(None);
         }
         self.rope.reach(row_length)?;
-        let mut weights = weights.to_vec();
-        weights.resize(wanted.len().next_multiple_of(ROUND_IN_TRAINING), 0.0);
+        let padded = |weights: &[f32]| {
+            let mut weights = weights.to_vec();
+            weights.resize(wanted.len().next_multiple_of(ROUND_IN_TRAINING), 0.0);
+            Tensor::f_from_slice(&weights)?.f_to_device(self.device)
+        };
+        let weights = padded(weights)?;
+        let mut entropy_weights = None;
+        if let Some(EntropyTerm { weights, temperature }) = entropy {
+            entropy_weights = Some(EntropyWeights { weights: padded(weights)?, temperature });
+        }
         let wanted = round_up(wanted, ROUND_IN_TRAINING).map(|token| self.predicted_from(token, row_length));
         let targets = round_up(targets, ROUND_IN_TRAINING).map(i64::from);
         let pieces = vec![Piece::whole(row_length); ids.len() / row_length];
@@ -87,7 +106,8 @@ impl TrainableTransformer {
             ids: self.integers(ids.iter().map(|&id| i64::from(id)))?,
             wanted: self.integers(wanted)?,
             targets: self.integers(targets)?,
-            weights: Tensor::f_from_slice(&weights)?.f_to_device(self.device)?,
+            weights,
+            entropy: entropy_weights,
         }))
     }
 

@@ -7,6 +7,7 @@
 
 mod balance;
 mod batch;
+mod certainty;
 mod head;
 mod init;
 mod parameters;
@@ -24,6 +25,7 @@ use self::{
 };
 pub use self::{
     batch::TrainingBatch,
+    certainty::{EntropyTerm, Prediction},
     parameters::{AdamW, Parameters},
 };
 use crate::{
@@ -192,14 +194,14 @@ impl TrainableTransformer {
         no_grad(|| {
             let x = self.embed(&batch.ids)?;
             let hidden = self.run(0..self.config.num_hidden_layers, x, &batch, None)?;
-            self.head()?.cross_entropy(&hidden, &batch.targets, &batch.weights, None, &mut out)
+            self.head()?.cross_entropy(&hidden, &batch.targets, &batch.weights, None, None, &mut out)
         })?;
         out.truncate(wanted);
         Ok(out)
     }
 
     /// Returns the cross-entropy of each wanted token, in nats, and adds the gradient of their weighted sum to the
-    /// accumulated one. So is the gradient of [`router_aux_loss`](Self::router_aux_loss), where the config has that loss.
+    /// accumulated one, with that of weighted entropies if the batch has such. So is the gradient of [`router_aux_loss`](Self::router_aux_loss), where the config has that loss.
     ///
     /// # Errors
     /// Those of [`cross_entropy`](Self::cross_entropy).
@@ -319,7 +321,8 @@ impl TrainableTransformer {
             bias: bias.map(Tensor::f_grad).transpose()?,
             hidden: hidden.f_empty_like()?,
         };
-        self.head()?.cross_entropy(hidden, &batch.targets, &batch.weights, Some(&mut gradients), out)?;
+        let (weights, entropy) = (&batch.weights, batch.entropy.as_ref());
+        self.head()?.cross_entropy(hidden, &batch.targets, weights, entropy, Some(&mut gradients), out)?;
         Ok(gradients.hidden)
     }
 

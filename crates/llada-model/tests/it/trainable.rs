@@ -54,8 +54,15 @@ fn a_row_does_not_depend_on_its_company() {
 #[test]
 fn predicting_leaves_the_gradient_as_it_was() {
     let mut model = load("tiny-llada", Dtype::F32);
-    let batch =
-        TrainingBatch { ids: &[1, 2, 3, 4], row_length: 4, wanted: &[1], targets: &[5], weights: &[1.0], share: 1.0 };
+    let batch = TrainingBatch {
+        ids: &[1, 2, 3, 4],
+        row_length: 4,
+        wanted: &[1],
+        targets: &[5],
+        weights: &[1.0],
+        entropy: None,
+        share: 1.0,
+    };
     model.accumulate(&batch).unwrap();
     let before = model.gradient().norm().unwrap();
     forward::logits(&mut model, &[Row::new(&[1, 2, 3], &[0, 2])]);

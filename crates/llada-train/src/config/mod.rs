@@ -2,6 +2,7 @@
 //!
 //! Defaults, file and flags are merged before they are read, so that a flag is a key like any other.
 
+mod distillation;
 mod preference;
 mod rl;
 
@@ -15,14 +16,12 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use self::{
+    distillation::{DistillationConfig, DistillationMethod},
     preference::{LossName, Masks, PreferenceConfig},
     rl::RlConfig,
 };
 
-use crate::{
-    TrainError, byte_order_mark, data::DatasetKind, lr::ScheduleConfig, objective::Objective,
-    optimizer::OptimizerConfig,
-};
+use crate::{TrainError, byte_order_mark, lr::ScheduleConfig, objective::Objective, optimizer::OptimizerConfig};
 
 /// What a run trains for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +35,8 @@ pub enum Training {
     Preference,
     /// To give answers that a program rewards.
     Rl,
+    /// To decode many tokens at once.
+    Distillation,
 }
 
 impl Training {
@@ -46,15 +47,7 @@ impl Training {
             Self::Sft => ScheduleConfig::sft(),
             Self::Preference => ScheduleConfig::preference(),
             Self::Rl => ScheduleConfig::rl(),
-        }
-    }
-
-    /// The kind of dataset that is prepared for it, if one is.
-    pub(crate) fn dataset(self) -> Option<DatasetKind> {
-        match self {
-            Self::Pretrain => Some(DatasetKind::Pretrain),
-            Self::Sft => Some(DatasetKind::Sft),
-            Self::Preference | Self::Rl => None,
+            Self::Distillation => ScheduleConfig::distillation(),
         }
     }
 }
@@ -65,8 +58,8 @@ impl Training {
 pub struct RunConfig {
     /// The run's folder: checkpoints, metrics, and at the end the model.
     pub out: PathBuf,
-    /// The dataset to train on.
-    pub data: PathBuf,
+    /// The dataset to train on; in preference optimisation and distillation, a file of JSON lines or a folder of such.
+    pub data: Option<PathBuf>,
     /// The dataset to validate on \[none\].
     pub validation: Option<PathBuf>,
     /// The checkpoint to start from \[none: new weights of the shape in `model`\].
@@ -117,6 +110,9 @@ pub struct RunConfig {
     /// The settings of preference optimisation.
     #[serde(default)]
     pub preference: PreferenceConfig,
+    /// The settings of distillation.
+    #[serde(default)]
+    pub distillation: DistillationConfig,
     /// The settings of reinforcement learning.
     #[serde(default)]
     pub rl: RlConfig,
@@ -223,24 +219,31 @@ impl RunConfig {
             return Err(TrainError::config("ema_decay", decay, "give a number from 0 to below 1, such as 0.999"));
         }
         self.preference.check()?;
+        self.distillation.check()?;
         self.schedule.check()
+    }
+
+    /// The dataset.
+    pub(crate) fn data(&self) -> Result<&Path, TrainError> {
+        self.data.as_deref().ok_or_else(|| TrainError::config("data", "missing", "say what to train on"))
     }
 
     /// The files of `data` that end with `extension`, in the order of their names, or `data` itself if it is a file.
     pub(crate) fn data_files(&self, extension: &str) -> Result<Vec<PathBuf>, TrainError> {
-        if !self.data.is_dir() {
-            return Ok(vec![self.data.clone()]);
+        let data = self.data()?;
+        if !data.is_dir() {
+            return Ok(vec![data.to_owned()]);
         }
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.data).map_err(TrainError::read(&self.data))? {
-            let path = entry.map_err(TrainError::read(&self.data))?.path();
+        for entry in fs::read_dir(data).map_err(TrainError::read(data))? {
+            let path = entry.map_err(TrainError::read(data))?.path();
             if path.extension().is_some_and(|found| found == extension) {
                 files.push(path);
             }
         }
         files.sort_unstable();
         if files.is_empty() {
-            return Err(TrainError::file(&self.data, format!("no file ends with .{extension}")));
+            return Err(TrainError::file(data, format!("no file ends with .{extension}")));
         }
         Ok(files)
     }

@@ -2,6 +2,8 @@
 //!
 //! Nothing is remembered from step to step, so a run that resumes at a step sees exactly what it would have seen.
 
+use std::collections::BTreeSet;
+
 use llada_core::rng::{Domain, Noise, Stream};
 
 use crate::TrainError;
@@ -51,6 +53,18 @@ impl BatchOrder {
             self.rows_of_epoch = self.shuffled(epoch);
         }
         &self.rows_of_epoch[batch * self.batch_size..][..self.batch_size]
+    }
+
+    /// The rows of the first `steps` steps.
+    pub(crate) fn seen(&mut self, steps: u64) -> BTreeSet<usize> {
+        let mut seen = BTreeSet::new();
+        for step in 0..steps {
+            seen.extend(self.batch(step));
+            if seen.len() == self.rows {
+                break;
+            }
+        }
+        seen
     }
 
     fn shuffled(&self, epoch: u64) -> Vec<usize> {

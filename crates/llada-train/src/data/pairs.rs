@@ -45,14 +45,14 @@ struct Line {
 /// What is said: a text, or messages.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Said {
+pub(super) enum Said {
     Text(String),
     Messages(Vec<Message>),
 }
 
 impl Said {
     /// The messages, where a text is one of `role`.
-    fn messages(self, role: &str) -> Vec<Message> {
+    pub(super) fn messages(self, role: &str) -> Vec<Message> {
         match self {
             Self::Text(text) => vec![Message::new(role, text)],
             Self::Messages(messages) => messages,

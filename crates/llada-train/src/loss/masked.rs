@@ -4,7 +4,7 @@
 use llada_core::rng::Noise;
 use llada_model::{ModelConfig, TrainableTransformer};
 
-use super::{Loss, LossReport, accumulate_share};
+use super::{Loss, LossReport, accumulate_share, certain::Certainty};
 use crate::{
     TrainError,
     collective::Collective,
@@ -25,6 +25,8 @@ pub(crate) struct MaskedLoss {
     stratified_t: bool,
     noise: Noise,
     micro_batch_size: usize,
+    /// Where right predictions are to become certain too.
+    certainty: Option<Certainty>,
 }
 
 impl MaskedLoss {
@@ -48,7 +50,13 @@ impl MaskedLoss {
             stratified_t: config.stratified_t,
             noise,
             micro_batch_size: config.micro_batch_size(),
+            certainty: None,
         })
+    }
+
+    /// The same loss with the entropy of right predictions.
+    pub(crate) fn with_certainty(self, certainty: Certainty) -> Self {
+        Self { certainty: Some(certainty), ..self }
     }
 
     /// The batch of step `step`, counted from 0.
@@ -70,7 +78,13 @@ impl Loss for MaskedLoss {
         collective: &mut dyn Collective,
     ) -> Result<LossReport, TrainError> {
         let batch = self.batch(step)?;
-        let loss = accumulate_share(model, &batch, self.micro_batch_size, collective)?;
+        let loss = match self.certainty {
+            None => accumulate_share(model, &batch, self.micro_batch_size, collective)?,
+            Some(certainty) => {
+                let share = batch.share(collective.rank(), collective.world_size());
+                certainty.accumulate(model, &share.micro_batches(self.micro_batch_size), collective)?.loss
+            }
+        };
         Ok(LossReport { loss, tokens: batch.tokens() as u64, ..LossReport::default() })
     }
 

@@ -3,6 +3,8 @@
 //! A loss sees no optimizer, no files of the run and no clock, and what it does at a step is a function of the seed, the
 //! step and the weights.
 
+mod certain;
+pub(crate) mod distillation;
 pub(crate) mod masked;
 pub(crate) mod policy;
 pub(crate) mod preference;
@@ -16,6 +18,7 @@ use std::{
 
 use llada_model::TrainableTransformer;
 
+pub(crate) use self::certain::Certainty;
 use crate::{TrainError, collective::Collective, objective::MaskedBatch};
 
 /// Hears how much of a preparation is done, of how much, and says whether it goes on.

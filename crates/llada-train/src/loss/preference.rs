@@ -4,11 +4,7 @@
 //! An answer's likelihood is estimated under the same masks whenever it is, so the numbers of the reference are computed
 //! once, before the first step, and no second model is in memory.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::ControlFlow,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, ops::ControlFlow, path::PathBuf};
 
 use llada_core::{likelihood::MaskingPlan, policy::View, preference::bound_weights, rng::Noise};
 use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
@@ -47,7 +43,6 @@ pub(crate) struct PairLoss {
 /// The estimates of both answers' log-likelihoods, in nats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Bounds {
-    pair: usize,
     chosen: f64,
     rejected: f64,
 }
@@ -70,7 +65,7 @@ impl PairLoss {
         if pairs.is_empty() {
             let message =
                 format!("no pair fits max_sequence_length {}: {too_long} are too long", model.max_sequence_length);
-            return Err(TrainError::file(&config.data, message));
+            return Err(TrainError::file(config.data()?, message));
         }
         let noise = Noise::new(config.seed);
         let PreferenceConfig { num_samples, masks, .. } = config.preference;
@@ -125,12 +120,7 @@ impl PairLoss {
     }
 
     /// Estimates the log-likelihoods of a pair's answers.
-    fn bounds(
-        &self,
-        model: &mut TrainableTransformer,
-        pair: usize,
-        masked: &[Masked; 2],
-    ) -> Result<Bounds, TrainError> {
+    fn bounds(&self, model: &mut TrainableTransformer, masked: &[Masked; 2]) -> Result<Bounds, TrainError> {
         let mut bounds = [0.0; 2];
         for (bound, masked) in bounds.iter_mut().zip(masked) {
             let mut losses = Vec::with_capacity(masked.bound_weights.len());
@@ -140,19 +130,7 @@ impl PairLoss {
             *bound = losses.iter().zip(&masked.bound_weights).map(|(&loss, weight)| -f64::from(loss) * weight).sum();
         }
         let [chosen, rejected] = bounds;
-        Ok(Bounds { pair, chosen, rejected })
-    }
-
-    /// The pairs that the run sees.
-    fn seen(&mut self) -> BTreeSet<usize> {
-        let mut seen = BTreeSet::new();
-        for step in 0..self.steps {
-            seen.extend(self.order.batch(step));
-            if seen.len() == self.pairs.len() {
-                break;
-            }
-        }
-        seen
+        Ok(Bounds { chosen, rejected })
     }
 }
 
@@ -164,25 +142,12 @@ impl Loss for PairLoss {
         observe: &mut Observe<'_>,
     ) -> Result<ControlFlow<()>, TrainError> {
         let mut ledger = Ledger::<Bounds>::open(&self.path, &self.subject)?;
-        self.reference = ledger.entries().iter().map(|&bounds| (bounds.pair, bounds)).collect();
-        let seen = self.seen();
-        let total = seen.len() as u64;
-        for pair in seen {
-            if self.reference.contains_key(&pair) {
-                continue;
-            }
-            if is_begun {
-                return Err(TrainError::file(&self.path, format!("the numbers of pair {pair} are missing")));
-            }
-            if observe(self.reference.len() as u64, total).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-            let masked = self.masked(pair)?;
-            let bounds = self.bounds(model, pair, &masked)?;
-            ledger.push(bounds)?;
-            self.reference.insert(pair, bounds);
-        }
-        Ok(ControlFlow::Continue(()))
+        let seen = self.order.seen(self.steps);
+        let flow = ledger.complete(&seen, 1, is_begun, observe, |pairs| {
+            pairs.iter().map(|&pair| self.bounds(model, &self.masked(pair)?)).collect()
+        })?;
+        self.reference = ledger.into_entries();
+        Ok(flow)
     }
 
     fn accumulate(
@@ -197,7 +162,7 @@ impl Loss for PairLoss {
         let mut sums = [0.0; 4];
         for &pair in &pairs[share(pairs.len(), collective)] {
             let masked = self.masked(pair)?;
-            let (now, reference) = (self.bounds(model, pair, &masked)?, self.reference[&pair]);
+            let (now, reference) = (self.bounds(model, &masked)?, self.reference[&pair]);
             let rewards = [now.chosen - reference.chosen, now.rejected - reference.rejected].map(|gain| beta * gain);
             let s = rewards[0] - rewards[1];
             report.loss += loss.value(s, beta) / count;

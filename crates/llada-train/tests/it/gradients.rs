@@ -70,8 +70,15 @@ fn a_causal_model_does_not_look_ahead() {
     let losses = |model: &mut TrainableTransformer, ids: &[u32]| {
         let wanted: Vec<usize> = (0..7).chain(8..15).collect();
         let targets: Vec<u32> = wanted.iter().map(|&token| ids[token + 1]).collect();
-        let batch =
-            TrainingBatch { ids, row_length: 8, wanted: &wanted, targets: &targets, weights: &[1.0; 14], share: 1.0 };
+        let batch = TrainingBatch {
+            ids,
+            row_length: 8,
+            wanted: &wanted,
+            targets: &targets,
+            weights: &[1.0; 14],
+            entropy: None,
+            share: 1.0,
+        };
         model.cross_entropy(&batch).unwrap()
     };
     let mut ids: Vec<u32> = (0..16).collect();
@@ -194,6 +201,7 @@ fn a_contradictory_batch_is_refused() {
         wanted: &[1, 2],
         targets: &[5, 6],
         weights: &[1.0; 2],
+        entropy: None,
         share: 1.0,
     };
     assert_eq!(model.cross_entropy(&good).unwrap().len(), 2);

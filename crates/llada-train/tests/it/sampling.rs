@@ -71,7 +71,15 @@ fn expected(model: &mut TrainableTransformer, data: &Dataset, rows: usize, row_l
             }
             let weights = vec![1.0; wanted.len()];
             let (wanted, targets, weights) = (wanted.as_slice(), targets.as_slice(), weights.as_slice());
-            let batch = TrainingBatch { ids: &ids, row_length: row.row_length, wanted, targets, weights, share: 1.0 };
+            let batch = TrainingBatch {
+                ids: &ids,
+                row_length: row.row_length,
+                wanted,
+                targets,
+                weights,
+                entropy: None,
+                share: 1.0,
+            };
             let losses = model.cross_entropy(&batch).unwrap();
             log_p_masked.push(-losses.into_iter().map(f64::from).sum::<f64>());
         }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 pub use record::Remarks;
 
 use self::record::{Document, Item, items};
-pub(super) use self::units::Units;
+pub(super) use self::units::{Unit, Units};
 use super::{DatasetKind, DatasetWriter};
 use crate::TrainError;
 
