@@ -1,7 +1,6 @@
 //! The command line of `llada`: its commands and how they are run.
 
 use clap::{Parser, Subcommand};
-use llada_train::config::Training;
 
 use crate::commands::{
     batch, chat, compare, data, decide, eval, generate, inspect, logits, quantize, score, serve, tasks, tokenizer,
@@ -34,8 +33,11 @@ pub(crate) enum Command {
     Logits(logits::Args),
     Inspect(inspect::Args),
     Quantize(quantize::Args),
-    Pretrain(training::PretrainArgs),
-    Sft(training::SftArgs),
+    Pretrain(training::pretrain::Args),
+    Sft(training::sft::Args),
+    Prefer(training::prefer::Args),
+    Rl(training::rl::Args),
+    Distill(training::distill::Args),
     #[command(subcommand)]
     Tokenizer(tokenizer::Command),
     #[command(subcommand)]
@@ -59,8 +61,11 @@ impl Command {
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Quantize(args) => quantize::run(&args),
-            Self::Pretrain(args) => training::run(args.args, Training::Pretrain),
-            Self::Sft(args) => training::run(args.args, Training::Sft),
+            Self::Pretrain(args) => training::pretrain::run(&args),
+            Self::Sft(args) => training::sft::run(&args),
+            Self::Prefer(args) => training::prefer::run(&args),
+            Self::Rl(args) => training::rl::run(&args),
+            Self::Distill(args) => training::distill::run(&args),
             Self::Tokenizer(command) => tokenizer::run(command),
             Self::Data(command) => data::run(command),
             Self::Tasks(command) => tasks::run(command),

@@ -19,7 +19,4 @@ pub trait Environment: fmt::Debug + Send {
 
     /// What `answer` to prompt `index` is worth: the token ids before the first end-of-text.
     fn reward(&self, index: usize, answer: &[u32]) -> f64;
-
-    /// A name of the prompts and the rewards that no others have. A run does not go on under another.
-    fn digest(&self) -> String;
 }

@@ -12,6 +12,12 @@ pub struct RlConfig {
     /// The method, by the name of its paper, with its settings beside \[espo\].
     #[serde(flatten)]
     pub method: Method,
+    /// The names of what is asked. Who opens the run knows them.
+    #[serde(default)]
+    pub tasks: Vec<String>,
+    /// The number of questions that are drawn, where they are \[1000\].
+    #[serde(default = "thousand")]
+    pub num_prompts: usize,
     /// The number of answers to a prompt, which are compared with each other \[8\].
     #[serde(default = "eight")]
     pub num_generations: usize,
@@ -34,6 +40,8 @@ impl Default for RlConfig {
     fn default() -> Self {
         Self {
             method: Method::Espo(Espo::default()),
+            tasks: Vec::new(),
+            num_prompts: thousand(),
             num_generations: eight(),
             num_iterations: eight(),
             gen_length: gen_length(),
@@ -77,6 +85,10 @@ impl RlConfig {
         }
         Ok(())
     }
+}
+
+fn thousand() -> usize {
+    1000
 }
 
 fn eight() -> usize {

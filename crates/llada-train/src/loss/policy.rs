@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Loss, LossReport, share};
 use crate::{
     TrainError,
+    checkpoint::sha256,
     collective::Collective,
     config::{RlConfig, RunConfig},
     data::BatchOrder,
@@ -77,21 +78,25 @@ impl PolicyLoss {
     ) -> Result<Self, TrainError> {
         let (rl, noise) = (config.rl.clone(), Noise::new(config.seed));
         let most = model.config().max_sequence_length;
+        let mut prompts = Vec::new();
         for index in 0..environment.len() {
-            let length = environment.prompt(index).len() + rl.gen_length;
+            let prompt = environment.prompt(index);
+            prompts.extend([prompt.len() as u32].iter().chain(prompt).flat_map(|id| id.to_le_bytes()));
+            let length = prompt.len() + rl.gen_length;
             if length > most {
                 let hint =
                     format!("prompt {index} and its answer are {length} tokens, and max_sequence_length is {most}");
                 return Err(TrainError::config("rl.gen_length", rl.gen_length, hint));
             }
         }
+        let digest = sha256(&prompts);
         let mut reference = None;
         if let Some(folder) = config.init.as_deref().filter(|_| rl.method.has_reference()) {
             reference = Some(TrainableTransformer::load(folder, config.device, config.dtype)?);
         }
         Ok(Self {
             order: BatchOrder::new(environment.len(), config.batch_size / rl.num_generations, noise, None)?,
-            digest: environment.digest(),
+            digest,
             environment,
             config: rl,
             micro_batch_size: config.micro_batch_size(),

@@ -1,0 +1,92 @@
+//! The commands that train, each from a run file, whose keys flags override.
+
+pub(crate) mod distill;
+mod environment;
+mod keys;
+pub(crate) mod prefer;
+pub(crate) mod pretrain;
+pub(crate) mod rl;
+pub(crate) mod sft;
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use llada_train::{
+    config::{RunConfig, Training},
+    run::{Event, Outcome, Run},
+};
+use serde::Serialize;
+use toml::Table;
+
+use self::keys::RunKeys;
+use crate::{
+    exit::{Interrupted, usage},
+    interrupt,
+};
+
+#[derive(clap::Args)]
+struct RunFile {
+    /// Run file: TOML with the keys below, underscores for dashes
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl RunFile {
+    /// The settings of the run: those of the file, and `keys` over them.
+    fn load(&self, keys: &impl Serialize, training: Training) -> anyhow::Result<RunConfig> {
+        let mut flags = Table::try_from(keys)?;
+        // Sections without a typed key are empty tables here, which would count as given.
+        flags.retain(|_, value| value.as_table().is_none_or(|section| !section.is_empty()));
+        Ok(match &self.config {
+            Some(path) => RunConfig::load(path, training, flags)?,
+            None if flags.is_empty() => return Err(usage("nothing says what to train\nhint: --config run.toml")),
+            None => RunConfig::from_tables(training, [flags])?,
+        })
+    }
+}
+
+fn run(file: &RunFile, keys: &impl Serialize, training: Training) -> anyhow::Result<()> {
+    let config = file.load(keys, training)?;
+    let steps = config.steps;
+    train(Run::open(config, training)?, steps)
+}
+
+/// Trains until the last step or until Ctrl-C, and says where the result is.
+fn train(mut run: Run, steps: u64) -> anyhow::Result<()> {
+    for skipped in run.skipped() {
+        let (folder, error) = (skipped.folder.display(), &skipped.error);
+        eprintln!("warning: checkpoint {folder} is damaged: {error}\nhint: the previous checkpoint is used instead");
+    }
+    if run.steps_made() > 0 {
+        eprintln!("going on after step {}", run.steps_made());
+    }
+    let bar = ProgressBar::new(steps)
+        .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}, {eta} left")?)
+        .with_position(run.steps_made());
+    bar.reset_eta();
+    let outcome = run.train(interrupt::asked(), |event| match event {
+        Event::Prepared { done, total } => {
+            bar.set_length(total);
+            bar.set_position(done);
+            bar.set_message("before the first step");
+        }
+        Event::Step(metrics) => {
+            bar.set_length(steps);
+            let reward = metrics.details.get("reward").map_or(String::new(), |reward| format!("reward {reward:.3}, "));
+            bar.set_message(format!("loss {:.4}, {reward}{:.0} tokens/s", metrics.loss, metrics.tokens_per_second));
+            bar.set_position(metrics.step);
+        }
+        _ => {}
+    })?;
+    bar.finish_and_clear();
+    match outcome {
+        Outcome::Finished(model) => {
+            eprintln!("model in {}", model.display());
+            Ok(())
+        }
+        Outcome::Stopped(checkpoint) => {
+            eprintln!("saved {}\nhint: the same command goes on from there", checkpoint.display());
+            Err(Interrupted.into())
+        }
+    }
+}
