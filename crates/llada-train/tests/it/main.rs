@@ -1,6 +1,7 @@
 //! Training against the reference's golden numbers, and against itself: resumed, accumulated, overfitted, damaged.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
+mod aligned;
 mod alignment;
 mod collective;
 mod data;
