@@ -1,9 +1,9 @@
 //! Dream-7B: results from [arXiv 2508.15487](https://arxiv.org/abs/2508.15487), settings from the repository's scripts
 //! (`eval/eval_dream_gen.sh`, `eval/eval_dream_gen_mc.sh`, `eval_instruct/eval.sh`).
 //!
-//! GSM8K was asked as the harness's `gsm8k_cot`, for the Base model after its own eight examples; here they are eight of the
-//! given file. MMLU of the Instruct model (67.0) was answered in words, so it is left out, and so are countdown and sudoku,
-//! which have data of their own there.
+//! GSM8K was asked as the harness's `gsm8k_cot`, for the Base model after its own eight examples; here they are eight of
+//! the given file. MMLU of the Instruct model (67.0) was answered in words, so it is left out, and so are countdown and
+//! sudoku, which have data of their own there.
 
 use super::{Published, Sampling, likelihood, result, shots};
 

@@ -1,5 +1,5 @@
-//! iLLaDA-8B, from [arXiv 2606.25331](https://arxiv.org/abs/2606.25331), which states no numbers of shots: those of LLaDA are
-//! assumed.
+//! iLLaDA-8B, from [arXiv 2606.25331](https://arxiv.org/abs/2606.25331), which states no numbers of shots: those of LLaDA
+//! are assumed.
 
 use super::{Published, Sampling, result, shots};
 

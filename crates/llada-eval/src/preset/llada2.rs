@@ -2,10 +2,10 @@
 //! [arXiv 2512.15745](https://arxiv.org/abs/2512.15745), which states temperature 0, blocks of 32 and threshold 0.95; the
 //! length is the default of its `generate`, because the card's 32768 leave no room for a question.
 //!
-//! LLaDA2.1-mini, from [its card](https://huggingface.co/inclusionAI/LLaDA2.1-mini), which has the thresholds of both modes and
-//! the length. The card and [arXiv 2602.08676](https://arxiv.org/abs/2602.08676) have results of other tests (GSM-Plus,
-//! Omni-MATH, HumanEval+, MBPP+) and none of these tasks. PIQA, HellaSwag, ARC and MMLU of all of them were answered in words,
-//! so they are left out.
+//! LLaDA2.1-mini, from [its card](https://huggingface.co/inclusionAI/LLaDA2.1-mini), which has the thresholds of both modes
+//! and the length. The card and [arXiv 2602.08676](https://arxiv.org/abs/2602.08676) have results of other tests (GSM-Plus,
+//! Omni-MATH, HumanEval+, MBPP+) and none of these tasks. How MMLU, ARC, HellaSwag and PIQA were measured is not stated;
+//! chat models are asked for words, so they are left out.
 
 use super::{Published, Sampling, result};
 
