@@ -68,7 +68,7 @@ fn of_training(error: &TrainError) -> Option<Hint> {
     match error {
         TrainError::Model(source) => of(source),
         TrainError::Infer(source) => of(source),
-        TrainError::Settings { .. } => command("llada pretrain --help lists all keys"),
+        TrainError::Settings { .. } => command("the --help of the command lists all keys"),
         TrainError::DamagedShard { .. } => command("llada data prepare again"),
         TrainError::NoTokenizer { .. } => command("llada tokenizer train"),
         TrainError::NoText { .. } => command("is --format right?"),

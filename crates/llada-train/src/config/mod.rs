@@ -160,6 +160,7 @@ validate_every = 500
 validation_rows = 16
 mc_num = 16
 export_dtype = "bf16"
+rl = { objective = "espo" }
 "#;
 
 impl RunConfig {
