@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 use llada_train::data::DatasetKind;
 
 use crate::commands::{
-    batch, chat, compare, data, decide, eval, generate, inspect, logits, quantize, score, serve, tasks, tokenizer,
-    training,
+    adapter, batch, chat, compare, data, decide, eval, generate, inspect, logits, quantize, score, serve, tasks,
+    tokenizer, training,
 };
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Logits(logits::Args),
     Inspect(inspect::Args),
     Quantize(quantize::Args),
+    #[command(subcommand)]
+    Adapter(adapter::Command),
     Pretrain(training::PretrainArgs),
     Sft(training::SftArgs),
     #[command(subcommand)]
@@ -59,6 +61,7 @@ impl Command {
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Quantize(args) => quantize::run(&args),
+            Self::Adapter(command) => adapter::run(command),
             Self::Pretrain(args) => training::run(args.args, DatasetKind::Pretrain),
             Self::Sft(args) => training::run(args.args, DatasetKind::Sft),
             Self::Tokenizer(command) => tokenizer::run(command),

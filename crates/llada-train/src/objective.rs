@@ -55,6 +55,8 @@ pub struct MaskedBatch {
     wanted: Vec<usize>,
     targets: Vec<u32>,
     weights: Vec<f32>,
+    /// The number of the first row among all rows of a step.
+    first_row: usize,
     /// The part of all rows of a step.
     share: f64,
 }
@@ -129,6 +131,7 @@ impl MaskedBatch {
             ids: noisy.noisy_batch,
             row_length: rows.row_length,
             wanted,
+            first_row: 0,
             share: 1.0,
         })
     }
@@ -147,12 +150,17 @@ impl MaskedBatch {
                 weights.push(weight);
             }
         }
-        Self { ids: rows.ids.clone(), row_length, wanted, targets, weights, share: 1.0 }
+        Self { ids: rows.ids.clone(), row_length, wanted, targets, weights, first_row: 0, share: 1.0 }
+    }
+
+    /// The number of its first row among all rows of the step.
+    pub fn first_row(&self) -> usize {
+        self.first_row
     }
 
     /// The batch as the model takes it.
     pub fn batch(&self) -> TrainingBatch<'_> {
-        let Self { ids, row_length, wanted, targets, weights, share } = self;
+        let Self { ids, row_length, wanted, targets, weights, share, .. } = self;
         TrainingBatch { ids, row_length: *row_length, wanted, targets, weights, share: *share }
     }
 
@@ -185,6 +193,7 @@ impl MaskedBatch {
             weights: self.weights[first..end].to_vec(),
             ids: self.ids[tokens].to_vec(),
             row_length: self.row_length,
+            first_row: self.first_row + rows.start,
             share: self.share * (rows.len() as f64 / self.rows() as f64),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads data, writes files or looks at a clock.
 
+use llada_core::rng::Noise;
 use llada_model::{Parameters, TrainableTransformer};
 
 use crate::{TrainError, collective::Collective, config::RunConfig, objective::MaskedBatch, optimizer::Optimizer};
@@ -56,7 +57,7 @@ impl TrainState {
         collective: &mut dyn Collective,
     ) -> Result<StepReport, TrainError> {
         let step = self.step + 1;
-        let loss = self.accumulate(batch, config.micro_batch_size(), collective)?;
+        let loss = self.accumulate(batch, config, collective)?;
         check_finite("loss", step, loss)?;
         let router_aux_loss = self.model.router_aux_loss().map(|loss| collective.sum(loss)).transpose()?;
         let grad_norm = self.model.gradient().norm()?;
@@ -75,12 +76,14 @@ impl TrainState {
     fn accumulate(
         &mut self,
         batch: &MaskedBatch,
-        micro_batch_size: usize,
+        config: &RunConfig,
         collective: &mut dyn Collective,
     ) -> Result<f64, TrainError> {
         self.model.clear_gradient()?;
-        let mut loss = 0.0;
-        for micro_batch in batch.share(collective.rank(), collective.world_size()).micro_batches(micro_batch_size) {
+        let (mut loss, noise) = (0.0, Noise::new(config.seed));
+        let share = batch.share(collective.rank(), collective.world_size());
+        for micro_batch in share.micro_batches(config.micro_batch_size()) {
+            self.model.key_dropout(noise, self.step as u32, micro_batch.first_row());
             loss += micro_batch.loss(&self.model.accumulate(&micro_batch.batch())?)?;
         }
         // Before anything is clipped or refused: what follows has to be the same in every process.

@@ -1,6 +1,6 @@
 //! `llada pretrain` and `llada sft`: training from a run file, whose keys flags override.
 
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf, str::FromStr};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_train::{
@@ -8,7 +8,7 @@ use llada_train::{
     data::DatasetKind,
     run::{Event, Outcome, Run},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use toml::Table;
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 /// Train a model on text
 ///
 /// Ctrl-C saves and ends; the same command goes on from the last checkpoint, bit for bit. At the end `OUT/model` is a
-/// checkpoint for `llada generate`.
+/// checkpoint for `llada generate`, or `OUT/adapter` an adapter for its `--adapter`, if a key of [adapter] is given.
 #[derive(clap::Args)]
 #[command(after_help = r#"Example of a run file:
   out = "run"
@@ -36,14 +36,16 @@ pub(crate) struct PretrainArgs {
 /// Fine-tune a model on prompts and answers
 ///
 /// Ctrl-C saves and ends; the same command goes on from the last checkpoint, bit for bit. At the end `OUT/model` is a
-/// checkpoint for `llada generate`.
+/// checkpoint for `llada generate`, or `OUT/adapter` an adapter for its `--adapter`, if a key of [adapter] is given.
 #[derive(clap::Args)]
 #[command(after_help = r#"Example of a run file:
   out = "sft"
   data = "chats"
   init = "run/model"
   steps = 500
-  group_by_length = true"#)]
+  group_by_length = true
+  adapter = { r = 16, lora_alpha = 32 }
+  base_dtype = "nf4""#)]
 pub(crate) struct SftArgs {
     #[command(flatten)]
     pub(crate) args: Args,
@@ -76,6 +78,9 @@ struct Keys {
     /// Checkpoint to start from, instead of new weights of the shape in the table `model`
     #[arg(long, value_name = "DIR")]
     init: Option<PathBuf>,
+    /// f32, bf16, int8, nf4, or nf4-double: what frozen weights are kept in while an adapter is trained [default: dtype]
+    #[arg(long, value_name = "NAME")]
+    base_dtype: Option<String>,
     /// Tokenizer of a new model
     #[arg(long, value_name = "DIR")]
     tokenizer: Option<PathBuf>,
@@ -133,11 +138,13 @@ struct Keys {
     /// Maskings of each of them [default: 16]
     #[arg(long, value_name = "N")]
     mc_num: Option<usize>,
-    /// bf16 or f32: what the model at the end is stored in [default: bf16]
+    /// bf16 or f32: what the model at the end is stored in [default: bf16, of an adapter f32]
     #[arg(long, value_name = "NAME")]
     export_dtype: Option<String>,
     #[command(flatten)]
     model: ModelKeys,
+    #[command(flatten)]
+    adapter: AdapterKeys,
     #[command(flatten)]
     schedule: ScheduleKeys,
     #[command(flatten)]
@@ -171,6 +178,60 @@ struct ModelKeys {
     /// The head is the embedding's transpose [default: false]
     #[arg(long, value_name = "BOOL")]
     weight_tying: Option<bool>,
+}
+
+#[derive(clap::Args, Serialize)]
+#[command(next_help_heading = "Keys of [adapter], LoRA in place of training all weights; their names are peft's")]
+struct AdapterKeys {
+    /// Rank [default: 8]
+    #[arg(long, value_name = "N")]
+    r: Option<usize>,
+    /// What adapters are multiplied by, once it is divided by the rank [default: 8]
+    #[arg(long, value_name = "F")]
+    lora_alpha: Option<f64>,
+    /// Probability with which an element of an adapter's input is dropped [default: 0]
+    #[arg(long, value_name = "F")]
+    lora_dropout: Option<f64>,
+    /// Divided by the root of the rank instead [default: false]
+    #[arg(long, value_name = "BOOL")]
+    use_rslora: Option<bool>,
+    /// Layers with adapters, by the ends of their names; in a run file one text is a regular expression of whole names
+    /// [default: all linear layers of the blocks]
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    target_modules: Option<Vec<String>>,
+    /// Layers without adapters all the same [default: none]
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    exclude_modules: Option<Vec<String>>,
+    /// Modules that are trained and saved as a whole, by the ends of their names [default: none]
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    modules_to_save: Option<Vec<String>>,
+    /// Numbers of the blocks with adapters, from 0, with a list of target_modules [default: all]
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    layers_to_transform: Option<Vec<u64>>,
+    /// Names of the lists that these numbers count in, as regular expressions [default: any]
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    layers_pattern: Option<Vec<String>>,
+    /// Ranks of layers whose names end with a match of a regular expression, a table in a run file [default: none]
+    #[arg(long, value_name = "REGEX=N,...", value_delimiter = ',', value_parser = pattern::<i64>)]
+    #[serde(serialize_with = "table")]
+    rank_pattern: Option<Vec<(String, i64)>>,
+    /// The same for lora_alpha [default: none]
+    #[arg(long, value_name = "REGEX=F,...", value_delimiter = ',', value_parser = pattern::<f64>)]
+    #[serde(serialize_with = "table")]
+    alpha_pattern: Option<Vec<(String, f64)>>,
+}
+
+/// Parses a regular expression and a number.
+fn pattern<T: FromStr<Err: Display>>(text: &str) -> Result<(String, T), String> {
+    let (pattern, value) = text.rsplit_once('=').ok_or_else(|| format!("{text:?} is not REGEX=NUMBER"))?;
+    Ok((pattern.to_owned(), value.parse().map_err(|error| format!("{value:?}: {error}"))?))
+}
+
+fn table<S: Serializer, T: Serialize>(entries: &Option<Vec<(String, T)>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match entries {
+        None => serializer.serialize_none(),
+        Some(entries) => serializer.collect_map(entries.iter().map(|(pattern, value)| (pattern, value))),
+    }
 }
 
 #[derive(clap::Args, Serialize)]
@@ -219,7 +280,7 @@ pub(crate) fn run(args: Args, kind: DatasetKind) -> anyhow::Result<()> {
         None if flags.is_empty() => return Err(usage("nothing says what to train\nhint: --config run.toml")),
         None => RunConfig::from_tables(kind, [flags])?,
     };
-    let steps = config.steps;
+    let (steps, what) = (config.steps, if config.adapter.is_some() { "adapter" } else { "model" });
     let mut run = Run::open(config, kind)?;
     for skipped in run.skipped() {
         let (folder, error) = (skipped.folder.display(), &skipped.error);
@@ -240,8 +301,8 @@ pub(crate) fn run(args: Args, kind: DatasetKind) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     match outcome {
-        Outcome::Finished(model) => {
-            eprintln!("model in {}", model.display());
+        Outcome::Finished(folder) => {
+            eprintln!("{what} in {}", folder.display());
             Ok(())
         }
         Outcome::Stopped(checkpoint) => {

@@ -352,3 +352,19 @@ fn weights_in_eight_bits_are_merged_into_bf16() {
     let error = llada_model::merge(&int8, &adapter, &out, |_, _| Ok::<_, llada_model::ModelError>(())).unwrap_err();
     assert!(error.to_string().contains("is there already"), "{error}");
 }
+
+#[test]
+fn golden_nf4_logits_of_qlora() {
+    let golden = json("quant", "nf4.json");
+    let expected: Vec<f32> = serde_json::from_value(golden["qlora"]["first_logits"].clone()).unwrap();
+    let base = Precision::Nf4 { double_quant: false };
+    let mut model = TrainableTransformer::with_adapter(
+        &fixture("tiny-llada"),
+        &adapter("adapter_all"),
+        base,
+        Device::Cpu,
+        Dtype::F32,
+    )
+    .unwrap();
+    check_close("logits", &logits(&mut model)[..expected.len()], &expected);
+}
