@@ -226,9 +226,9 @@ impl ModelError {
             Self::Write { .. } => Some(advice("is the disk full, or the folder read-only?")),
             Self::Pointer { .. } => Some(advice("git lfs pull in its folder, or download the file again")),
             Self::Architecture { read, .. } => Some(advice(format!("architectures that are read: {read}"))),
-            Self::Adapter { .. } => Some(advice(
-                "in Python, load it with peft.AutoPeftModelForCausalLM, merge_and_unload(), and save_pretrained(folder)",
-            )),
+            Self::Adapter { folder, base } => {
+                Some(advice(format!("open {base} as the model, and {} as its adapter", folder.display())))
+            }
             Self::StoredInt8 { .. } => {
                 Some(advice("quantise the checkpoint with this crate, which writes the config too"))
             }

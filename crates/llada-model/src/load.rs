@@ -250,3 +250,18 @@ impl WeightSource for Loader<'_> {
         }
     }
 }
+
+/// Takes a tensor of a checkpoint in f32, whatever it is stored in.
+pub(crate) fn take_exact(weights: &mut Weights, name: &str) -> Result<Tensor, ModelError> {
+    let stored = weights.take_checked(name)?;
+    let values = map(&stored)?;
+    let exact = if stored.is_int8() {
+        let scale = weights.take_checked(&role::scale(name))?;
+        Quantized { values, scale: map(&scale)?.f_reshape([-1])? }.dequantize(Kind::Float)?
+    } else {
+        // A copy, because the file may not be kept.
+        values.f_to_dtype(Kind::Float, false, true)?
+    };
+    stored.release();
+    Ok(exact)
+}

@@ -35,8 +35,8 @@ impl OpenOptions {
         Self { precision: Some(precision.into()), ..self }
     }
 
-    /// Opens the model with the LoRA adapter in the folder `adapter`, in peft's format. It is computed beside the weights,
-    /// which stay as they are.
+    /// Opens the model with the LoRA adapter `adapter`, in peft's format: a folder, or the name of an adapter in the Hugging
+    /// Face cache. It is computed beside the weights, which stay as they are.
     pub fn adapter(self, adapter: impl Into<PathBuf>) -> Self {
         Self { adapter: Some(adapter.into()), ..self }
     }

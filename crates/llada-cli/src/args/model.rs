@@ -12,7 +12,7 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: PathBuf,
 
-    /// Folder of a LoRA adapter of the model, as peft and `llada sft` write it; it is computed beside the weights
+    /// Folder of a LoRA adapter of the model, as peft and `llada sft` write it, or the name of one in the Hugging Face cache
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
 

@@ -116,7 +116,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Merge(args) => merge(&args),
         Command::Inspect(args) => {
-            let inspection = Inspection::new(&Adapter::open(&args.folder)?)?;
+            let inspection = Inspection::new(&Adapter::open(&llada_hub::checkpoint(&args.folder)?)?)?;
             if args.json {
                 println!("{}", serde_json::to_string(&inspection)?);
                 return Ok(());
@@ -128,7 +128,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
 
 fn merge(args: &MergeArgs) -> anyhow::Result<()> {
     let folder = llada_hub::checkpoint(&args.model)?;
-    let adapter = Adapter::open(&args.adapter)?;
+    let adapter = Adapter::open(&llada_hub::checkpoint(&args.adapter)?)?;
     if ModelConfig::load(&folder)?.is_quantized {
         eprintln!("note: the weights of {} are in eight bits: they become bf16", folder.display());
     }

@@ -3,22 +3,16 @@
 use std::path::Path;
 
 use safetensors::Dtype;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
 use super::{Adapter, LoadedAdapter};
 use crate::{
     ModelConfig, ModelError, Weights,
+    load::take_exact,
     quantize::CONFIG_KEY,
     rewrite::{OutputTensor, rewrite},
-    torch::{
-        dtype::stored_kind,
-        int8::Quantized,
-        tensor::{bytes, map},
-    },
-    weights::{
-        MappedTensor,
-        role::{self, Module, StoredTensor},
-    },
+    torch::{dtype::stored_kind, tensor::bytes},
+    weights::role::{Module, StoredTensor},
 };
 
 /// Writes the checkpoint in `folder` with `adapter` in its weights to the new folder `out`.
@@ -50,30 +44,23 @@ fn convert(
     adapter: &LoadedAdapter,
 ) -> Result<Vec<OutputTensor>, ModelError> {
     let StoredTensor { name, shape, .. } = tensor;
-    let stored = weights.take_checked(name)?;
-    let scale = if stored.is_int8() { Some(weights.take_checked(&role::scale(name))?) } else { None };
-    let dtype = if stored.is_int8() { Dtype::BF16 } else { stored.dtype };
     let module = Module::whole(name.strip_suffix(".weight").unwrap_or(name).to_owned());
     let lora = if tensor.is_linear_weight() { adapter.lora(&module)? } else { None };
-    let merged = match (adapter.saved(&module, name)?, lora, &scale) {
-        (Some(saved), ..) => Some(saved),
-        (None, Some(lora), scale) => Some(lora.merged(&weight(&stored, scale.as_ref())?)?),
-        (None, None, Some(scale)) => Some(weight(&stored, Some(scale))?),
-        (None, None, None) => None,
-    };
-    let bytes = match merged {
-        Some(merged) => bytes(&merged.f_to_kind(stored_kind(dtype))?.f_contiguous()?)?.to_vec(),
-        None => stored.bytes().to_vec(),
-    };
-    stored.release();
-    Ok(vec![OutputTensor { name: name.clone(), dtype, shape: shape.clone(), bytes }])
-}
-
-/// Returns a stored weight in f32.
-fn weight(stored: &MappedTensor, scale: Option<&MappedTensor>) -> Result<Tensor, ModelError> {
-    let values = map(stored)?;
-    match scale {
-        None => Ok(values.f_to_kind(Kind::Float)?),
-        Some(scale) => Quantized { values, scale: map(scale)?.f_reshape([-1])? }.dequantize(Kind::Float),
+    let saved = adapter.saved(&module, name)?;
+    let is_quantized = weights.is_in_eight_bits(name);
+    if lora.is_none() && saved.is_none() && !is_quantized {
+        let stored = weights.take_checked(name)?;
+        let (dtype, bytes) = (stored.dtype, stored.bytes().to_vec());
+        stored.release();
+        return Ok(vec![OutputTensor { name: name.clone(), dtype, shape: shape.clone(), bytes }]);
     }
+    let dtype = weights.dtype(name).filter(|_| !is_quantized).unwrap_or(Dtype::BF16);
+    let weight = take_exact(weights, name)?;
+    let merged = match (saved, lora) {
+        (Some(saved), _) => saved,
+        (None, Some(lora)) => lora.merged(&weight)?,
+        (None, None) => weight,
+    };
+    let bytes = bytes(&merged.f_to_kind(stored_kind(dtype))?.f_contiguous()?)?.to_vec();
+    Ok(vec![OutputTensor { name: name.clone(), dtype, shape: shape.clone(), bytes }])
 }

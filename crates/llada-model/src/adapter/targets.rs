@@ -114,11 +114,6 @@ impl Targets {
         tensors
     }
 
-    /// Returns the scale of the adapter of the module `name`, if it has one.
-    pub(crate) fn scale(&self, name: &str) -> Option<f64> {
-        self.adapters.get(name).map(|target| target.scale)
-    }
-
     /// Returns the adapter of the part of a model that `module` stores, if it has one. `tensor` returns a tensor of the
     /// adapter by its name.
     pub(crate) fn lora(
@@ -126,7 +121,7 @@ impl Targets {
         module: &Module,
         tensor: impl Fn(&str) -> Result<Tensor, ModelError>,
     ) -> Result<Option<Lora>, ModelError> {
-        let Some(scale) = self.scale(&module.name) else { return Ok(None) };
+        let Some(&Target { scale, .. }) = self.adapters.get(&module.name) else { return Ok(None) };
         let (a, b) = (tensor(&a_of(&module.name))?, tensor(&b_of(&module.name))?);
         let b = if module.rows.is_empty() { b } else { rows_of(&b, &module.rows)? };
         Ok(Some(Lora::new(a, b, scale)))

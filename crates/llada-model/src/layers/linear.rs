@@ -180,7 +180,7 @@ impl Linear {
     pub(crate) fn forward(&self, input: &Input<'_>, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
         match &self.lora {
             None => self.product(input, epilogue),
-            Some(lora) => followed_by(epilogue, lora.add(input.x, &self.product(input, Epilogue::None)?)?),
+            Some(lora) => followed_by(epilogue, lora.add(input.x, self.product(input, Epilogue::None)?)?),
         }
     }
 

@@ -31,16 +31,16 @@ impl Lora {
         self.a.requires_grad()
     }
 
-    /// Adds the adapter's part to the output `y` of its layer for the input `x`.
+    /// Adds the adapter's part to the output `y` of its layer for the input `x`, in place: no gradient needs `y`.
     ///
     /// # Shapes
     /// x (rows, in), y (rows, out) -> (rows, out).
-    pub(crate) fn add(&self, x: &Tensor, y: &Tensor) -> Result<Tensor, ModelError> {
+    pub(crate) fn add(&self, x: &Tensor, mut y: Tensor) -> Result<Tensor, ModelError> {
         let low = match &self.dropout {
             Some(dropout) => self.low(&dropout.apply(x)?)?,
             None => self.low(x)?,
         };
-        Ok(y.f_addmm(&low, &self.b.f_tr()?)?)
+        Ok(y.f_addmm_(&low, &self.b.f_tr()?)?)
     }
 
     /// Computes s A x.

@@ -56,7 +56,7 @@ impl Head {
             no_grad(|| -> Result<(), ModelError> {
                 let mut logits = hidden.f_linear(&self.weight, self.bias.as_ref())?;
                 if let Some(lora) = &self.lora {
-                    logits = lora.add(&hidden, &logits)?;
+                    logits = lora.add(&hidden, logits)?;
                 }
                 let learn = gradients.is_some();
                 tensor::append(&gradient::cross_entropy(&mut logits, &targets, &weights, learn)?, out)?;

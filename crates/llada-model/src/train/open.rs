@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use tch::no_grad;
+
 use super::{
     TrainableTransformer,
     adapted::Adapted,
@@ -12,6 +14,7 @@ use crate::{
     Adapter, Device, Dtype, LoraConfig, ModelConfig, ModelError, Precision, Weights,
     batch::banned_ids,
     layers::{linear::WeightFormat, rope::Rope},
+    load::take_exact,
     torch::gradient,
     weights::role::expected_tensors,
 };
@@ -54,8 +57,13 @@ impl TrainableTransformer {
         dtype: Dtype,
     ) -> Result<Self, ModelError> {
         let mut model = Self::frozen(folder, config, base, device, dtype)?;
-        if let Some(adapted) = &model.adapted {
-            adapted.initialise(&mut model.weights, &model.config, seed)?;
+        let Self { weights, adapted: Some(adapted), config, .. } = &mut model else { return Ok(model) };
+        init::adapters(weights, &adapted.targets, seed)?;
+        // What is trained as a whole starts from the checkpoint's numbers, not from rounded ones.
+        let mut stored = Weights::of(folder, config)?;
+        for name in adapted.targets.saved.keys() {
+            let mut view = weights.view(&weights.layout.spans[name])?;
+            no_grad(|| Ok::<_, ModelError>(view.f_copy_(&take_exact(&mut stored, name)?)?))?;
         }
         Ok(model)
     }

@@ -164,9 +164,14 @@ impl Weights {
         self.take_any(name, &shape)
     }
 
+    /// Returns the dtype of the tensor `name` if it remains.
+    pub(crate) fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.find(name).map(|stored| stored.dtype)
+    }
+
     /// Returns true if the tensor `name` remains and is stored in eight bits.
     pub(crate) fn is_in_eight_bits(&self, name: &str) -> bool {
-        self.find(name).is_some_and(|stored| stored.dtype == Dtype::I8)
+        self.dtype(name) == Some(Dtype::I8)
     }
 
     /// Returns the tensor `name` if it remains.
