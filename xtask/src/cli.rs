@@ -94,6 +94,10 @@ pub(crate) struct CompatArgs {
     #[arg(long, conflicts_with = "clients")]
     pub(crate) page: bool,
 
+    /// Exchange adapters with peft, instead of the clients
+    #[arg(long, conflicts_with_all = ["clients", "page", "server"])]
+    pub(crate) adapters: bool,
+
     /// Run these clients only
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = compat::CLIENTS.map(|client| client.name))]
     pub(crate) clients: Vec<String>,

@@ -58,6 +58,9 @@ fn of_model(error: &ModelError) -> Option<Hint> {
         ModelError::CpuBuild { .. } => command("cargo xtask setup --cuda, or --device cpu"),
         ModelError::NoCudaDevice { .. } => command("cargo xtask doctor, or --device cpu"),
         ModelError::Pointer { .. } => command("git lfs pull in its folder, or cargo xtask fetch-weights OWNER/NAME"),
+        ModelError::Adapter { folder, base } => {
+            Some(Hint::Advice(format!("--adapter {}, and --model for {base}", folder.display())))
+        }
         ModelError::StoredInt8 { .. } => command("llada quantize makes such a checkpoint"),
         ModelError::TooLong { .. } => command("shorten the prompt or lower --gen-length"),
         _ => error.hint(),

@@ -57,6 +57,8 @@ pub struct MaskedBatch {
     targets: Vec<u32>,
     weights: Vec<f32>,
     entropy: Option<EntropyWeights>,
+    /// The number of the first row among all rows of a step.
+    first_row: usize,
     /// The part of all rows of a step.
     share: f64,
 }
@@ -139,6 +141,7 @@ impl MaskedBatch {
             row_length: rows.row_length,
             wanted,
             entropy: None,
+            first_row: 0,
             share: 1.0,
         })
     }
@@ -157,7 +160,7 @@ impl MaskedBatch {
                 weights.push(weight);
             }
         }
-        Self { ids: rows.ids.clone(), row_length, wanted, targets, weights, entropy: None, share: 1.0 }
+        Self { ids: rows.ids.clone(), row_length, wanted, targets, weights, share: 1.0, ..Self::default() }
     }
 
     /// Views of rows of one length, whose scored tokens are predicted. They weigh nothing yet.
@@ -187,9 +190,20 @@ impl MaskedBatch {
         Self { entropy: Some(EntropyWeights { weights, temperature }), ..self }
     }
 
+    /// The same as rows from this number on among all rows of the step.
+    #[must_use]
+    pub fn from_row(self, first_row: usize) -> Self {
+        Self { first_row, ..self }
+    }
+
+    /// The number of its first row among all rows of the step.
+    pub fn first_row(&self) -> usize {
+        self.first_row
+    }
+
     /// The batch as the model takes it.
     pub fn batch(&self) -> TrainingBatch<'_> {
-        let Self { ids, row_length, wanted, targets, weights, entropy, share } = self;
+        let Self { ids, row_length, wanted, targets, weights, entropy, share, .. } = self;
         let entropy =
             entropy.as_ref().map(|entropy| EntropyTerm { weights: &entropy.weights, temperature: entropy.temperature });
         TrainingBatch { ids, row_length: *row_length, wanted, targets, weights, entropy, share: *share }
@@ -228,6 +242,7 @@ impl MaskedBatch {
             }),
             ids: self.ids[tokens].to_vec(),
             row_length: self.row_length,
+            first_row: self.first_row + rows.start,
             share: self.share * (rows.len() as f64 / self.rows() as f64),
         }
     }
@@ -250,7 +265,8 @@ impl MaskedBatch {
         self.ids.len()
     }
 
-    fn rows(&self) -> usize {
+    /// The number of rows of the batch.
+    pub fn rows(&self) -> usize {
         self.ids.len() / self.row_length.max(1)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 /// The model before the first step.
 pub(crate) fn model(config: &RunConfig) -> Result<TrainableTransformer, TrainError> {
     let mut model = match (&config.init, &config.model, &config.tokenizer) {
-        (Some(folder), None, _) => TrainableTransformer::load(folder, config.device, config.dtype)?,
+        (Some(folder), None, _) => of_checkpoint(folder, config)?,
         (None, Some(shape), Some(tokenizer)) => new_model(shape, tokenizer, config)?,
         (Some(folder), Some(_), _) => {
             return Err(TrainError::config("init", folder.display(), "it has a shape: leave out [model]"));
@@ -27,6 +27,18 @@ pub(crate) fn model(config: &RunConfig) -> Result<TrainableTransformer, TrainErr
     }
     model.set_activation_checkpointing(config.activation_checkpointing);
     Ok(model)
+}
+
+/// The checkpoint in `folder`, to be trained as a whole or with a new adapter.
+fn of_checkpoint(folder: &Path, config: &RunConfig) -> Result<TrainableTransformer, TrainError> {
+    let &RunConfig { seed, device, dtype, base_dtype, .. } = config;
+    Ok(match &config.adapter {
+        None => TrainableTransformer::load(folder, device, dtype)?,
+        Some(adapter) => {
+            let base = base_dtype.unwrap_or(dtype.into());
+            TrainableTransformer::with_new_adapter(folder, adapter, seed, base, device, dtype)?
+        }
+    })
 }
 
 /// A model with new weights, over the vocabulary of the tokenizer in `folder`.

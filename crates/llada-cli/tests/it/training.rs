@@ -120,7 +120,10 @@ fn flags_override_keys_and_wrong_ones_are_refused() {
         (vec!["--batch-size", "0"], "batch_size is 0\nhint: it has to be at least 1"),
         (vec!["--row-length", "33"], "row_length is 33\nhint: the model's max_sequence_length is 32"),
         (vec!["--init", "run/model"], "hint: it has a shape"),
-        (vec!["--dtype", "f16"], "expected `f32` or `bf16`\nin `dtype`\nhint: the --help of the command lists all keys"),
+        (
+            vec!["--dtype", "f16"],
+            "expected `f32` or `bf16`\nin `dtype`\nhint: the --help of the command lists all keys",
+        ),
         (vec!["--device", "tpu"], "expected cpu, cuda, or cuda:1 and so on\nin `device`\nhint: llada pretrain --help"),
     ] {
         let output = run(&args);

@@ -115,6 +115,9 @@ fn resumed_runs_equal_uninterrupted_ones() {
         let keys = format!("distillation = {{ objective = \"{objective}\", gen_length = 8, block_length = 4 }}");
         cases.push((Training::Distillation, format!("data = \"prompts.jsonl\"\n{keys}")));
     }
+    let adapter = "adapter = { r = 2, lora_dropout = 0.1 }\nbase_dtype = \"int8\"";
+    cases.push((Training::Rl, format!("{adapter}\nrl = {{ objective = \"espo\", {SHORT} }}")));
+    cases.push((Training::Preference, format!("{adapter}\ndata = \"pairs.jsonl\"")));
     for (case, (training, keys)) in cases.into_iter().enumerate() {
         let whole = config(folder.path(), training, &format!("whole-{case}"), &keys);
         train(&whole, training, |_| false);
@@ -123,9 +126,11 @@ fn resumed_runs_equal_uninterrupted_ones() {
         train(&parts, training, |event| matches!(event, Event::Prepared { done: 1.., .. }) || after(2)(event));
         train(&parts, training, after(4));
         train(&parts, training, after(5));
-        assert_eq!(train(&parts, training, |_| false), Outcome::Finished(parts.out.join("model")), "{keys}");
+        let Outcome::Finished(out) = train(&parts, training, |_| false) else { panic!("{keys}") };
         assert_eq!(steps(&whole), steps(&parts), "{keys}");
-        let weights = [&whole, &parts].map(|config| fs::read(config.out.join("model/model.safetensors")).unwrap());
+        let made = out.strip_prefix(&parts.out).unwrap();
+        let file = if made.ends_with("adapter") { "adapter_model.safetensors" } else { "model.safetensors" };
+        let weights = [&whole, &parts].map(|config| fs::read(config.out.join(made).join(file)).unwrap());
         assert!(weights[0] == weights[1], "{keys}");
         assert!(steps(&whole).iter().any(|step| step.grad_norm > 0.0), "{keys}: nothing was learnt");
     }

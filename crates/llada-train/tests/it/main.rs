@@ -8,6 +8,7 @@ mod data;
 mod fuzz;
 mod golden;
 mod gradients;
+mod lora;
 #[path = "../../../llada-model/tests/it/mutation.rs"]
 mod mutation;
 mod run;

@@ -10,14 +10,16 @@ use super::{RunFile, RunKeys};
 /// Fine-tune a model on prompts and answers
 ///
 /// Ctrl-C saves and ends; the same command goes on from the last checkpoint, bit for bit. At the end `OUT/model` is a
-/// checkpoint for `llada generate`.
+/// checkpoint for `llada generate`, or `OUT/adapter` an adapter for its `--adapter`, if a key of [adapter] is given.
 #[derive(clap::Args)]
 #[command(after_help = r#"Example of a run file:
   out = "sft"
   data = "chats"
   init = "run/model"
   steps = 500
-  group_by_length = true"#)]
+  group_by_length = true
+  adapter = { r = 16, lora_alpha = 32 }
+  base_dtype = "nf4""#)]
 pub(crate) struct Args {
     #[command(flatten)]
     file: RunFile,
