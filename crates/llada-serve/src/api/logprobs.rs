@@ -109,8 +109,13 @@ fn by_position(steps: &[TraceStep]) -> BTreeMap<usize, &TokenLogprobs> {
         for position in &step.revoked {
             known.remove(position);
         }
-        let predicted = step.commits.iter().filter(|commit| step.forced.binary_search(&commit.position).is_err());
-        known.extend(predicted.map(|commit| commit.position).zip(&step.logprobs));
+        known.extend(of_step(step));
     }
     known
+}
+
+/// Returns the log-probabilities that a step recorded, with the positions of their tokens.
+pub(super) fn of_step(step: &TraceStep) -> impl Iterator<Item = (usize, &TokenLogprobs)> {
+    let predicted = step.commits.iter().filter(|commit| step.forced.binary_search(&commit.position).is_err());
+    predicted.map(|commit| commit.position).zip(&step.logprobs)
 }
