@@ -59,7 +59,7 @@ const PACKAGE: &[&str] = &[
 /// default build.
 const OPTIONAL: &str = "llada-cli/otlp";
 
-fn steps() -> [Step; 7] {
+fn steps() -> [Step; 8] {
     // Rustdoc runs in each crate's folder, so the header that renders formulas needs an absolute path.
     let header = workspace::root().join("crates/llada-core/katex-header.html");
     let docs = Step {
@@ -69,6 +69,7 @@ fn steps() -> [Step; 7] {
     [
         Step::new(&["fmt", "--all", "--check"]),
         Step::new(&["xtask", "tidy"]),
+        Step::new(&["xtask", "deploy-check", "--manifests"]),
         Step::new(&["xtask", "setup"]),
         Step::new(&["clippy", "--workspace", "--all-targets", "--features", OPTIONAL, "--", "-D", "warnings"]),
         docs,
