@@ -25,6 +25,7 @@ mod engine;
 mod keys;
 mod listen;
 mod metrics;
+mod rates;
 mod service;
 mod settled;
 #[cfg(feature = "otlp")]

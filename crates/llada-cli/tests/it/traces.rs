@@ -134,6 +134,7 @@ mod otlp {
             ("OTEL_BSP_SCHEDULE_DELAY", "600000"),
         ];
         let server = Server::start(&["--log-format", "none"], &environment);
+        assert_eq!(server.before, "");
         let headers = format!("traceparent: 00-{TRACE}-{CALLER}-01\r\ncontent-type: application/json\r\n");
         let answer = server.ask("/v1/completions", &headers, Some(r#"{"prompt": "a", "max_tokens": 4}"#));
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

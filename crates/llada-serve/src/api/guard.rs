@@ -94,19 +94,24 @@ fn check_names(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Returns the owner of a request's key.
+/// Returns the owner of a request's key, unless its requests are too many.
 fn owner(service: &Shared, headers: &HeaderMap, path: &str) -> Result<Owner, ApiError> {
     let keys = &service.options.keys;
     if keys.is_empty() || OPEN.contains(&path) || page::has(path) {
         return Ok(None);
     }
     let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    match given.and_then(|key| keys.owner(key.trim())) {
-        Some(owner) => Ok(Some(Arc::from(owner))),
-        None => Err(ApiError::new(
-            StatusCode::UNAUTHORIZED,
-            "invalid_api_key",
-            "the key is missing or unknown; send it as Authorization: Bearer KEY",
-        )),
+    let Some(owner) = given.and_then(|key| keys.owner(key.trim())) else {
+        let message = "the key is missing or unknown; send it as Authorization: Bearer KEY";
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message));
+    };
+    if let Some(limit) = owner.requests_per_minute {
+        service.rates.take(&owner.name, limit, Instant::now()).map_err(|wait| {
+            service.metrics.rejected("rate_limited");
+            let message = format!("{limit} requests a minute are allowed with this key");
+            let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message);
+            ApiError { retry_after: Some(wait.as_secs_f64().ceil() as u64), ..error }
+        })?;
     }
+    Ok(Some(Arc::clone(&owner.name)))
 }
