@@ -113,6 +113,10 @@ pub(crate) struct DeployCheckArgs {
     /// Build the container and start the server in it, instead of the other checks
     #[arg(long)]
     pub(crate) image: bool,
+
+    /// Check the manifests alone, for which nothing is built
+    #[arg(long, conflicts_with = "image")]
+    pub(crate) manifests: bool,
 }
 
 /// The source of libtorch.

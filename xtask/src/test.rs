@@ -1,9 +1,10 @@
-//! `cargo xtask test`: runs all tests and examples of the workspace.
+//! `cargo xtask test`: runs all tests and examples of the workspace, and those of the server's page.
 
 use anyhow::Result;
 
 use crate::examples;
 use crate::failure::Failure;
+use crate::page;
 use crate::process;
 use crate::setup;
 use crate::workspace;
@@ -17,5 +18,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         let again = "cargo xtask test -- NAME_OF_THE_TEST";
         return Err(Failure::failed("`cargo test` failed, as shown above", again).into());
     }
-    if args.is_empty() { examples::run() } else { Ok(()) }
+    if !args.is_empty() {
+        return Ok(());
+    }
+    examples::run()?;
+    page::run()
 }

@@ -25,6 +25,7 @@ mod serve;
 mod tasks;
 mod text;
 mod threads;
+mod traces;
 mod training;
 
 use std::{
