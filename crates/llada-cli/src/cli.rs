@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Logits(logits::Args),
     Inspect(inspect::Args),
     Quantize(quantize::Args),
+    Convert(convert::Args),
     Pretrain(training::PretrainArgs),
     Sft(training::SftArgs),
     #[command(subcommand)]
@@ -59,6 +60,7 @@ impl Command {
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Quantize(args) => quantize::run(&args),
+            Self::Convert(args) => convert::run(args),
             Self::Pretrain(args) => training::run(args.args, DatasetKind::Pretrain),
             Self::Sft(args) => training::run(args.args, DatasetKind::Sft),
             Self::Tokenizer(command) => tokenizer::run(command),

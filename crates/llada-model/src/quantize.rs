@@ -5,15 +5,15 @@
 //! Embedding, norms and biases stay as they are. The names and the key `quantization_config` follow the library
 //! compressed-tensors: symmetric eight-bit weights by channel, and dynamic activations by token.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
-use safetensors::{Dtype, tensor::TensorView};
+use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
 use crate::{
     ModelConfig, ModelError, Tokenizer, Weights,
     atomic::PendingFolder,
-    files::{read_json, write_json, write_safetensors},
+    files::{read_json, write_json},
     torch::{
         int8::Quantized,
         tensor::{bytes, map},
@@ -21,6 +21,7 @@ use crate::{
     weights::{
         MappedTensor,
         role::{self, Role, StoredTensor, stored_tensors},
+        shards::{OutputTensor, Shards},
     },
 };
 
@@ -46,14 +47,6 @@ fn eight_bits(strategy: &str, dynamic: bool) -> Value {
     json!({ "num_bits": 8, "type": "int", "symmetric": true, "strategy": strategy, "dynamic": dynamic })
 }
 
-/// A tensor to be written.
-struct OutputTensor {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
 /// Writes the checkpoint in `folder`, with its linear layers in eight bits, to the new folder `out`.
 ///
 /// The folder appears when it is complete. One block is in memory at a time. `progress` is called with the number of
@@ -67,14 +60,19 @@ pub fn quantize<E: From<ModelError>>(
     out: &Path,
     progress: impl FnMut(usize, usize) -> Result<(), E>,
 ) -> Result<(), E> {
-    if out.exists() {
-        let advice = "remove it, or give another folder";
-        return Err(ModelError::file_with_advice(out, "is there already", advice).into());
-    }
-    let pending = PendingFolder::create(out).map_err(ModelError::from)?;
+    let pending = new_folder(out)?;
     fill(folder, pending.path(), progress)?;
     pending.finish().map_err(ModelError::from)?;
     Ok(())
+}
+
+/// Creates the temporary folder for `out`, which must not be there yet.
+pub(crate) fn new_folder(out: &Path) -> Result<PendingFolder, ModelError> {
+    if out.exists() {
+        let advice = "remove it, or give another folder";
+        return Err(ModelError::file_with_advice(out, "is there already", advice));
+    }
+    Ok(PendingFolder::create(out)?)
 }
 
 fn fill<E: From<ModelError>>(
@@ -89,19 +87,17 @@ fn fill<E: From<ModelError>>(
     }
     let mut weights = Weights::of(folder, &config)?;
     let shards = shards(&config);
-    let mut weight_map = BTreeMap::new();
+    let mut output = Shards::new(out.to_owned(), shards.len());
     for (i, tensors) in shards.iter().enumerate() {
         progress(i, shards.len())?;
-        let file = format!("model-{:05}-of-{:05}.safetensors", i + 1, shards.len());
         let mut written = Vec::new();
         for tensor in tensors {
             written.extend(convert(tensor, weights.take(&tensor.name, &tensor.shape)?)?);
         }
-        weight_map.extend(written.iter().map(|tensor| (tensor.name.clone(), file.clone())));
-        write_shard(&out.join(file), &written)?;
+        output.write(&written)?;
     }
     weights.finish()?;
-    write_json(&out.join("model.safetensors.index.json"), &json!({ "metadata": {}, "weight_map": weight_map }))?;
+    output.finish()?;
     copy_text_side(folder, out)?;
     write_config(&config, folder, out)?;
     progress(shards.len(), shards.len())
@@ -143,15 +139,6 @@ fn convert(tensor: &StoredTensor, stored: MappedTensor) -> Result<Vec<OutputTens
     Ok(written)
 }
 
-fn write_shard(path: &Path, tensors: &[OutputTensor]) -> Result<(), ModelError> {
-    let mut views = Vec::with_capacity(tensors.len());
-    for OutputTensor { name, dtype, shape, bytes } in tensors {
-        let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| ModelError::file(path, e))?;
-        views.push((name, view));
-    }
-    write_safetensors(path, views)
-}
-
 /// Copies the tokenizer, the chat template and all other JSON files but `config.json`.
 fn copy_text_side(folder: &Path, out: &Path) -> Result<(), ModelError> {
     for entry in fs::read_dir(folder).map_err(ModelError::io(folder))? {
@@ -172,7 +159,8 @@ fn copy_text_side(folder: &Path, out: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
+/// Copies a file into a folder that need not be there.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
     let made = to.parent().map_or(Ok(()), fs::create_dir_all);
     made.and_then(|()| fs::copy(from, to)).map_err(|source| ModelError::Write { path: to.to_owned(), source })?;
     Ok(())

@@ -120,7 +120,7 @@ pub(crate) fn scale(weight: &str) -> String {
 }
 
 /// Returns the roles that `config` calls for: linear layers in the order of computation, then norms.
-fn needed(config: &ModelConfig) -> Vec<Needed> {
+pub(crate) fn needed(config: &ModelConfig) -> Vec<Needed> {
     let (mut list, mut norms) = (embedding(config), Vec::new());
     for layer in 0..config.num_hidden_layers {
         let (linear, of_block) = block(config, layer);

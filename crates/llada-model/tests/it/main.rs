@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod config;
+mod convert;
 mod families;
 mod folder;
 mod folders;
@@ -15,6 +16,8 @@ mod text;
 mod trainable;
 mod turns;
 mod variant;
+#[path = "../../../llada-gguf/tests/it/writer.rs"]
+mod writer;
 
 use std::path::PathBuf;
 
