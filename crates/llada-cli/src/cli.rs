@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 use llada_train::data::DatasetKind;
 
 use crate::commands::{
-    batch, chat, compare, data, decide, eval, generate, inspect, logits, quantize, score, serve, tasks, tokenizer,
-    training,
+    batch, chat, compare, convert, data, decide, eval, generate, inspect, logits, quantize, score, serve, tasks,
+    tokenizer, training,
 };
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.

@@ -30,8 +30,9 @@ fn a_converted_model_is_the_original_under_a_causal_mask_and_generates() {
     let golden: Value = serde_json::from_str(&golden).unwrap();
     let ids: Vec<String> = golden["ids"].as_array().unwrap().iter().map(Value::to_string).collect();
     let file = folder.path().join("logits.safetensors");
-    let logits = command().args(["logits", "--causal", "--ids", &ids.join(","), "--model"]).arg(&out);
-    stdout(&logits.arg("--out").arg(&file).output().unwrap());
+    let mut logits = command();
+    logits.args(["logits", "--causal", "--ids", &ids.join(","), "--model"]).arg(&out).arg("--out").arg(&file);
+    stdout(&logits.output().unwrap());
     let bytes = fs::read(&file).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let logits = tensors.tensor("logits").unwrap();

@@ -154,7 +154,8 @@ fn half_precision_and_copies_of_a_tied_head_are_read() {
         tensor.values.iter_mut().for_each(|value| *value = half::f16::from_f32(*value).to_f32());
     }
     sample.write_config(folder.path());
-    sample::write_f16(&folder.path().join("model.safetensors"), &tensors);
+    let path = folder.path().join("model.safetensors");
+    sample::write(&path, &tensors, safetensors::Dtype::F16, |value| half::f16::from_f32(value).to_le_bytes().to_vec());
     let out = folder.path().join("out");
     run(folder.path(), &out, &in_f32()).unwrap();
     let mut weights = llada_model::Weights::open(&out).unwrap();

@@ -116,11 +116,7 @@ impl Sample {
     }
 }
 
-pub(super) fn write_f16(path: &Path, tensors: &[Tensor]) {
-    write(path, tensors, Dtype::F16, |value| half::f16::from_f32(value).to_le_bytes().to_vec());
-}
-
-fn write(path: &Path, tensors: &[Tensor], dtype: Dtype, bytes: impl Fn(f32) -> Vec<u8>) {
+pub(super) fn write(path: &Path, tensors: &[Tensor], dtype: Dtype, bytes: impl Fn(f32) -> Vec<u8>) {
     let bytes: Vec<Vec<u8>> =
         tensors.iter().map(|tensor| tensor.values.iter().flat_map(|value| bytes(*value)).collect()).collect();
     let views = tensors.iter().zip(&bytes);
