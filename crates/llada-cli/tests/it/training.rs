@@ -124,7 +124,7 @@ fn flags_override_keys_and_wrong_ones_are_refused() {
             vec!["--dtype", "f16"],
             "expected `f32` or `bf16`\nin `dtype`\nhint: the --help of the command lists all keys",
         ),
-        (vec!["--device", "tpu"], "expected cpu, cuda, or cuda:1 and so on\nin `device`\nhint: llada pretrain --help"),
+        (vec!["--device", "tpu"], "expected cpu, cuda, or cuda:1 and so on\nin `device`\nhint: the --help of"),
     ] {
         let output = run(&args);
         assert_eq!(output.status.code(), Some(2));
