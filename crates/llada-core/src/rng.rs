@@ -36,6 +36,8 @@ pub enum Domain {
     Length,
     /// The examples of a task, and the choice of those that are held out.
     Task,
+    /// The choice of the answer of a conversation that is learned.
+    Turn,
 }
 
 /// A seed together with the purpose of its noise.
