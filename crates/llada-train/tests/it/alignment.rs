@@ -16,26 +16,26 @@ use llada_core::{
     preference::PreferenceLoss,
 };
 use llada_model::{Device, Dtype, Prediction, TrainableTransformer};
-use llada_train::objective::{MaskedBatch, Rows};
+use llada_train::objective::{Answers, MaskedBatch, Rows};
 use safetensors::{Dtype as StoredDtype, SafeTensors, serialize_to_file, tensor::TensorView};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::fixture;
 
-const MASK: u32 = 510;
+pub(crate) const MASK: u32 = 510;
 
-fn golden(file: &str) -> Value {
+pub(crate) fn golden(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(file);
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-fn field<T: DeserializeOwned>(value: &Value, key: &str) -> T {
+pub(crate) fn field<T: DeserializeOwned>(value: &Value, key: &str) -> T {
     serde_json::from_value(value[key].clone()).unwrap_or_else(|error| panic!("{key}: {error}"))
 }
 
 #[track_caller]
-fn check_close(what: &str, found: f64, expected: f64) {
+pub(crate) fn check_close(what: &str, found: f64, expected: f64) {
     let tolerance = 1e-4 * expected.abs().max(1.0);
     assert!((found - expected).abs() <= tolerance, "{what}: {found}, expected {expected}");
 }
@@ -45,7 +45,7 @@ fn base() -> TrainableTransformer {
 }
 
 /// tiny-llada with the adapter in its weights.
-fn merged(adapter: &str) -> TrainableTransformer {
+pub(crate) fn merged(adapter: &str) -> TrainableTransformer {
     let (base, adapter) = (fixture("tiny-llada"), fixture("lora").join(adapter));
     let config: Value = serde_json::from_slice(&fs::read(adapter.join("adapter_config.json")).unwrap()).unwrap();
     let adapter = fs::read(adapter.join("adapter_model.safetensors")).unwrap();
@@ -491,7 +491,7 @@ fn golden_distill() {
     let clean: Vec<u32> = rows.iter().zip(&labels).flat_map(|(row, labels)| [&row[..10], labels].concat()).collect();
     // Nothing below 1 is masked in the prompts.
     let uniform: Vec<f64> = u.iter().flat_map(|u| [&[1.0; 10][..], u].concat()).collect();
-    let sft = Rows { ids: clean, row_length: 34, prompt_lengths: Some(vec![10; 2]) };
+    let sft = Rows { ids: clean, row_length: 34, answers: Some(Answers::after(&[10; 2], 34)) };
     let batch = MaskedBatch::diffusion(&sft, &t, &uniform, MASK).unwrap();
     assert_eq!(batch.batch().ids, noisy.concat());
     let predictions = model.predictions(&batch.batch(), 1.0).unwrap();

@@ -11,6 +11,8 @@ mod gradients;
 mod mutation;
 mod run;
 mod sampling;
+mod sft;
+mod stream;
 
 use std::path::PathBuf;
 

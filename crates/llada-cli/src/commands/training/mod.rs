@@ -1,6 +1,7 @@
 //! The commands that train, each from a run file, whose keys flags override.
 
 pub(crate) mod distill;
+mod dry_run;
 mod environment;
 mod keys;
 pub(crate) mod prefer;
@@ -79,6 +80,12 @@ fn train(mut run: Run, steps: u64) -> anyhow::Result<()> {
         _ => {}
     })?;
     bar.finish_and_clear();
+    if let Some(tally) = run.tally().filter(|tally| tally.left_out() > 0) {
+        eprintln!("left out of {} records: {}", tally.records + tally.left_out(), tally.left_out());
+        for reason in tally.reasons() {
+            eprintln!("  {reason}");
+        }
+    }
     match outcome {
         Outcome::Finished(model) => {
             eprintln!("model in {}", model.display());
