@@ -94,6 +94,10 @@ pub(crate) struct CompatArgs {
     #[arg(long, conflicts_with = "clients")]
     pub(crate) page: bool,
 
+    /// Exchange adapters with peft, instead of the clients
+    #[arg(long, conflicts_with_all = ["clients", "page", "server"])]
+    pub(crate) adapters: bool,
+
     /// Run these clients only
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = compat::CLIENTS.map(|client| client.name))]
     pub(crate) clients: Vec<String>,
@@ -109,6 +113,10 @@ pub(crate) struct DeployCheckArgs {
     /// Build the container and start the server in it, instead of the other checks
     #[arg(long)]
     pub(crate) image: bool,
+
+    /// Check the manifests alone, for which nothing is built
+    #[arg(long, conflicts_with = "image")]
+    pub(crate) manifests: bool,
 }
 
 /// The source of libtorch.

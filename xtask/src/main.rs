@@ -15,6 +15,7 @@ mod doctor;
 mod examples;
 mod installer;
 mod llada;
+mod page;
 mod python;
 mod setup;
 mod test;

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    batch, chat, compare, data, decide, eval, generate, inspect, logits, quantize, score, serve, tasks, tokenizer,
-    training,
+    adapter, batch, chat, compare, data, decide, eval, generate, inspect, logits, quantize, score, serve, tasks,
+    tokenizer, training,
 };
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Logits(logits::Args),
     Inspect(inspect::Args),
     Quantize(quantize::Args),
+    #[command(subcommand)]
+    Adapter(adapter::Command),
     Pretrain(training::pretrain::Args),
     Sft(training::sft::Args),
     Prefer(training::prefer::Args),
@@ -61,6 +63,7 @@ impl Command {
             Self::Logits(args) => logits::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Quantize(args) => quantize::run(&args),
+            Self::Adapter(command) => adapter::run(command),
             Self::Pretrain(args) => training::pretrain::run(&args),
             Self::Sft(args) => training::sft::run(&args),
             Self::Prefer(args) => training::prefer::run(&args),

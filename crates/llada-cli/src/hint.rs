@@ -58,6 +58,9 @@ fn of_model(error: &ModelError) -> Option<Hint> {
         ModelError::CpuBuild { .. } => command("cargo xtask setup --cuda, or --device cpu"),
         ModelError::NoCudaDevice { .. } => command("cargo xtask doctor, or --device cpu"),
         ModelError::Pointer { .. } => command("git lfs pull in its folder, or cargo xtask fetch-weights OWNER/NAME"),
+        ModelError::Adapter { folder, base } => {
+            Some(Hint::Advice(format!("--adapter {}, and --model for {base}", folder.display())))
+        }
         ModelError::StoredInt8 { .. } => command("llada quantize makes such a checkpoint"),
         ModelError::TooLong { .. } => command("shorten the prompt or lower --gen-length"),
         _ => error.hint(),
@@ -68,7 +71,7 @@ fn of_training(error: &TrainError) -> Option<Hint> {
     match error {
         TrainError::Model(source) => of(source),
         TrainError::Infer(source) => of(source),
-        TrainError::Settings { .. } => command("llada pretrain --help lists all keys"),
+        TrainError::Settings { .. } => command("the --help of the command lists all keys"),
         TrainError::DamagedShard { .. } => command("llada data prepare again"),
         TrainError::NoTokenizer { .. } => command("llada tokenizer train"),
         TrainError::NoText { .. } => command("is --format right?"),

@@ -80,7 +80,11 @@ fn options(args: &ModelArgs, asked: Precision) -> anyhow::Result<OpenOptions> {
         llada::set_threads(threads.into());
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("cannot start threads")?;
     }
-    Ok(Model::options().device(args.device).precision(asked))
+    let options = Model::options().device(args.device).precision(asked);
+    Ok(match &args.adapter {
+        None => options,
+        Some(adapter) => options.adapter(adapter),
+    })
 }
 
 /// Prints a note if the model computes in another precision than the requested one.

@@ -36,6 +36,8 @@ pub enum Domain {
     Length,
     /// The examples of a task, and the choice of those that are held out.
     Task,
+    /// The elements of activations that are dropped in training.
+    Dropout,
     /// The choice of the answer of a conversation that is learned.
     Turn,
 }
@@ -109,6 +111,17 @@ impl Stream {
             // The first test nearly always succeeds and avoids the division.
             if fraction >= n || fraction >= n.wrapping_neg() % n {
                 return (product >> 64) as u64;
+            }
+        }
+    }
+
+    /// Fills `out` with integers that are uniform in 0..2¹⁶, eight at the cost of two numbers. They are other digits of the
+    /// numbers that [`at`](Self::at) returns, so a stream should be read in one way only.
+    pub fn fill(&self, out: &mut [u16]) {
+        for (pair, out) in out.chunks_mut(8).enumerate() {
+            let words = self.words(pair as u32);
+            for (index, out) in out.iter_mut().enumerate() {
+                *out = (words[index / 4] >> (index % 4 * 16)) as u16;
             }
         }
     }
@@ -197,6 +210,17 @@ mod tests {
             draw(0, Domain::Token, 0, 0, 1),
         ] {
             assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn filled_integers_are_the_digits_of_the_words() {
+        let stream = Noise::new(3).domain(Domain::Dropout).stream(1, 2, 3);
+        let mut digits = [0_u16; 19];
+        stream.fill(&mut digits);
+        let word = |index: u32| stream.words(index / 2)[index as usize % 2];
+        for (index, digit) in digits.into_iter().enumerate() {
+            assert_eq!(u64::from(digit), word(index as u32 / 4) >> (index % 4 * 16) & 0xffff);
         }
     }
 

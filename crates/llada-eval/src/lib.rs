@@ -37,7 +37,7 @@ pub use benchmarks::BENCHMARKS;
 pub use calibration::{CALIBRATION_BINS, Calibration, CalibrationFigures};
 pub use choice::ChoiceMetric;
 pub use error::EvalError;
-pub use preset::{Figures, Preset, Sampling, published};
+pub use preset::{Preset, Published, PublishedResult, Sampling};
 pub use question::{AnswerOption, Choice, FreeFormQuestion, Judgement, Marks, Question, Style};
 pub use read::read;
 pub use record::Record;

@@ -33,8 +33,8 @@ pub enum InferError {
     /// The prompt has no mask, and no answer is requested.
     #[error("gen_length is 0 and the prompt holds no mask")]
     NothingToDo,
-    /// The prompt has an id that is not a token of the model.
-    #[error("prompt id {id} at position {position} is no token of the model, whose ids are below {limit}")]
+    /// A prompt, or a text to score, has an id that is not a token of the model.
+    #[error("id {id} at position {position} is no token of the model, whose ids are below {limit}")]
     UnknownId {
         /// The id.
         id: u32,

@@ -35,6 +35,7 @@ mod engine;
 mod error;
 pub mod length;
 mod logits;
+mod logprobs;
 mod method;
 mod options;
 mod prediction;

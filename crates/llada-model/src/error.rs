@@ -70,6 +70,14 @@ pub enum ModelError {
         /// The name of the model that the adapter changes.
         base: String,
     },
+    /// A setting of an adapter has a value that is invalid, not supported, or does not fit the model.
+    #[error("adapter: {key}: {message}")]
+    Lora {
+        /// The name of the key.
+        key: String,
+        /// The reason.
+        message: String,
+    },
     /// The checkpoint lacks a tensor that its config calls for.
     #[error("{}: tensor {name} is missing", folder.display())]
     MissingTensor {
@@ -218,9 +226,9 @@ impl ModelError {
             Self::Write { .. } => Some(advice("is the disk full, or the folder read-only?")),
             Self::Pointer { .. } => Some(advice("git lfs pull in its folder, or download the file again")),
             Self::Architecture { read, .. } => Some(advice(format!("architectures that are read: {read}"))),
-            Self::Adapter { .. } => Some(advice(
-                "in Python, load it with peft.AutoPeftModelForCausalLM, merge_and_unload(), and save_pretrained(folder)",
-            )),
+            Self::Adapter { folder, base } => {
+                Some(advice(format!("open {base} as the model, and {} as its adapter", folder.display())))
+            }
             Self::StoredInt8 { .. } => {
                 Some(advice("quantise the checkpoint with this crate, which writes the config too"))
             }
@@ -253,6 +261,10 @@ impl ModelError {
 
     pub(crate) fn config(key: &str, message: impl Into<String>) -> Self {
         Self::Config { key: key.to_owned(), message: message.into(), hint: None }
+    }
+
+    pub(crate) fn lora(key: &str, message: impl Into<String>) -> Self {
+        Self::Lora { key: key.to_owned(), message: message.into() }
     }
 
     /// Creates the error for a key of `config.json`, with advice in words.

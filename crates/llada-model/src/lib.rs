@@ -16,6 +16,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod adapter;
 mod arch;
 pub mod atomic;
 mod batch;
@@ -30,11 +31,17 @@ mod layers;
 mod load;
 mod model;
 mod quantize;
+mod rewrite;
 mod tokenizer;
 mod torch;
 mod train;
 mod weights;
 
+pub use adapter::{
+    Adapter,
+    config::{LoraConfig, Modules, OneOrMore, PatternMap},
+    merge::merge,
+};
 pub use arch::Family;
 pub use chat::Message;
 pub use config::{AttentionPattern, Biases, ConfigReading, ModelConfig, MoeConfig, MoeLayers, Router, Scoring};

@@ -9,9 +9,11 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{
     ModelConfig, ModelError, Precision, Weights,
+    adapter::{Adapter, LoadedAdapter},
     layers::linear::{Linear, WeightFormat},
     torch::{
         int8::Quantized,
+        matrix::{Matrix, Storage},
         tensor::{map, rows_of, sizes},
     },
     weights::{
@@ -28,6 +30,7 @@ pub(crate) struct Loader<'a> {
     kind: Kind,
     device: Device,
     format: WeightFormat,
+    adapter: Option<LoadedAdapter>,
     /// The mapped memory of the tensors that are used as stored.
     mapped: Vec<MappedTensor>,
     /// The fused tensors that are being fetched, by name, with the number of rows that no role has fetched yet.
@@ -58,9 +61,37 @@ impl<'a> Loader<'a> {
         precision: Precision,
         device: Device,
     ) -> Result<Self, ModelError> {
+        Self::with_format(folder, config, precision.kind(), WeightFormat::of(precision, device), device)
+    }
+
+    /// Creates a loader whose linear layers keep the format of `storage`, for products in the dtype of their inputs. The
+    /// other tensors are of `kind`, or of that of `storage`.
+    pub(crate) fn of_storage(
+        folder: &Path,
+        config: &'a ModelConfig,
+        storage: Storage,
+        kind: Kind,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        let kind = if let Storage::Float(kind) = storage { kind } else { kind };
+        Self::with_format(folder, config, kind, WeightFormat::Stored(storage), device)
+    }
+
+    fn with_format(
+        folder: &Path,
+        config: &'a ModelConfig,
+        kind: Kind,
+        format: WeightFormat,
+        device: Device,
+    ) -> Result<Self, ModelError> {
         let weights = Weights::of(folder, config)?;
-        let format = WeightFormat::of(precision, device);
-        Ok(Self { config, weights, kind: precision.kind(), device, format, mapped: Vec::new(), fused: BTreeMap::new() })
+        Ok(Self { config, weights, kind, device, format, adapter: None, mapped: Vec::new(), fused: BTreeMap::new() })
+    }
+
+    /// Adds an adapter to the layers that are loaded from now on.
+    pub(crate) fn with_adapter(self, adapter: &Adapter) -> Result<Self, ModelError> {
+        let adapter = adapter.load(self.config, self.device, self.kind)?;
+        Ok(Self { adapter: Some(adapter), ..self })
     }
 
     /// Checks that no tensor is left over, and returns the mapped memory, which must outlive the loaded tensors.
@@ -111,9 +142,13 @@ impl<'a> Loader<'a> {
         Ok(Fetched { tensor, stored, is_last: left == 0 })
     }
 
-    /// Returns a tensor in the model's dtype on its device. If it is stored in that dtype, the mapped memory is used.
+    /// Returns a tensor in the model's dtype on its device: the adapter's, if it replaces the tensor. If the tensor is
+    /// stored in that dtype, the mapped memory is used.
     fn float(&mut self, module: &Module, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
         let fetched = self.fetch(module, name, shape)?;
+        if let Some(saved) = self.saved(module, name)? {
+            return Ok(saved);
+        }
         if fetched.tensor.kind() == self.kind && self.device == Device::Cpu {
             self.mapped.push(fetched.stored);
             return Ok(fetched.tensor);
@@ -123,20 +158,76 @@ impl<'a> Loader<'a> {
         Ok(converted)
     }
 
-    /// Creates a linear layer from weights that are stored in eight bits.
-    fn quantized(&self, weight: &Quantized, bias: Option<Tensor>) -> Result<Linear, ModelError> {
+    /// Returns the tensor with which the adapter replaces `name`, if it does.
+    fn saved(&self, module: &Module, name: &str) -> Result<Option<Tensor>, ModelError> {
+        self.adapter.as_ref().map_or(Ok(None), |adapter| adapter.saved(module, name))
+    }
+
+    /// Returns the format of the linear layer of a role. The head is the layer that rounding harms most, and is not in four
+    /// bits.
+    fn format(&self, role: Role) -> WeightFormat {
         match self.format {
-            WeightFormat::Int8(kernel) => Linear::int8(weight, bias, kernel),
-            format => Linear::float(weight.dequantize(self.kind)?.f_to_device(self.device)?, bias, format),
+            WeightFormat::Stored(Storage::Nf4 { .. }) if role == Role::Head => {
+                WeightFormat::Stored(Storage::Float(self.kind))
+            }
+            format => format,
         }
     }
 
-    /// Creates a linear layer from weights that are stored in f32 or bf16.
-    fn converted(&self, weight: &Tensor, bias: Option<Tensor>) -> Result<Linear, ModelError> {
-        match self.format {
+    /// Creates a linear layer from weights that are stored in eight bits.
+    fn quantized(&self, weight: &Quantized, bias: Option<Tensor>, format: WeightFormat) -> Result<Linear, ModelError> {
+        match format {
+            WeightFormat::Int8(kernel) => Linear::int8(weight, bias, kernel),
+            WeightFormat::Stored(Storage::Int8) => {
+                // A copy, because the pages of the file are released.
+                let copy = |tensor: &Tensor| tensor.f_to_dtype(tensor.kind(), false, true);
+                let weight = Quantized { values: copy(&weight.values)?, scale: copy(&weight.scale)? };
+                Ok(Linear::stored(Matrix::Int8(weight).on(self.device)?, bias))
+            }
+            format => self.converted(&weight.dequantize(self.kind)?, bias, format),
+        }
+    }
+
+    /// Creates a linear layer from weights in f32 or bf16.
+    fn converted(&self, weight: &Tensor, bias: Option<Tensor>, format: WeightFormat) -> Result<Linear, ModelError> {
+        match format {
             WeightFormat::Int8(kernel) => Linear::int8(&Quantized::weights(weight)?, bias, kernel),
+            WeightFormat::Stored(storage) => Ok(Linear::stored(Matrix::new(weight, storage)?.on(self.device)?, bias)),
             format => Linear::float(weight.f_to_device(self.device)?.f_to_kind(self.kind)?, bias, format),
         }
+    }
+
+    /// Returns the linear layer of a role without its adapter.
+    fn base(&mut self, role: Role, module: &Module, shape: [usize; 2], has_bias: bool) -> Result<Linear, ModelError> {
+        let (name, format) = (module.weight(role), self.format(role));
+        let bias = if has_bias { Some(self.float(module, &module.bias(), &shape[..1])?) } else { None };
+        if self.weights.is_in_eight_bits(&name) || self.fused.get(&name).is_some_and(|(stored, _)| stored.is_int8()) {
+            let values = self.fetch(module, &name, &shape)?;
+            let scale = self.fetch(module, &role::scale(&name), &[shape[0], 1])?;
+            if let Some(saved) = self.saved(module, &name)? {
+                return Ok(Linear::plain(saved, bias));
+            }
+            let weight = Quantized { values: values.tensor.shallow_clone(), scale: scale.tensor.f_reshape([-1])? };
+            let linear = self.quantized(&weight, bias, format)?;
+            values.release();
+            scale.release();
+            return Ok(linear);
+        }
+        match format {
+            WeightFormat::Plain => return Ok(Linear::plain(self.float(module, &name, &shape)?, bias)),
+            WeightFormat::Stored(Storage::Float(_)) => {
+                return Ok(Linear::stored(Matrix::Float(self.float(module, &name, &shape)?), bias));
+            }
+            _ => {}
+        }
+        let fetched = self.fetch(module, &name, &shape)?;
+        // What was trained as a whole is not quantised.
+        if let Some(saved) = self.saved(module, &name)? {
+            return Ok(Linear::plain(saved, bias));
+        }
+        let linear = self.converted(&fetched.tensor, bias, format)?;
+        fetched.release();
+        Ok(linear)
     }
 }
 
@@ -152,23 +243,25 @@ impl WeightSource for Loader<'_> {
 
     fn linear(&mut self, role: Role, shape: [usize; 2], has_bias: bool) -> Result<Linear, ModelError> {
         let module = self.config.family.architecture().module(self.config, role);
-        let bias = if has_bias { Some(self.float(&module, &module.bias(), &shape[..1])?) } else { None };
-        let name = module.weight(role);
-        if self.weights.is_in_eight_bits(&name) || self.fused.get(&name).is_some_and(|(stored, _)| stored.is_int8()) {
-            let values = self.fetch(&module, &name, &shape)?;
-            let scale = self.fetch(&module, &role::scale(&name), &[shape[0], 1])?;
-            let weight = Quantized { values: values.tensor.shallow_clone(), scale: scale.tensor.f_reshape([-1])? };
-            let linear = self.quantized(&weight, bias)?;
-            values.release();
-            scale.release();
-            return Ok(linear);
+        let linear = self.base(role, &module, shape, has_bias)?;
+        match &self.adapter {
+            None => Ok(linear),
+            Some(adapter) => Ok(linear.with_lora(adapter.lora(&module)?)),
         }
-        if self.format == WeightFormat::Plain {
-            return Ok(Linear::plain(self.float(&module, &name, &shape)?, bias));
-        }
-        let fetched = self.fetch(&module, &name, &shape)?;
-        let linear = self.converted(&fetched.tensor, bias)?;
-        fetched.release();
-        Ok(linear)
     }
+}
+
+/// Takes a tensor of a checkpoint in f32, whatever it is stored in.
+pub(crate) fn take_exact(weights: &mut Weights, name: &str) -> Result<Tensor, ModelError> {
+    let stored = weights.take_checked(name)?;
+    let values = map(&stored)?;
+    let exact = if stored.is_int8() {
+        let scale = weights.take_checked(&role::scale(name))?;
+        Quantized { values, scale: map(&scale)?.f_reshape([-1])? }.dequantize(Kind::Float)?
+    } else {
+        // A copy, because the file may not be kept.
+        values.f_to_dtype(Kind::Float, false, true)?
+    };
+    stored.release();
+    Ok(exact)
 }

@@ -5,22 +5,21 @@
 //! Embedding, norms and biases stay as they are. The names and the key `quantization_config` follow the library
 //! compressed-tensors: symmetric eight-bit weights by channel, and dynamic activations by token.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::path::Path;
 
-use safetensors::{Dtype, tensor::TensorView};
+use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ModelConfig, ModelError, Tokenizer, Weights,
-    atomic::PendingFolder,
-    files::{read_json, write_json, write_safetensors},
+    ModelConfig, ModelError, Weights,
+    rewrite::{OutputTensor, rewrite},
     torch::{
         int8::Quantized,
         tensor::{bytes, map},
     },
     weights::{
         MappedTensor,
-        role::{self, Role, StoredTensor, stored_tensors},
+        role::{self, StoredTensor},
     },
 };
 
@@ -46,14 +45,6 @@ fn eight_bits(strategy: &str, dynamic: bool) -> Value {
     json!({ "num_bits": 8, "type": "int", "symmetric": true, "strategy": strategy, "dynamic": dynamic })
 }
 
-/// A tensor to be written.
-struct OutputTensor {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
 /// Writes the checkpoint in `folder`, with its linear layers in eight bits, to the new folder `out`.
 ///
 /// The folder appears when it is complete. One block is in memory at a time. `progress` is called with the number of
@@ -67,57 +58,16 @@ pub fn quantize<E: From<ModelError>>(
     out: &Path,
     progress: impl FnMut(usize, usize) -> Result<(), E>,
 ) -> Result<(), E> {
-    if out.exists() {
-        let advice = "remove it, or give another folder";
-        return Err(ModelError::file_with_advice(out, "is there already", advice).into());
-    }
-    let pending = PendingFolder::create(out).map_err(ModelError::from)?;
-    fill(folder, pending.path(), progress)?;
-    pending.finish().map_err(ModelError::from)?;
-    Ok(())
-}
-
-fn fill<E: From<ModelError>>(
-    folder: &Path,
-    out: &Path,
-    mut progress: impl FnMut(usize, usize) -> Result<(), E>,
-) -> Result<(), E> {
     let config = ModelConfig::load(folder)?;
     if config.is_quantized {
         let message = "its linear layers are stored in int8 already";
         return Err(ModelError::file(&folder.join("config.json"), message).into());
     }
-    let mut weights = Weights::of(folder, &config)?;
-    let shards = shards(&config);
-    let mut weight_map = BTreeMap::new();
-    for (i, tensors) in shards.iter().enumerate() {
-        progress(i, shards.len())?;
-        let file = format!("model-{:05}-of-{:05}.safetensors", i + 1, shards.len());
-        let mut written = Vec::new();
-        for tensor in tensors {
-            written.extend(convert(tensor, weights.take(&tensor.name, &tensor.shape)?)?);
-        }
-        weight_map.extend(written.iter().map(|tensor| (tensor.name.clone(), file.clone())));
-        write_shard(&out.join(file), &written)?;
-    }
-    weights.finish()?;
-    write_json(&out.join("model.safetensors.index.json"), &json!({ "metadata": {}, "weight_map": weight_map }))?;
-    copy_text_side(folder, out)?;
-    write_config(&config, folder, out)?;
-    progress(shards.len(), shards.len())
-}
-
-/// Returns the tensors of each shard: one shard per block, and a last one for the rest.
-fn shards(config: &ModelConfig) -> Vec<Vec<StoredTensor>> {
-    let mut shards = vec![Vec::new(); config.num_hidden_layers + 1];
-    for tensor in stored_tensors(config) {
-        let shard = match tensor.role {
-            Role::Block(layer, _) => layer,
-            Role::Embedding | Role::Head | Role::FinalNorm => config.num_hidden_layers,
-        };
-        shards[shard].push(tensor);
-    }
-    shards
+    let edit = |keys: &mut Map<String, Value>| _ = keys.insert(CONFIG_KEY.to_owned(), scheme());
+    let convert = |tensor: &StoredTensor, weights: &mut Weights| -> Result<_, ModelError> {
+        convert(tensor, weights.take(&tensor.name, &tensor.shape)?)
+    };
+    rewrite(folder, &config, out, convert, edit, progress)
 }
 
 /// Returns the tensors to write for a stored one: a copy, or quantised weights and their scales.
@@ -141,51 +91,4 @@ fn convert(tensor: &StoredTensor, stored: MappedTensor) -> Result<Vec<OutputTens
     };
     stored.release();
     Ok(written)
-}
-
-fn write_shard(path: &Path, tensors: &[OutputTensor]) -> Result<(), ModelError> {
-    let mut views = Vec::with_capacity(tensors.len());
-    for OutputTensor { name, dtype, shape, bytes } in tensors {
-        let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| ModelError::file(path, e))?;
-        views.push((name, view));
-    }
-    write_safetensors(path, views)
-}
-
-/// Copies the tokenizer, the chat template and all other JSON files but `config.json`.
-fn copy_text_side(folder: &Path, out: &Path) -> Result<(), ModelError> {
-    for entry in fs::read_dir(folder).map_err(ModelError::io(folder))? {
-        let from = entry.map_err(ModelError::io(folder))?.path();
-        let is_text = from.extension().is_some_and(|extension| extension == "json" || extension == "jinja");
-        let (Some(name), true) = (from.file_name(), is_text) else { continue };
-        let to = out.join(name);
-        if name == "config.json" || to.exists() {
-            continue;
-        }
-        copy(&from, &to)?;
-    }
-    for (from, to) in Tokenizer::FILES.map(|file| (folder.join(file), out.join(file))) {
-        if from.exists() && !to.exists() {
-            copy(&from, &to)?;
-        }
-    }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
-    let made = to.parent().map_or(Ok(()), fs::create_dir_all);
-    made.and_then(|()| fs::copy(from, to)).map_err(|source| ModelError::Write { path: to.to_owned(), source })?;
-    Ok(())
-}
-
-fn write_config(config: &ModelConfig, folder: &Path, out: &Path) -> Result<(), ModelError> {
-    let path = folder.join("config.json");
-    let mut keys: Map<String, Value> = if path.exists() {
-        read_json(&path)?
-    } else {
-        // SMDM's checkpoints have none.
-        config.family.architecture().complete_keys(config)
-    };
-    keys.insert(CONFIG_KEY.to_owned(), scheme());
-    write_json(&out.join("config.json"), &Value::Object(keys))
 }

@@ -137,5 +137,6 @@ export function describe(cell, position, pieces) {
   if (cell.isMask) return `mask, position ${position}`;
   if (cell.isGiven) return `${text}, given, position ${position}`;
   const confidence = cell.isForced ? "forced by the form" : `confidence ${(100 * cell.confidence).toFixed(1)} %`;
-  return `${text}, step ${cell.step + 1}, ${confidence}, position ${position}`;
+  const others = cell.others.map(([id, probability]) => `, or ${quote(id)} ${(100 * probability).toFixed(1)} %`);
+  return `${text}, step ${cell.step + 1}, ${confidence}${others.join("")}, position ${position}`;
 }

@@ -53,10 +53,11 @@ export function hasEnded(recording) {
 
 /**
  * A canvas after some steps. A cell keeps its key when others are inserted before it. `change` is what the last step did
- * to it ("committed", "revoked", "edited", "grown", or nothing), and `was` the id that it had before.
+ * to it ("committed", "revoked", "edited", "grown", or nothing), `was` the id that it had before, and `others` the
+ * most probable alternatives of its token, ids with probabilities.
  */
 function newCell(key, id, isGiven) {
-  return { key, id, isGiven, isMask: !isGiven, step: null, confidence: null, isForced: false, change: "", was: null };
+  return { key, id, isGiven, isMask: !isGiven, step: null, confidence: null, isForced: false, others: [], change: "", was: null };
 }
 
 /** Returns the canvas before the first step. */
@@ -78,11 +79,15 @@ export function advance(frame, step) {
   }
   for (const position of step.revoked) {
     const cell = frame.cells[position];
-    const change = { id: frame.maskId, isMask: true, step: null, confidence: null, isForced: false, change: "revoked" };
-    if (cell) Object.assign(cell, change, { was: cell.id });
+    const mask = { id: frame.maskId, isMask: true, step: null, confidence: null, isForced: false, others: [] };
+    if (cell) Object.assign(cell, mask, { change: "revoked", was: cell.id });
   }
   for (const [position, id, confidence] of step.commits) commit(frame, position, id, confidence, false);
   for (const [position, id] of step.forced) commit(frame, position, id, 1, true);
+  for (const [position, ids] of step.alternatives ?? []) {
+    const cell = frame.cells[position];
+    if (cell) cell.others = ids.filter(([id]) => id !== cell.id);
+  }
   frame.steps += 1;
 }
 
@@ -90,7 +95,7 @@ function commit(frame, position, id, confidence, isForced) {
   const cell = frame.cells[position];
   if (!cell) return;
   const edited = cell.isMask ? { change: "committed" } : { change: "edited", was: cell.id };
-  Object.assign(cell, { id, isMask: false, step: frame.steps, confidence, isForced }, edited);
+  Object.assign(cell, { id, isMask: false, step: frame.steps, confidence, isForced, others: [] }, edited);
 }
 
 /** Returns the canvas after this number of steps. */

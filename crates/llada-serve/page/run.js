@@ -7,6 +7,9 @@ import { follow } from "./stream.js";
 
 const LAST = ["diffusion.completed", "diffusion.failed"];
 
+/** The number of most probable tokens that are told of each commit. */
+const ALTERNATIVES = 4;
+
 /**
  * The generation of a panel. It dispatches "change" after each event, and "end" when `state` has become "done", "stopped" or
  * "failed"; before, it is "idle", "waiting" or "running".
@@ -31,6 +34,7 @@ export class Run extends EventTarget {
     this.#id = newId();
     keep(sessionStorage, `run.${this.panel}`, { id: this.#id });
     const headers = { "x-request-id": this.#id };
+    body = { logprobs: ALTERNATIVES, ...body };
     await this.#follow((last) =>
       last === null ? send("POST", "/v1/diffusion/generate", { body, headers }) : this.#events(last),
     );

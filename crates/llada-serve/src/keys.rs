@@ -1,16 +1,24 @@
 //! Keys of those who may use the server.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, num::NonZeroU32, str::FromStr, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
-/// The digests of keys, with the names of their owners.
+/// The digests of keys, with their owners.
 #[derive(Clone, Default)]
-pub struct Keys(BTreeMap<[u8; 32], String>);
+pub struct Keys(BTreeMap<[u8; 32], KeyOwner>);
+
+/// The owner of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyOwner {
+    pub(crate) name: Arc<str>,
+    /// The requests that it may send in a minute, if they are limited.
+    pub(crate) requests_per_minute: Option<NonZeroU32>,
+}
 
 /// A line of a file of keys that cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("line {line} is not a name and the SHA-256 of a key in hexadecimal digits")]
+#[error("line {line} is not a name, the SHA-256 of a key in hexadecimal digits, and perhaps requests_per_minute=N")]
 pub struct KeysError {
     /// The number of the line.
     pub line: usize,
@@ -22,15 +30,15 @@ impl Keys {
         self.0.is_empty()
     }
 
-    /// Returns the name of a key's owner. Only digests are compared, so the time it takes tells nothing of other keys.
-    pub fn owner(&self, key: &str) -> Option<&str> {
+    /// Returns the owner of a key. Only digests are compared, so the time it takes tells nothing of other keys.
+    pub(crate) fn owner(&self, key: &str) -> Option<&KeyOwner> {
         let digest: [u8; 32] = Sha256::digest(key).into();
-        self.0.get(&digest).map(String::as_str)
+        self.0.get(&digest)
     }
 }
 
-/// Reads keys from lines of a name and a digest, as `sha256sum` writes it. Empty lines and those that start with `#` count
-/// for nothing.
+/// Reads keys from lines of a name, a digest, as `sha256sum` writes it, and perhaps `requests_per_minute=60`. Empty lines and
+/// those that start with `#` count for nothing.
 impl FromStr for Keys {
     type Err = KeysError;
 
@@ -42,13 +50,20 @@ impl FromStr for Keys {
                 continue;
             }
             let mut words = text.split_whitespace();
-            let (Some(name), Some(hex), None) = (words.next(), words.next(), words.next()) else {
+            let (Some(name), Some(hex), limit, None) = (words.next(), words.next(), words.next(), words.next()) else {
                 return Err(KeysError { line });
             };
-            keys.insert(digest(hex).ok_or(KeysError { line })?, name.to_owned());
+            let requests_per_minute =
+                limit.map(|limit| requests_per_minute(limit).ok_or(KeysError { line })).transpose()?;
+            let owner = KeyOwner { name: name.into(), requests_per_minute };
+            keys.insert(digest(hex).ok_or(KeysError { line })?, owner);
         }
         Ok(Self(keys))
     }
+}
+
+fn requests_per_minute(limit: &str) -> Option<NonZeroU32> {
+    limit.strip_prefix("requests_per_minute=")?.parse().ok()
 }
 
 fn digest(hex: &str) -> Option<[u8; 32]> {
@@ -65,7 +80,7 @@ fn digest(hex: &str) -> Option<[u8; 32]> {
 /// The names of the owners; digests are not shown.
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.values()).finish()
+        f.debug_set().entries(self.0.values().map(|owner| &owner.name)).finish()
     }
 }
 
@@ -76,11 +91,19 @@ mod tests {
     #[test]
     fn keys_are_known_by_their_digests() {
         // echo -n secret | sha256sum
-        let file = "# keys\n\nada 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\n";
-        let keys: Keys = file.parse().unwrap();
-        assert_eq!((keys.owner("secret"), keys.owner("Secret")), (Some("ada"), None));
-        assert_eq!(format!("{keys:?}"), "{\"ada\"}");
-        for (file, line) in [("ada", 1), ("\nada 12", 2), ("ada 1 2", 1)] {
+        let line = "ada 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+        for (limit, requests_per_minute) in [("", None), (" requests_per_minute=60", NonZeroU32::new(60))] {
+            let keys: Keys = format!("# keys\n\n{line}{limit}\n").parse().unwrap();
+            let ada = KeyOwner { name: "ada".into(), requests_per_minute };
+            assert_eq!((keys.owner("secret"), keys.owner("Secret")), (Some(&ada), None));
+            assert_eq!(format!("{keys:?}"), "{\"ada\"}");
+        }
+        let limits = ["requests_per_minute=0", "requests=60", "requests_per_minute=60 more"];
+        let limits = limits.map(|limit| format!("{line} {limit}"));
+        for (file, line) in [("ada", 1), ("\nada 12", 2), ("ada 1 2", 1)]
+            .into_iter()
+            .chain(limits.iter().map(|file| (file.as_str(), 1)))
+        {
             assert_eq!(file.parse::<Keys>().unwrap_err(), KeysError { line });
         }
         assert!(Keys::default().is_empty());

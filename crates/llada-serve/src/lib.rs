@@ -25,11 +25,16 @@ mod engine;
 mod keys;
 mod listen;
 mod metrics;
+mod rates;
 mod service;
 mod settled;
+#[cfg(feature = "otlp")]
+mod traces;
 
 pub use api::{ApiError, router};
 pub use engine::EngineLimits;
 pub use keys::{Keys, KeysError};
 pub use listen::serve;
 pub use service::{ServeOptions, Service};
+#[cfg(feature = "otlp")]
+pub use traces::{Traces, TracesError};

@@ -16,6 +16,7 @@ use crate::{
     engine::{EngineHandle, EngineLimits, Load},
     keys::Keys,
     metrics::Metrics,
+    rates::Rates,
 };
 
 /// How often it is looked whether a server that shuts down has become idle.
@@ -76,6 +77,7 @@ pub(crate) struct Served {
     pub(crate) eos: u32,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) submissions: Submissions,
+    pub(crate) rates: Rates,
     /// When the server was started, in seconds since 1970.
     pub(crate) started: u64,
     pub(crate) fingerprint: String,
@@ -111,6 +113,7 @@ impl Service {
             eos,
             metrics,
             submissions: Submissions::default(),
+            rates: Rates::default(),
             started: now(),
             fingerprint: format!("fp_{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3]),
             next_request: AtomicU64::new(0),

@@ -1,14 +1,17 @@
 //! Times training steps as `benches/peers/pytorch_peer.py --train` does, and prints one JSON object.
 //!
 //! ```text
-//! cargo run --release -p llada-train --example step_speed -- MODEL BATCH LENGTH bf16|f32 THREADS STEPS
+//! cargo run --release -p llada-train --example step_speed -- MODEL BATCH LENGTH bf16|f32 THREADS STEPS [RANK BASE]
 //! ```
+//!
+//! With a rank, adapters of all linear layers of the blocks are trained over weights in the format BASE (bf16, int8, nf4,
+//! nf4-double), and blocks are computed twice.
 #![allow(clippy::print_stdout, reason = "an example's output")]
 
 use std::{env, error::Error, fs, time::Instant};
 
 use llada_core::rng::Noise;
-use llada_model::{Device, TrainableTransformer, set_threads};
+use llada_model::{Device, LoraConfig, TrainableTransformer, set_threads};
 use llada_train::{
     objective::{Objective, Rows},
     optimizer::{Optimizer, OptimizerConfig},
@@ -16,12 +19,21 @@ use llada_train::{
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [folder, batch, length, dtype, threads, steps] = arguments.as_slice() else {
-        return Err("hint: step_speed MODEL BATCH LENGTH bf16|f32 THREADS STEPS".into());
+    let [folder, batch, length, dtype, threads, steps, lora @ ..] = arguments.as_slice() else {
+        return Err("hint: step_speed MODEL BATCH LENGTH bf16|f32 THREADS STEPS [RANK BASE]".into());
     };
     let (count, row_length, steps): (usize, usize, u32) = (batch.parse()?, length.parse()?, steps.parse()?);
     set_threads(threads.parse()?);
-    let mut model = TrainableTransformer::load(folder.as_ref(), Device::Cpu, dtype.parse()?)?;
+    let (folder, dtype) = (folder.as_ref(), dtype.parse()?);
+    let mut model = match lora {
+        [rank, base] => {
+            let r: usize = rank.parse()?;
+            let config = LoraConfig { r, lora_alpha: 2.0 * r as f64, ..LoraConfig::default() };
+            TrainableTransformer::with_new_adapter(folder, &config, 0, base.parse()?, Device::Cpu, dtype)?
+        }
+        _ => TrainableTransformer::load(folder, Device::Cpu, dtype)?,
+    };
+    model.set_activation_checkpointing(!lora.is_empty());
     let mut optimizer = Optimizer::new(&model, OptimizerConfig::default())?;
     let (noise, mask_id) = (Noise::new(0), model.config().mask_token_id);
     let mut stream = noise.stream(0, 0, 0);

@@ -1,6 +1,6 @@
 //! Checkpoints: everything that the next step depends on, written so that each is whole or absent.
 //!
-//! `step-00000500/` is a Hugging Face folder with f32 weights. Beside them lie the optimizer's moments, the moving average
+//! `step-00000500/` is a Hugging Face folder with f32 weights, or peft's folder of an adapter. Beside them lie the optimizer's moments, the moving average
 //! of the weights, and `state.json`, which holds the step (with the seed, that is the state of all randomness and the place
 //! in the data) and the SHA-256 of every file. A folder is written under another name and renamed once all of it is on the
 //! disk.
@@ -105,7 +105,7 @@ fn save_parameters(parameters: &Parameters, folder: &Path) -> Result<(), TrainEr
 
 /// Takes over the checkpoint in `folder`, which [`newest`] has found whole.
 pub(crate) fn restore(folder: &Path, manifest: &Manifest, state: &mut TrainState) -> Result<(), TrainError> {
-    state.model.weights_mut().read(folder)?;
+    state.model.restore(folder)?;
     state.optimizer.exp_avg.read(&folder.join(EXP_AVG))?;
     state.optimizer.exp_avg_sq.read(&folder.join(EXP_AVG_SQ))?;
     if let Some(ema) = &mut state.ema {

@@ -116,8 +116,8 @@ pub enum TrainError {
         /// The checkpoint.
         checkpoint: PathBuf,
     },
-    /// The run's folder holds a checkpoint of another model.
-    #[error("{}: it is of another [model] or objective", checkpoint.display())]
+    /// The run's folder holds a checkpoint of another model or adapter.
+    #[error("{}: it is of another [model], [adapter], base_dtype or objective", checkpoint.display())]
     OtherModel {
         /// The checkpoint.
         checkpoint: PathBuf,

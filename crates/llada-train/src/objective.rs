@@ -73,6 +73,8 @@ pub struct MaskedBatch {
     entropy: Option<EntropyWeights>,
     /// The number of tokens of each row that the model sees, if that is not all of them.
     lengths: Option<Vec<usize>>,
+    /// The number of the first row among all rows of a step.
+    first_row: usize,
     /// The part of all rows of a step.
     share: f64,
 }
@@ -190,6 +192,7 @@ impl MaskedBatch {
             wanted,
             entropy: None,
             lengths: rows.lengths().cloned(),
+            first_row: 0,
             share: 1.0,
         }
     }
@@ -225,8 +228,8 @@ impl MaskedBatch {
         for (divisor, count) in normalisation.divisors(&counts).into_iter().zip(counts) {
             weights.extend(std::iter::repeat_n(1.0 / divisor as f32, count));
         }
-        let lengths = rows.lengths().cloned();
-        Self { ids: rows.ids.clone(), row_length, wanted, targets, weights, entropy: None, lengths, share: 1.0 }
+        let (ids, lengths) = (rows.ids.clone(), rows.lengths().cloned());
+        Self { ids, row_length, wanted, targets, weights, lengths, share: 1.0, ..Self::default() }
     }
 
     /// Views of rows of one length, whose scored tokens are predicted. They weigh nothing yet.
@@ -254,6 +257,17 @@ impl MaskedBatch {
     #[must_use]
     pub fn with_entropy(self, weights: Vec<f32>, temperature: f64) -> Self {
         Self { entropy: Some(EntropyWeights { weights, temperature }), ..self }
+    }
+
+    /// The same as rows from this number on among all rows of the step.
+    #[must_use]
+    pub fn from_row(self, first_row: usize) -> Self {
+        Self { first_row, ..self }
+    }
+
+    /// The number of its first row among all rows of the step.
+    pub fn first_row(&self) -> usize {
+        self.first_row
     }
 
     /// The batch as the model takes it.
@@ -315,6 +329,7 @@ impl MaskedBatch {
             ids: self.ids[tokens].to_vec(),
             row_length: self.row_length,
             lengths: self.lengths.as_ref().map(|lengths| lengths[rows.clone()].to_vec()),
+            first_row: self.first_row + rows.start,
             share: self.share * (rows.len() as f64 / self.rows() as f64),
         }
     }
@@ -337,7 +352,8 @@ impl MaskedBatch {
         self.lengths.as_ref().map_or(self.ids.len(), |lengths| lengths.iter().sum())
     }
 
-    fn rows(&self) -> usize {
+    /// The number of rows of the batch.
+    pub fn rows(&self) -> usize {
         self.ids.len() / self.row_length.max(1)
     }
 }

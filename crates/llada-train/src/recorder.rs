@@ -73,7 +73,8 @@ impl Recorder {
         Ok(Outcome::Stopped(folder))
     }
 
-    /// Writes a Hugging Face folder of the weights, or of their moving average if there is one.
+    /// Writes a Hugging Face folder, or peft's folder of an adapter, with the weights or with their moving average if
+    /// there is one.
     fn export(&self, state: &TrainState) -> Result<PathBuf, TrainError> {
         let pending = PendingFolder::create(&self.config.exported())?;
         let weights = state.ema.as_ref().unwrap_or(state.model.weights());

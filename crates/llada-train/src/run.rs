@@ -1,7 +1,7 @@
 //! The loop: steps, validations and checkpoints until the last step, or until somebody asks to stop.
 //!
-//! A run's folder holds `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `loss.svg`, and at the end `model/`. A run
-//! whose folder holds a checkpoint goes on from there, bit for bit as if it had never stopped.
+//! A run's folder holds `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `loss.svg`, and at the end `model/`, or
+//! `adapter/` if an adapter is trained. A run whose folder holds a checkpoint goes on from there, bit for bit as if it had never stopped.
 
 use std::{
     ops::ControlFlow,
@@ -60,7 +60,7 @@ pub enum Event<'a> {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// All steps were made; the model is in this folder.
+    /// All steps were made; the model, or the adapter, is in this folder.
     Finished(PathBuf),
     /// The run was asked to stop; it goes on from the checkpoint in this folder, or from the run's folder if it was before
     /// its first step.
@@ -136,11 +136,18 @@ impl Run {
         if manifest.data != self.loss.digest() {
             return Err(TrainError::OtherData { checkpoint });
         }
-        if manifest.config.model != self.config.model || manifest.config.objective != self.config.objective {
+        let of =
+            |config: &RunConfig| (config.model.clone(), config.adapter.clone(), config.base_dtype, config.objective);
+        if of(&manifest.config) != of(&self.config) {
             return Err(TrainError::OtherModel { checkpoint });
         }
         checkpoint::restore(&checkpoint, &manifest, &mut self.state)?;
         self.loss.restore(&checkpoint)
+    }
+
+    /// The settings of the run.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
     }
 
     /// The number of steps that were made.

@@ -15,7 +15,7 @@ use crate::{
 pub(crate) fn model(config: &RunConfig) -> Result<TrainableTransformer, TrainError> {
     let shape = self::config(config)?;
     let mut model = match &config.init {
-        Some(folder) => TrainableTransformer::load(folder, config.device, config.dtype)?,
+        Some(folder) => of_checkpoint(folder, config)?,
         None => TrainableTransformer::new(shape, config.seed, config.device, config.dtype)?,
     };
     model.set_activation_checkpointing(config.activation_checkpointing);
@@ -37,6 +37,18 @@ pub(crate) fn config(config: &RunConfig) -> Result<ModelConfig, TrainError> {
         return Err(TrainError::config("objective", "not that of init", hint));
     }
     Ok(model)
+}
+
+/// The checkpoint in `folder`, to be trained as a whole or with a new adapter.
+fn of_checkpoint(folder: &Path, config: &RunConfig) -> Result<TrainableTransformer, TrainError> {
+    let &RunConfig { seed, device, dtype, base_dtype, .. } = config;
+    Ok(match &config.adapter {
+        None => TrainableTransformer::load(folder, device, dtype)?,
+        Some(adapter) => {
+            let base = base_dtype.unwrap_or(dtype.into());
+            TrainableTransformer::with_new_adapter(folder, adapter, seed, base, device, dtype)?
+        }
+    })
 }
 
 /// The config of a new model over the vocabulary of the tokenizer in `folder`.

@@ -1,8 +1,8 @@
-//! How a model is opened: where it runs, and in which precision.
+//! How a model is opened: where it runs, in which precision, and with which adapter.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use llada_model::{Device, Precision, Transformer};
+use llada_model::{Adapter, Device, Precision, Transformer};
 
 use crate::{Error, Model, checkpoint::default_precision};
 
@@ -15,11 +15,12 @@ use crate::{Error, Model, checkpoint::default_precision};
 /// assert_eq!(model.engine().predictor().precision(), Dtype::Bf16.into());
 /// # Ok::<(), llada::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct OpenOptions {
     device: Device,
     precision: Option<Precision>,
+    adapter: Option<PathBuf>,
 }
 
 impl OpenOptions {
@@ -34,13 +35,19 @@ impl OpenOptions {
         Self { precision: Some(precision.into()), ..self }
     }
 
+    /// Opens the model with the LoRA adapter `adapter`, in peft's format: a folder, or the name of an adapter in the Hugging
+    /// Face cache. It is computed beside the weights, which stay as they are.
+    pub fn adapter(self, adapter: impl Into<PathBuf>) -> Self {
+        Self { adapter: Some(adapter.into()), ..self }
+    }
+
     /// Opens a model: a folder with `config.json`, safetensors weights and `tokenizer.json`, or the name of a model in
     /// the Hugging Face cache, such as `llada-8b-instruct` or `OWNER/NAME`.
     ///
     /// A folder without `tokenizer.json` opens too; such a model works on ids alone.
     ///
     /// # Errors
-    /// The model is not found, a file of it cannot be worked with, or the device is not there.
+    /// The model is not found, a file of it or of the adapter cannot be worked with, or the device is not there.
     pub fn open(self, model: impl AsRef<Path>) -> Result<Model, Error> {
         let folder = llada_hub::checkpoint(model.as_ref())?;
         let network = self.load(&folder)?;
@@ -51,12 +58,15 @@ impl OpenOptions {
     /// that no token has.
     ///
     /// # Errors
-    /// The config or the weights cannot be worked with, or the device is not there.
+    /// The config, the weights or the adapter cannot be worked with, or the device is not there.
     pub fn load(self, folder: &Path) -> Result<Transformer, Error> {
         let precision = match self.precision {
             Some(precision) => precision,
             None => default_precision(folder, self.device)?,
         };
-        Ok(Transformer::load(folder, self.device, precision)?)
+        Ok(match self.adapter {
+            None => Transformer::load(folder, self.device, precision)?,
+            Some(adapter) => Transformer::load_with_adapter(folder, &Adapter::open(&adapter)?, self.device, precision)?,
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -30,6 +31,13 @@ pub(super) fn python() -> Result<()> {
     let what = "the clients of Python: some minutes, the first time";
     INSTALLER.python(&scratch().join("venv"), &sources().join("python"), what)?;
     Ok(())
+}
+
+/// Installs peft and PyTorch in a virtual environment of their own, and returns its Python.
+pub(super) fn peft() -> Result<PathBuf> {
+    INSTALLER.need("python3", &["python3", "--version"])?;
+    let what = "peft and PyTorch: some gigabytes, the first time";
+    INSTALLER.python(&scratch().join("peft"), &sources().join("peft"), what)
 }
 
 /// Installs the packages of a folder of `xtask/compat`: `node` or `page`.

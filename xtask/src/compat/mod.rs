@@ -1,4 +1,5 @@
-//! `cargo xtask compat`: real clients of OpenAI's API against `llada serve`, and its page in a real browser.
+//! `cargo xtask compat`: real clients of OpenAI's API against `llada serve`, its page in a real browser, and adapters that
+//! are exchanged with peft.
 //!
 //! The checks are in `xtask/compat`: those of clients of Python are run by pytest, those of clients of Node by `node --test`.
 
@@ -22,6 +23,9 @@ use crate::llada::{self, MODEL};
 use crate::{process, setup, style, workspace};
 
 pub(crate) fn run(args: &CompatArgs) -> Result<()> {
+    if args.adapters {
+        return adapters();
+    }
     let clients: Vec<&Client> = CLIENTS
         .iter()
         .filter(|client| args.clients.is_empty() || args.clients.iter().any(|name| name == client.name))
@@ -73,6 +77,21 @@ fn serve(llada: &Path, name: &str, arguments: &[&str]) -> Result<Server> {
     let mut command = Command::new(llada);
     command.current_dir(workspace::root()).args(["serve", "--model", MODEL, "--port", "0"]).args(arguments);
     Server::start(&mut command, &scratch().join(format!("log/serve-{name}.txt")))
+}
+
+/// Has peft read adapters of `llada`, and `llada` those of peft.
+fn adapters() -> Result<()> {
+    let python = install::peft()?;
+    setup::ensure()?;
+    let llada = llada::build()?;
+    let mut command = Command::new(python);
+    command.args(["-m", "pytest", "--quiet"]).current_dir(sources().join("peft")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("LLADA", llada).env("LLADA_FIXTURES", workspace::root().join("crates/llada-model/tests/fixtures"));
+    if process::show(&mut command)? {
+        println!("{} adapters go both ways", style::good("ok"));
+        return Ok(());
+    }
+    Err(Failure::failed("checks with peft failed, as shown above", "cargo xtask compat --adapters").into())
 }
 
 /// Runs the clients one after the other.

@@ -13,8 +13,11 @@ use crate::cli::DeployCheckArgs;
 use crate::failure::Failure;
 use crate::{llada, process, setup, style, workspace};
 
+/// The check of the manifests, which reads files alone.
+const MANIFEST_CHECK: &str = "test_manifests.py";
+
 /// The checks of manifests, of probes and of the balancer.
-const CHECKS: [&str; 3] = ["test_manifests.py", "test_probes.py", "test_balancer.py"];
+const CHECKS: [&str; 3] = [MANIFEST_CHECK, "test_probes.py", "test_balancer.py"];
 
 /// The check of the container file, which builds everything anew.
 const IMAGE_CHECK: &str = "test_image.py";
@@ -23,7 +26,9 @@ pub(crate) fn run(args: &DeployCheckArgs) -> Result<()> {
     let python = install::python()?;
     let mut command = Command::new(python);
     command.current_dir(sources()).env("PYTHONDONTWRITEBYTECODE", "1").args(["-m", "pytest", "-rP"]);
-    if args.image {
+    if args.manifests {
+        command.arg(MANIFEST_CHECK);
+    } else if args.image {
         install::container_tools()?;
         println!("building the container: everything is fetched and compiled in it");
         command.args(["--capture=no", IMAGE_CHECK]);
@@ -36,7 +41,11 @@ pub(crate) fn run(args: &DeployCheckArgs) -> Result<()> {
         println!("{} the files of docs/deploy", style::good("ok"));
         return Ok(());
     }
-    let again = if args.image { "cargo xtask deploy-check --image" } else { "cargo xtask deploy-check" };
+    let again = match args {
+        DeployCheckArgs { manifests: true, .. } => "cargo xtask deploy-check --manifests",
+        DeployCheckArgs { image: true, .. } => "cargo xtask deploy-check --image",
+        _ => "cargo xtask deploy-check",
+    };
     Err(Failure::failed("a file of docs/deploy is wrong, as shown above", again).into())
 }
 

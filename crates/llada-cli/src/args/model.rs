@@ -12,11 +12,16 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: PathBuf,
 
+    /// Folder of a LoRA adapter of the model, as peft and `llada sft` write it, or the name of one in the Hugging Face cache
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+
     /// Where to run: cpu or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = super::device)]
     pub(crate) device: Device,
 
-    /// Compute in f32, bf16, or int8: linear layers of eight-bit weights, the rest in bf16. auto: f32 for small models
+    /// Compute in f32, bf16, or int8: linear layers of eight-bit weights, the rest in bf16. nf4, nf4-double: four-bit
+    /// weights, the smallest, multiplied in bf16; double: their scales in eight bits. auto: f32 for small models
     /// (under 64 MiB in f32; under 1 GiB where the processor has no bf16), bf16 for others, int8 for those of
     /// `llada quantize`
     #[arg(long, value_name = "DTYPE", default_value = "auto")]
@@ -44,6 +49,8 @@ impl ModelArgs {
             DtypeChoice::F32 => Dtype::F32.into(),
             DtypeChoice::Bf16 => Dtype::Bf16.into(),
             DtypeChoice::Int8 => Precision::Int8,
+            DtypeChoice::Nf4 => Precision::Nf4 { double_quant: false },
+            DtypeChoice::Nf4Double => Precision::Nf4 { double_quant: true },
             DtypeChoice::Auto => llada::default_precision(folder, self.device)?,
         })
     }
@@ -54,5 +61,7 @@ pub(crate) enum DtypeChoice {
     F32,
     Bf16,
     Int8,
+    Nf4,
+    Nf4Double,
     Auto,
 }

@@ -86,13 +86,18 @@ impl SamplerArgs {
         self.config_over(Map::new(), default)
     }
 
-    /// The same, with options of `preset` where they were not typed.
+    /// The same, with options of `preset` where they were not typed. Of a published sampler that another one, or a method
+    /// of one's own, replaces, the length of the answer remains.
     pub(crate) fn config_over(
         &self,
         preset: Map<String, Value>,
         default: Algorithm,
     ) -> Result<SamplerConfig, InferError> {
         let mut options = preset;
+        let replaces = self.typed.contains_key("algorithm") || names_a_method(&self.typed);
+        if replaces && options.contains_key("algorithm") {
+            options.retain(|option, _| option == "gen_length");
+        }
         if self.typed.contains_key("eos") {
             options.retain(|option, _| option != "logits_eos_inf" && option != "confidence_eos_eot_inf");
         }

@@ -1,5 +1,6 @@
 //! The commands. Each file has the arguments of a command, and the code that calls the libraries and prints the result.
 
+pub(crate) mod adapter;
 pub(crate) mod batch;
 pub(crate) mod chat;
 pub(crate) mod compare;

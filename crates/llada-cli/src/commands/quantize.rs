@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Returns the folder and the size of its weights, as text.
-fn size(folder: &Path) -> anyhow::Result<String> {
+pub(super) fn size(folder: &Path) -> anyhow::Result<String> {
     let bytes = llada_model::Weights::open(folder)?.file_bytes();
     Ok(format!("{} ({:.1} MB)", folder.display(), bytes as f64 / 1e6))
 }

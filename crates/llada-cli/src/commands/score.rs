@@ -47,7 +47,8 @@ pub(crate) struct Args {
     cfg_scale: f32,
 
     /// form-a: each token masked with a random probability; form-b: a random number of tokens masked, far less variance;
-    /// confidence: tokens revealed one by one, the most probable first, as iLLaDA scores options: exact, and no bound
+    /// confidence: tokens revealed one by one, the most probable first, as iLLaDA scores options: exact, and no bound;
+    /// left-to-right: each token given those before it, the chain rule: exact for this order
     #[arg(long, value_enum, default_value = "form-b")]
     estimator: EstimatorArg,
 
@@ -70,6 +71,7 @@ enum EstimatorArg {
     #[value(name = "form-b")]
     StratifiedCounts,
     Confidence,
+    LeftToRight,
 }
 
 #[derive(Serialize)]
@@ -96,6 +98,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         EstimatorArg::IndependentMasks => Estimator::IndependentMasks,
         EstimatorArg::StratifiedCounts => Estimator::StratifiedCounts,
         EstimatorArg::Confidence => Estimator::Confidence,
+        EstimatorArg::LeftToRight => Estimator::LeftToRight,
     };
     let config = ScoreConfig {
         mc_num: args.mc_num,

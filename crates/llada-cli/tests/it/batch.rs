@@ -156,7 +156,7 @@ fn every_bad_line_is_refused_before_the_first_is_answered() {
         (r#"{"id": 1}"#, "exactly one of prompt, prompt_ids and messages"),
         (r#"{"id": 1, "prompt": "a", "prompt_ids": [1]}"#, "exactly one of"),
         (r#"{"id": 1, "prompt_ids": [-1]}"#, "prompt_ids: "),
-        (r#"{"id": 1, "prompt_ids": [512]}"#, "prompt id 512 at position 0"),
+        (r#"{"id": 1, "prompt_ids": [512]}"#, "id 512 at position 0"),
         (r#"{"id": 1, "prompt_ids": [1], "stepps": 4}"#, "unknown field `stepps`"),
         (r#"{"id": 1, "prompt_ids": [1], "steps": "many"}"#, "invalid type"),
         (r#"{"id": 1, "prompt_ids": [1], "algorithm": "magic"}"#, "unknown algorithm \"magic\""),

@@ -115,6 +115,35 @@ fn answers_are_judged_and_resumed() {
     assert_eq!(typed["published"], serde_json::json!({}));
 }
 
+/// A family's preset sets the sampler of the family, and a method of one's own replaces it.
+#[test]
+fn presets_set_the_sampler_of_their_family() {
+    let folder = tempdir().unwrap();
+    let settings = |preset: &str, typed: &str| {
+        let args = format!("--preset {preset} {typed} --num-fewshot 0 --limit 1 --gen-length 32 --steps 32 --json");
+        report(&evaluate(folder.path(), "gsm8k", "gsm8k.jsonl", &args))["settings"].clone()
+    };
+    let dream = |temperature: f64, top_p: f64| serde_json::json!({"decoder": "dream", "remasking": "entropy", "temperature": temperature, "top_p": top_p});
+    let llada2 = serde_json::json!({"decoder": "llada2", "threshold": 0.95, "cache": "block", "stop_at_eos": true});
+    let edit = |threshold: f64, editing_threshold: f64| serde_json::json!({"decoder": "llada2_edit", "threshold": threshold, "editing_threshold": editing_threshold});
+    for (preset, typed, expected) in [
+        ("dream-7b-base", "", dream(0.0, 0.95)),
+        ("dream-7b", "", dream(0.1, 0.9)),
+        ("dream-7b", "--top-p 0.5", dream(0.1, 0.5)),
+        ("llada2-mini", "", llada2),
+        ("llada2.1-mini-q", "", edit(0.7, 0.5)),
+        ("llada2.1-mini-s", "", edit(0.5, 0.0)),
+        ("smdm", "", serde_json::json!({"decoder": "smdm", "temperature": 0.1, "cfg_scale": 0.1})),
+        ("dream-7b", "--decoder threshold", serde_json::json!({"decoder": "threshold", "temperature": 0.0})),
+        ("llada2-mini", "--algorithm vanilla", serde_json::json!({"decoder": "schedule", "cache": "none"})),
+    ] {
+        let found = settings(preset, typed);
+        for (option, value) in expected.as_object().unwrap() {
+            assert_eq!(&found[option], value, "{preset} {typed}: {option}");
+        }
+    }
+}
+
 #[test]
 fn code_is_for_a_sandbox() {
     let folder = tempdir().unwrap();

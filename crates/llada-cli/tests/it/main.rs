@@ -1,6 +1,7 @@
 //! The `llada` command as a user runs it, on the fixtures with the reference's golden outputs.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
+mod adapter;
 mod batch;
 mod benchmarks;
 mod book;
@@ -24,6 +25,7 @@ mod serve;
 mod tasks;
 mod text;
 mod threads;
+mod traces;
 mod training;
 
 use std::{

@@ -1,6 +1,10 @@
 //! The reference of the book is what the command says of itself: written from `--help`, compared with what is on disk.
 
-use std::{collections::HashMap, fmt::Write, fs};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write,
+    fs,
+};
 
 use crate::{book::root, command};
 
@@ -57,17 +61,25 @@ fn row(option: &str) -> String {
     format!("| `{key}` | {value} | {about} | {default} |\n")
 }
 
-/// The keys of a run file, by table.
+/// The commands that train.
+const TRAINING: [&str; 5] = ["pretrain", "sft", "prefer", "rl", "distill"];
+
+/// The keys of a run file, by table. What several commands have stands once.
 fn keys() -> String {
-    let text = help(&["pretrain"]);
-    let mut page = String::new();
-    for section in text.split("\nKeys of ").skip(1) {
-        let (title, rest) = section.split_once(":\n").unwrap();
-        let options = rest.split("\nExample of").next().unwrap();
-        let mut characters = title.chars();
-        let title: String = characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect();
-        write!(page, "\n## {title}\n\n| key | value | what | default |\n|---|---|---|---|\n").unwrap();
-        page.extend(options.split("\n\n      --").filter(|option| !option.trim().is_empty()).map(row));
+    let (mut page, mut seen) = (String::new(), HashSet::new());
+    for command in TRAINING {
+        let text = help(&[command]);
+        for section in text.split("\nKeys of ").skip(1) {
+            let (title, rest) = section.split_once(":\n").unwrap();
+            if !seen.insert(title.to_owned()) {
+                continue;
+            }
+            let options = rest.split("\nExample of").next().unwrap();
+            let mut characters = title.chars();
+            let title: String = characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect();
+            write!(page, "\n## {title}\n\n| key | value | what | default |\n|---|---|---|---|\n").unwrap();
+            page.extend(options.split("\n\n      --").filter(|option| !option.trim().is_empty()).map(row));
+        }
     }
     page
 }
@@ -97,16 +109,11 @@ fn reference_of_commands_is_their_help() {
 
 #[test]
 fn reference_of_run_files_is_the_help_of_training() {
-    // A key of fine-tuning alone would be missing on the page.
-    let flags = |command: &str| -> Vec<String> {
-        help(&[command]).lines().filter(|line| line.starts_with("      --")).map(str::to_owned).collect()
-    };
-    assert_eq!(flags("pretrain"), flags("sft"));
     let head = "# Keys of run files
 
-What `llada pretrain --config run.toml` and `llada sft --config run.toml` read. Each key is a flag too, with dashes for
-underscores and without its table, and a flag wins. A key that is not here is an error. A key without a default has to be
-given, or is off.
+What `llada pretrain`, `sft`, `prefer`, `rl` and `distill` read from the file after `--config`. Each key is a flag too, with
+dashes for underscores and without its table, and a flag wins. A key that is not here is an error, but for those of the
+[objectives of `llada rl`](../guides/align.md#rewards). A key without a default has to be given, or is off.
 
 This page is written by `LLADA_BLESS=1 cargo test -p llada-cli reference`.
 ";

@@ -51,11 +51,7 @@ fn impossible_settings_are_usage_errors() {
         check(&llada("generate", "tiny-llada", &all), 2, parts);
     }
     check(&llada("generate", "tiny-llada", &["--prompt-ids", "1,x"]), 2, &["\"x\" is not a token id"]);
-    check(
-        &llada("generate", "tiny-llada", &["--prompt-ids", "1,512"]),
-        2,
-        &["prompt id 512 at position 1", "below 512"],
-    );
+    check(&llada("generate", "tiny-llada", &["--prompt-ids", "1,512"]), 2, &["id 512 at position 1", "below 512"]);
     check(&llada("generate", "tiny-llada", &[]), 2, &["--prompt"]);
     check(&llada("score", "tiny-llada", &["--prompt-ids", "1", "--answer-ids", ""]), 2, &["no tokens", "hint: "]);
     check(

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, Stdio},
+    process::{Child, ChildStderr, Stdio},
 };
 
 use nix::{
@@ -16,39 +16,69 @@ use tempfile::tempdir;
 
 use crate::{book::root, command, stderr};
 
-/// A server of llada-tiny, and its address.
-fn begin(args: &[&str]) -> (Child, BufReader<std::process::ChildStderr>, String) {
-    let mut command = command();
-    command.args(["serve", "--port", "0", "--model"]).arg(root().join("models/llada-tiny")).args(args);
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    lines.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on http://").unwrap().strip_suffix("/v1").unwrap().to_owned();
-    (child, lines, address)
+/// A server of llada-tiny.
+pub(crate) struct Server {
+    child: Child,
+    lines: BufReader<ChildStderr>,
+    address: String,
+    /// What it said before its address.
+    pub(crate) before: String,
 }
 
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
-    response
+impl Server {
+    pub(crate) fn start(args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = command();
+        command.args(["serve", "--port", "0", "--model"]).arg(root().join("models/llada-tiny")).args(args);
+        command.envs(environment.iter().copied());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut before = String::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "{before}");
+            if let Some(url) = line.trim().strip_prefix("listening on http://") {
+                let address = url.strip_suffix("/v1").unwrap().to_owned();
+                return Self { child, lines, address, before };
+            }
+            before += &line;
+        }
+    }
+
+    /// Sends a request with these headers, and returns the response.
+    pub(crate) fn ask(&self, path: &str, headers: &str, body: Option<&str>) -> String {
+        let Self { address, .. } = self;
+        let (method, body) = (if body.is_some() { "POST" } else { "GET" }, body.unwrap_or_default());
+        let length = body.len();
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}");
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "{head}\r\n{headers}\r\n{body}").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
+    }
+
+    /// Ends the server with a signal, and returns what it has logged.
+    pub(crate) fn end(mut self, signal: Signal) -> String {
+        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        let mut log = String::new();
+        self.lines.read_to_string(&mut log).unwrap();
+        log
+    }
 }
 
 #[test]
 fn a_server_says_where_it_listens_and_ends_in_order_at_a_signal() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let (mut child, mut lines, address) = begin(&["--log-format", "json", "--served-model-name", "tiny"]);
-        let models = get(&address, "/v1/models");
+        let server = Server::start(&["--log-format", "json", "--served-model-name", "tiny"], &[]);
+        let models = server.ask("/v1/models", "x-request-id: mine\r\n", None);
         assert!(models.starts_with("HTTP/1.1 200") && models.contains("\"tiny\""), "{models}");
-        assert!(get(&address, "/").contains("<!doctype html>"));
-        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(0));
-        let mut log = String::new();
-        lines.read_to_string(&mut log).unwrap();
+        assert!(server.ask("/", "", None).contains("<!doctype html>"));
+        let log = server.end(signal);
         let logged: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         assert_eq!(logged[0]["fields"]["path"], "/v1/models", "{log}");
+        assert_eq!(logged[0]["span"]["request_id"], "mine", "{log}");
     }
 }
 

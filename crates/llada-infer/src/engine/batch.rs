@@ -103,12 +103,13 @@ impl<P: MaskPredictor> Engine<P> {
         option.check_length(self.predictor.max_sequence_length())?;
         let mut samples = Samples::new(cfg_scale);
         for perturbation in perturbations {
-            samples.push(&option, perturbation, self.vocabulary.mask_id);
+            let masked = &perturbation.masked;
+            samples.push(&option, masked, masked, self.vocabulary.mask_id);
         }
         let mut rows = Vec::new();
         samples.push_rows(&mut rows);
         let mut hidden = self.predictor.forward(&rows).map_err(InferError::predict)?;
-        let log_p = samples.log_p(&mut hidden, 0, &mut self.buffers, self.vocabulary.padded_size)?;
+        let log_p = samples.log_p(&mut hidden, 0, &mut self.buffers, &self.vocabulary)?;
         Ok(log_p.iter().map(|log_p| log_p.iter().sum()).collect())
     }
 

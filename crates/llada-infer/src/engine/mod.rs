@@ -74,9 +74,9 @@ impl<P: MaskPredictor> Engine<P> {
     /// Checks the options of a question without scoring them.
     ///
     /// # Errors
-    /// If an answer is empty, a setting is invalid, or a sequence is too long.
+    /// If an answer is empty, a setting is invalid, an id is unknown, or a sequence is too long.
     pub fn validate_options(&self, options: &[ScoreRequest], config: &ScoreConfig) -> Result<(), InferError> {
-        config.validate(options, self.predictor.max_sequence_length())
+        config.validate(options, &self.vocabulary, self.predictor.max_sequence_length())
     }
 
     /// Checks a job without running it, and returns the cost of its first step.
@@ -150,7 +150,7 @@ impl<P: MaskPredictor> Engine<P> {
             Job::Generate(request) => ActiveJob::Generate(Box::new(self.activate(&request)?)),
             Job::Score { options, config } => {
                 let max_sequence_length = self.predictor.max_sequence_length();
-                let score = ActiveScore::new(options, config, self.vocabulary.mask_id, max_sequence_length)?;
+                let score = ActiveScore::new(options, config, &self.vocabulary, max_sequence_length)?;
                 ActiveJob::Score(Box::new(score))
             }
         })

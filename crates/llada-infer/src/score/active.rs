@@ -3,6 +3,7 @@
 use llada_core::{
     likelihood::MaskingPlan,
     predictor::{Hidden, Row},
+    trace::TokenLogprobs,
 };
 
 use super::{Estimator, Score, ScoreConfig, ScoreRequest, confidence::Reveal, sample::Samples};
@@ -33,6 +34,8 @@ enum Method {
     },
     /// Masks that each depend on the forward before.
     Confidence(Reveal),
+    /// The tokens that were predicted so far, one after the other.
+    LeftToRight(Vec<TokenLogprobs>),
 }
 
 impl OptionScore {
@@ -40,6 +43,7 @@ impl OptionScore {
         match &self.method {
             Method::Sampled { log_p_masked, .. } => log_p_masked.len(),
             Method::Confidence(reveal) => reveal.revealed(),
+            Method::LeftToRight(logprobs) => logprobs.len(),
         }
     }
 
@@ -47,13 +51,14 @@ impl OptionScore {
         match &self.method {
             Method::Sampled { plan, log_p_masked } => plan.perturbations().len() - log_p_masked.len(),
             Method::Confidence(reveal) => reveal.left(),
+            Method::LeftToRight(logprobs) => self.request.answer.len() - logprobs.len(),
         }
     }
 
     /// Returns the number of samples that share a forward.
     fn samples_together(&self, batch_size: usize) -> usize {
         match &self.method {
-            Method::Sampled { .. } => batch_size,
+            Method::Sampled { .. } | Method::LeftToRight(_) => batch_size,
             Method::Confidence(_) => 1,
         }
     }
@@ -63,18 +68,20 @@ impl ActiveScore {
     /// Plans the samples of all options.
     ///
     /// # Errors
-    /// If an answer is empty, a setting is invalid, or a sequence is too long.
+    /// If an answer is empty, a setting is invalid, an id is unknown, or a sequence is too long.
     pub(crate) fn new(
         options: Vec<ScoreRequest>,
         config: ScoreConfig,
-        mask_id: u32,
+        vocabulary: &Vocabulary,
         max_sequence_length: usize,
     ) -> Result<Self, InferError> {
-        config.validate(&options, max_sequence_length)?;
+        config.validate(&options, vocabulary, max_sequence_length)?;
+        let mask_id = vocabulary.mask_id;
         let mut active = Self { mask_id, options: Vec::new(), samples: Samples::new(config.cfg_scale), config };
         for request in options {
             let method = match active.config.estimator {
                 Estimator::Confidence => Method::Confidence(Reveal::new(request.answer.len())),
+                Estimator::LeftToRight => Method::LeftToRight(Vec::new()),
                 _ => Method::Sampled { plan: active.config.plan(request.answer.len())?, log_p_masked: Vec::new() },
             };
             active.options.push(OptionScore { request, method });
@@ -91,13 +98,21 @@ impl ActiveScore {
                 Method::Sampled { plan, log_p_masked } => {
                     let next = plan.perturbations().iter().skip(log_p_masked.len());
                     for perturbation in next.take(self.config.batch_size.max(1)) {
-                        self.samples.push(&option.request, perturbation, self.mask_id);
+                        let masked = &perturbation.masked;
+                        self.samples.push(&option.request, masked, masked, self.mask_id);
                     }
                 }
                 Method::Confidence(reveal) if reveal.left() > 0 => {
-                    self.samples.push(&option.request, &reveal.perturbation(), self.mask_id);
+                    self.samples.push(&option.request, reveal.masked(), reveal.masked(), self.mask_id);
                 }
                 Method::Confidence(_) => {}
+                Method::LeftToRight(logprobs) => {
+                    let all: Vec<usize> = (0..option.request.answer.len()).collect();
+                    let left = &all[logprobs.len()..];
+                    for index in 0..left.len().min(self.batch_size()) {
+                        self.samples.push(&option.request, &left[index..], &left[index..=index], self.mask_id);
+                    }
+                }
             }
         }
     }
@@ -119,13 +134,24 @@ impl ActiveScore {
         vocabulary: &Vocabulary,
     ) -> Result<(), InferError> {
         let batch_size = self.batch_size();
-        let mut log_p = self.samples.log_p(hidden, first_row, buffers, vocabulary.padded_size)?.into_iter();
-        for option in &mut self.options {
-            let count = option.samples_left().min(option.samples_together(batch_size));
-            for log_p in log_p.by_ref().take(count) {
-                match &mut option.method {
-                    Method::Sampled { log_p_masked, .. } => log_p_masked.push(log_p.iter().sum()),
-                    Method::Confidence(reveal) => reveal.reveal(&log_p),
+        if self.config.estimator == Estimator::LeftToRight {
+            let mut predicted = self.samples.logprobs(hidden, first_row, buffers, vocabulary)?.into_iter().flatten();
+            for option in &mut self.options {
+                let count = option.samples_left().min(batch_size);
+                if let Method::LeftToRight(logprobs) = &mut option.method {
+                    logprobs.extend(predicted.by_ref().take(count));
+                }
+            }
+        } else {
+            let mut log_p = self.samples.log_p(hidden, first_row, buffers, vocabulary)?.into_iter();
+            for option in &mut self.options {
+                let count = option.samples_left().min(option.samples_together(batch_size));
+                for log_p in log_p.by_ref().take(count) {
+                    match &mut option.method {
+                        Method::Sampled { log_p_masked, .. } => log_p_masked.push(log_p.iter().sum()),
+                        Method::Confidence(reveal) => reveal.reveal(&log_p),
+                        Method::LeftToRight(_) => {}
+                    }
                 }
             }
         }
@@ -158,21 +184,23 @@ impl ActiveScore {
     /// If samples are missing.
     pub(crate) fn into_scores(self) -> Result<Vec<Score>, InferError> {
         let mut scores = Vec::with_capacity(self.options.len());
-        for option in &self.options {
-            let (estimate, deviations) = match &option.method {
-                Method::Confidence(reveal) => (reveal.estimate(), Vec::new()),
-                Method::Sampled { plan, log_p_masked } => {
-                    let mut estimate = plan.estimate(log_p_masked)?;
-                    let mut deviations = plan.deviations(log_p_masked)?;
-                    if self.config.is_exact(option.request.answer.len()) {
-                        estimate.standard_error = Some(0.0);
-                        deviations.clear();
-                    }
-                    (estimate, deviations)
+        for option in self.options {
+            let together = option.samples_together(self.config.batch_size.max(1));
+            let (nfe, length) = (option.samples_done().div_ceil(together), option.request.answer.len());
+            scores.push(match option.method {
+                Method::Confidence(reveal) => Score::exact(reveal.log_likelihood(), length, nfe),
+                Method::LeftToRight(logprobs) => {
+                    let log_likelihood = logprobs.iter().map(|token| f64::from(token.logprob)).sum();
+                    Score { logprobs, ..Score::exact(log_likelihood, length, nfe) }
                 }
-            };
-            let nfe = option.samples_done().div_ceil(option.samples_together(self.batch_size()));
-            scores.push(Score { estimate, nfe, deviations });
+                Method::Sampled { plan, log_p_masked } if self.config.is_exact(length) => {
+                    Score::exact(plan.estimate(&log_p_masked)?.log_likelihood, length, nfe)
+                }
+                Method::Sampled { plan, log_p_masked } => {
+                    let (estimate, deviations) = (plan.estimate(&log_p_masked)?, plan.deviations(&log_p_masked)?);
+                    Score { estimate, nfe, deviations, logprobs: Vec::new() }
+                }
+            });
         }
         Ok(scores)
     }

@@ -1,8 +1,6 @@
 //! Scoring by confidence (iLLaDA, `eval_illada.py`): the answer is revealed token by token, each time the one that the
 //! model predicts best, and the log-probabilities at which tokens were revealed are summed.
 
-use llada_core::likelihood::{Estimate, Perturbation};
-
 /// An answer on its way from masks to tokens.
 pub(super) struct Reveal {
     /// The indices of the tokens that are masked still, in ascending order.
@@ -18,9 +16,8 @@ impl Reveal {
     }
 
     /// Returns the masks of the next forward.
-    pub(super) fn perturbation(&self) -> Perturbation {
-        let mask_ratio = self.masked.len() as f64 / self.answer_length as f64;
-        Perturbation { masked: self.masked.clone(), mask_ratio }
+    pub(super) fn masked(&self) -> &[usize] {
+        &self.masked
     }
 
     /// Reveals the most probable of the masked tokens; ties go to the first. `log_p` has theirs, in nats.
@@ -47,7 +44,7 @@ impl Reveal {
     }
 
     /// Returns the sum of the log-probabilities. It is no estimate: another run gives the same.
-    pub(super) fn estimate(&self) -> Estimate {
-        Estimate::exact(self.log_likelihood, self.answer_length)
+    pub(super) fn log_likelihood(&self) -> f64 {
+        self.log_likelihood
     }
 }

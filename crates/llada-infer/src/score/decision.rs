@@ -89,12 +89,10 @@ fn softmax(logits: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use llada_core::likelihood::Estimate;
-
     use super::*;
 
     fn exact(log_likelihood: f64) -> Score {
-        Score { estimate: Estimate::exact(log_likelihood, 1), nfe: 1, deviations: Vec::new() }
+        Score::exact(log_likelihood, 1, 1)
     }
 
     fn probabilities(scores: &[Score]) -> Vec<Expectation> {

@@ -8,12 +8,14 @@ mod sample;
 use llada_core::{
     likelihood::{BATCH_SIZE, Estimate, MC_NUM, MaskingPlan},
     rng::Noise,
+    trace::TokenLogprobs,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     InferError,
     error::{check_non_negative, check_positive},
+    vocabulary::Vocabulary,
 };
 pub(crate) use active::ActiveScore;
 pub use decision::{Expectation, OptionDistribution};
@@ -36,6 +38,11 @@ pub enum Estimator {
     /// summed: iLLaDA's score of multiple-choice options. It is deterministic, and no bound.
     #[serde(rename = "confidence")]
     Confidence,
+    /// Each token is predicted given those before it, all others masked, and the log-probabilities are summed: the chain
+    /// rule in the order of reading. It is the exact log-likelihood of a sampler that reveals the answer in this order, and
+    /// takes as many samples as the answer has tokens.
+    #[serde(rename = "left-to-right")]
+    LeftToRight,
 }
 
 /// The settings of likelihood scoring.
@@ -77,6 +84,18 @@ pub struct Score {
     /// exact. Options that were scored together have theirs from the same noise.
     #[serde(skip)]
     pub deviations: Vec<f64>,
+    /// The log-probability of each token of the answer given those before it, and those of its alternatives; empty unless
+    /// the estimator is [`Estimator::LeftToRight`]. Their sum is the log-likelihood.
+    #[serde(skip)]
+    pub logprobs: Vec<TokenLogprobs>,
+}
+
+impl Score {
+    /// The score of an answer of `length` tokens whose log-likelihood is no estimate.
+    fn exact(log_likelihood: f64, length: usize, nfe: usize) -> Self {
+        let (estimate, deviations) = (Estimate::exact(log_likelihood, length), Vec::new());
+        Self { estimate, nfe, deviations, logprobs: Vec::new() }
+    }
 }
 
 /// An answer to score, with the prompt that it follows.
@@ -89,18 +108,27 @@ pub struct ScoreRequest {
     pub answer: Vec<u32>,
     /// The token ids that follow the answer and are not scored, such as an end-of-text.
     pub suffix: Vec<u32>,
+    top_logprobs: usize,
 }
 
 impl ScoreRequest {
     /// Creates a request to score `answer` after `prompt`.
     pub fn new(prompt: impl Into<Vec<u32>>, answer: impl Into<Vec<u32>>) -> Self {
-        Self { prompt: prompt.into(), answer: answer.into(), suffix: Vec::new() }
+        Self { prompt: prompt.into(), answer: answer.into(), suffix: Vec::new(), top_logprobs: 0 }
     }
 
     /// The same, with tokens after the answer that the model sees.
     #[must_use]
     pub fn with_suffix(mut self, suffix: impl Into<Vec<u32>>) -> Self {
         self.suffix = suffix.into();
+        self
+    }
+
+    /// Asks for the log-probabilities of the `count` most probable alternatives of each token. Of the estimators,
+    /// [`Estimator::LeftToRight`] alone has them.
+    #[must_use]
+    pub fn with_top_logprobs(mut self, count: usize) -> Self {
+        self.top_logprobs = count;
         self
     }
 
@@ -121,12 +149,21 @@ impl ScoreConfig {
     /// Checks the settings and the options of a question.
     ///
     /// # Errors
-    /// If an answer is empty, a setting is invalid, or a sequence is too long.
-    pub(crate) fn validate(&self, options: &[ScoreRequest], max_sequence_length: usize) -> Result<(), InferError> {
+    /// If an answer is empty, a setting is invalid, an id is unknown, or a sequence is too long.
+    pub(crate) fn validate(
+        &self,
+        options: &[ScoreRequest],
+        vocabulary: &Vocabulary,
+        max_sequence_length: usize,
+    ) -> Result<(), InferError> {
         check_non_negative("cfg_scale", self.cfg_scale)?;
         for option in options {
             option.check_length(max_sequence_length)?;
-            if self.estimator == Estimator::Confidence {
+            let ids = option.prompt.iter().chain(&option.answer).chain(&option.suffix);
+            if let Some((position, &id)) = ids.enumerate().find(|(_, id)| !vocabulary.knows(**id)) {
+                return Err(InferError::UnknownId { id, position, limit: vocabulary.end() });
+            }
+            if matches!(self.estimator, Estimator::Confidence | Estimator::LeftToRight) {
                 check_positive("answer_length", option.answer.len())?;
                 continue;
             }
@@ -146,7 +183,7 @@ impl ScoreConfig {
             Estimator::StratifiedCounts if self.is_exact(length) => {
                 MaskingPlan::stratified(1, mc_num.min(1), batch_size, noise, sample)
             }
-            Estimator::StratifiedCounts | Estimator::Confidence => {
+            Estimator::StratifiedCounts | Estimator::Confidence | Estimator::LeftToRight => {
                 MaskingPlan::stratified(length, mc_num, batch_size, noise, sample)
             }
         };

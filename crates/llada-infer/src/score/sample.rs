@@ -1,15 +1,17 @@
 //! Masked answers that share a forward.
 
 use llada_core::{
-    likelihood::Perturbation,
     predictor::{Hidden, Row},
     sampling::log_softmax_at,
+    trace::TokenLogprobs,
 };
 
 use super::ScoreRequest;
 use crate::{
     InferError,
     logits::{LogitsBuffers, LogitsReader, LogitsRow, chunks},
+    logprobs::token_logprobs,
+    vocabulary::Vocabulary,
 };
 
 /// The samples of a forward: mini-batches of one or several options.
@@ -23,10 +25,12 @@ struct Sample {
     ids: Vec<u32>,
     /// The ids with the prompt masked, for guidance.
     unconditional: Vec<u32>,
-    /// The masked positions.
+    /// The masked positions that are predicted.
     wanted: Vec<usize>,
-    /// The tokens at the masked positions.
+    /// The tokens at these positions.
     targets: Vec<u32>,
+    /// The number of alternatives that are told.
+    top_logprobs: usize,
 }
 
 impl Samples {
@@ -38,22 +42,25 @@ impl Samples {
         self.cfg_scale > 0.0
     }
 
-    /// Adds a sample: `option` with the tokens of `perturbation` masked.
-    pub(crate) fn push(&mut self, option: &ScoreRequest, perturbation: &Perturbation, mask_id: u32) {
-        let ScoreRequest { prompt, answer, suffix } = option;
+    /// Adds a sample: `option` with these tokens of its answer `masked`, of which the `predicted` ones are scored. Both are
+    /// indices in ascending order.
+    pub(crate) fn push(&mut self, option: &ScoreRequest, masked: &[usize], predicted: &[usize], mask_id: u32) {
+        let &ScoreRequest { ref prompt, ref answer, ref suffix, top_logprobs } = option;
         let mut ids = [prompt.as_slice(), answer, suffix].concat();
         let (mut wanted, mut targets) = (Vec::new(), Vec::new());
-        for &index in &perturbation.masked {
+        for &index in masked {
+            ids[prompt.len() + index] = mask_id;
+        }
+        for &index in predicted {
             wanted.push(prompt.len() + index);
             targets.push(answer[index]);
-            ids[prompt.len() + index] = mask_id;
         }
         let mut unconditional = Vec::new();
         if self.is_guided() {
             unconditional.resize(prompt.len(), mask_id);
             unconditional.extend_from_slice(&ids[prompt.len()..]);
         }
-        self.samples.push(Sample { ids, unconditional, wanted, targets });
+        self.samples.push(Sample { ids, unconditional, wanted, targets, top_logprobs });
     }
 
     /// Appends the rows of all samples.
@@ -66,8 +73,8 @@ impl Samples {
         }
     }
 
-    /// For each sample, computes log p of each of its masked tokens, in nats. The first row of the samples in the forward
-    /// is `first_row`.
+    /// For each sample, computes log p of each of its predicted tokens, in nats. The first row of the samples in the
+    /// forward is `first_row`.
     ///
     /// # Errors
     /// If the predictor fails.
@@ -76,21 +83,49 @@ impl Samples {
         hidden: &mut H,
         first_row: usize,
         buffers: &mut LogitsBuffers,
-        padded_vocab_size: usize,
+        vocabulary: &Vocabulary,
     ) -> Result<Vec<Vec<f64>>, InferError> {
+        self.read(hidden, first_row, buffers, vocabulary, |_, logits, target| log_softmax_at(logits, target))
+    }
+
+    /// The same, with the alternatives of each token.
+    ///
+    /// # Errors
+    /// If the predictor fails.
+    pub(crate) fn logprobs<H: Hidden>(
+        &self,
+        hidden: &mut H,
+        first_row: usize,
+        buffers: &mut LogitsBuffers,
+        vocabulary: &Vocabulary,
+    ) -> Result<Vec<Vec<TokenLogprobs>>, InferError> {
+        self.read(hidden, first_row, buffers, vocabulary, |sample, logits, target| {
+            token_logprobs(logits, target, sample.top_logprobs, vocabulary)
+        })
+    }
+
+    fn read<H: Hidden, T>(
+        &self,
+        hidden: &mut H,
+        first_row: usize,
+        buffers: &mut LogitsBuffers,
+        vocabulary: &Vocabulary,
+        of: impl Fn(&Sample, &[f32], u32) -> T,
+    ) -> Result<Vec<Vec<T>>, InferError> {
         let mut all = Vec::with_capacity(self.samples.len());
         let mut row = first_row;
-        for Sample { targets, .. } in &self.samples {
+        for sample in &self.samples {
+            let targets = &sample.targets;
             let logits_row = LogitsRow::new(row, self.cfg_scale);
             let mut reader = LogitsReader { hidden: &mut *hidden, row: logits_row, buffers: &mut *buffers };
-            let mut log_p = Vec::with_capacity(targets.len());
+            let mut found = Vec::with_capacity(targets.len());
             for range in chunks(targets.len()) {
                 let logits = reader.read(range.clone())?;
-                for (logits, &target) in logits.chunks(padded_vocab_size).zip(&targets[range]) {
-                    log_p.push(log_softmax_at(logits, target));
+                for (logits, &target) in logits.chunks(vocabulary.padded_size).zip(&targets[range]) {
+                    found.push(of(sample, logits, target));
                 }
             }
-            all.push(log_p);
+            all.push(found);
             row += if self.is_guided() { 2 } else { 1 };
         }
         Ok(all)

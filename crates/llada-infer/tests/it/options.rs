@@ -165,7 +165,7 @@ fn impossible_settings_are_refused_with_what_works() {
         (config(0), vec![1], "gen_length is 0", "gen_length 128"),
         (config(4), vec![1; 3], "max_sequence_length 6", "gen_length 3 is the most that fits"),
         (config(1), vec![1; 6], "max_sequence_length 6", "shorten the prompt"),
-        (config(1), vec![1, 5], "prompt id 5 at position 1 is no token of the model, whose ids are below 5", ""),
+        (config(1), vec![1, 5], "id 5 at position 1 is no token of the model, whose ids are below 5", ""),
         (SamplerConfig { temperature: -1.0, ..config(4) }, vec![], "temperature -1", ""),
         (SamplerConfig { temperature: f64::NAN, ..config(4) }, vec![], "temperature NaN", ""),
         (

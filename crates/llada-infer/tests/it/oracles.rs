@@ -86,6 +86,43 @@ fn scores_are_the_log_likelihood() {
     }
 }
 
+/// By the chain rule the log-likelihood is exact, and so is each of its terms.
+#[test]
+fn read_from_left_to_right_a_score_is_exact() {
+    let mut engine = engine(5, 3);
+    let answer = [1, 2, 1];
+    let option = ScoreRequest::new([0, 3], answer).with_top_logprobs(2);
+    for (batch_size, nfe) in [(1, 3), (2, 2), (16, 1)] {
+        let config = ScoreConfig { estimator: Estimator::LeftToRight, batch_size, ..Default::default() };
+        let [score] = engine
+            .score_options(std::slice::from_ref(&option), &config, |_, _| ControlFlow::Continue(()))
+            .unwrap()
+            .try_into()
+            .unwrap();
+        let mut sequence = [0, 3, MASK, MASK, MASK];
+        let before = engine.predictor().probability(&sequence);
+        for (index, id) in answer.into_iter().enumerate() {
+            let given = engine.predictor().probability(&sequence);
+            let mut logprob = |id: u32| {
+                sequence[2 + index] = id;
+                (engine.predictor().probability(&sequence) / given).ln() as f32
+            };
+            let mut all = [0, 1, 2, 3].map(|id| (id, logprob(id)));
+            all.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+            let told = &score.logprobs[index];
+            assert!((told.logprob - logprob(id)).abs() < 1e-5);
+            for ((id, logprob), (expected, exact)) in told.top.iter().zip(&all[..2]) {
+                assert_eq!((id, (logprob - exact).abs() < 1e-5), (expected, true));
+            }
+            assert_eq!(told.top.len(), 2);
+        }
+        let truth = (engine.predictor().probability(&sequence) / before).ln();
+        assert!((score.estimate.log_likelihood - truth).abs() < 1e-5);
+        assert_eq!((score.nfe, score.estimate.standard_error), (nfe, Some(0.0)));
+        assert_eq!(score.logprobs.len(), 3);
+    }
+}
+
 #[test]
 fn one_token_needs_one_sample() {
     let mut engine = engine(3, 8);
@@ -198,6 +235,9 @@ fn options_are_scored_as_alone() {
     // The same is known without a forward.
     let known = engine(5, 3).validate_options(&long, &ScoreConfig::default()).unwrap_err();
     assert_eq!(known.to_string(), error.to_string());
+    let unknown = [ScoreRequest::new([0], [1, 9])];
+    let error = engine(5, 3).validate_options(&unknown, &ScoreConfig::default()).unwrap_err();
+    assert!(error.to_string().contains("id 9 at position 2"), "{error}");
     let none = [ScoreRequest::new([0], [])];
     assert!(engine(5, 3).validate_options(&none, &ScoreConfig::default()).is_err());
     assert!(engine(5, 3).validate_options(&options, &ScoreConfig::default()).is_ok());

@@ -144,13 +144,20 @@ impl ModelConfig {
     }
 
     /// Bytes that the weights of a model of this shape take in `precision`; the largest number there is if they are more.
-    /// In int8 the embedding is counted in bf16, as it is stored. The scales and what else is not in eight bits take less
-    /// than a hundredth and are left out.
+    /// In int8 the embedding is counted in bf16, as it is stored; in NF4 the head too. The norms, and int8's scales, take
+    /// less than a hundredth and are left out; those of NF4 are counted.
     pub fn weight_bytes(&self, precision: impl Into<Precision>) -> usize {
         let parameters = self.parameters();
         match precision.into() {
             Precision::Float(dtype) => parameters.saturating_mul(dtype.bytes()),
             Precision::Int8 => parameters.saturating_add(self.embedding_size.saturating_mul(self.hidden_size)),
+            Precision::Nf4 { double_quant } => {
+                let outside = role::parameters_outside(self);
+                // Half a byte each, and a scale for 64 of them.
+                let bytes = if double_quant { 32 + 1 } else { 32 + 4 };
+                let blocks = (parameters - outside.min(parameters)) / 64;
+                blocks.saturating_mul(bytes).saturating_add(outside.saturating_mul(2))
+            }
         }
     }
 }

@@ -1,16 +1,17 @@
 //! The linear layer x W^T + b. Its weights are packed for the fastest kernel of the machine, and the operation that
-//! follows is fused into it.
+//! follows is fused into it. A layer may have a LoRA adapter, which adds s B A x; what follows is not fused then.
 
 use std::cell::OnceCell;
 
 use tch::{Device, Kind, Tensor};
 
-use super::packing::rounded;
+use super::{lora::Lora, packing::rounded};
 use crate::{
     ModelError, Precision,
     torch::{
         bf16::{self, Bf16Kernel, Bf16Weight},
         int8::{self, Activations, Int8Kernel, Int8Weight, Quantized},
+        matrix::{Matrix, Storage},
         shim::{Epilogue, Part, pack, packed_linear},
     },
 };
@@ -44,6 +45,7 @@ impl<'a> Input<'a> {
 pub(crate) struct Linear {
     weight: Weight,
     bias: Option<Tensor>,
+    lora: Option<Lora>,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,8 @@ enum Weight {
     Packed(Tensor),
     Bf16(Bf16Weight),
     Int8(Int8Weight),
+    /// As stored, for products in the dtype of the input.
+    Stored(Matrix),
 }
 
 impl Weight {
@@ -75,11 +79,16 @@ pub(crate) enum WeightFormat {
     Bf16(Bf16Kernel),
     /// The layout of this crate's int8 kernels.
     Int8(Int8Kernel),
+    /// The format of storage, for products in the dtype of the input.
+    Stored(Storage),
 }
 
 impl WeightFormat {
     /// Returns the layout of the fastest kernel for `precision` on `device`.
     pub(crate) fn of(precision: Precision, device: Device) -> Self {
+        if matches!(precision, Precision::Nf4 { .. }) {
+            return Self::Stored(precision.into());
+        }
         if device != Device::Cpu {
             return Self::Plain;
         }
@@ -106,7 +115,16 @@ fn runs_packed(kind: Kind) -> Result<Tensor, ModelError> {
 impl Linear {
     /// Creates a layer that uses `weight` without a copy.
     pub(crate) fn plain(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight: Weight::Plain(weight), bias }
+        Self::new(Weight::Plain(weight), bias)
+    }
+
+    fn new(weight: Weight, bias: Option<Tensor>) -> Self {
+        Self { weight, bias, lora: None }
+    }
+
+    /// Adds an adapter.
+    pub(crate) fn with_lora(self, lora: Option<Lora>) -> Self {
+        Self { lora, ..self }
     }
 
     /// Creates a layer from `weight`, which is copied into the layout of `format`. [`Linear::int8`] does so for
@@ -114,32 +132,44 @@ impl Linear {
     pub(crate) fn float(weight: Tensor, bias: Option<Tensor>, format: WeightFormat) -> Result<Self, ModelError> {
         match format {
             WeightFormat::Plain | WeightFormat::Int8(_) => Ok(Self::plain(weight, bias)),
-            WeightFormat::Packed => Ok(Self { weight: Weight::Packed(pack(&weight, PACKED_FOR_ROWS)?), bias }),
+            WeightFormat::Packed => Ok(Self::new(Weight::Packed(pack(&weight, PACKED_FOR_ROWS)?), bias)),
             WeightFormat::Bf16(kernel) => {
                 let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
-                Ok(Self { weight: Weight::Bf16(Bf16Weight::pack(&weight, kernel)?), bias })
+                Ok(Self::new(Weight::Bf16(Bf16Weight::pack(&weight, kernel)?), bias))
             }
+            WeightFormat::Stored(storage) => Ok(Self::stored(Matrix::new(&weight, storage)?, bias)),
         }
+    }
+
+    /// Creates a layer that is computed in the dtype of its input, whatever that of its weights.
+    pub(crate) fn stored(weight: Matrix, bias: Option<Tensor>) -> Self {
+        Self::new(Weight::Stored(weight), bias)
+    }
+
+    /// Returns the weights of a layer that was made by [`stored`](Self::stored), and its bias.
+    pub(crate) fn as_stored(&self) -> Option<(&Matrix, Option<&Tensor>)> {
+        if let Weight::Stored(weight) = &self.weight { Some((weight, self.bias.as_ref())) } else { None }
     }
 
     /// Creates a layer from quantised weights.
     pub(crate) fn int8(weight: &Quantized, bias: Option<Tensor>, kernel: Int8Kernel) -> Result<Self, ModelError> {
         let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
-        Ok(Self { weight: Weight::Int8(Int8Weight::pack(weight, kernel)?), bias })
+        Ok(Self::new(Weight::Int8(Int8Weight::pack(weight, kernel)?), bias))
     }
 
-    /// Returns true if the weights are being trained. Operations after the layer must then not overwrite its output,
+    /// Returns true if the weights or the adapter are being trained. Operations after the layer must then not overwrite its output,
     /// which the backward pass reads.
     pub(crate) fn is_trainable(&self) -> bool {
         matches!(&self.weight, Weight::Plain(weight) if weight.requires_grad())
+            || self.lora.as_ref().is_some_and(Lora::is_trainable)
     }
 
     /// Returns the number of rows, of `rows` wanted ones, for which the layer is computed: the kernels of this crate take
     /// any number, and for others it is rounded up.
     pub(crate) fn rounded(&self, rows: usize) -> usize {
         match self.weight {
-            Weight::Bf16(_) | Weight::Int8(_) => rows,
-            Weight::Plain(_) | Weight::Packed(_) => rounded(rows),
+            Weight::Bf16(_) | Weight::Int8(_) if self.lora.is_none() => rows,
+            _ => rounded(rows),
         }
     }
 
@@ -148,6 +178,14 @@ impl Linear {
     /// # Shapes
     /// x (rows, in), the epilogue's operand (rows, out) -> (rows, out).
     pub(crate) fn forward(&self, input: &Input<'_>, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
+        match &self.lora {
+            None => self.product(input, epilogue),
+            Some(lora) => followed_by(epilogue, lora.add(input.x, self.product(input, Epilogue::None)?)?),
+        }
+    }
+
+    /// Computes the layer without its adapter, and the epilogue.
+    fn product(&self, input: &Input<'_>, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
         let bias = self.bias.as_ref();
         let x = input.x;
         match &self.weight {
@@ -156,14 +194,13 @@ impl Linear {
             Weight::Int8(weight) => {
                 int8::linear(input.quantized()?, &[Part::whole(weight, x)?], bias, epilogue, x.kind())
             }
-            Weight::Plain(weight) => {
-                let mut y = x.f_linear(weight, bias)?;
-                Ok(match epilogue {
-                    Epilogue::None => y,
-                    Epilogue::Silu => y.f_silu_()?,
-                    Epilogue::Mul(other) => y.f_mul_(other)?,
-                    Epilogue::Add(other) => y.f_add_(other)?,
-                })
+            Weight::Plain(weight) => followed_by(epilogue, x.f_linear(weight, bias)?),
+            Weight::Stored(weight) => {
+                let mut y = weight.linear(x)?;
+                if let Some(bias) = bias {
+                    y = y.f_add_(&bias.f_to_kind(x.kind())?)?;
+                }
+                followed_by(epilogue, y)
             }
         }
     }
@@ -188,10 +225,24 @@ impl Linear {
     }
 }
 
-/// The parts with the weights of their layers, if all are of a kind.
+/// Computes an epilogue in place.
+fn followed_by(epilogue: Epilogue<'_>, mut y: Tensor) -> Result<Tensor, ModelError> {
+    Ok(match epilogue {
+        Epilogue::None => y,
+        Epilogue::Silu => y.f_silu_()?,
+        Epilogue::Mul(other) => y.f_mul_(other)?,
+        Epilogue::Add(other) => y.f_add_(other)?,
+    })
+}
+
+/// The parts with the weights of their layers, if all are of a kind and have no adapters.
 fn weights_of<'a, W>(
     parts: &[Part<'a, Linear>],
     kind: impl Fn(&'a Weight) -> Option<&'a W>,
 ) -> Option<Vec<Part<'a, W>>> {
-    parts.iter().map(|part| Some(Part { through: kind(&part.through.weight)?, rows: part.rows })).collect()
+    let of_part = |part: &Part<'a, Linear>| {
+        let Linear { weight, lora: None, .. } = part.through else { return None };
+        Some(Part { through: kind(weight)?, rows: part.rows })
+    };
+    parts.iter().map(of_part).collect()
 }

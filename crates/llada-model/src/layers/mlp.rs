@@ -44,10 +44,11 @@ impl Mlp {
     /// # Shapes
     /// hidden (tokens, d), the epilogue's operand (tokens, d) -> (tokens, d).
     pub(crate) fn forward(&self, hidden: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor, ModelError> {
-        let hidden = Input::new(hidden);
         // The fused epilogues overwrite their input. In training the backward pass needs it, and another kernel is
         // used.
-        let gated = if self.gate.is_trainable() {
+        let is_training = hidden.requires_grad() || self.gate.is_trainable() || self.up.is_trainable();
+        let hidden = Input::new(hidden);
+        let gated = if is_training {
             let gate = self.gate.forward(&hidden, Epilogue::None)?;
             gradient::silu_mul(&gate, &self.up.forward(&hidden, Epilogue::None)?)?
         } else {

@@ -5,10 +5,12 @@
 
 pub(crate) mod attention;
 pub(crate) mod block;
+pub(crate) mod dropout;
 pub(crate) mod feature_cache;
 pub(crate) mod feed_forward;
 pub(crate) mod kv_cache;
 pub(crate) mod linear;
+pub(crate) mod lora;
 pub(crate) mod mlp;
 pub(crate) mod moe;
 pub(crate) mod norm;

@@ -24,7 +24,7 @@ impl RmsNorm {
     /// # Shapes
     /// x (rows, width) -> (rows, width).
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, ModelError> {
-        if x.device() == Device::Cpu && self.weight.requires_grad() {
+        if x.device() == Device::Cpu && (x.requires_grad() || self.weight.requires_grad()) {
             return gradient::rms_norm(x, &self.weight, self.eps);
         }
         if x.device() == Device::Cpu {

@@ -8,7 +8,7 @@ use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute, Row};
 use tch::Tensor;
 
 use crate::{
-    Device, ModelConfig, ModelError, Precision, TransformerHidden,
+    Adapter, Device, ModelConfig, ModelError, Precision, TransformerHidden,
     batch::{banned_ids, rows_together},
     hidden::{Head, HiddenRow},
     layers::{
@@ -65,10 +65,36 @@ impl Transformer {
     /// The config is refused; a tensor is missing or unexpected, or has another shape or dtype than the config calls
     /// for; a file is damaged; the device does not exist.
     pub fn load(folder: &Path, device: Device, precision: impl Into<Precision>) -> Result<Self, ModelError> {
-        let precision = precision.into().on(device);
+        Self::read(folder, None, device, precision.into())
+    }
+
+    /// Loads the checkpoint in `folder` with `adapter`, whose part is computed beside the layers and not merged into their
+    /// weights.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load); the adapter does not fit the checkpoint.
+    pub fn load_with_adapter(
+        folder: &Path,
+        adapter: &Adapter,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
+        Self::read(folder, Some(adapter), device, precision.into())
+    }
+
+    fn read(
+        folder: &Path,
+        adapter: Option<&Adapter>,
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self, ModelError> {
+        let precision = precision.on(device);
         let config = ModelConfig::load(folder)?;
         let device = device.open()?;
         let mut loader = Loader::new(folder, &config, precision, device)?;
+        if let Some(adapter) = adapter {
+            loader = loader.with_adapter(adapter)?;
+        }
         let embedding = loader.embedding()?;
         // The head is the largest tensor, and while it is converted, it is in memory twice. Loading it before the
         // blocks keeps the peak low.

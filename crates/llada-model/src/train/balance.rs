@@ -74,10 +74,8 @@ mod tests {
     use crate::{
         Device, Dtype, TrainableTransformer, TrainingBatch,
         layers::{attention::CacheView, block::TransformerBlock},
-        weights::{
-            role::{BlockRole, Role},
-            source::WeightSource,
-        },
+        train::source::Layers,
+        weights::role::{BlockRole, Role},
     };
 
     fn floats(tensor: &Tensor) -> Vec<f32> {
@@ -98,9 +96,9 @@ mod tests {
         let (mut tokens, mut f, mut p) = (0.0, vec![0.0; moe.num_experts], vec![0.0; moe.num_experts]);
         let mut x = model.embed(&prepared.ids).unwrap();
         for layer in 0..config.num_hidden_layers {
-            let block = TransformerBlock::new(&mut &*model, layer).unwrap();
+            let block = TransformerBlock::new(&mut Layers { model: &*model, dropout: None }, layer).unwrap();
             let role = Role::Block(layer, BlockRole::Router);
-            let router = (&mut &*model).tensor(role, &[moe.num_experts, config.hidden_size]).unwrap();
+            let router = model.tensor(role).unwrap();
             let hidden = block.router_input(&x, &prepared.packing, &model.rope).unwrap();
             for token in floats(&hidden).chunks(config.hidden_size) {
                 let of_token = probabilities(token, &floats(&router));

@@ -34,6 +34,7 @@ pub(super) struct PreparedBatch {
     /// (tokens) i64.
     pub(super) ids: Tensor,
     pub(super) packing: Packing,
+    pub(super) row_length: usize,
     /// (wanted) i64, rounded up by repeating the last. Repetitions have weight 0.
     pub(super) wanted: Tensor,
     /// (wanted) i64.
@@ -103,6 +104,7 @@ impl TrainableTransformer {
         let pieces = vec![Piece::whole(row_length); ids.len() / row_length];
         Ok(Some(PreparedBatch {
             packing: Packing::new(&pieces, self.device)?,
+            row_length,
             ids: self.integers(ids.iter().map(|&id| i64::from(id)))?,
             wanted: self.integers(wanted)?,
             targets: self.integers(targets)?,

@@ -36,7 +36,7 @@ impl TrainableTransformer {
         let Some(batch) = self.prepare(batch)? else { return Ok(Vec::new()) };
         let mut predictions = no_grad(|| {
             let x = self.embed(&batch.ids)?;
-            let hidden = self.run(0..self.config.num_hidden_layers, x, &batch, None)?;
+            let hidden = self.run(0..self.config.num_hidden_layers, x, &batch, None, None)?;
             self.head()?.predictions(&hidden, &batch.targets, temperature)
         })?;
         predictions.truncate(wanted);

@@ -3,30 +3,36 @@
 
 use tch::{Kind, Tensor, no_grad};
 
-use super::certainty::Prediction;
+use super::{TrainableTransformer, batch::PreparedBatch, certainty::Prediction};
 use crate::{
     ModelError,
+    adapter::targets::{a_of, b_of},
+    layers::lora::Lora,
     torch::{
         gradient::{self, Certainty},
         tensor,
     },
+    weights::role::Role,
 };
 
 /// The number of logits in memory at a time. Its 4 Mi are 8 MiB in bf16, which stay in a processor's cache.
 const CHUNK: usize = 1 << 22;
 
-/// The head, which computes logits = hidden weight^T + bias in the dtype of both.
+/// The head, which computes logits = hidden weight^T + bias in the dtype of both, and what an adapter adds to them.
 pub(super) struct Head {
     /// (embedding_size, d).
     pub(super) weight: Tensor,
     pub(super) bias: Option<Tensor>,
+    pub(super) lora: Option<Lora>,
 }
 
-/// The destinations of the gradients of a loss.
+/// The destinations of the gradients of a loss; none for what is frozen.
 pub(super) struct Gradients {
     /// (embedding_size, d) f32, to which the gradient is added.
-    pub(super) weight: Tensor,
+    pub(super) weight: Option<Tensor>,
     pub(super) bias: Option<Tensor>,
+    /// Matrices A and B of the adapter, to which the gradients are added.
+    pub(super) lora: Option<[Tensor; 2]>,
     /// (tokens, d) in the dtype of the hidden states, which is overwritten.
     pub(super) hidden: Tensor,
 }
@@ -72,7 +78,13 @@ impl Head {
                     _ = logits.f_add_(&of_entropy.f_to_kind(logits.kind())?)?;
                 }
                 part(&gradients.hidden)?.f_copy_(&logits.f_matmul(&self.weight)?)?;
-                _ = gradients.weight.f_add_(&logits.f_tr()?.f_matmul(&hidden)?.f_to_kind(Kind::Float)?)?;
+                if let (Some(lora), Some(of_lora)) = (&self.lora, &mut gradients.lora) {
+                    let slope = lora_gradient(lora, &hidden, &logits, of_lora)?;
+                    _ = part(&gradients.hidden)?.f_add_(&slope)?;
+                }
+                if let Some(weight) = &mut gradients.weight {
+                    _ = weight.f_add_(&logits.f_tr()?.f_matmul(&hidden)?.f_to_kind(Kind::Float)?)?;
+                }
                 if let Some(bias) = &mut gradients.bias {
                     _ = bias.f_add_(&logits.f_sum_dim_intlist(0, false, Kind::Float)?)?;
                 }
@@ -115,6 +127,82 @@ impl Head {
     /// # Shapes
     /// hidden (tokens, d) -> (tokens, embedding_size).
     fn logits(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
-        Ok(hidden.f_linear(&self.weight, self.bias.as_ref())?)
+        let logits = hidden.f_linear(&self.weight, self.bias.as_ref())?;
+        match &self.lora {
+            Some(lora) => lora.add(hidden, logits),
+            None => Ok(logits),
+        }
+    }
+}
+
+/// Adds the gradients of an adapter's matrices to `to`, and returns the part of the hidden states' gradient that goes
+/// through it.
+///
+/// # Shapes
+/// hidden (tokens, d), slope of the logits (tokens, embedding_size) -> (tokens, d).
+fn lora_gradient(lora: &Lora, hidden: &Tensor, slope: &Tensor, to: &mut [Tensor; 2]) -> Result<Tensor, ModelError> {
+    let of_low = slope.f_matmul(&lora.b)?.f_mul_scalar(lora.scale)?;
+    let [a, b] = to;
+    _ = a.f_add_(&of_low.f_tr()?.f_matmul(hidden)?.f_to_kind(Kind::Float)?)?;
+    _ = b.f_add_(&slope.f_tr()?.f_matmul(&lora.low(hidden)?)?.f_to_kind(Kind::Float)?)?;
+    Ok(of_low.f_matmul(&lora.a)?)
+}
+
+impl TrainableTransformer {
+    /// Returns the gradient of the hidden states, and accumulates that of the head.
+    ///
+    /// # Shapes
+    /// hidden (wanted, d) -> (wanted, d).
+    pub(super) fn head_gradient(
+        &self,
+        hidden: &Tensor,
+        batch: &PreparedBatch,
+        out: &mut Vec<f32>,
+    ) -> Result<Tensor, ModelError> {
+        let (role, names) = self.head_names();
+        let gradient = |name: String| self.variables.get(&name).map(Tensor::f_grad).transpose();
+        let module = self.module(role);
+        let mut gradients = Gradients {
+            weight: gradient(names.0)?,
+            bias: names.1.map(gradient).transpose()?.flatten(),
+            lora: match [gradient(a_of(&module.name))?, gradient(b_of(&module.name))?] {
+                [Some(a), Some(b)] => Some([a, b]),
+                _ => None,
+            },
+            hidden: hidden.f_empty_like()?,
+        };
+        let (weights, entropy) = (&batch.weights, batch.entropy.as_ref());
+        self.head()?.cross_entropy(hidden, &batch.targets, weights, entropy, Some(&mut gradients), out)?;
+        Ok(gradients.hidden)
+    }
+
+    /// Returns the head in the dtype of computation, without a gradient.
+    pub(super) fn head(&self) -> Result<Head, ModelError> {
+        let (role, (weight, bias)) = self.head_names();
+        let (module, kind) = (self.module(role), self.dtype.kind());
+        let detached = |tensor: Tensor| tensor.f_detach();
+        let lora = self
+            .lora(&module)?
+            .map(|Lora { a, b, scale, .. }| Ok::<_, ModelError>(Lora::new(a.f_detach()?, b.f_detach()?, scale)));
+        let lora = lora.transpose()?;
+        if let Some(weight) = self.learned(&module, &weight)? {
+            let bias = bias.map(|bias| self.learned(&module, &bias)).transpose()?.flatten();
+            return Ok(Head { weight: detached(weight)?, bias: bias.map(detached).transpose()?, lora });
+        }
+        if role == Role::Embedding {
+            return Ok(Head { weight: self.tensor(role)?, bias: None, lora });
+        }
+        let Some(adapted) = &self.adapted else { return Err(ModelError::config("n_layers", "no head")) };
+        let (weight, bias) = adapted.linear(role)?;
+        let bias = bias.map(|bias| bias.f_to_kind(kind)).transpose()?;
+        Ok(Head { weight: weight.dequantize(kind)?, bias, lora })
+    }
+
+    /// Returns the role of the head, which is the embedding if the two are tied, and the names of its weight and bias.
+    fn head_names(&self) -> (Role, (String, Option<String>)) {
+        let role = if self.config.tie_word_embeddings { Role::Embedding } else { Role::Head };
+        let module = self.module(role);
+        let has_bias = self.config.biases.head && role == Role::Head;
+        (role, (module.weight(role), has_bias.then(|| module.bias())))
     }
 }

@@ -4,6 +4,8 @@
 //! Matrices are normally distributed with standard deviation $1 / \sqrt{\text{inputs}}$, truncated at three standard
 //! deviations. The two matrices of block $l$ (counted from 0) that write to the residual stream are divided by
 //! $\sqrt{2 (l + 1)}$. The weights of norms are one, biases are zero.
+//!
+//! New adapters are those of peft: A is uniform in $\pm 1 / \sqrt{\text{inputs}}$, B is zero, so they change nothing.
 
 use std::f64::consts::TAU;
 
@@ -13,6 +15,7 @@ use tch::{Tensor, no_grad};
 use super::parameters::Parameters;
 use crate::{
     ModelConfig, ModelError,
+    adapter::targets::{Targets, a_of},
     weights::role::{BlockRole, Projection, Role, StoredTensor, stored_tensors},
 };
 
@@ -31,6 +34,23 @@ pub(super) fn mitchell(weights: &mut Parameters, config: &ModelConfig, seed: u64
             }
         } else {
             values.resize(shape[0], if is_norm(role) { 1.0 } else { 0.0 });
+        }
+        no_grad(|| view.f_copy_(&Tensor::f_from_slice(&values)?.f_view_as(&view)?))?;
+    }
+    Ok(())
+}
+
+/// Draws new adapters, which depend on `seed` and the names and shapes of their modules alone.
+pub(super) fn adapters(weights: &mut Parameters, targets: &Targets, seed: u64) -> Result<(), ModelError> {
+    let noise = Noise::new(seed).domain(Domain::Weight);
+    for (index, module) in targets.modules().enumerate() {
+        let mut view = weights.view(&weights.layout.spans[&a_of(module)])?;
+        let (r, width) = view.size2()?;
+        let bound = 1.0 / (width as f64).sqrt();
+        let mut values: Vec<f32> = Vec::new();
+        for row in 0..r {
+            let mut stream = noise.stream(index as u64, 0, row as u32);
+            values.extend((0..width).map(|_| (bound * (2.0 * stream.uniform() - 1.0)) as f32));
         }
         no_grad(|| view.f_copy_(&Tensor::f_from_slice(&values)?.f_view_as(&view)?))?;
     }

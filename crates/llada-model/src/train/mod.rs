@@ -4,48 +4,38 @@
 //! is in f32. libtorch records the graph of the blocks; the gradient of the head is computed in chunks (`head.rs`).
 //! With activation checkpointing (Chen et al. 2016, arXiv 1604.06174), the forward pass keeps only the input of each
 //! block, and the block is computed again when its gradient is needed.
+//!
+//! If an adapter is trained, the variables are those of the adapter, and everything else is frozen in the format in which
+//! it is stored (`adapted.rs`).
 
+mod adapted;
 mod balance;
 mod batch;
 mod certainty;
 mod head;
 mod init;
+mod open;
 mod parameters;
 mod predictor;
+mod source;
 
-use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, path::Path};
 
+use llada_core::rng::Noise;
 use tch::{Kind, Tensor, no_grad};
 
-use self::{
-    balance::Balance,
-    batch::PreparedBatch,
-    head::{Gradients, Head},
-    parameters::ParameterLayout,
-};
+use self::{adapted::Adapted, balance::Balance, batch::PreparedBatch, source::Layers};
 pub use self::{
     batch::TrainingBatch,
     certainty::{EntropyTerm, Prediction},
     parameters::{AdamW, Parameters},
 };
 use crate::{
-    Device, Dtype, ModelConfig, ModelError, Weights,
-    batch::banned_ids,
+    Adapter, Dtype, ModelConfig, ModelError, adapter,
     files::write_json,
-    layers::{
-        block::TransformerBlock,
-        linear::{Linear, WeightFormat},
-        moe::Load,
-        rope::Rope,
-    },
-    torch::{
-        gradient,
-        tensor::{rows_of, sizes},
-    },
-    weights::{
-        role::{Module, Role, expected_tensors},
-        source::WeightSource,
-    },
+    layers::{block::TransformerBlock, dropout::DropoutStep, linear::WeightFormat, moe::Load, rope::Rope},
+    torch::gradient,
+    weights::{role::Role, source::WeightSource},
 };
 
 /// A model in training.
@@ -60,66 +50,36 @@ pub struct TrainableTransformer {
     rope: Rope,
     weights: Parameters,
     gradient: Parameters,
+    /// The frozen weights, if an adapter is trained.
+    adapted: Option<Adapted>,
     /// The leaves of the graph, by name. They share the memory of `weights`, and their gradients that of `gradient`.
     variables: BTreeMap<String, Tensor>,
     activation_checkpointing: bool,
     /// The auxiliary loss whose gradient has accumulated.
     router_aux_loss: f64,
-    /// The layout of the weights in predictions.
+    /// The layout of the weights in predictions; that of frozen ones.
     format: WeightFormat,
+    frozen_format: WeightFormat,
     /// The ids that are never emitted, in ascending order.
     banned: Vec<u32>,
 }
 
 impl TrainableTransformer {
-    /// Creates a model with random weights, drawn as LLaDA's were (`init_fn` "mitchell"). They depend on `config` and
-    /// `seed` alone.
-    ///
-    /// # Errors
-    /// The device does not exist, or has too little memory for weights and gradient.
-    pub fn new(config: ModelConfig, seed: u64, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
-        let mut model = Self::zeroed(config, device, dtype)?;
-        init::mitchell(&mut model.weights, &model.config, seed)?;
-        Ok(model)
-    }
-
-    /// Loads the checkpoint in `folder`.
-    ///
-    /// # Errors
-    /// Those of [`Transformer::load`](crate::Transformer::load).
-    pub fn load(folder: &Path, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
-        let config = ModelConfig::load(folder)?;
-        let weights = Weights::of(folder, &config)?;
-        let mut model = Self::zeroed(config, device, dtype)?;
-        model.weights.fill(weights)?;
-        Ok(model)
-    }
-
-    fn zeroed(config: ModelConfig, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
-        let device = device.open()?;
-        let weights = Parameters::new(Arc::new(ParameterLayout::new(expected_tensors(&config))), device)?;
-        let gradient = weights.zeros_like()?;
-        let mut variables = BTreeMap::new();
-        for (name, span) in &weights.layout.spans {
-            let mut variable = weights.view(span)?.f_detach()?.f_set_requires_grad(true)?;
-            gradient::set_grad(&mut variable, &gradient.view(span)?)?;
-            variables.insert(name.clone(), variable);
+    /// Keys the dropout of adapters in the following calls of [`accumulate`](Self::accumulate), whose batches begin with
+    /// row `first_row` of all rows of step `step`. Until this is called, nothing is dropped.
+    pub fn key_dropout(&mut self, noise: Noise, step: u32, first_row: usize) {
+        if let Some(adapted) = &mut self.adapted {
+            let p = adapted.config.lora_dropout;
+            adapted.dropout = (p > 0.0).then_some(DropoutStep { p, noise, step, first_row });
         }
-        let rope = Rope::new(&config, device)?;
-        let format = WeightFormat::of(dtype.into(), device);
-        Ok(Self {
-            banned: banned_ids(&config),
-            config,
-            dtype,
-            device,
-            rope,
-            weights,
-            gradient,
-            variables,
-            activation_checkpointing: false,
-            router_aux_loss: 0.0,
-            format,
-        })
+    }
+
+    /// Sets whether the adapter is computed, if the model has one, or left out: then the model is its base, but for modules
+    /// that are trained as a whole.
+    pub fn set_adapter_enabled(&mut self, on: bool) {
+        if let Some(adapted) = &mut self.adapted {
+            adapted.is_disabled = !on;
+        }
     }
 
     /// Sets whether blocks keep only their inputs for the backward pass, which saves memory and costs a second forward
@@ -193,7 +153,7 @@ impl TrainableTransformer {
         let mut out = Vec::new();
         no_grad(|| {
             let x = self.embed(&batch.ids)?;
-            let hidden = self.run(0..self.config.num_hidden_layers, x, &batch, None)?;
+            let hidden = self.run(0..self.config.num_hidden_layers, x, &batch, None, None)?;
             self.head()?.cross_entropy(&hidden, &batch.targets, &batch.weights, None, None, &mut out)
         })?;
         out.truncate(wanted);
@@ -209,6 +169,7 @@ impl TrainableTransformer {
         let (wanted, share) = (batch.wanted.len(), batch.share);
         let Some(batch) = self.prepare(batch)? else { return Ok(Vec::new()) };
         let mut balance = Balance::new(&self.config, share);
+        let dropout = self.adapted.as_ref().and_then(|adapted| adapted.dropout);
         let embedded = self.embed(&batch.ids)?;
         // The layers are divided into stretches. Only the graph of one stretch is in memory at a time; of the others
         // only the inputs are kept. Without activation checkpointing there is a single stretch.
@@ -219,7 +180,7 @@ impl TrainableTransformer {
                 None => embedded.f_detach()?,
                 Some((layers, x)) => no_grad(|| {
                     let mut loads = Vec::new();
-                    let y = self.run(layers.clone(), x.shallow_clone(), &batch, Some(&mut loads))?;
+                    let y = self.run(layers.clone(), x.shallow_clone(), &batch, dropout, Some(&mut loads))?;
                     balance.add(&loads)?;
                     Ok::<_, ModelError>(y)
                 })?,
@@ -232,7 +193,7 @@ impl TrainableTransformer {
         for (layers, input) in stretches.into_iter().rev() {
             let input = input.f_set_requires_grad(true)?;
             let mut loads = Vec::new();
-            let y = self.run(layers, input.shallow_clone(), &batch, Some(&mut loads))?;
+            let y = self.run(layers, input.shallow_clone(), &batch, dropout, Some(&mut loads))?;
             let of_y = match slope {
                 Some(slope) => slope,
                 None => {
@@ -250,7 +211,8 @@ impl TrainableTransformer {
             }
             slope = Some(input.f_grad()?);
         }
-        if let Some(slope) = slope {
+        // A frozen embedding has no gradient.
+        if let Some(slope) = slope.filter(|_| embedded.requires_grad()) {
             gradient::backward(&embedded, &slope)?;
         }
         self.router_aux_loss += balance.loss()?;
@@ -259,7 +221,8 @@ impl TrainableTransformer {
     }
 
     /// Writes `config.json` and `model.safetensors` in `folder`, for [`Transformer::load`](crate::Transformer::load)
-    /// and other readers of the Hugging Face layout. `dtype` is that of the file.
+    /// and other readers of the Hugging Face layout; if an adapter is trained, its two files in peft's format, for
+    /// [`Adapter::open`]. `dtype` is that of the file.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -272,9 +235,23 @@ impl TrainableTransformer {
     /// # Errors
     /// A file cannot be written.
     pub fn save_as(&self, weights: &Parameters, folder: &Path, dtype: Dtype) -> Result<(), ModelError> {
+        if let Some(Adapted { config, base_model, .. }) = &self.adapted {
+            return weights.write_with(dtype, |tensors| adapter::write(folder, config, Some(base_model), tensors));
+        }
         let torch_dtype = if dtype == Dtype::F32 { "float32" } else { "bfloat16" };
         write_json(&folder.join("config.json"), &self.config.to_keys(torch_dtype).into())?;
         weights.write(folder, dtype)
+    }
+
+    /// Reads the weights that [`save`](Self::save) has written in `folder`.
+    ///
+    /// # Errors
+    /// A file is damaged; a tensor is missing or unexpected, or has another shape or dtype.
+    pub fn restore(&mut self, folder: &Path) -> Result<(), ModelError> {
+        match &self.adapted {
+            Some(_) => self.weights.fill(Adapter::open(folder)?.weights()?),
+            None => self.weights.read(folder),
+        }
     }
 
     /// Embeds tokens.
@@ -282,7 +259,12 @@ impl TrainableTransformer {
     /// # Shapes
     /// ids (tokens) i64 -> (tokens, d) in the dtype of computation.
     fn embed(&self, ids: &Tensor) -> Result<Tensor, ModelError> {
-        let table = self.variable(&self.module(Role::Embedding).weight(Role::Embedding))?;
+        let (module, role) = (self.module(Role::Embedding), Role::Embedding);
+        let table = match (self.variables.get(&module.weight(role)), &self.adapted) {
+            (None, Some(adapted)) => adapted.tensor(role)?,
+            (Some(table), _) => table,
+            (None, None) => return Err(ModelError::config("n_layers", "no embedding")),
+        };
         Ok(Tensor::f_embedding(table, ids, -1, false, false)?.f_to_kind(self.dtype.kind())?)
     }
 
@@ -296,90 +278,25 @@ impl TrainableTransformer {
         layers: Range<usize>,
         mut x: Tensor,
         batch: &PreparedBatch,
+        dropout: Option<DropoutStep>,
         mut loads: Option<&mut Vec<Load>>,
     ) -> Result<Tensor, ModelError> {
+        let dropout = dropout.map(|step| (step, batch.row_length));
+        let mut source = Layers { model: self, dropout };
         for layer in layers {
-            let block = TransformerBlock::new(&mut &*self, layer)?;
+            let block = TransformerBlock::new(&mut source, layer)?;
             let is_last = layer + 1 == self.config.num_hidden_layers;
-            let wanted = is_last.then_some(&batch.wanted);
+            // What is dropped is known by the place of a token in its row, so all tokens are there where it is.
+            let (early, late) = if dropout.is_none() { (is_last, false) } else { (false, is_last) };
+            let wanted = early.then_some(&batch.wanted);
             x = block.forward_training(&x, &batch.packing, wanted, &self.rope, loads.as_deref_mut())?;
+            if late {
+                x = x.f_index_select(0, &batch.wanted)?;
+            }
             if is_last {
-                x = (&mut &*self).norm(Role::FinalNorm, self.config.hidden_size)?.forward(&x)?;
+                x = source.norm(Role::FinalNorm, self.config.hidden_size)?.forward(&x)?;
             }
         }
         Ok(x)
-    }
-
-    /// Returns the gradient of the hidden states, and accumulates that of the head.
-    ///
-    /// # Shapes
-    /// hidden (wanted, d) -> (wanted, d).
-    fn head_gradient(&self, hidden: &Tensor, batch: &PreparedBatch, out: &mut Vec<f32>) -> Result<Tensor, ModelError> {
-        let (weight, bias) = self.head_variables()?;
-        let mut gradients = Gradients {
-            weight: weight.f_grad()?,
-            bias: bias.map(Tensor::f_grad).transpose()?,
-            hidden: hidden.f_empty_like()?,
-        };
-        let (weights, entropy) = (&batch.weights, batch.entropy.as_ref());
-        self.head()?.cross_entropy(hidden, &batch.targets, weights, entropy, Some(&mut gradients), out)?;
-        Ok(gradients.hidden)
-    }
-
-    /// Returns the head in the dtype of computation, without a gradient.
-    fn head(&self) -> Result<Head, ModelError> {
-        let (weight, bias) = self.head_variables()?;
-        let kind = self.dtype.kind();
-        Ok(Head {
-            weight: weight.f_detach()?.f_to_kind(kind)?,
-            bias: bias.map(|bias| bias.f_detach()?.f_to_kind(kind)).transpose()?,
-        })
-    }
-
-    /// Returns the variables of the head, which are those of the embedding if the two are tied.
-    fn head_variables(&self) -> Result<(&Tensor, Option<&Tensor>), ModelError> {
-        let role = if self.config.tie_word_embeddings { Role::Embedding } else { Role::Head };
-        let module = self.module(role);
-        let has_bias = self.config.biases.head && role == Role::Head;
-        let bias = if has_bias { Some(self.variable(&module.bias())?) } else { None };
-        Ok((self.variable(&module.weight(role))?, bias))
-    }
-
-    fn module(&self, role: Role) -> Module {
-        self.config.family.architecture().module(&self.config, role)
-    }
-
-    fn variable(&self, name: &str) -> Result<&Tensor, ModelError> {
-        self.variables.get(name).ok_or_else(|| ModelError::config("n_layers", format!("no tensor {name}")))
-    }
-
-    /// Returns the tensor `name`, or the rows of it that belong to the role, in the dtype of computation. The cast is
-    /// part of the graph.
-    fn cast(&self, module: &Module, name: &str) -> Result<Tensor, ModelError> {
-        let variable = self.variable(name)?;
-        if module.rows.is_empty() {
-            return Ok(variable.f_to_kind(self.dtype.kind())?);
-        }
-        Ok(rows_of(variable, &module.rows)?.f_to_kind(self.dtype.kind())?)
-    }
-}
-
-impl WeightSource for &TrainableTransformer {
-    fn config(&self) -> &ModelConfig {
-        &self.config
-    }
-
-    fn tensor(&mut self, role: Role, shape: &[usize]) -> Result<Tensor, ModelError> {
-        let module = self.module(role);
-        let tensor = self.cast(&module, &module.weight(role))?;
-        debug_assert_eq!(tensor.size(), sizes(shape));
-        Ok(tensor)
-    }
-
-    fn linear(&mut self, role: Role, shape: [usize; 2], has_bias: bool) -> Result<Linear, ModelError> {
-        let weight = self.tensor(role, &shape)?;
-        let module = self.module(role);
-        let bias = if has_bias { Some(self.cast(&module, &module.bias())?) } else { None };
-        Ok(Linear::plain(weight, bias))
     }
 }

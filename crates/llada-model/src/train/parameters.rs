@@ -216,16 +216,24 @@ impl Parameters {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, folder: &Path, dtype: Dtype) -> Result<(), ModelError> {
+        self.write_with(dtype, |tensors| write_safetensors(&folder.join("model.safetensors"), tensors))
+    }
+
+    /// Has `write` write the tensors, in `dtype`.
+    pub(super) fn write_with(
+        &self,
+        dtype: Dtype,
+        write: impl FnOnce(Vec<(String, TensorView<'_>)>) -> Result<(), ModelError>,
+    ) -> Result<(), ModelError> {
         let flat = no_grad(|| self.flat.f_to_kind(dtype.kind())?.f_to_device(tch::Device::Cpu))?;
         let (bytes, width) = (bytes(&flat)?, dtype.bytes());
         let stored = if dtype == Dtype::F32 { StoredDtype::F32 } else { StoredDtype::BF16 };
-        let path = folder.join("model.safetensors");
         let mut views = Vec::with_capacity(self.layout.spans.len());
         for (name, span) in &self.layout.spans {
             let (start, count) = (span.start as usize * width, span.shape.iter().product::<usize>() * width);
             let view = TensorView::new(stored, span.shape.clone(), &bytes[start..start + count]);
-            views.push((name.clone(), view.map_err(|e| ModelError::file(&path, e))?));
+            views.push((name.clone(), view.map_err(|e| tch::TchError::Shape(format!("{name}: {e}")))?));
         }
-        write_safetensors(&path, views)
+        write(views)
     }
 }

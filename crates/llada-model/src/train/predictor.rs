@@ -7,7 +7,7 @@
 use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute, Row};
 use tch::{Tensor, no_grad};
 
-use super::{TrainableTransformer, head};
+use super::TrainableTransformer;
 use crate::{
     ModelConfig, ModelError, TransformerHidden,
     batch::{check_row, rows_together},
@@ -16,15 +16,16 @@ use crate::{
         attention::CacheView,
         block::TransformerBlock,
         linear::{Linear, WeightFormat},
+        lora::Lora,
         packing::{Packing, Piece, Selection, Wanted},
     },
+    torch::matrix::Matrix,
     weights::{role::Role, source::WeightSource},
 };
 
 /// A source of the current weights of a model, in the format of inference and without gradients.
 struct Frozen<'a> {
     model: &'a TrainableTransformer,
-    format: WeightFormat,
 }
 
 /// Rows that pass through the layers together.
@@ -43,15 +44,34 @@ impl WeightSource for Frozen<'_> {
     }
 
     fn tensor(&mut self, role: Role, _shape: &[usize]) -> Result<Tensor, ModelError> {
-        let module = self.model.module(role);
-        Ok(self.model.cast(&module, &module.weight(role))?.f_detach()?)
+        Ok(self.model.tensor(role)?.f_detach()?)
     }
 
-    fn linear(&mut self, role: Role, shape: [usize; 2], has_bias: bool) -> Result<Linear, ModelError> {
-        let weight = self.tensor(role, &shape)?;
-        let module = self.model.module(role);
-        let bias = if has_bias { Some(self.model.cast(&module, &module.bias())?.f_detach()?) } else { None };
-        Linear::float(weight, bias, self.format)
+    fn linear(&mut self, role: Role, _shape: [usize; 2], has_bias: bool) -> Result<Linear, ModelError> {
+        let (model, module) = (self.model, self.model.module(role));
+        let detached = |tensor: Option<Tensor>| tensor.map(|tensor| tensor.f_detach()).transpose();
+        let learned = detached(model.learned(&module, &module.weight(role))?)?;
+        let bias = if has_bias { detached(model.learned(&module, &module.bias())?)? } else { None };
+        match (learned, &model.adapted) {
+            // As a loaded model has what an adapter replaces.
+            (Some(weight), Some(_)) => Ok(Linear::plain(weight, bias)),
+            (Some(weight), None) => Linear::float(weight, bias, model.format),
+            (None, Some(adapted)) => {
+                let (weight, bias) = adapted.linear(role)?;
+                let (kind, bias) = (model.dtype.kind(), bias.map(Tensor::shallow_clone));
+                let linear = match (weight, model.frozen_format) {
+                    (Matrix::Int8(weight), WeightFormat::Int8(kernel)) => Linear::int8(weight, bias, kernel)?,
+                    (weight, WeightFormat::Stored(_)) => Linear::stored(weight.share(), bias),
+                    (weight, format) => Linear::float(weight.dequantize(kind)?, bias, format)?,
+                };
+                let lora = model.lora(&module)?;
+                let lora = lora.map(|Lora { a, b, scale, .. }| {
+                    Ok::<_, ModelError>(Lora::new(a.f_detach()?, b.f_detach()?, scale))
+                });
+                Ok(linear.with_lora(lora.transpose()?))
+            }
+            (None, None) => Err(ModelError::config("n_layers", format!("no tensor {}", module.weight(role)))),
+        }
     }
 }
 
@@ -91,7 +111,7 @@ impl TrainableTransformer {
     }
 
     fn predict(&self, batch: &[Row<'_>]) -> Result<TransformerHidden<'_>, ModelError> {
-        let mut weights = Frozen { model: self, format: self.format };
+        let mut weights = Frozen { model: self };
         let computed: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
         let mut groups = Vec::new();
         for rows in computed.chunks(rows_together(self.device, computed.len())) {
@@ -117,10 +137,14 @@ impl TrainableTransformer {
                 rows[row] = Some(HiddenRow { states: span.of(&states)?, wanted: batch[row].wanted.len() });
             }
         }
-        let head::Head { weight, bias } = self.head()?;
+        let ModelConfig { padded_vocab_size, hidden_size, biases, .. } = self.config;
         // A loaded model does not pack a head that is tied to the embedding; the bits would differ if this one did.
-        let format = if self.config.tie_word_embeddings { WeightFormat::Plain } else { self.format };
-        let head = Head::Cast(Linear::float(weight, bias, format)?);
+        let head = if self.config.tie_word_embeddings {
+            Linear::plain(weights.tensor(Role::Embedding, &[])?, None)
+        } else {
+            weights.linear(Role::Head, [padded_vocab_size, hidden_size], biases.head)?
+        };
+        let head = Head::Cast(head);
         Ok(TransformerHidden { head, device: self.device, banned: &self.banned, rows })
     }
 }

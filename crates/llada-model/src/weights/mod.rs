@@ -78,6 +78,21 @@ impl Weights {
         Ok(weights)
     }
 
+    /// Maps one file, every tensor of which has a name that starts with `prefix`. The prefix is removed.
+    pub(crate) fn of_file(path: &Path, prefix: &str) -> Result<Self, ModelError> {
+        let folder = path.parent().unwrap_or(path).to_owned();
+        let mut weights = Self { folder, shards: Vec::new(), prefix: prefix.to_owned(), tensors: BTreeMap::new() };
+        weights.add(path, &File::open(path).map_err(ModelError::io(path))?)?;
+        let mut tensors = BTreeMap::new();
+        for (name, shard) in std::mem::take(&mut weights.tensors) {
+            let Some(rest) = name.strip_prefix(prefix) else {
+                return Err(ModelError::file(path, format!("the name of tensor {name} does not start with {prefix}")));
+            };
+            tensors.insert(rest.to_owned(), shard);
+        }
+        Ok(Self { tensors, ..weights })
+    }
+
     fn add_shards(&mut self, index: &Path) -> Result<(), ModelError> {
         let Index { weight_map } = files::read_json(index)?;
         let names: BTreeSet<&String> = weight_map.values().collect();
@@ -149,9 +164,14 @@ impl Weights {
         self.take_any(name, &shape)
     }
 
+    /// Returns the dtype of the tensor `name` if it remains.
+    pub(crate) fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.find(name).map(|stored| stored.dtype)
+    }
+
     /// Returns true if the tensor `name` remains and is stored in eight bits.
     pub(crate) fn is_in_eight_bits(&self, name: &str) -> bool {
-        self.find(name).is_some_and(|stored| stored.dtype == Dtype::I8)
+        self.dtype(name) == Some(Dtype::I8)
     }
 
     /// Returns the tensor `name` if it remains.

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, ops::Range};
 use crate::ModelConfig;
 
 /// The role of a weight in a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// The token embedding.
     Embedding,
@@ -21,7 +21,7 @@ pub(crate) enum Role {
 }
 
 /// The role of a weight in a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum BlockRole {
     AttentionNorm,
     Query,
@@ -43,7 +43,7 @@ pub(crate) enum BlockRole {
 }
 
 /// The projections of a gated MLP: down( silu(gate h) ⊙ up h ).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Projection {
     Gate,
     Up,
@@ -110,7 +110,14 @@ impl StoredTensor {
     /// Returns true if the tensor is the weight of a linear layer that may be quantised. Routers may not: they are
     /// small, and rounding errors in them change which experts are chosen.
     pub(crate) fn is_linear_weight(&self) -> bool {
-        self.shape.len() == 2 && !matches!(self.role, Role::Embedding | Role::Block(_, BlockRole::Router))
+        self.role.is_linear(&self.shape)
+    }
+}
+
+impl Role {
+    /// Returns true if a weight of this role and shape is that of a linear layer.
+    pub(crate) fn is_linear(self, shape: &[usize]) -> bool {
+        shape.len() == 2 && !matches!(self, Self::Embedding | Self::Block(_, BlockRole::Router))
     }
 }
 
@@ -120,7 +127,7 @@ pub(crate) fn scale(weight: &str) -> String {
 }
 
 /// Returns the roles that `config` calls for: linear layers in the order of computation, then norms.
-fn needed(config: &ModelConfig) -> Vec<Needed> {
+pub(crate) fn needed(config: &ModelConfig) -> Vec<Needed> {
     let (mut list, mut norms) = (embedding(config), Vec::new());
     for layer in 0..config.num_hidden_layers {
         let (linear, of_block) = block(config, layer);

@@ -109,7 +109,10 @@ fn an_adapter_is_named_as_one() {
     let config = json!({ "peft_type": "LORA", "base_model_name_or_path": "GSAI-ML/LLaDA-8B-Base" });
     fs::write(folder.path().join("adapter_config.json"), config.to_string()).unwrap();
     fs::write(folder.path().join("adapter_model.safetensors"), "").unwrap();
-    refuses(folder.path(), &["a PEFT adapter to GSAI-ML/LLaDA-8B-Base, not a model\nhint: ", "merge_and_unload"]);
+    refuses(
+        folder.path(),
+        &["a PEFT adapter to GSAI-ML/LLaDA-8B-Base, not a model\nhint: open GSAI-ML", "as its adapter"],
+    );
     fs::write(folder.path().join("adapter_config.json"), "{").unwrap();
     refuses(folder.path(), &["a PEFT adapter to its base model"]);
     // Beside whole weights too: whether they have it in them, nobody can tell.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use llada_model::{Device, Dtype, ModelConfig, TrainableTransformer, Transformer, Weights};
+use llada_model::{Adapter, Device, Dtype, ModelConfig, TrainableTransformer, Transformer, Weights};
 use tempfile::TempDir;
 
 use crate::{
@@ -81,4 +81,61 @@ fn a_file_of_weights_that_is_damaged_anywhere_is_an_error_or_weights() {
         fs::write(&path, [bytes, &whole[whole.len().min(8192)..]].concat()).unwrap();
         read(folder.path());
     });
+}
+
+/// Damages `file` of an adapter from byte `start` to `end`, and reads it in every way there is.
+fn damage_adapter(few: u32, file: &str, part: impl Fn(&[u8]) -> std::ops::Range<usize>) {
+    for name in ["adapter_attn", "adapter_head"] {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["adapter_config.json", "adapter_model.safetensors"] {
+            fs::copy(fixture("lora").join(name).join(file), folder.path().join(file)).unwrap();
+        }
+        let whole = fs::read(folder.path().join(file)).unwrap();
+        let part = part(&whole);
+        survives(few, &whole[part.clone()], |bytes| {
+            let damaged = [&whole[..part.start], bytes, &whole[part.end..]].concat();
+            fs::write(folder.path().join(file), damaged).unwrap();
+            let adapter = match Adapter::open(folder.path()) {
+                Ok(adapter) => adapter,
+                Err(error) => return assert!(!error.to_string().is_empty()),
+            };
+            let loaded = Transformer::load_with_adapter(&fixture(SHARDED), &adapter, Device::Cpu, Dtype::F32);
+            let precision = Dtype::F32.into();
+            let trained =
+                TrainableTransformer::with_adapter(&fixture(SHARDED), &adapter, precision, Device::Cpu, Dtype::F32);
+            assert_eq!(loaded.is_ok(), trained.is_ok());
+        });
+    }
+}
+
+#[test]
+fn a_damaged_config_of_an_adapter_is_an_error_or_an_adapter() {
+    damage_adapter(48, "adapter_config.json", |whole| 0..whole.len());
+}
+
+#[test]
+fn a_damaged_file_of_an_adapter_is_an_error_or_an_adapter() {
+    damage_adapter(32, "adapter_model.safetensors", |whole| 0..whole.len());
+    damage_adapter(32, "adapter_model.safetensors", |whole| {
+        8..8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize
+    });
+}
+
+#[test]
+fn truncated_files_of_an_adapter_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = fixture("lora/adapter_all");
+    fs::copy(from.join("adapter_config.json"), folder.path().join("adapter_config.json")).unwrap();
+    let missing = Adapter::open(folder.path()).unwrap_err().to_string();
+    assert!(missing.contains("adapter_model.safetensors"), "{missing}");
+    let whole = fs::read(from.join("adapter_model.safetensors")).unwrap();
+    for length in [0, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
+        fs::write(folder.path().join("adapter_model.safetensors"), &whole[..length]).unwrap();
+        let error = Adapter::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("adapter_model.safetensors"), "{length}: {error}");
+    }
+    fs::remove_file(folder.path().join("adapter_model.safetensors")).unwrap();
+    fs::write(folder.path().join("adapter_model.bin"), &whole).unwrap();
+    let error = Adapter::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("its tensors are in adapter_model.bin"), "{error}");
 }

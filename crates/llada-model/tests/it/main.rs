@@ -10,6 +10,7 @@ mod folders;
 mod forward;
 mod fuzz;
 mod fuzz_text;
+mod lora;
 mod loss;
 mod mutation;
 mod text;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { finalPositions, firstFrame, forwards, frameAt, holes, isControl, newRecording, oneLine, record, shade } from "../replay.js";
+import { describe } from "../canvas.js";
 import { MASK_ID, sample } from "./sample.js";
 
 const ids = (frame) => frame.cells.map((cell) => cell.id);
@@ -31,6 +32,20 @@ test("a cell tells its step, its confidence and whether it was forced", () => {
   assert.deepEqual(cells.map((cell) => cell.step), [null, 0, 3, 3, 2, 0]);
   assert.deepEqual(cells.map((cell) => cell.confidence), [null, 1, 0.8, 0.7, 0.5, 0.9]);
   assert.deepEqual(cells.map((cell) => cell.isForced), [false, true, false, false, false, false]);
+});
+
+test("a token has alternatives until it is revoked", () => {
+  const others = (count) => frameAt(sample(), count).cells.map((cell) => cell.others);
+  assert.deepEqual(others(1), [[], [], [], [[2, 0.06]]]);
+  assert.deepEqual(others(2), [[], [], [[2, 0.3]], [], [], [[2, 0.06]]]);
+  assert.deepEqual(others(3)[2], []);
+});
+
+test("a cell is described with its alternatives", () => {
+  const { started, pieces } = sample();
+  const { cells } = frameAt(sample(), 1);
+  assert.equal(started.prompt_length, 1);
+  assert.equal(describe(cells[3], 3, pieces), "“<|eot_id|>”, step 1, confidence 90.0 %, or “ a” 6.0 %, position 3");
 });
 
 test("a token that replaces a token was edited", () => {

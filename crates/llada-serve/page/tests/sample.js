@@ -11,9 +11,9 @@ export function sample() {
   record(recording, "diffusion.started", { prompt_length: 1, canvas: [1, 9, 9, 9], pieces, mask_id: MASK_ID, seed: 7 });
   const step = (values) =>
     record(recording, "diffusion.step", { block: 0, nfe: 1, commits: [], forced: [], revoked: [], masked: 0, settled: 1, pieces: {}, ...values });
-  step({ step: 0, commits: [[3, 4, 0.9]], forced: [[1, 2]] });
+  step({ step: 0, commits: [[3, 4, 0.9]], forced: [[1, 2]], alternatives: [[3, [[4, 0.9], [2, 0.06]]]] });
   record(recording, "diffusion.grown", { at: 2, count: 2 });
-  step({ step: 1, commits: [[2, 3, 0.2]] });
+  step({ step: 1, commits: [[2, 3, 0.2]], alternatives: [[2, [[2, 0.3], [3, 0.2]]]] });
   step({ step: 2, revoked: [2], commits: [[4, 3, 0.5]] });
   step({ step: 3, commits: [[2, 2, 0.8], [3, 3, 0.7]] });
   record(recording, "diffusion.text.delta", { delta: " a" });

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{error::ApiError, frame::Frame, logprobs};
-use crate::engine::Finish;
+use super::{echo::Echo, error::ApiError, frame::Frame, logprobs};
+use crate::{engine::Finish, service::Shared};
 
 /// A complete answer with what is reported of it.
 #[derive(Debug)]
@@ -55,8 +55,23 @@ impl Answer {
         if frame.told.has_trace {
             report.insert("trace".to_owned(), json!(generation.trace));
         }
+        let mut text = frame.settled().finish(answer)?;
+        let start = frame.told.answer.start();
+        let logprobs = match &frame.told.echo {
+            Some(echo) => {
+                text.insert_str(0, &echo.text);
+                // With the end, so that there are as many as were generated, which clients cut off.
+                let known = logprobs::known(generation, start, &answer[..answer.len().min(tokens + 1)]);
+                echo.logprobs(&frame.service, known)
+            }
+            None if frame.told.has_logprobs => {
+                logprobs::described(&frame.service, frame.shape, generation, start, &answer[..tokens])
+            }
+            None => Value::Null,
+        };
+        let echo_nfe = frame.told.echo.as_ref().filter(|_| index == 0).map_or(0, |echo| echo.nfe);
         Ok(Self {
-            text: frame.settled().finish(answer)?,
+            text,
             finish_reason: match (frame.told.is_call, has_ended) {
                 (true, _) => "tool_calls",
                 (false, true) => "stop",
@@ -65,7 +80,7 @@ impl Answer {
             usage: Usage {
                 prompt_tokens: generation.trace.canvas.len() - frame.told.answer.length(generation),
                 completion_tokens: tokens,
-                nfe: generation.nfe,
+                nfe: generation.nfe + echo_nfe,
                 committed: generation.committed(),
                 revoked,
                 forced: generation.forced(),
@@ -73,14 +88,20 @@ impl Answer {
                 queue_seconds: finish.times.queued.as_secs_f64(),
                 run_seconds: finish.times.ran.as_secs_f64(),
             },
-            logprobs: if frame.told.has_logprobs {
-                let start = frame.told.answer.start();
-                logprobs::described(&frame.service, frame.shape, generation, start, &answer[..tokens])
-            } else {
-                Value::Null
-            },
+            logprobs,
             report: report.into(),
         })
+    }
+
+    /// The answer that is a prompt alone.
+    pub(super) fn of_prompt(service: &Shared, echo: &Echo) -> Self {
+        Self {
+            text: echo.text.clone(),
+            finish_reason: "length",
+            usage: Usage { prompt_tokens: echo.ids.len(), nfe: echo.nfe, ..Usage::default() },
+            logprobs: echo.logprobs(service, std::iter::empty()),
+            report: json!({"stop_reason": "length"}),
+        }
     }
 }
 

@@ -83,7 +83,9 @@ impl Narrator {
                     events.push(("diffusion.grown", json!({"at": growth.at, "count": growth.count})));
                 }
                 let mut described = self.follower.described(step, *settled, false);
-                described["pieces"] = self.pieces(step.commits.iter().map(|commit| commit.token)).into();
+                let alternatives = step.logprobs.iter().flat_map(|token| &token.top).map(|&(id, _)| id);
+                let committed = step.commits.iter().map(|commit| commit.token);
+                described["pieces"] = self.pieces(committed.chain(alternatives)).into();
                 events.push(("diffusion.step", described));
                 if !text.is_empty() {
                     events.push(("diffusion.text.delta", json!({"delta": text})));

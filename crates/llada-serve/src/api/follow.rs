@@ -2,10 +2,10 @@
 
 use std::{iter::repeat_n, ops::Range};
 
-use llada::{Generation, Growth, TraceStep};
+use llada::{Generation, Growth, TokenLogprobs, TraceStep};
 use serde_json::{Value, json};
 
-use super::{error::ApiError, frame::Frame};
+use super::{error::ApiError, frame::Frame, logprobs};
 use crate::{engine::Finish, service::Shared, settled::Settled};
 
 /// The part of a canvas that is the answer.
@@ -113,7 +113,8 @@ impl Follower {
     }
 
     /// Returns a step after it was applied. Commits are a position, an id, its piece if they are asked for, and the
-    /// confidence, which forced ones do not have.
+    /// confidence, which forced ones do not have. If log-probabilities are asked for, alternatives are a position with the
+    /// most probable ids there, their pieces, and their probabilities.
     pub(super) fn described(&self, step: &TraceStep, settled: usize, has_pieces: bool) -> Value {
         let (mut commits, mut forced) = (Vec::new(), Vec::new());
         for commit in &step.commits {
@@ -132,6 +133,22 @@ impl Follower {
             "step": step.step, "block": step.block, "nfe": step.nfe, "commits": commits, "forced": forced,
             "revoked": step.revoked, "masked": self.masked(), "settled": settled,
         });
+        if !step.logprobs.is_empty() {
+            let mut alternatives = Vec::new();
+            for (position, TokenLogprobs { top, .. }) in logprobs::of_step(step) {
+                let mut ids = Vec::new();
+                for &(id, logprob) in top {
+                    let mut values = vec![json!(id)];
+                    if has_pieces {
+                        values.push(self.service.tokenizer.piece(id).into());
+                    }
+                    values.push(json!(logprob.exp()));
+                    ids.push(values);
+                }
+                alternatives.push(json!([position, ids]));
+            }
+            described["alternatives"] = alternatives.into();
+        }
         if let Some(log_mass) = step.log_mass {
             described["log_mass"] = log_mass.into();
         }

@@ -11,8 +11,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use tracing::{Instrument, field::Empty};
 
 use super::{error::ApiError, page};
+#[cfg(feature = "otlp")]
+use crate::traces;
 use crate::{engine::Owner, service::Shared};
 
 /// Who sent a request.
@@ -34,12 +37,16 @@ pub(super) async fn check(State(service): State<Shared>, mut request: Request, n
     let (start, method) = (Instant::now(), request.method().clone());
     let id = request_id(&service, request.headers());
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
+    // What is logged of the request, and of its jobs, is logged within its span.
+    let span = tracing::info_span!("request", request_id = id, otel.name = Empty, otel.kind = Empty);
+    #[cfg(feature = "otlp")]
+    traces::begin(&span, &request, &path);
     let names = if service.options.is_local { check_names(request.headers()) } else { Ok(()) };
     let owner = names.and_then(|()| owner(&service, request.headers(), request.uri().path()));
     let mut response = match owner {
         Ok(owner) => {
             request.extensions_mut().insert(Client { id: id.clone(), owner });
-            next.run(request).await
+            next.run(request).instrument(span.clone()).await
         }
         Err(error) => error.into_response(),
     };
@@ -47,7 +54,9 @@ pub(super) async fn check(State(service): State<Shared>, mut request: Request, n
     service.metrics.responded(&path, status);
     // Until the head of the response; a stream goes on.
     let seconds = start.elapsed().as_secs_f64();
-    tracing::info!(request_id = id, %method, path, status, seconds, "response");
+    tracing::info!(parent: &span, %method, path, status, seconds, "response");
+    #[cfg(feature = "otlp")]
+    traces::end(&span, status);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
@@ -85,19 +94,24 @@ fn check_names(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Returns the owner of a request's key.
+/// Returns the owner of a request's key, unless its requests are too many.
 fn owner(service: &Shared, headers: &HeaderMap, path: &str) -> Result<Owner, ApiError> {
     let keys = &service.options.keys;
     if keys.is_empty() || OPEN.contains(&path) || page::has(path) {
         return Ok(None);
     }
     let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    match given.and_then(|key| keys.owner(key.trim())) {
-        Some(owner) => Ok(Some(Arc::from(owner))),
-        None => Err(ApiError::new(
-            StatusCode::UNAUTHORIZED,
-            "invalid_api_key",
-            "the key is missing or unknown; send it as Authorization: Bearer KEY",
-        )),
+    let Some(owner) = given.and_then(|key| keys.owner(key.trim())) else {
+        let message = "the key is missing or unknown; send it as Authorization: Bearer KEY";
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message));
+    };
+    if let Some(limit) = owner.requests_per_minute {
+        service.rates.take(&owner.name, limit, Instant::now()).map_err(|wait| {
+            service.metrics.rejected("rate_limited");
+            let message = format!("{limit} requests a minute are allowed with this key");
+            let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message);
+            ApiError { retry_after: Some(wait.as_secs_f64().ceil() as u64), ..error }
+        })?;
     }
+    Ok(Some(Arc::clone(&owner.name)))
 }

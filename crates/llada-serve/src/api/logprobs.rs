@@ -15,6 +15,9 @@ const MAX_TOP: usize = 20;
 /// What stands for a probability of 0, as in OpenAI's interface.
 const IMPOSSIBLE: f32 = -9999.0;
 
+/// What is known of a token that there was no choice in.
+static FORCED: TokenLogprobs = TokenLogprobs { logprob: 0.0, top: Vec::new() };
+
 /// What a chat asks for with a flag and a number, and a completion with a number alone.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
@@ -40,8 +43,18 @@ pub(super) fn count(logprobs: Option<Logprobs>, top_logprobs: Option<usize>) -> 
     Ok(Some(count))
 }
 
-/// Describes the log-probabilities of the `tokens` of an answer that starts at `start`. A token that a constraint left no choice
+/// Returns the `tokens` of an answer that starts at `start` with their log-probabilities. One that a constraint left no choice
 /// in has 0, and no alternatives.
+pub(super) fn known<'a>(
+    generation: &'a Generation,
+    start: usize,
+    tokens: &'a [u32],
+) -> impl Iterator<Item = (u32, &'a TokenLogprobs)> {
+    let known = by_position(&generation.trace.steps);
+    (start..).zip(tokens).map(move |(position, &id)| (id, known.get(&position).copied().unwrap_or(&FORCED)))
+}
+
+/// Describes the log-probabilities of the `tokens` of an answer that starts at `start`.
 pub(super) fn described(
     service: &Shared,
     shape: Shape,
@@ -49,16 +62,12 @@ pub(super) fn described(
     start: usize,
     tokens: &[u32],
 ) -> Value {
-    let known = by_position(&generation.trace.steps);
-    let piece = |id: u32| service.tokenizer.piece(id);
-    let told = |logprob: f32| logprob.max(IMPOSSIBLE);
-    let forced = TokenLogprobs { logprob: 0.0, top: Vec::new() };
-    let rows = (start..).zip(tokens).map(|(position, &id)| (id, known.get(&position).copied().unwrap_or(&forced)));
+    let rows = known(generation, start, tokens);
     match shape {
         Shape::Chat => {
             let entry = |id: u32, logprob: f32| {
-                let piece = piece(id);
-                json!({"token": piece, "logprob": told(logprob), "bytes": piece.as_bytes()})
+                let piece = service.tokenizer.piece(id);
+                json!({"token": piece, "logprob": logprob.max(IMPOSSIBLE), "bytes": piece.as_bytes()})
             };
             let mut content = Vec::new();
             for (id, TokenLogprobs { logprob, top }) in rows {
@@ -68,24 +77,29 @@ pub(super) fn described(
             }
             json!({"content": content, "refusal": null})
         }
-        Shape::Text => {
-            let (mut texts, mut token_logprobs, mut top_logprobs) = (Vec::new(), Vec::new(), Vec::new());
-            let (mut offsets, mut offset) = (Vec::new(), 0);
-            for (id, TokenLogprobs { logprob, top }) in rows {
-                let text = piece(id);
-                offsets.push(offset);
-                offset += text.chars().count();
-                texts.push(text);
-                token_logprobs.push(told(*logprob));
-                let alternatives: Map<String, Value> =
-                    top.iter().map(|&(id, logprob)| (piece(id), told(logprob).into())).collect();
-                top_logprobs.push(alternatives);
-            }
-            json!({
-                "tokens": texts, "token_logprobs": token_logprobs, "top_logprobs": top_logprobs, "text_offset": offsets,
-            })
-        }
+        Shape::Text => of_text(service, rows.map(|(id, known)| (id, Some(known)))),
     }
+}
+
+/// Describes the log-probabilities of a text's tokens in the form of completions. A token without has null.
+pub(super) fn of_text<'a>(service: &Shared, tokens: impl Iterator<Item = (u32, Option<&'a TokenLogprobs>)>) -> Value {
+    let piece = |id: u32| service.tokenizer.piece(id);
+    let told = |logprob: f32| logprob.max(IMPOSSIBLE);
+    let (mut texts, mut token_logprobs, mut top_logprobs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut offsets, mut offset) = (Vec::new(), 0);
+    for (id, known) in tokens {
+        let text = piece(id);
+        offsets.push(offset);
+        offset += text.chars().count();
+        texts.push(text);
+        token_logprobs.push(known.map(|known| told(known.logprob)));
+        top_logprobs.push(known.map(|known| -> Map<String, Value> {
+            known.top.iter().map(|&(id, logprob)| (piece(id), told(logprob).into())).collect()
+        }));
+    }
+    json!({
+        "tokens": texts, "token_logprobs": token_logprobs, "top_logprobs": top_logprobs, "text_offset": offsets,
+    })
 }
 
 /// Returns the log-probabilities of the tokens that are left at the end.
@@ -95,8 +109,13 @@ fn by_position(steps: &[TraceStep]) -> BTreeMap<usize, &TokenLogprobs> {
         for position in &step.revoked {
             known.remove(position);
         }
-        let predicted = step.commits.iter().filter(|commit| step.forced.binary_search(&commit.position).is_err());
-        known.extend(predicted.map(|commit| commit.position).zip(&step.logprobs));
+        known.extend(of_step(step));
     }
     known
+}
+
+/// Returns the log-probabilities that a step recorded, with the positions of their tokens.
+pub(super) fn of_step(step: &TraceStep) -> impl Iterator<Item = (usize, &TokenLogprobs)> {
+    let predicted = step.commits.iter().filter(|commit| step.forced.binary_search(&commit.position).is_err());
+    predicted.map(|commit| commit.position).zip(&step.logprobs)
 }

@@ -6,6 +6,7 @@ mod choice;
 mod completions;
 mod constraint;
 mod decisions;
+mod echo;
 mod error;
 mod events;
 mod fields;

@@ -40,7 +40,7 @@ impl Reply {
         let options = sampling.stream_options.unwrap_or_default();
         let is_diffusing = sampling.diffusing;
         Self {
-            is_streamed: sampling.stream.unwrap_or_default() || is_diffusing,
+            is_streamed: sampling.is_streamed(),
             include_usage: options.include_usage,
             has_running_usage: options.continuous_usage_stats,
             view: View { has_steps: options.include_diffusion, is_diffusing },

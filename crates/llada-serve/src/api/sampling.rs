@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{
     constraint::{Constraint, Guided, ResponseFormat, pattern},
+    echo::Echo,
     error::ApiError,
     fields,
     follow::Place,
@@ -125,6 +126,18 @@ pub(super) struct Told {
     pub(super) has_logprobs: bool,
     /// True if ends in the answer are tokens like any other.
     pub(super) ignores_ends: bool,
+    /// The prompt, if it is told before the answer.
+    pub(super) echo: Option<Echo>,
+}
+
+impl Told {
+    /// What is told where there is no answer after a prompt.
+    pub(super) fn of_prompt(echo: Echo) -> Self {
+        let answer = Place::After(echo.ids.len());
+        let (stops, echo) = (Vec::new(), Some(echo));
+        let (has_trace, is_call, has_logprobs, ignores_ends) = (false, false, false, false);
+        Self { answer, stops, seed: 0, has_trace, is_call, has_logprobs, ignores_ends, echo }
+    }
 }
 
 impl Sampling {
@@ -132,6 +145,21 @@ impl Sampling {
     pub(crate) fn check(&self, service: &Shared) -> Result<(), ApiError> {
         fields::check_model(service, self.model.as_deref())?;
         fields::check(&self.others)
+    }
+
+    /// Returns true if the answer is to be a stream.
+    pub(super) fn is_streamed(&self) -> bool {
+        self.stream.unwrap_or_default() || self.diffusing
+    }
+
+    /// Returns the number of alternatives that are asked for, if log-probabilities are.
+    pub(super) fn top_logprobs(&self) -> Result<Option<usize>, ApiError> {
+        logprobs::count(self.logprobs, self.top_logprobs)
+    }
+
+    /// Returns true if no answer is asked for.
+    pub(super) fn asks_for_none(&self) -> bool {
+        self.max_completion_tokens.or(self.max_tokens) == Some(0)
     }
 
     /// Returns the number of tokens that are asked for, if it is given.
@@ -145,7 +173,7 @@ impl Sampling {
 
     /// Prepares the requests for a prompt.
     pub(super) fn prepare(self, service: &Shared, canvas: Canvas) -> Result<Prepared, ApiError> {
-        let (n, max_tokens) = (self.count(service)?, self.max_tokens()?);
+        let (n, max_tokens, top_logprobs) = (self.count(service)?, self.max_tokens()?, self.top_logprobs()?);
         let stops = match self.stop {
             None => Vec::new(),
             Some(Texts::One(text)) => vec![text],
@@ -159,7 +187,6 @@ impl Sampling {
             None => (None, None, false, Map::new()),
             Some(Diffusion { deadline_ms, constraint, trace, options }) => (deadline_ms, constraint, trace, options),
         };
-        let top_logprobs = logprobs::count(self.logprobs, self.top_logprobs)?;
         let pattern = pattern(self.response_format, constraint, self.guided)?;
         if let Some(temperature) = self.temperature {
             options.entry("temperature").or_insert_with(|| temperature.into());
@@ -197,7 +224,7 @@ impl Sampling {
         let deadline = deadline_ms.map(|milliseconds| Instant::now() + Duration::from_millis(milliseconds));
         let has_logprobs = top_logprobs.is_some();
         let ignores_ends = self.ignore_eos || answer == Place::Whole;
-        let told = Told { answer, stops, seed, has_trace, is_call, has_logprobs, ignores_ends };
+        let told = Told { answer, stops, seed, has_trace, is_call, has_logprobs, ignores_ends, echo: None };
         Ok(Prepared { requests, deadline, told })
     }
 

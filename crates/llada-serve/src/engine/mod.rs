@@ -79,7 +79,8 @@ impl EngineHandle {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let log = Arc::new(Log::default());
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { id, job, owner, log: Arc::clone(&log), deadline, submitted: Instant::now() };
+        let (span, submitted) = (tracing::info_span!("job", id), Instant::now());
+        let submission = Submission { id, job, owner, log: Arc::clone(&log), deadline, submitted, span };
         self.commands.send(Command::Submit(Box::new(submission), reply)).map_err(|_| Refusal::Stopped)?;
         answer.await.map_err(|_| Refusal::Stopped)??;
         Ok(Ticket { id, log, commands: self.commands.clone() })

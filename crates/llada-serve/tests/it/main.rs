@@ -4,6 +4,7 @@
 mod answers;
 mod constraints;
 mod decisions;
+mod echo;
 mod fair;
 mod gaps;
 mod native;

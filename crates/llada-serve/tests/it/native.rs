@@ -43,6 +43,31 @@ fn events_tell_a_generation_from_start_to_end() {
 }
 
 #[test]
+fn alternatives_are_told_with_the_commits() {
+    let server = Server::start(ServeOptions::default());
+    let told = |keys: Value| events(server.send("/v1/diffusion/generate", &body(keys)));
+    assert!(told(json!({})).iter().all(|sent| sent.data["alternatives"].is_null()));
+    let mut pieces = serde_json::Map::new();
+    let mut count = 0;
+    for sent in told(json!({"logprobs": 2})) {
+        pieces.extend(sent.data["pieces"].as_object().cloned().unwrap_or_default());
+        let commits = sent.data["commits"].as_array().into_iter().flatten();
+        for (commit, alternatives) in commits.zip(sent.data["alternatives"].as_array().into_iter().flatten()) {
+            let [likely, other] = alternatives[1].as_array().unwrap().as_slice() else { panic!("{alternatives}") };
+            // At temperature 0 the most probable token is committed, and its probability is the confidence.
+            assert_eq!((&alternatives[0], &likely[0]), (&commit[0], &commit[1]));
+            assert!(
+                (likely[1].as_f64().unwrap() - commit[2].as_f64().unwrap()).abs() < 1e-3,
+                "{commit} {alternatives}"
+            );
+            assert!(other[1].as_f64() <= likely[1].as_f64() && pieces.contains_key(&other[0].to_string()));
+            count += 1;
+        }
+    }
+    assert_eq!(count, 32);
+}
+
+#[test]
 fn what_a_form_forces_is_told_as_a_step() {
     let server = Server::start(ServeOptions::default());
     let form = json!({"diffusion": {"decoder": "schedule", "block_length": 32, "constraint": {"regex": "[0-9]{3}"}}});

@@ -95,6 +95,20 @@ fn keys_are_asked_for() {
 }
 
 #[test]
+fn the_requests_of_a_key_are_limited() {
+    let digest: String = Sha256::digest("secret").iter().map(|byte| format!("{byte:02x}")).collect();
+    let keys = format!("ada {digest} requests_per_minute=2").parse().unwrap();
+    let server = Server::start(ServeOptions { keys, ..ServeOptions::default() });
+    let ask = || server.get_with("/v1/models", "authorization", "Bearer secret");
+    assert_eq!([ask().status(), ask().status()], [200; 2]);
+    let refused = ask();
+    assert_eq!(refused.status(), 429);
+    let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=30).contains(&wait), "{wait}");
+    assert_eq!(server.metric("llada_requests_rejected_total{reason=\"rate_limited\"}"), 1.0);
+}
+
+#[test]
 fn a_full_queue_says_when_to_come_back() {
     let one = NonZeroUsize::new(1).unwrap();
     let limits = EngineLimits { max_running: one, max_queue: 0, ..EngineLimits::default() };

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use llada_model::{Device, Dtype, ModelConfig};
+use llada_model::{Device, Dtype, LoraConfig, ModelConfig, Precision};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -71,6 +71,11 @@ pub struct RunConfig {
     pub tokenizer: Option<PathBuf>,
     /// The shape of new weights.
     pub model: Option<ModelShape>,
+    /// The LoRA adapter that is trained in place of the weights of `init`, which are frozen \[none\].
+    pub adapter: Option<LoraConfig>,
+    /// The format of the frozen weights of `init`, if an adapter is trained: `f32`, `bf16`, `int8`, `nf4`, or `nf4-double`,
+    /// whose scales are quantised too \[dtype\].
+    pub base_dtype: Option<Precision>,
     /// `diffusion`, LLaDA's, or `ar`, the autoregressive baseline \[diffusion\].
     #[serde(default)]
     pub objective: Objective,
@@ -108,7 +113,7 @@ pub struct RunConfig {
     pub validation_rows: usize,
     /// The number of maskings of each of them \[16\].
     pub mc_num: usize,
-    /// The dtype that the exported model is stored in, `bf16` or `f32` \[bf16\].
+    /// The dtype that the exported model is stored in, `bf16` or `f32` \[bf16, of an adapter f32\].
     pub export_dtype: Dtype,
     /// The settings of fine-tuning.
     #[serde(default)]
@@ -165,7 +170,7 @@ keep = 2
 validate_every = 500
 validation_rows = 16
 mc_num = 16
-export_dtype = "bf16"
+rl = { objective = "espo" }
 "#;
 
 impl RunConfig {
@@ -193,6 +198,8 @@ impl RunConfig {
         for table in tables {
             merge(&mut keys, table);
         }
+        let export_dtype = if keys.contains_key("adapter") { Dtype::F32 } else { Dtype::Bf16 };
+        keys.entry("export_dtype").or_insert(export_dtype.to_string().into());
         let config: Self = keys.try_into().map_err(refuse)?;
         config.check()?;
         if training == Training::Rl {
@@ -227,6 +234,16 @@ impl RunConfig {
         self.sft.check(self.objective)?;
         self.preference.check()?;
         self.distillation.check()?;
+        match (&self.adapter, self.base_dtype) {
+            (None, Some(base)) => {
+                return Err(TrainError::config("base_dtype", base, "it is that of frozen weights: give [adapter] too"));
+            }
+            (Some(_), _) if self.init.is_none() => {
+                return Err(TrainError::config("adapter", "given", "give init too, the checkpoint that it changes"));
+            }
+            (Some(adapter), _) => adapter.check()?,
+            (None, None) => {}
+        }
         self.schedule.check()
     }
 
@@ -265,9 +282,9 @@ impl RunConfig {
         self.out.join("checkpoints")
     }
 
-    /// The folder of the exported model.
+    /// The folder of the exported model or adapter.
     pub(crate) fn exported(&self) -> PathBuf {
-        self.out.join("model")
+        self.out.join(if self.adapter.is_some() { "adapter" } else { "model" })
     }
 
     /// The folder whose tokenizer goes into checkpoints and the exported model.

@@ -1,5 +1,6 @@
 //! A loss that makes a model certain: weighted cross-entropies, and the mean entropy of those predictions that are right.
 
+use llada_core::rng::Noise;
 use llada_model::TrainableTransformer;
 
 use crate::{TrainError, collective::Collective, objective::MaskedBatch};
@@ -22,12 +23,14 @@ pub(super) struct Found {
 }
 
 impl Certainty {
-    /// Adds the gradient of the loss of `batches`, with their own weights of cross-entropies, to the model's. The mean of
+    /// Adds the gradient of the loss of `batches` in step `step`, with their own weights of cross-entropies, to the model's. The mean of
     /// the entropies is over all processes.
     pub(super) fn accumulate(
         self,
         model: &mut TrainableTransformer,
         batches: &[MaskedBatch],
+        noise: Noise,
+        step: u64,
         collective: &mut dyn Collective,
     ) -> Result<Found, TrainError> {
         let mut predictions = Vec::with_capacity(batches.len());
@@ -46,6 +49,7 @@ impl Certainty {
                 loss += of_entropy * f64::from(prediction.entropy);
                 weights.push(of_entropy as f32);
             }
+            model.key_dropout(noise, step as u32, batch.first_row());
             model.accumulate(&batch.clone().with_entropy(weights, self.temperature).batch())?;
         }
         Ok(Found { loss, correct })

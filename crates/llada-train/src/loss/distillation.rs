@@ -174,13 +174,13 @@ impl Loss for DistillationLoss {
             let count: usize = rows.iter().map(|(_, halves)| halves[half].scored.len()).sum();
             let weight = (cross_entropy / count.max(1) as f64) as f32;
             let mut batches = Vec::new();
-            for (row, halves) in &rows[mine.clone()] {
+            for (index, (row, halves)) in rows.iter().enumerate().filter(|(index, _)| mine.contains(index)) {
                 let view = &halves[half];
                 let batch = MaskedBatch::of_views([(row.as_slice(), std::slice::from_ref(view))]);
-                batches.push(batch.with_weights(vec![weight; view.scored.len()]));
+                batches.push(batch.with_weights(vec![weight; view.scored.len()]).from_row(2 * index + half));
             }
             let certainty = Certainty { weight: entropy, temperature: self.config.temperature() };
-            let found = certainty.accumulate(model, &batches, collective)?;
+            let found = certainty.accumulate(model, &batches, self.noise, step, collective)?;
             report.loss += found.loss;
             scored += count as f64;
             correct += found.correct;

@@ -6,7 +6,7 @@ use std::path::Path;
 use llada_core::rng::Noise;
 use llada_model::{ModelConfig, TrainableTransformer};
 
-use super::{Loss, LossReport, accumulate_share, certain::Certainty};
+use super::{Loss, LossReport, accumulate, certain::Certainty};
 use crate::{
     TrainError,
     collective::Collective,
@@ -74,11 +74,12 @@ impl Loss for MaskedLoss {
         collective: &mut dyn Collective,
     ) -> Result<LossReport, TrainError> {
         let (_, batch) = self.batch(step)?;
+        let share = batch.share(collective.rank(), collective.world_size());
         let loss = match self.certainty {
-            None => accumulate_share(model, &batch, self.micro_batch_size, collective)?,
+            None => accumulate(model, &share, self.micro_batch_size, self.noise, step)?,
             Some(certainty) => {
-                let share = batch.share(collective.rank(), collective.world_size());
-                certainty.accumulate(model, &share.micro_batches(self.micro_batch_size), collective)?.loss
+                let batches = share.micro_batches(self.micro_batch_size);
+                certainty.accumulate(model, &batches, self.noise, step, collective)?.loss
             }
         };
         Ok(LossReport { loss, tokens: batch.tokens() as u64, ..LossReport::default() })

@@ -16,6 +16,7 @@ use std::{
     path::Path,
 };
 
+use llada_core::rng::Noise;
 use llada_model::TrainableTransformer;
 
 pub(crate) use self::certain::Certainty;
@@ -93,16 +94,18 @@ fn share(count: usize, collective: &dyn Collective) -> Range<usize> {
     count * rank / world_size..count * (rank + 1) / world_size
 }
 
-/// Adds the gradient of this process's rows of `batch` to the model's, at most `micro_batch_size` rows at once, and returns
-/// their loss.
-fn accumulate_share(
+/// Adds the gradient of `batch` in step `step` to the model's, at most `micro_batch_size` rows at once, and returns the
+/// weighted sum of its cross-entropies.
+fn accumulate(
     model: &mut TrainableTransformer,
     batch: &MaskedBatch,
     micro_batch_size: usize,
-    collective: &dyn Collective,
+    noise: Noise,
+    step: u64,
 ) -> Result<f64, TrainError> {
     let mut loss = 0.0;
-    for micro_batch in batch.share(collective.rank(), collective.world_size()).micro_batches(micro_batch_size) {
+    for micro_batch in batch.micro_batches(micro_batch_size) {
+        model.key_dropout(noise, step as u32, micro_batch.first_row());
         loss += micro_batch.loss(&model.accumulate(&micro_batch.batch())?)?;
     }
     Ok(loss)

@@ -14,7 +14,7 @@ use llada_infer::{Engine, Request, SpecialTokens};
 use llada_model::TrainableTransformer;
 use serde::{Deserialize, Serialize};
 
-use super::{Loss, LossReport, share};
+use super::{Loss, LossReport, accumulate, share};
 use crate::{
     TrainError,
     checkpoint::sha256,
@@ -39,9 +39,19 @@ pub(crate) struct PolicyLoss {
     mask_id: u32,
     eos_id: u32,
     noise: Noise,
-    /// The model that the run started from, if the method has a penalty for leaving it.
-    reference: Option<TrainableTransformer>,
+    reference: Reference,
     rollouts: Option<Rollouts>,
+}
+
+/// The model that the run started from, if the method has a penalty for leaving it.
+#[derive(Debug)]
+enum Reference {
+    /// There is no penalty.
+    None,
+    /// The model in training without its adapter.
+    Base,
+    /// A second model.
+    Model(Box<TrainableTransformer>),
 }
 
 /// Answers, and what the steps that learn from them need.
@@ -90,10 +100,18 @@ impl PolicyLoss {
             }
         }
         let digest = sha256(&prompts);
-        let mut reference = None;
-        if let Some(folder) = config.init.as_deref().filter(|_| rl.method.has_reference()) {
-            reference = Some(TrainableTransformer::load(folder, config.device, config.dtype)?);
-        }
+        let reference = match (&config.adapter, &config.init) {
+            _ if !rl.method.has_reference() => Reference::None,
+            (Some(adapter), _) if !adapter.modules_to_save.is_empty() => {
+                let hint = "the model at the start is the one without adapter: leave them out, or set rl.beta to 0";
+                return Err(TrainError::config("adapter.modules_to_save", "given", hint));
+            }
+            (Some(_), _) => Reference::Base,
+            (None, Some(folder)) => {
+                Reference::Model(Box::new(TrainableTransformer::load(folder, config.device, config.dtype)?))
+            }
+            (None, None) => Reference::None,
+        };
         Ok(Self {
             order: BatchOrder::new(environment.len(), config.batch_size / rl.num_generations, noise, None)?,
             digest,
@@ -116,16 +134,23 @@ impl PolicyLoss {
         let mut reference = Vec::new();
         for iteration in 0..self.config.num_iterations {
             let draw = self.draw(&rollouts, iteration)?;
+            let batches: Vec<MaskedBatch> = self.batches(&rollouts, &draw).collect();
+            let micro_batch_size = self.micro_batch_size;
             if self.config.method.has_ratio() {
-                rollouts.old.push(self.log_probs(model, &rollouts, &draw)?);
+                rollouts.old.push(log_probs(model, &batches, &draw, micro_batch_size)?);
             }
-            if let Some(mut model) = self.reference.take() {
-                let of_reference = self.log_probs(&mut model, &rollouts, &draw);
-                self.reference = Some(model);
-                reference.push(of_reference?);
+            match &mut self.reference {
+                Reference::None => {}
+                Reference::Base => {
+                    model.set_adapter_enabled(false);
+                    let of_base = log_probs(model, &batches, &draw, micro_batch_size);
+                    model.set_adapter_enabled(true);
+                    reference.push(of_base?);
+                }
+                Reference::Model(model) => reference.push(log_probs(model, &batches, &draw, micro_batch_size)?),
             }
         }
-        rollouts.reference = self.reference.is_some().then_some(reference);
+        rollouts.reference = (!reference.is_empty()).then_some(reference);
         self.rollouts = Some(rollouts);
         Ok(())
     }
@@ -190,28 +215,26 @@ impl PolicyLoss {
             MaskedBatch::of_views(rows.zip(views.iter().map(Vec::as_slice)))
         })
     }
+}
 
-    /// The log-probabilities under `model` in step `iteration` on a set of answers.
-    fn log_probs(
-        &self,
-        model: &mut TrainableTransformer,
-        rollouts: &Rollouts,
-        draw: &Draw,
-    ) -> Result<Vec<LogProbs>, TrainError> {
-        let mut losses = Vec::new();
-        for batch in self.batches(rollouts, draw) {
-            for micro_batch in batch.micro_batches(self.micro_batch_size) {
-                losses.extend(model.cross_entropy(&micro_batch.batch())?);
-            }
-        }
-        let mut losses = losses.into_iter();
-        let mut log_probs = Vec::with_capacity(draw.views.len());
-        for views in &draw.views {
-            let of_view = |view: &View| losses.by_ref().take(view.scored.len()).map(|loss| -f64::from(loss)).collect();
-            log_probs.push(views.iter().map(of_view).collect());
-        }
-        Ok(log_probs)
+/// The log-probabilities of scored tokens under `model`, where `batches` has the views of `draw`.
+fn log_probs(
+    model: &mut TrainableTransformer,
+    batches: &[MaskedBatch],
+    draw: &Draw,
+    micro_batch_size: usize,
+) -> Result<Vec<LogProbs>, TrainError> {
+    let mut losses = Vec::new();
+    for micro_batch in batches.iter().flat_map(|batch| batch.micro_batches(micro_batch_size)) {
+        losses.extend(model.cross_entropy(&micro_batch.batch())?);
     }
+    let mut losses = losses.into_iter();
+    let mut log_probs = Vec::with_capacity(draw.views.len());
+    for views in &draw.views {
+        let of_view = |view: &View| losses.by_ref().take(view.scored.len()).map(|loss| -f64::from(loss)).collect();
+        log_probs.push(views.iter().map(of_view).collect());
+    }
+    Ok(log_probs)
 }
 
 impl Loss for PolicyLoss {
@@ -228,7 +251,8 @@ impl Loss for PolicyLoss {
         }
         let Some(rollouts) = &self.rollouts else { return Ok(LossReport::default()) };
         let draw = self.draw(rollouts, iteration)?;
-        let log_probs = self.log_probs(model, rollouts, &draw)?;
+        let prompts: Vec<MaskedBatch> = self.batches(rollouts, &draw).collect();
+        let log_probs = log_probs(model, &prompts, &draw, self.micro_batch_size)?;
         let mut batch = Vec::with_capacity(rollouts.answers.len());
         for (i, answer) in rollouts.answers.iter().enumerate() {
             batch.push(Scored {
@@ -242,14 +266,17 @@ impl Loss for PolicyLoss {
         }
         let group = self.config.num_generations;
         let surrogate = self.config.method.surrogate(&batch, &draw, group)?;
-        let prompts: Vec<MaskedBatch> = self.batches(rollouts, &draw).collect();
         let mine = share(prompts.len(), collective);
-        for (prompt, masked) in prompts.into_iter().enumerate().filter(|(prompt, _)| mine.contains(prompt)) {
-            let weights = surrogate.weights[prompt * group..][..group].iter().flatten().flatten();
-            let masked = masked.with_weights(weights.map(|&weight| weight as f32).collect());
-            for micro_batch in masked.micro_batches(self.micro_batch_size) {
-                model.accumulate(&micro_batch.batch())?;
+        let mut first_row = 0;
+        for (prompt, masked) in prompts.into_iter().enumerate() {
+            let rows = masked.rows();
+            if mine.contains(&prompt) {
+                let weights = surrogate.weights[prompt * group..][..group].iter().flatten().flatten();
+                let weights = weights.map(|&weight| weight as f32).collect();
+                let batch = masked.with_weights(weights).from_row(first_row);
+                accumulate(model, &batch, self.micro_batch_size, self.noise, step)?;
             }
+            first_row += rows;
         }
         let mean = |value: fn(&Answer) -> f64| rollouts.answers.iter().map(value).sum::<f64>() / batch.len() as f64;
         Ok(LossReport {

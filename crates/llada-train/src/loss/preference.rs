@@ -11,7 +11,7 @@ use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Loss, LossReport, Observe, share};
+use super::{Loss, LossReport, Observe, accumulate, share};
 use crate::{
     TrainError,
     collective::Collective,
@@ -160,18 +160,19 @@ impl Loss for PairLoss {
         let (loss, beta, count) = (self.config.loss(), self.config.beta, pairs.len() as f64);
         let mut report = LossReport::default();
         let mut sums = [0.0; 4];
-        for &pair in &pairs[share(pairs.len(), collective)] {
+        for index in share(pairs.len(), collective) {
+            let pair = pairs[index];
             let masked = self.masked(pair)?;
             let (now, reference) = (self.bounds(model, &masked)?, self.reference[&pair]);
             let rewards = [now.chosen - reference.chosen, now.rejected - reference.rejected].map(|gain| beta * gain);
             let s = rewards[0] - rewards[1];
             report.loss += loss.value(s, beta) / count;
             let slope = loss.slope(s, beta) * beta / count;
-            for (masked, slope) in masked.into_iter().zip([slope, -slope]) {
+            for (side, (masked, slope)) in masked.into_iter().zip([slope, -slope]).enumerate() {
                 let weights = masked.bound_weights.iter().map(|weight| (-slope * weight) as f32).collect();
-                for micro_batch in masked.batch.with_weights(weights).micro_batches(self.micro_batch_size) {
-                    model.accumulate(&micro_batch.batch())?;
-                }
+                let first_row = (2 * index + side) * self.config.num_samples;
+                let batch = masked.batch.with_weights(weights).from_row(first_row);
+                accumulate(model, &batch, self.micro_batch_size, self.noise, step)?;
             }
             let accuracy = if s > 0.0 { 1.0 } else { 0.0 };
             for (sum, value) in sums.iter_mut().zip([rewards[0], rewards[1], s, accuracy]) {

@@ -57,14 +57,38 @@ betas = [0.9, 0.95]
 weight_decay = 0.1
 "#;
 
+const RUN_FILE_OF_AN_ADAPTER: &str = r#"out = "runs/a"
+data = "data"
+init = "models/llada-tiny"
+base_dtype = "nf4-double"
+steps = 2000
+
+[adapter]
+r = 16
+lora_alpha = 32
+lora_dropout = 0.05
+use_rslora = false
+target_modules = '.*\.blocks\.\d+\.(q_proj|v_proj)'
+exclude_modules = ["0.q_proj"]
+modules_to_save = ["ln_f"]
+rank_pattern = { 'blocks\.1\.q_proj' = 4 }
+alpha_pattern = { v_proj = 8.5 }
+"#;
+
 #[test]
 fn a_damaged_run_file_is_an_error_or_a_run() {
+    for file in [RUN_FILE, RUN_FILE_OF_AN_ADAPTER] {
+        damage_run_file(file);
+    }
+}
+
+fn damage_run_file(file: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.toml");
-    RunConfig::from_tables(Training::Pretrain, [RUN_FILE.parse::<Table>().unwrap()]).unwrap();
-    fs::write(&path, format!("\u{feff}{RUN_FILE}")).unwrap();
+    RunConfig::from_tables(Training::Pretrain, [file.parse::<Table>().unwrap()]).unwrap();
+    fs::write(&path, format!("\u{feff}{file}")).unwrap();
     RunConfig::load(&path, Training::Pretrain, Table::new()).unwrap();
-    survives(128, RUN_FILE.as_bytes(), |bytes| {
+    survives(128, file.as_bytes(), |bytes| {
         fs::write(&path, bytes).unwrap();
         for kind in [Training::Pretrain, Training::Sft] {
             if let Err(error) = RunConfig::load(&path, kind, Table::new()) {

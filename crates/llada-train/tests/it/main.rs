@@ -1,12 +1,14 @@
 //! Training against the reference's golden numbers, and against itself: resumed, accumulated, overfitted, damaged.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
+mod aligned;
 mod alignment;
 mod collective;
 mod data;
 mod fuzz;
 mod golden;
 mod gradients;
+mod lora;
 #[path = "../../../llada-model/tests/it/mutation.rs"]
 mod mutation;
 mod run;

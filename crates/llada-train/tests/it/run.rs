@@ -62,7 +62,7 @@ pub(crate) fn config(folder: &Path, kind: Training, out: &str, keys: &str) -> Ru
 }
 
 /// Runs to the end, or until `stop_at` steps were made.
-fn train(config: &RunConfig, kind: Training, stop_at: u64) -> Result<(Run, Outcome), TrainError> {
+pub(crate) fn train(config: &RunConfig, kind: Training, stop_at: u64) -> Result<(Run, Outcome), TrainError> {
     let mut run = Run::open(config.clone(), kind)?;
     let stop = AtomicBool::new(false);
     let outcome = run.train(&stop, |event| {
@@ -76,8 +76,13 @@ fn train(config: &RunConfig, kind: Training, stop_at: u64) -> Result<(Run, Outco
 /// The bytes of everything that the newest checkpoint holds of numbers.
 pub(crate) fn bytes(config: &RunConfig) -> Vec<Vec<u8>> {
     let folder = newest(&config.out.join("checkpoints")).unwrap().whole.unwrap().0;
-    let files =
-        ["model.safetensors", "exp_avg/model.safetensors", "exp_avg_sq/model.safetensors", "ema/model.safetensors"];
+    let files = [
+        "model.safetensors",
+        "adapter_model.safetensors",
+        "exp_avg/model.safetensors",
+        "exp_avg_sq/model.safetensors",
+        "ema/model.safetensors",
+    ];
     files.iter().filter_map(|file| fs::read(folder.join(file)).ok()).collect()
 }
 
@@ -297,5 +302,8 @@ fn a_run_goes_on_as_what_it_was() {
     open(16).unwrap().train(&AtomicBool::new(false), |_| ()).unwrap();
     assert_eq!(open(16).unwrap().steps_made(), 2);
     let error = told(&open(32).unwrap_err());
-    assert!(error.contains("another [model] or objective\nhint: out FOLDER of another name"), "{error}");
+    assert!(
+        error.contains("another [model], [adapter], base_dtype or objective\nhint: out FOLDER of another name"),
+        "{error}"
+    );
 }

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use anyhow::Context;
-use llada_eval::{Benchmark, FreeFormQuestion, Judgement, Question, Sampling, Style};
-use llada_infer::{Request, SamplerConfig};
+use llada_eval::{Benchmark, FreeFormQuestion, Judgement, Question, Style};
+use llada_infer::Request;
 use llada_model::Message;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{args::AnswerArgs, job, job::Progress, report::Report};
+use super::{args::AnswerArgs, job, job::Progress, preset, report::Report};
 use crate::{exit::usage, interrupt, session::Session};
 
 /// An answer in the results file. For code, a sandbox reads `task_id` and `completion`.
@@ -34,7 +34,7 @@ pub(super) fn run(task: &'static Benchmark, args: &AnswerArgs) -> anyhow::Result
     }
     warn_of_repeated_ids(&questions);
     let mut session = Session::open(&args.model)?;
-    let style = job::style(args.job.preset());
+    let style = job::style(args.job.preset);
     let mut prompts = Vec::with_capacity(asked.len());
     for (asked, (place, _)) in asked.iter().zip(&questions) {
         prompts.push(prompt_ids(&session, style, &asked.prompt).with_context(|| place.clone())?);
@@ -59,7 +59,7 @@ pub(super) fn run(task: &'static Benchmark, args: &AnswerArgs) -> anyhow::Result
             )?;
         }
     }
-    Report::new(task, &args.job, progress, &config, |sampling| is_of(sampling, &config)).print(args.job.json)
+    Report::new(task, &args.job, progress, &config, |sampling| preset::is_of(sampling, &config)).print(args.job.json)
 }
 
 /// Warns of ids that occur more than once, because a sandbox takes them for the same problem.
@@ -88,16 +88,4 @@ fn prompt_ids(session: &Session, style: Style, prompt: &str) -> anyhow::Result<V
         Style::Plain => tokenizer.encode(prompt)?,
         Style::Chat => tokenizer.encode_chat(&[Message::new("user", prompt)])?,
     })
-}
-
-/// Returns true if the published settings agree with `config`.
-fn is_of(sampling: Sampling, config: &SamplerConfig) -> bool {
-    let length = config.gen_length;
-    let found = Sampling::Words {
-        gen_length: length,
-        block_length: config.block_length.unwrap_or(length),
-        logits_eos_inf: config.logits_eos_inf,
-        confidence_eos_eot_inf: config.confidence_eos_eot_inf,
-    };
-    sampling == found
 }

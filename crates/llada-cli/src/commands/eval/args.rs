@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use llada_core::likelihood::MC_NUM;
-use llada_eval::{Benchmark, Figures, Preset, Sampling, published};
+use llada_eval::{Benchmark, Preset, Published, Sampling};
 use llada_infer::{Algorithm, Estimator, SamplerConfig, ScoreConfig};
-use serde_json::Map;
 
+use super::preset;
 use crate::args::{ModelArgs, SamplerArgs};
 
 /// The arguments that all benchmarks share.
@@ -17,10 +17,10 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub(super) data: Vec<String>,
 
-    /// Published settings to start from, whose figures stand beside the results; with instruct and 1.5, answers in words
-    /// are asked for through the chat template
-    #[arg(long, value_enum)]
-    preset: Option<PresetName>,
+    /// Published settings to start from, whose figures stand beside the results; those of a chat model ask for answers in
+    /// words through the chat template
+    #[arg(long, value_parser = preset::named())]
+    pub(super) preset: Option<Preset>,
 
     /// Questions to ask at most, the first of the data
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -44,39 +44,14 @@ pub(crate) struct JobArgs {
     pub(super) json: bool,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum PresetName {
-    /// LLaDA-8B-Base
-    Base,
-    /// LLaDA-8B-Instruct
-    Instruct,
-    /// LLaDA 1.5
-    #[value(name = "1.5")]
-    Llada15,
-    /// iLLaDA-8B-Base
-    IlladaBase,
-    /// iLLaDA-8B-Instruct
-    IlladaInstruct,
-}
-
 impl JobArgs {
-    pub(super) fn preset(&self) -> Option<Preset> {
-        Some(match self.preset? {
-            PresetName::Base => Preset::Base,
-            PresetName::Instruct => Preset::Instruct,
-            PresetName::Llada15 => Preset::Llada15,
-            PresetName::IlladaBase => Preset::IlladaBase,
-            PresetName::IlladaInstruct => Preset::IlladaInstruct,
-        })
-    }
-
-    /// Returns the published figures of `task` under the preset.
-    pub(super) fn published(&self, task: &Benchmark) -> Vec<&'static Figures> {
-        self.preset().into_iter().flat_map(|preset| published(preset, task.name)).collect()
+    /// Returns the published settings of `task` under the preset.
+    pub(super) fn published(&self, task: &Benchmark) -> Vec<&'static Published> {
+        self.preset.into_iter().flat_map(|preset| preset.published_of(task.name)).collect()
     }
 
     pub(super) fn num_fewshot(&self, task: &Benchmark) -> usize {
-        let preset = self.published(task).first().map(|figures| figures.num_fewshot);
+        let preset = self.published(task).first().map(|published| published.num_fewshot);
         self.num_fewshot.or(preset).unwrap_or_default()
     }
 }
@@ -117,11 +92,11 @@ pub(crate) struct ChoiceArgs {
 
 impl ChoiceArgs {
     pub(super) fn config(&self, task: &Benchmark) -> ScoreConfig {
-        let preset = self.job.published(task).first().map(|figures| figures.sampling);
+        let preset = self.job.published(task).first().map(|published| published.sampling);
         let (preset_score, preset_mc_num) = match preset {
             Some(Sampling::Likelihood { mc_num, .. }) => (OptionScore::Likelihood, mc_num),
             Some(Sampling::Confidence) => (OptionScore::Confidence, MC_NUM),
-            Some(Sampling::Words { .. }) | None => (OptionScore::Likelihood, MC_NUM),
+            _ => (OptionScore::Likelihood, MC_NUM),
         };
         let mc_num = self.mc_num.unwrap_or(preset_mc_num);
         let estimator = match self.score.unwrap_or(preset_score) {
@@ -151,24 +126,11 @@ pub(crate) struct AnswerArgs {
 
 impl AnswerArgs {
     pub(super) fn config(&self, task: &Benchmark) -> anyhow::Result<SamplerConfig> {
-        let preset = self.job.published(task).first().map(|figures| figures.sampling);
-        let Some(Sampling::Words { gen_length, block_length, logits_eos_inf, confidence_eos_eot_inf }) = preset else {
-            return Ok(self.sampler.config(self.model.algorithm()?)?);
-        };
-        let mut options = Map::new();
-        options.insert("gen_length".to_owned(), gen_length.into());
-        if block_length < gen_length {
-            options.insert("block_length".to_owned(), block_length.into());
-        }
-        let appends = matches!(self.job.preset(), Some(Preset::IlladaBase | Preset::IlladaInstruct));
-        if appends {
-            options.insert("algorithm".to_owned(), Algorithm::IlladaVar.to_string().into());
-            options.insert("block_length".to_owned(), block_length.into());
-            // One step per token: these are the steps of a block.
-            options.insert("steps".to_owned(), block_length.into());
-        }
-        options.insert("logits_eos_inf".to_owned(), logits_eos_inf.into());
-        options.insert("confidence_eos_eot_inf".to_owned(), confidence_eos_eot_inf.into());
-        Ok(self.sampler.config_over(options, Algorithm::Vanilla)?)
+        let published = self.job.published(task);
+        let options = published.first().and_then(|published| preset::options(published.sampling));
+        Ok(match options {
+            Some(options) => self.sampler.config_over(options, Algorithm::Vanilla)?,
+            None => self.sampler.config(self.model.algorithm()?)?,
+        })
     }
 }

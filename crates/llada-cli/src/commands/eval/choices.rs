@@ -57,7 +57,7 @@ pub(super) fn run(task: &'static Benchmark, args: &ChoiceArgs) -> anyhow::Result
             config.estimator == Estimator::StratifiedCounts && cfg_scale == config.cfg_scale
         }
         Sampling::Confidence => config.estimator == Estimator::Confidence,
-        Sampling::Words { .. } => false,
+        _ => false,
     };
     Report::new(task, &args.job, progress, &config, sampling).print(args.job.json)
 }

@@ -19,10 +19,7 @@ use crate::{
 
 /// Returns the style of prompts under `preset`.
 pub(super) fn style(preset: Option<Preset>) -> Style {
-    match preset {
-        Some(Preset::Instruct | Preset::Llada15 | Preset::IlladaInstruct) => Style::Chat,
-        Some(Preset::Base | Preset::IlladaBase) | None => Style::Plain,
-    }
+    preset.map_or(Style::Plain, Preset::style)
 }
 
 /// Reads the questions of `task`, with their shots, and the places of their records.
@@ -31,7 +28,7 @@ pub(super) fn questions(
     args: &JobArgs,
     seed: u64,
 ) -> anyhow::Result<Vec<(String, Question)>> {
-    let (style, count) = (style(args.preset()), args.num_fewshot(task));
+    let (style, count) = (style(args.preset), args.num_fewshot(task));
     let shots = match (&args.fewshot_data, count) {
         (_, 0) => Shots::default(),
         (Some(file), _) => Shots::new(task, style, &records(file)?, count)?,

@@ -4,6 +4,7 @@ mod answers;
 mod args;
 mod choices;
 mod job;
+mod preset;
 mod report;
 mod tiny;
 

@@ -35,15 +35,16 @@ impl<C: Serialize + Clone> Report<C> {
     ) -> Self {
         let num_fewshot = args.num_fewshot(task);
         let published = args.published(task).into_iter();
-        let published = published.filter(|figures| figures.num_fewshot == num_fewshot && is_of(figures.sampling));
+        let published = published.filter(|published| published.num_fewshot == num_fewshot && is_of(published.sampling));
+        let results = published.filter_map(|published| published.result);
         Self {
             task: task.name,
-            preset: args.preset(),
+            preset: args.preset,
             questions: progress.finished(),
             num_fewshot,
             settings: settings.clone(),
             metrics: progress.summary.figures(),
-            published: published.map(|figures| (figures.metric, figures.share())).collect(),
+            published: results.map(|result| (result.metric, result.share())).collect(),
             nfe: progress.nfe,
             seconds: progress.start.elapsed().as_secs_f64(),
         }
@@ -74,14 +75,7 @@ impl<C: Serialize + Clone> Report<C> {
         Ok(())
     }
 
-    fn heading(&self) -> &'static str {
-        match self.preset {
-            Some(Preset::Base) => "published (base)",
-            Some(Preset::Instruct) => "published (instruct)",
-            Some(Preset::Llada15) => "published (1.5)",
-            Some(Preset::IlladaBase) => "published (illada-base)",
-            Some(Preset::IlladaInstruct) => "published (illada-instruct)",
-            None => "",
-        }
+    fn heading(&self) -> String {
+        self.preset.map(|preset| format!("published ({})", preset.name())).unwrap_or_default()
     }
 }

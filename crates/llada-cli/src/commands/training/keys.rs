@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::adapter_keys::AdapterKeys;
+
 /// The keys of a run file, as flags.
 #[derive(clap::Args, Serialize)]
 #[command(next_help_heading = "Keys of the run file")]
@@ -14,6 +16,9 @@ pub(super) struct RunKeys {
     /// Checkpoint to start from
     #[arg(long, value_name = "DIR")]
     init: Option<PathBuf>,
+    /// f32, bf16, int8, nf4, or nf4-double: what frozen weights are kept in while an adapter is trained [default: dtype]
+    #[arg(long, value_name = "NAME")]
+    base_dtype: Option<String>,
     /// Dataset to validate on, as `llada data prepare` writes it
     #[arg(long, value_name = "DIR")]
     validation: Option<PathBuf>,
@@ -56,9 +61,11 @@ pub(super) struct RunKeys {
     /// Maskings of each of them [default: 16]
     #[arg(long, value_name = "N")]
     mc_num: Option<usize>,
-    /// bf16 or f32: what the model at the end is stored in [default: bf16]
+    /// bf16 or f32: what the model at the end is stored in [default: bf16, of an adapter f32]
     #[arg(long, value_name = "NAME")]
     export_dtype: Option<String>,
+    #[command(flatten)]
+    adapter: AdapterKeys,
     #[command(flatten)]
     schedule: ScheduleKeys,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! The commands that train, each from a run file, whose keys flags override.
 
+mod adapter_keys;
 pub(crate) mod distill;
 mod dry_run;
 mod environment;
@@ -48,12 +49,13 @@ impl RunFile {
 
 fn run(file: &RunFile, keys: &impl Serialize, training: Training) -> anyhow::Result<()> {
     let config = file.load(keys, training)?;
-    let steps = config.steps;
-    train(Run::open(config, training)?, steps)
+    train(Run::open(config, training)?)
 }
 
 /// Trains until the last step or until Ctrl-C, and says where the result is.
-fn train(mut run: Run, steps: u64) -> anyhow::Result<()> {
+fn train(mut run: Run) -> anyhow::Result<()> {
+    let steps = run.config().steps;
+    let what = if run.config().adapter.is_some() { "adapter" } else { "model" };
     for skipped in run.skipped() {
         let (folder, error) = (skipped.folder.display(), &skipped.error);
         eprintln!("warning: checkpoint {folder} is damaged: {error}\nhint: the previous checkpoint is used instead");
@@ -87,8 +89,8 @@ fn train(mut run: Run, steps: u64) -> anyhow::Result<()> {
         }
     }
     match outcome {
-        Outcome::Finished(model) => {
-            eprintln!("model in {}", model.display());
+        Outcome::Finished(folder) => {
+            eprintln!("{what} in {}", folder.display());
             Ok(())
         }
         Outcome::Stopped(checkpoint) => {

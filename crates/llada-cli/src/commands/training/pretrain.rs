@@ -10,7 +10,7 @@ use super::{RunFile, RunKeys};
 /// Train a model on text
 ///
 /// Ctrl-C saves and ends; the same command goes on from the last checkpoint, bit for bit. At the end `OUT/model` is a
-/// checkpoint for `llada generate`.
+/// checkpoint for `llada generate`, or `OUT/adapter` an adapter for its `--adapter`, if a key of [adapter] is given.
 #[derive(clap::Args)]
 #[command(after_help = r#"Example of a run file:
   out = "run"

@@ -72,7 +72,6 @@ struct RlKeys {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let config = args.file.load(&args.keys, Training::Rl)?;
-    let steps = config.steps;
     let environment = environment::open(&config)?;
-    super::train(Run::rl(config, environment)?, steps)
+    super::train(Run::rl(config, environment)?)
 }

@@ -11,15 +11,19 @@ use super::{RunFile, RunKeys, dry_run};
 ///
 /// The data is a file of conversations, a folder of such files, or a folder as Hugging Face's datasets have it, in JSON lines
 /// or parquet, read while the run lasts; or a dataset of `llada data prepare`. Records are recognised by their columns:
-/// messages; conversations (ShareGPT); instruction, input, output (Alpaca); prompt, completion. Ctrl-C saves and ends; the
-/// same command goes on from the last checkpoint, bit for bit. At the end `OUT/model` is a checkpoint for `llada generate`.
+/// messages; conversations (ShareGPT); instruction, input, output (Alpaca); prompt, completion.
+///
+/// Ctrl-C saves and ends; the same command goes on from the last checkpoint, bit for bit. At the end `OUT/model` is a
+/// checkpoint for `llada generate`, or `OUT/adapter` an adapter for its `--adapter`, if a key of [adapter] is given.
 #[derive(clap::Args)]
 #[command(after_help = r#"Example of a run file:
   out = "sft"
   data = "chats.jsonl"
   init = "run/model"
   steps = 500
-  sft = { turns = "all", padding = "one_eos" }"#)]
+  sft = { turns = "all", padding = "one_eos" }
+  adapter = { r = 16, lora_alpha = 32 }
+  base_dtype = "nf4""#)]
 pub(crate) struct Args {
     /// Show the first batch as text, with what may be masked and what is, and count the records; train nothing
     #[arg(long)]

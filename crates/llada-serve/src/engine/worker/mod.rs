@@ -11,6 +11,7 @@ use std::{
 
 use llada::{Ends, Job, JobId, Model};
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::{
     EngineLimits, Load, Refusal,
@@ -32,6 +33,7 @@ pub(super) struct Submission {
     pub(super) log: Arc<Log>,
     pub(super) deadline: Option<Instant>,
     pub(super) submitted: Instant,
+    pub(super) span: Span,
 }
 
 #[derive(Debug)]
@@ -145,20 +147,21 @@ impl Worker {
 
     /// Ends a job before it is done.
     fn end(&mut self, id: u64, failure: &Failure) {
-        let (owner, log) = if let Some(place) = self.waiting.iter().position(|waiting| waiting.submission.id == id) {
-            let Submission { owner, log, .. } = self.waiting.remove(place).submission;
-            (owner, log)
-        } else if let Some((&job, _)) = self.running.iter().find(|(_, running)| running.id == id)
-            && let Some(Running { owner, log, .. }) = self.running.remove(&job)
-        {
-            self.model.engine_mut().cancel(job);
-            (owner, log)
-        } else {
-            return;
-        };
+        let (owner, log, span) =
+            if let Some(place) = self.waiting.iter().position(|waiting| waiting.submission.id == id) {
+                let Submission { owner, log, span, .. } = self.waiting.remove(place).submission;
+                (owner, log, span)
+            } else if let Some((&job, _)) = self.running.iter().find(|(_, running)| running.id == id)
+                && let Some(Running { owner, log, span, .. }) = self.running.remove(&job)
+            {
+                self.model.engine_mut().cancel(job);
+                (owner, log, span)
+            } else {
+                return;
+            };
         self.shares.leave(&owner);
         self.metrics.ended_early(failure);
-        tracing::info!(job = id, reason = %failure, "ended early");
+        tracing::info!(parent: &span, reason = %failure, "ended early");
         log.push(Entry::Failed(failure.clone()));
     }
 
@@ -235,7 +238,8 @@ mod tests {
             let log = Arc::new(Log::default());
             let job = Request::new([0], SamplerConfig { gen_length: 8, ..SamplerConfig::default() }).into();
             let submitted = Instant::now();
-            let submission = Submission { id, job, owner: None, log: Arc::clone(&log), deadline: None, submitted };
+            let (owner, deadline, span) = (None, None, Span::none());
+            let submission = Submission { id, job, owner, log: Arc::clone(&log), deadline, submitted, span };
             worker.take(Command::Submit(Box::new(submission), oneshot::channel().0));
             log
         });

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use llada::{Ends, Event, Generation, Request};
+use tracing::Span;
 
 use super::super::{
     log::{Entry, Failure, Finish, Log, Times},
@@ -20,6 +21,7 @@ pub(super) struct Running {
     pub(super) deadline: Instant,
     pub(super) is_hurried: bool,
     pub(super) submitted: Instant,
+    pub(super) span: Span,
     pub(super) started: Instant,
     pub(super) bytes: usize,
     /// The number of the step in which it advanced last.
@@ -43,7 +45,8 @@ impl Running {
                 metrics.finished(&finish);
                 let (nfe, tokens) = (finish.generation.nfe, finish.completion_tokens);
                 let [queued, ran] = [finish.times.queued, finish.times.ran].map(|time| time.as_secs_f64());
-                tracing::info!(job = self.id, nfe, tokens, queued, ran, is_hurried = self.is_hurried, "finished");
+                let is_hurried = self.is_hurried;
+                tracing::info!(parent: &self.span, nfe, tokens, queued, ran, is_hurried, "finished");
                 Entry::Finished(Box::new(finish))
             }
             Event::Scored(scores) => {
@@ -51,7 +54,7 @@ impl Running {
                 Entry::Scored { scores, times: self.times() }
             }
             Event::Failed(error) => {
-                tracing::error!(job = self.id, %error, "failed");
+                tracing::error!(parent: &self.span, %error, "failed");
                 let failure = Failure::Model(error.to_string());
                 metrics.ended_early(&failure);
                 Entry::Failed(failure)

@@ -38,7 +38,7 @@ impl Worker {
     }
 
     fn start(&mut self, submission: Submission, bytes: usize) {
-        let Submission { id, job, owner, log, deadline, submitted } = submission;
+        let Submission { id, job, owner, log, deadline, submitted, span } = submission;
         let started = Instant::now();
         let latest = started + self.limits.max_request_time;
         let request = match &job {
@@ -63,6 +63,7 @@ impl Worker {
                     deadline,
                     is_hurried,
                     submitted,
+                    span,
                     started,
                     bytes,
                     last_turn,

@@ -1,11 +1,14 @@
 //! `llada serve`: an OpenAI-compatible server.
 
-use std::{io::IsTerminal, net::ToSocketAddrs, num::NonZeroUsize, path::PathBuf, time::Duration};
+mod log;
+
+use std::{net::ToSocketAddrs, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use llada_serve::{EngineLimits, Keys, ServeOptions, Service, serve};
 use tokio::net::TcpListener;
 
+use self::log::LogFormat;
 use crate::{args::ModelArgs, exit::usage, file::read_text, interrupt, session::Session};
 
 /// How often it is looked whether the server should end.
@@ -74,28 +77,6 @@ pub(crate) struct Args {
     drain_timeout: u64,
 }
 
-/// How requests are logged.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum LogFormat {
-    /// A line for people
-    Text,
-    /// A JSON object a line
-    Json,
-    /// Not at all
-    None,
-}
-
-impl LogFormat {
-    fn start(self) {
-        let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
-        match self {
-            Self::Text => lines.compact().with_ansi(std::io::stderr().is_terminal()).init(),
-            Self::Json => lines.json().init(),
-            Self::None => (),
-        }
-    }
-}
-
 fn gigabytes(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
     if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("it is not 0 or more".to_owned()) }
@@ -150,7 +131,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         },
         ..ServeOptions::default()
     };
-    args.log_format.start();
+    // Traces are exported until it is dropped.
+    let _traces = args.log_format.start()?;
     let service = Service::new(session.model, options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

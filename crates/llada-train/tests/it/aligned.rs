@@ -1,0 +1,225 @@
+//! Runs of preferences, reinforcement learning and distillation: what they start at, and that they go on bit for bit.
+
+use std::{
+    f64::consts::LN_2,
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use llada_train::{
+    TrainError,
+    config::{RunConfig, Training},
+    environment::Environment,
+    metrics::{self, Metrics},
+    run::{Event, Outcome, Run},
+};
+use serde_json::json;
+use tempfile::TempDir;
+use toml::Table;
+
+use crate::{fixture, run, told};
+
+/// A folder with pairs, prompts and a dataset.
+fn workplace() -> TempDir {
+    let folder = run::workplace();
+    let (mut pairs, mut prompts) = (String::new(), String::new());
+    for i in 0..8 {
+        let question = "how many ".repeat(1 + i % 3) + &i.to_string();
+        pairs += &json!({"prompt": question, "chosen": format!("it is {i}"), "rejected": "no"}).to_string();
+        prompts += &json!({"messages": [{"role": "user", "content": question}]}).to_string();
+        pairs.push('\n');
+        prompts.push('\n');
+    }
+    fs::write(folder.path().join("pairs.jsonl"), pairs).unwrap();
+    fs::write(folder.path().join("prompts.jsonl"), prompts).unwrap();
+    folder
+}
+
+fn config(folder: &Path, training: Training, out: &str, keys: &str) -> RunConfig {
+    let text = format!(
+        "out = {:?}\ninit = {:?}\ndtype = \"f32\"\nsteps = 6\nbatch_size = 4\nmicro_batch_size = 3\n\
+         checkpoint_every = 100\nschedule = {{ lr = 1e-3, min_lr = 1e-3, warmup_steps = 0 }}",
+        folder.join(out),
+        fixture("tiny-llada"),
+    );
+    let mut keys: Table = keys.parse().unwrap();
+    if let Some(data) = keys.get_mut("data") {
+        *data = folder.join(data.as_str().unwrap()).to_str().unwrap().into();
+    }
+    RunConfig::from_tables(training, [text.parse().unwrap(), keys]).unwrap()
+}
+
+/// Prompts of a few ids, and a taste for small ids.
+#[derive(Debug)]
+struct Small([Vec<u32>; 4]);
+
+impl Small {
+    fn new() -> Self {
+        Self([vec![7, 8, 9], vec![100, 20], vec![3; 5], vec![400]])
+    }
+}
+
+impl Environment for Small {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn prompt(&self, index: usize) -> &[u32] {
+        &self.0[index]
+    }
+
+    fn reward(&self, index: usize, answer: &[u32]) -> f64 {
+        answer.iter().filter(|&&id| id < 250).count() as f64 + index as f64
+    }
+}
+
+fn open(config: &RunConfig, training: Training) -> Result<Run, TrainError> {
+    if training == Training::Rl { Run::rl(config.clone(), Small::new()) } else { Run::open(config.clone(), training) }
+}
+
+/// Runs to the end, or until `stop` says so.
+fn train(config: &RunConfig, training: Training, stop: impl Fn(&Event<'_>) -> bool) -> Outcome {
+    let asked = AtomicBool::new(false);
+    let mut run = open(config, training).unwrap();
+    run.train(&asked, |event| asked.store(asked.load(Ordering::Relaxed) || stop(&event), Ordering::Relaxed)).unwrap()
+}
+
+fn steps(config: &RunConfig) -> Vec<Metrics> {
+    let mut lines = metrics::read(&config.out.join("metrics.jsonl")).unwrap();
+    lines.iter_mut().for_each(|line| line.tokens_per_second = 0.0);
+    lines
+}
+
+fn after(step: u64) -> impl Fn(&Event<'_>) -> bool {
+    move |event| matches!(event, Event::Step(metrics) if metrics.step == step)
+}
+
+const SHORT: &str = "num_generations = 2, num_iterations = 3, gen_length = 8, block_length = 4";
+
+#[test]
+fn resumed_runs_equal_uninterrupted_ones() {
+    let folder = workplace();
+    let mut cases = vec![
+        (Training::Preference, "data = \"pairs.jsonl\"".to_owned()),
+        (
+            Training::Preference,
+            "data = \"pairs.jsonl\"\npreference = { masks = \"independent\", loss = \"ipo\" }".to_owned(),
+        ),
+        (Training::Distillation, "data = \"sft\"\ndistillation.objective = \"cap\"".to_owned()),
+    ];
+    for objective in ["espo", "diffu_grpo", "wd1", "spg", "coupled_grpo", "trace_rl"] {
+        cases.push((Training::Rl, format!("rl = {{ objective = \"{objective}\", {SHORT} }}")));
+    }
+    for objective in ["dparallel", "d3llm"] {
+        let keys = format!("distillation = {{ objective = \"{objective}\", gen_length = 8, block_length = 4 }}");
+        cases.push((Training::Distillation, format!("data = \"prompts.jsonl\"\n{keys}")));
+    }
+    let adapter = "adapter = { r = 2, lora_dropout = 0.1 }\nbase_dtype = \"int8\"";
+    cases.push((Training::Rl, format!("{adapter}\nrl = {{ objective = \"espo\", {SHORT} }}")));
+    cases.push((Training::Preference, format!("{adapter}\ndata = \"pairs.jsonl\"")));
+    for (case, (training, keys)) in cases.into_iter().enumerate() {
+        let whole = config(folder.path(), training, &format!("whole-{case}"), &keys);
+        train(&whole, training, |_| false);
+        let parts = config(folder.path(), training, &format!("parts-{case}"), &keys);
+        // Before the first step, in the middle of what answers are learnt from, and before the last step.
+        train(&parts, training, |event| matches!(event, Event::Prepared { done: 1.., .. }) || after(2)(event));
+        train(&parts, training, after(4));
+        train(&parts, training, after(5));
+        let Outcome::Finished(out) = train(&parts, training, |_| false) else { panic!("{keys}") };
+        assert_eq!(steps(&whole), steps(&parts), "{keys}");
+        let made = out.strip_prefix(&parts.out).unwrap();
+        let file = if made.ends_with("adapter") { "adapter_model.safetensors" } else { "model.safetensors" };
+        let weights = [&whole, &parts].map(|config| fs::read(config.out.join(made).join(file)).unwrap());
+        assert!(weights[0] == weights[1], "{keys}");
+        assert!(steps(&whole).iter().any(|step| step.grad_norm > 0.0), "{keys}: nothing was learnt");
+    }
+}
+
+/// The policy is the reference, and sees the same masks: no margin, of no pair.
+#[test]
+fn preferences_start_at_no_margin_at_all() {
+    let folder = workplace();
+    for keys in ["", "preference.masks = \"independent\""] {
+        let keys = format!("data = \"pairs.jsonl\"\n{keys}");
+        let config = config(folder.path(), Training::Preference, &format!("start-{}", keys.len()), &keys);
+        train(&config, Training::Preference, |_| false);
+        let steps = steps(&config);
+        assert!((steps[0].loss - LN_2).abs() < 1e-15, "{}", steps[0].loss);
+        for name in ["rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies"] {
+            assert_eq!(steps[0].details[name], 0.0, "{name}");
+        }
+        assert!(steps[5].details["rewards/margins"] > 0.0, "{steps:?}");
+    }
+}
+
+/// On the answers that the model has just given, its ratio to itself is 1 and its distance from the start 0.
+#[test]
+fn answers_are_first_learnt_from_by_the_model_that_gave_them() {
+    let folder = workplace();
+    let keys = format!("rl = {{ objective = \"espo\", beta = 10.0, {SHORT} }}");
+    let config = config(folder.path(), Training::Rl, "first", &keys);
+    train(&config, Training::Rl, |_| false);
+    let steps = steps(&config);
+    // The advantages of a group add up to 0.
+    assert!(steps[0].loss.abs() < 1e-12 && steps[0].grad_norm > 0.0, "{steps:?}");
+    assert!(steps[1].loss != 0.0);
+    assert!(steps[..3].iter().all(|step| step.details["reward"] == steps[0].details["reward"]));
+}
+
+#[test]
+fn numbers_that_were_lost_or_are_of_another_run_are_refused() {
+    let folder = workplace();
+    let training = Training::Preference;
+    let lost = config(folder.path(), training, "lost", "data = \"pairs.jsonl\"");
+    train(&lost, training, after(2));
+    fs::remove_file(lost.out.join("reference.jsonl")).unwrap();
+    let stop = AtomicBool::new(false);
+    let error = open(&lost, training).unwrap().train(&stop, |_| ()).unwrap_err();
+    assert!(error.to_string().ends_with("reference.jsonl: the numbers of item 0 are missing"), "{error}");
+
+    let first = config(folder.path(), training, "other", "data = \"pairs.jsonl\"");
+    train(&first, training, |event| matches!(event, Event::Prepared { done: 2, .. }));
+    let other = config(folder.path(), training, "other", "data = \"pairs.jsonl\"\nseed = 7");
+    let error = told(&open(&other, training).unwrap().train(&stop, |_| ()).unwrap_err());
+    assert!(error.contains("reference.jsonl: it is of other data or settings"), "{error}");
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused() {
+    let folder = workplace();
+    let path = folder.path().to_owned();
+    let told_of = |training, keys: &str| {
+        let text = format!("out = \"x\"\nsteps = 1\nbatch_size = 4\ninit = {:?}\n{keys}", fixture("tiny-llada"));
+        RunConfig::from_tables(training, [text.parse::<Table>().unwrap()]).map_err(|error| told(&error))
+    };
+    for (training, keys, message) in [
+        (Training::Preference, "preference.beta = 0.0", "preference.beta is 0"),
+        (Training::Preference, "preference.label_smoothing = 0.5", "label_smoothing is 0.5"),
+        (Training::Preference, "preference = { loss = \"ipo\", label_smoothing = 0.1 }", "only the loss sigmoid"),
+        (Training::Preference, "preference.loss = \"kto\"", "unknown variant"),
+        (Training::Rl, "rl = { objective = \"espo\", num_generations = 3 }", "a multiple of rl.num_generations, 3"),
+        (Training::Rl, "rl = { objective = \"espo\", num_generations = 2, temperature = 0.0 }", "rl.temperature is 0"),
+        (Training::Rl, "rl = { objective = \"ppo\" }", "unknown variant"),
+        (Training::Rl, "rl = { objective = \"espo\", num_generations = 2, psi = 1.0 }", "unknown field `psi`"),
+        (Training::Distillation, "distillation.temperature = 0.0", "distillation.temperature is 0"),
+        (Training::Distillation, "distillation.mask_ratio = 2.0", "distillation.mask_ratio is 2"),
+    ] {
+        let error = told_of(training, keys).unwrap_err();
+        assert!(error.contains(message), "{keys}: {error}");
+    }
+    for (line, message) in [
+        (r#"{"prompt": "a", "chosen": "b"}"#, "missing field `rejected`"),
+        (r#"{"chosen": [{"role": "user", "content": "b"}], "rejected": "c"}"#, "not the assistant's"),
+        (
+            r#"{"prompt": "a", "chosen": "b", "rejected": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "c"}]}"#,
+            "not to the same messages",
+        ),
+        ("{", "EOF"),
+    ] {
+        fs::write(path.join("bad.jsonl"), format!("{line}\n")).unwrap();
+        let config = config(&path, Training::Preference, "bad", "data = \"bad.jsonl\"");
+        let error = told(&open(&config, Training::Preference).unwrap_err());
+        assert!(error.contains("bad.jsonl: ") && error.contains(message), "{line}: {error}");
+    }
+}
