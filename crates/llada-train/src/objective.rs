@@ -213,7 +213,7 @@ impl MaskedBatch {
     pub fn autoregressive(rows: &Rows) -> Self {
         let row_length = rows.row_length;
         let is_predicted = |token: usize| {
-            token % row_length > 0 && rows.answers.as_ref().is_none_or(|answers| answers.maskable[token])
+            !token.is_multiple_of(row_length) && rows.answers.as_ref().is_none_or(|answers| answers.maskable[token])
         };
         let (mut wanted, mut targets, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         for row in 0..rows.count() {

@@ -104,7 +104,7 @@ proptest! {
 
     #[test]
     fn one_answer_to_the_end_is_a_prompt_and_the_rest(
-        prompt_lengths in prop::collection::vec(0..8_usize, 1..5),
+        prompt_lengths in vec(0..8_usize, 1..5),
         seed: u64,
     ) {
         let row_lengths = vec![8; prompt_lengths.len()];

@@ -67,7 +67,7 @@ mod tests {
     fn learned(sft: SftConfig) -> (Vec<Vec<usize>>, Option<Vec<usize>>) {
         let records = [
             Record { ids: vec![1, 2, 3, 4, 5], answers: vec![1..2, 3..5] },
-            Record { ids: vec![6, 7], answers: vec![1..2] },
+            Record { ids: vec![6, 7], answers: std::iter::once(1..2).collect() },
         ];
         let rows = rows(&records, &sft, 9);
         let answers = rows.answers.unwrap();

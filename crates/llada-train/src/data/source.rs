@@ -16,7 +16,7 @@ use crate::{
 /// The rows of a run.
 #[derive(Debug)]
 pub(crate) enum Source {
-    Prepared(Prepared),
+    Prepared(Box<Prepared>),
     Streamed(Box<Streamed>),
 }
 
@@ -60,7 +60,7 @@ impl Source {
         let is_grouped = config.group_by_length && dataset.kind() == DatasetKind::Sft;
         let lengths = if is_grouped { Some(dataset.record_lengths()) } else { None };
         let order = BatchOrder::new(dataset.rows(row_length), config.batch_size, Noise::new(config.seed), lengths)?;
-        Ok(Self::Prepared(Prepared { dataset, order, row_length, sft: config.sft.clone() }))
+        Ok(Self::Prepared(Box::new(Prepared { dataset, order, row_length, sft: config.sft.clone() })))
     }
 
     /// The rows of step `step`, counted from 0; of streamed data, those after the last.
@@ -69,7 +69,8 @@ impl Source {
     /// A file cannot be read.
     pub(crate) fn rows(&mut self, step: u64) -> Result<Rows, TrainError> {
         match self {
-            Self::Prepared(Prepared { dataset, order, row_length, sft }) => {
+            Self::Prepared(prepared) => {
+                let Prepared { dataset, order, row_length, sft } = prepared.as_mut();
                 let mut rows = dataset.read(order.batch(step), *row_length);
                 rows.answers = rows.answers.map(|answers: Answers| answers.with(sft));
                 Ok(rows)

@@ -135,7 +135,7 @@ fn formats_and_files_change_nothing() {
     let folder = workplace();
     let at = folder.path();
     let pairs: Vec<[String; 2]> = (0..7).map(said).collect();
-    let paths: Vec<PathBuf> =
+    let mut paths: Vec<PathBuf> =
         ["messages.jsonl", "sharegpt.jsonl", "alpaca.jsonl", "pairs.jsonl", "pairs.parquet", "hub"]
             .iter()
             .map(|name| at.join(name))
@@ -159,6 +159,10 @@ fn formats_and_files_change_nothing() {
         &pairs.iter().map(of_messages).collect::<Vec<_>>(),
     );
     write_lines(&paths[5].join("data/test-00000-of-00001.jsonl"), std::iter::once(json!({"text": "not this"})));
+    let list: Vec<Value> =
+        pairs.iter().map(|pair| json!({"instruction": pair[0], "output": pair[1], "text": "[{\"\\"})).collect();
+    paths.push(at.join("alpaca.json"));
+    fs::write(&paths[6], format!("\u{feff}{:#}\n", Value::from(list))).unwrap();
     let mut expected: Option<Vec<f64>> = None;
     for (index, path) in paths.iter().enumerate() {
         let config = config(at, path, &format!("out-{index}"), "");
@@ -225,7 +229,7 @@ fn what_is_left_out_is_counted_by_reason() {
         turns(&["system", "user", "assistant"]),
     ];
     let mut text: String = lines.iter().map(|line| format!("{line}\n\n")).collect();
-    text.insert_str(0, "\u{feff}");
+    text.insert(0, '\u{feff}');
     text.insert_str(text.find("{\"messages\":\"none\"").unwrap(), "{\"messages\": [\n");
     fs::write(&path, &text).unwrap();
     let tally = train(&config(at, &path, "out", "batch_size = 2"), 0).unwrap();
@@ -277,7 +281,10 @@ fn damaged_and_foreign_files_are_refused_by_name() {
             b"{\"text\": \"a\", \"meta\": 1}",
             "a.jsonl: its records have meta, text, which is no known format\nhint: rename",
         ),
-        ("a.json", b"[{\"messages\": []}]", "a.json: line 1: it is a list\nhint: each line is a record"),
+        ("a.json", b"[{\"messages\": []}]", "no record can be learned from: 1 without an answer"),
+        ("a.json", b"[{\"messages\": []}, {\"messages\"", "a.json: its list is cut off"),
+        ("a.json", b"[{\"messages\": []}, {\"messages\"}]", "a.json: record 2: expected `:`"),
+        ("a.json", b"[{\"messages\": []}]\n[]", "a.json: something follows its list"),
         ("a.jsonl", b"7\n", "a.jsonl: line 1: it is no record"),
         ("a.jsonl", b"\n\n", "data: it has no records"),
         ("a.csv", b"prompt,completion", "no file ends with .jsonl, .json, .parquet"),
@@ -315,6 +322,10 @@ fn damaged_streams_are_errors_or_runs() {
     let whole = fs::read(&lines).unwrap();
     survives(24, &whole, |bytes| open(&lines, bytes));
     fs::remove_file(&lines).unwrap();
+    let list = data.join("a.json");
+    let whole = json!([{"messages": messages(1)}, {"messages": messages(2)}]).to_string();
+    survives(24, whole.as_bytes(), |bytes| open(&list, bytes));
+    fs::remove_file(&list).unwrap();
     let parquet = data.join("a.parquet");
     write_nested(&parquet, &[messages(1), messages(2)]);
     let whole = fs::read(&parquet).unwrap();

@@ -9,7 +9,7 @@ use super::{RunFile, RunKeys, dry_run};
 
 /// Fine-tune a model on conversations
 ///
-/// The data is a file of conversations, a folder of such files, or a folder as Hugging Face's datasets have it, in JSON lines
+/// The data is a file of conversations, a folder of such files, or a folder as Hugging Face's datasets have it, in JSON
 /// or parquet, read while the run lasts; or a dataset of `llada data prepare`. Records are recognised by their columns:
 /// messages; conversations (ShareGPT); instruction, input, output (Alpaca); prompt, completion.
 ///

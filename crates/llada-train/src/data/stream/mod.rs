@@ -8,6 +8,7 @@
 
 mod encode;
 mod format;
+mod list;
 mod order;
 mod parquet;
 mod shard;

@@ -1,4 +1,4 @@
-//! A file of records, in blocks that are read at once: stretches of lines, or row groups of parquet.
+//! A file of records, in blocks that are read at once: stretches of lines or of a list, or row groups of parquet.
 
 use std::{
     fs::File,
@@ -11,15 +11,16 @@ use sha2::{Digest, Sha256};
 
 use super::{
     format::Format,
+    list::Elements,
     parquet::{self, Footer},
 };
 use crate::{TrainError, byte_order_mark::MARK};
 
-/// The number of bytes after which a block of lines ends.
+/// The number of bytes after which a block of lines or of a list ends.
 const BLOCK: u64 = 1 << 20;
 
-/// The most bytes of a line.
-const LONGEST_LINE: u64 = 1 << 26;
+/// The most bytes of a record.
+const LONGEST: u64 = 1 << 26;
 
 /// How parquet files begin.
 const PARQUET: &[u8] = b"PAR1";
@@ -44,6 +45,8 @@ pub(super) struct Block {
 enum Place {
     /// From a byte on, and the number of the first line.
     Lines { start: u64, line: u64 },
+    /// From a byte on, and the number of the first record.
+    List { start: u64, number: u64 },
     /// The index of a row group, and the number of its first row.
     RowGroup { index: usize, row: u64 },
 }
@@ -58,7 +61,7 @@ pub(super) struct RawRecord {
 
 #[derive(Debug, Clone)]
 enum Content {
-    Line(Vec<u8>),
+    Json(Vec<u8>),
     Value(Value),
 }
 
@@ -69,7 +72,7 @@ impl RawRecord {
     /// It is no JSON.
     pub(super) fn value(&self) -> Result<Value, serde_json::Error> {
         match &self.content {
-            Content::Line(line) => serde_json::from_slice(line),
+            Content::Json(line) => serde_json::from_slice(line),
             Content::Value(value) => Ok(value.clone()),
         }
     }
@@ -85,8 +88,7 @@ impl Shard {
         let mut beginning = Vec::new();
         let file = File::open(path).map_err(TrainError::read(path))?;
         file.take(PARQUET.len() as u64).read_to_end(&mut beginning).map_err(TrainError::read(path))?;
-        let (columns, blocks) =
-            if beginning == PARQUET { row_groups(path, digest)? } else { lines_and_columns(path, digest)? };
+        let (columns, blocks) = if beginning == PARQUET { row_groups(path, digest)? } else { json(path, digest)? };
         let of_columns = || match Format::of(columns.iter().map(String::as_str)) {
             // A file without records is of any format.
             None if blocks.is_empty() => Ok(Format::Messages),
@@ -102,13 +104,7 @@ impl Shard {
     /// # Errors
     /// The file cannot be read, is damaged, or is no longer what was opened.
     pub(super) fn read(&self, block: &Block) -> Result<Vec<RawRecord>, TrainError> {
-        let records = match block.place {
-            Place::Lines { start, line } => read_lines(&self.path, start, block.bytes, line)?,
-            Place::RowGroup { index, row } => {
-                let record = |(number, value)| RawRecord { number, content: Content::Value(value) };
-                (row..).zip(parquet::records(&self.path, index)?).map(record).collect()
-            }
-        };
+        let records = read_block(&self.path, block)?;
         if records.len() != block.rows {
             return Err(TrainError::file(&self.path, "it has changed since it was opened"));
         }
@@ -136,27 +132,67 @@ fn row_groups(path: &Path, digest: &mut Sha256) -> Result<(Vec<String>, Vec<Bloc
     Ok((columns, blocks))
 }
 
-/// The blocks of a file of lines, and the columns of its first record. First and last record have to be whole.
-fn lines_and_columns(path: &Path, digest: &mut Sha256) -> Result<(Vec<String>, Vec<Block>), TrainError> {
-    let blocks = lines(path, digest)?;
-    let mut ends = Vec::new();
+/// The blocks of a file of JSON, and the columns of its first record. First and last record have to be whole.
+fn json(path: &Path, digest: &mut Sha256) -> Result<(Vec<String>, Vec<Block>), TrainError> {
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(TrainError::read(path))?);
+    let bytes = file.fill_buf().map_err(TrainError::read(path))?;
+    let mark = if bytes.starts_with(MARK) { MARK.len() } else { 0 };
+    let is_list = bytes[mark..].trim_ascii_start().starts_with(b"[");
+    file.consume(mark);
+    let blocks = if is_list { list(path, file, mark as u64, digest)? } else { lines(path, file, mark as u64, digest)? };
+    let mut columns = Vec::new();
     for (block, is_first) in [(blocks.first(), true), (blocks.last(), false)] {
-        let Some(&Block { bytes, place: Place::Lines { start, line }, .. }) = block else { continue };
-        let records = read_lines(path, start, bytes, line)?;
+        let Some(block) = block else { continue };
+        let records = read_block(path, block)?;
         let Some(record) = (if is_first { records.first() } else { records.last() }) else { continue };
-        let refuse = |message: String| TrainError::Line {
-            path: path.to_owned(),
-            line: record.number as usize,
-            message,
-            expected: Some("a record as JSON, {...}"),
+        let refuse = |message: String| match block.place {
+            Place::Lines { .. } => {
+                let (line, expected) = (record.number as usize, Some("a record as JSON, {...}"));
+                TrainError::Line { path: path.to_owned(), line, message, expected }
+            }
+            _ => TrainError::file(path, format!("record {}: {message}", record.number)),
         };
-        match record.value().map_err(|error| refuse(error.to_string()))? {
-            Value::Object(columns) => ends.push(columns),
-            Value::Array(_) => return Err(refuse("it is a list".to_owned())),
-            _ => return Err(refuse("it is no record".to_owned())),
+        let Value::Object(found) = record.value().map_err(|error| refuse(error.to_string()))? else {
+            return Err(refuse("it is no record".to_owned()));
+        };
+        if is_first {
+            columns = found.into_iter().map(|(column, _)| column).collect();
         }
     }
-    Ok((ends.into_iter().next().unwrap_or_default().into_iter().map(|(column, _)| column).collect(), blocks))
+    Ok((columns, blocks))
+}
+
+/// The records of a block.
+fn read_block(path: &Path, block: &Block) -> Result<Vec<RawRecord>, TrainError> {
+    match block.place {
+        Place::Lines { start, line } => {
+            let content = read_bytes(path, start, block.bytes)?;
+            let lines = (line..).zip(content.split(|&byte| byte == b'\n'));
+            let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
+            Ok(lines.map(|(number, line)| RawRecord { number, content: Content::Json(line.to_vec()) }).collect())
+        }
+        Place::List { start, number } => {
+            let content = read_bytes(path, start, block.bytes)?;
+            let (mut walk, mut records) = (Elements::inside(), Vec::new());
+            for &byte in content.iter().chain(b",") {
+                let Some(range) = walk.push(byte).map_err(|why| TrainError::file(path, why))? else { continue };
+                let json = content[range.start as usize..range.end as usize].to_vec();
+                records.push(RawRecord { number: number + records.len() as u64, content: Content::Json(json) });
+            }
+            Ok(records)
+        }
+        Place::RowGroup { index, row } => {
+            let record = |(number, value)| RawRecord { number, content: Content::Value(value) };
+            Ok((row..).zip(parquet::records(path, index)?).map(record).collect())
+        }
+    }
+}
+
+fn read_bytes(path: &Path, start: u64, bytes: u64) -> Result<Vec<u8>, TrainError> {
+    let mut file = File::open(path).map_err(TrainError::read(path))?;
+    let mut content = vec![0; bytes as usize];
+    file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut content)).map_err(TrainError::read(path))?;
+    Ok(content)
 }
 
 /// A walk through the lines of a file.
@@ -190,14 +226,8 @@ impl Lines {
     }
 }
 
-/// The blocks of a file of lines.
-fn lines(path: &Path, digest: &mut Sha256) -> Result<Vec<Block>, TrainError> {
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(TrainError::read(path))?);
-    let mut at = 0;
-    if file.fill_buf().map_err(TrainError::read(path))?.starts_with(MARK) {
-        file.consume(MARK.len());
-        at = MARK.len() as u64;
-    }
+/// The blocks of a file of lines, of which `file` is what follows byte `at`.
+fn lines(path: &Path, mut file: BufReader<File>, mut at: u64, digest: &mut Sha256) -> Result<Vec<Block>, TrainError> {
     let mut lines =
         Lines { blocks: Vec::new(), start: at, first_line: 1, rows: 0, line_start: at, line: 1, is_blank: true };
     loop {
@@ -212,9 +242,8 @@ fn lines(path: &Path, digest: &mut Sha256) -> Result<Vec<Block>, TrainError> {
             if part.ends_with(b"\n") {
                 lines.end_line(at, false);
             }
-            if at - lines.line_start > LONGEST_LINE {
-                let message = format!("line {} has more than {LONGEST_LINE} bytes", lines.line);
-                return Err(TrainError::file(path, message));
+            if at - lines.line_start > LONGEST {
+                return Err(TrainError::file(path, format!("line {} has more than {LONGEST} bytes", lines.line)));
             }
         }
         let read = bytes.len();
@@ -224,11 +253,32 @@ fn lines(path: &Path, digest: &mut Sha256) -> Result<Vec<Block>, TrainError> {
     Ok(lines.blocks)
 }
 
-/// The lines of a block that are not blank; the first is line `number`.
-fn read_lines(path: &Path, start: u64, bytes: u64, number: u64) -> Result<Vec<RawRecord>, TrainError> {
-    let mut file = File::open(path).map_err(TrainError::read(path))?;
-    let mut content = vec![0; bytes as usize];
-    file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut content)).map_err(TrainError::read(path))?;
-    let lines = (number..).zip(content.split(|&byte| byte == b'\n')).filter(|(_, line)| !line.trim_ascii().is_empty());
-    Ok(lines.map(|(number, line)| RawRecord { number, content: Content::Line(line.to_vec()) }).collect())
+/// The blocks of a file that is a list, of which `file` is what follows byte `begin`.
+fn list(path: &Path, mut file: BufReader<File>, begin: u64, digest: &mut Sha256) -> Result<Vec<Block>, TrainError> {
+    let (mut walk, mut blocks, mut number) = (Elements::default(), Vec::<Block>::new(), 1);
+    loop {
+        let bytes = file.fill_buf().map_err(TrainError::read(path))?;
+        if bytes.is_empty() {
+            break;
+        }
+        digest.update(bytes);
+        for &byte in bytes {
+            let Some(range) = walk.push(byte).map_err(|why| TrainError::file(path, why))? else { continue };
+            let (start, end) = (begin + range.start, begin + range.end);
+            match blocks.last_mut().filter(|block| block.bytes < BLOCK) {
+                Some(Block { rows, bytes, place: Place::List { start, .. } }) => {
+                    *rows += 1;
+                    *bytes = end - *start;
+                }
+                _ => blocks.push(Block { rows: 1, bytes: end - start, place: Place::List { start, number } }),
+            }
+            number += 1;
+        }
+        if walk.length() > LONGEST {
+            return Err(TrainError::file(path, format!("record {number} has more than {LONGEST} bytes")));
+        }
+        let read = bytes.len();
+        file.consume(read);
+    }
+    if walk.is_over() { Ok(blocks) } else { Err(TrainError::file(path, "its list is cut off")) }
 }
