@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
 fn rows(mask_id: u32) -> Rows {
     let mut stream = Noise::new(0).stream(0, 0, 0);
     let ids = (0..ROWS * ROW_LENGTH).map(|_| stream.below(mask_id.into()) as u32).collect();
-    Rows { ids, row_length: ROW_LENGTH, prompt_lengths: None }
+    Rows { ids, row_length: ROW_LENGTH, answers: None }
 }
 
 fn step(

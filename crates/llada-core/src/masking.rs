@@ -98,6 +98,46 @@ pub fn restore_prompts(
     Ok(())
 }
 
+/// Restores what is not `maskable`: prompts, and answers or padding that are not to be learned. Where each row is a prompt
+/// and one answer to its end, this is [`restore_prompts`].
+///
+/// # Shapes
+/// `input_ids`, `maskable`: one per token.
+///
+/// # Errors
+/// If lengths disagree.
+pub fn restore_visible(noisy: &mut Noisy, input_ids: &[u32], maskable: &[bool]) -> Result<(), CoreError> {
+    CoreError::check_length("input_ids", input_ids.len(), noisy.noisy_batch.len())?;
+    CoreError::check_length("maskable", maskable.len(), input_ids.len())?;
+    CoreError::check_length("masked_indices", noisy.masked_indices.len(), input_ids.len())?;
+    for token in (0..input_ids.len()).filter(|&token| !maskable[token]) {
+        noisy.noisy_batch[token] = input_ids[token];
+        noisy.masked_indices[token] = false;
+    }
+    Ok(())
+}
+
+/// Returns the complementary batch: of what is `maskable`, exactly those tokens are masked that are visible in `noisy`. Each
+/// was so with probability $1 - p_{\text{mask},b}$ (complementary masks of LLaDA2.0, arXiv 2512.15745).
+///
+/// # Shapes
+/// `input_ids`, `maskable`: one per token.
+///
+/// # Errors
+/// If lengths disagree.
+pub fn complement(noisy: &Noisy, input_ids: &[u32], maskable: &[bool], mask_id: u32) -> Result<Noisy, CoreError> {
+    CoreError::check_length("input_ids", input_ids.len(), noisy.masked_indices.len())?;
+    CoreError::check_length("maskable", maskable.len(), input_ids.len())?;
+    let masked_indices: Vec<bool> =
+        maskable.iter().zip(&noisy.masked_indices).map(|(&maskable, &masked)| maskable && !masked).collect();
+    let noisy_batch = input_ids.iter().zip(&masked_indices).map(|(&id, &masked)| if masked { mask_id } else { id });
+    Ok(Noisy {
+        noisy_batch: noisy_batch.collect(),
+        masked_indices,
+        p_mask: noisy.p_mask.iter().map(|p_mask| 1.0 - p_mask).collect(),
+    })
+}
+
 /// Draws the uniform numbers for [`forward_process`] at training step `step`. The number of a token
 /// depends only on its row and its position in the row.
 pub fn mask_uniforms(noise: Noise, step: u32, row_lengths: &[usize]) -> Vec<f64> {

@@ -38,6 +38,8 @@ pub enum Domain {
     Task,
     /// The elements of activations that are dropped in training.
     Dropout,
+    /// The choice of the answer of a conversation that is learned.
+    Turn,
 }
 
 /// A seed together with the purpose of its noise.

@@ -20,7 +20,7 @@ thread_local! {
 ///
 /// # Errors
 /// `work` panicked.
-pub(crate) fn guarded<T>(what: &str, work: impl FnOnce() -> T) -> Result<T, ModelError> {
+pub fn guarded<T>(what: &str, work: impl FnOnce() -> T) -> Result<T, ModelError> {
     // The hook replaces the global one, so it passes on the panics of all code that is not guarded.
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -48,6 +48,7 @@ pub use chat::Message;
 pub use config::{AttentionPattern, Biases, ConfigReading, ModelConfig, MoeConfig, MoeLayers, Router, Scoring};
 pub use convert::{Conversion, Converted, convert};
 pub use error::ModelError;
+pub use guard::guarded;
 pub use hidden::TransformerHidden;
 pub use model::Transformer;
 pub use quantize::quantize;

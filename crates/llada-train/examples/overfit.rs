@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut optimizer = Optimizer::new(&model, OptimizerConfig::default())?;
     // Each text four times: the noise levels of 16 rows make a steadier loss.
     let ids = TEXTS.repeat(4).concat().bytes().map(u32::from).collect();
-    let rows = Rows { ids, row_length: TEXTS[0].len(), prompt_lengths: None };
+    let rows = Rows { ids, row_length: TEXTS[0].len(), answers: None };
     println!("{} parameters, {} tokens", model.config().parameters(), TEXTS.concat().len());
 
     let (mut mean, every) = (0.0, (steps / 10).max(1));

@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (noise, mask_id) = (Noise::new(0), model.config().mask_token_id);
     let mut stream = noise.stream(0, 0, 0);
     let ids = (0..count * row_length).map(|_| stream.below(u64::from(mask_id)) as u32).collect();
-    let rows = Rows { ids, row_length, prompt_lengths: None };
+    let rows = Rows { ids, row_length, answers: None };
     let (mut seconds, mut losses) = (Vec::new(), Vec::new());
     for step in 0..=steps {
         let start = Instant::now();

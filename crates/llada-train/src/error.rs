@@ -50,6 +50,22 @@ pub enum TrainError {
         /// What is wrong with it.
         message: String,
     },
+    /// A parquet file is cut off, damaged, or compressed by a method that is not known.
+    #[error("{}: not a parquet file that can be read: {message}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        message: String,
+    },
+    /// The records of a file are of none of the known formats.
+    #[error("{}: its records have {columns}, which is no known format", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// The columns of its first record.
+        columns: String,
+    },
     /// A line of an input file cannot be used.
     #[error("{}: line {line}: {message}", path.display())]
     Line {
@@ -152,6 +168,10 @@ impl TrainError {
             Self::Write { .. } => Some(advice("is the disk full, or the folder read-only?")),
             Self::Line { expected, .. } => expected.map(|expected| advice(format!("each line is {expected}"))),
             Self::Exists { .. } => Some(Hint::set_with("out", "FOLDER", " of another name, or remove this one")),
+            Self::Parquet { .. } => Some(advice("fetch it again, or convert it to JSON lines")),
+            Self::UnknownFormat { .. } => Some(advice(
+                "rename the columns: messages, conversations, instruction and output, or prompt and completion",
+            )),
             Self::NoText { .. } => Some(advice("is the format right?")),
             Self::DamagedShard { .. } => Some(advice("prepare the dataset again")),
             Self::OtherKind { found: DatasetKind::Pretrain, .. } => Some(advice("it is for pre-training")),

@@ -26,6 +26,7 @@ pub mod lr;
 pub mod metrics;
 pub mod objective;
 pub mod optimizer;
+pub mod preview;
 mod recorder;
 pub mod run;
 mod start;

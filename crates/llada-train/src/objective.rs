@@ -1,8 +1,7 @@
 //! The objectives: which tokens of a batch the model sees, which it predicts, and what each of them weighs in the loss.
 //!
 //! * **Diffusion** (equations 3 and 5 of the LLaDA paper): tokens are masked with probability `p_mask` and predicted
-//!   from both sides. In supervised fine-tuning the prompts stay visible, and the padding with EOS is part of the
-//!   answer.
+//!   from both sides. In supervised fine-tuning only answers are; all else stays visible.
 //! * **Autoregressive**: each token is predicted from those before it. It needs a model whose config `is_causal`: the
 //!   baseline that the paper compares with.
 //!
@@ -12,8 +11,8 @@
 use std::ops::Range;
 
 use llada_core::{
-    masking::{forward_process, mask_uniforms, random_length, restore_prompts},
-    objective::{pretraining_weights, sft_weights},
+    masking::{Noisy, complement, forward_process, mask_uniforms, random_length, restore_visible},
+    objective::{LossWeight, Normalisation, answer_weights, pretraining_weights},
     policy::View,
     rng::{Domain, Noise},
     schedule::{EPS, stratified_t},
@@ -42,8 +41,23 @@ pub struct Rows {
     pub ids: Vec<u32>,
     /// The number of tokens of each row.
     pub row_length: usize,
-    /// In supervised fine-tuning, the number of tokens of each row's prompt.
-    pub prompt_lengths: Option<Vec<usize>>,
+    /// In supervised fine-tuning, what is learned of them.
+    pub answers: Option<Answers>,
+}
+
+/// What is learned of rows, and how.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answers {
+    /// Whether each token may be masked, row after row.
+    pub maskable: Vec<bool>,
+    /// The number of tokens of each row that the model sees, if that is not all of them.
+    pub lengths: Option<Vec<usize>>,
+    /// What the losses are divided by.
+    pub normalisation: Normalisation,
+    /// What the loss of a masked token weighs.
+    pub loss_weight: LossWeight,
+    /// Whether each row is seen a second time, with the complement of its mask.
+    pub complementary: bool,
 }
 
 /// A batch as the model sees it: masked, with the tokens that it has to predict and their weights in the loss.
@@ -57,6 +71,8 @@ pub struct MaskedBatch {
     targets: Vec<u32>,
     weights: Vec<f32>,
     entropy: Option<EntropyWeights>,
+    /// The number of tokens of each row that the model sees, if that is not all of them.
+    lengths: Option<Vec<usize>>,
     /// The number of the first row among all rows of a step.
     first_row: usize,
     /// The part of all rows of a step.
@@ -76,6 +92,11 @@ impl Rows {
         self.ids.len() / self.row_length.max(1)
     }
 
+    /// The number of tokens of each row that the model sees, if that is not all of them.
+    fn lengths(&self) -> Option<&Vec<usize>> {
+        self.answers.as_ref()?.lengths.as_ref()
+    }
+
     /// In one step of a hundred, cuts all rows to one random length (section 2.2 of the paper).
     pub(crate) fn cut_at_random(&mut self, noise: Noise, step: u32) {
         let mut stream = noise.domain(Domain::Length).stream(0, step, 0);
@@ -84,6 +105,22 @@ impl Rows {
             self.ids = self.ids.chunks(self.row_length).flat_map(|row| &row[..length]).copied().collect();
             self.row_length = length;
         }
+    }
+}
+
+impl Answers {
+    /// Rows of `row_length` tokens, each a prompt and one answer to its end.
+    pub fn after(prompt_lengths: &[usize], row_length: usize) -> Self {
+        let mut maskable = Vec::with_capacity(prompt_lengths.len() * row_length);
+        for &prompt_length in prompt_lengths {
+            maskable.extend((0..row_length).map(|position| position >= prompt_length));
+        }
+        Self { maskable, ..Self::default() }
+    }
+
+    /// The number of tokens of a lone row before its first answer.
+    pub fn prompt_length(&self) -> usize {
+        self.maskable.iter().position(|&maskable| maskable).unwrap_or(self.maskable.len())
     }
 }
 
@@ -126,41 +163,73 @@ impl MaskedBatch {
     pub fn diffusion(rows: &Rows, t: &[f32], uniform: &[f64], mask_id: u32) -> Result<Self, TrainError> {
         let lengths = vec![rows.row_length; rows.count()];
         let mut noisy = forward_process(&rows.ids, &lengths, t, uniform, mask_id, EPS)?;
-        let weights = match &rows.prompt_lengths {
-            None => pretraining_weights(&noisy, &lengths)?,
-            Some(prompt_lengths) => {
-                restore_prompts(&mut noisy, &rows.ids, &lengths, prompt_lengths)?;
-                sft_weights(&noisy, &lengths, prompt_lengths)?
-            }
+        let Some(answers) = &rows.answers else {
+            let weights = pretraining_weights(&noisy, &lengths)?;
+            return Ok(Self::of_noisy(rows, noisy, &weights));
         };
+        let Answers { maskable, normalisation, loss_weight, .. } = answers;
+        restore_visible(&mut noisy, &rows.ids, maskable)?;
+        let weights = answer_weights(&noisy, &lengths, maskable, *normalisation, *loss_weight)?;
+        if !answers.complementary {
+            return Ok(Self::of_noisy(rows, noisy, &weights));
+        }
+        let other = complement(&noisy, &rows.ids, maskable, mask_id)?;
+        let other_weights = answer_weights(&other, &lengths, maskable, *normalisation, *loss_weight)?;
+        let mut batch = Self::of_noisy(rows, noisy, &weights);
+        batch.append(Self::of_noisy(rows, other, &other_weights));
+        batch.weights.iter_mut().for_each(|weight| *weight /= 2.0);
+        Ok(batch)
+    }
+
+    /// The batch of masked rows, with a weight for each token.
+    fn of_noisy(rows: &Rows, noisy: Noisy, weights: &[f32]) -> Self {
         let wanted: Vec<usize> = (0..rows.ids.len()).filter(|&token| noisy.masked_indices[token]).collect();
-        Ok(Self {
+        Self {
             targets: wanted.iter().map(|&token| rows.ids[token]).collect(),
             weights: wanted.iter().map(|&token| weights[token]).collect(),
             ids: noisy.noisy_batch,
             row_length: rows.row_length,
             wanted,
             entropy: None,
+            lengths: rows.lengths().cloned(),
             first_row: 0,
             share: 1.0,
-        })
+        }
+    }
+
+    /// Adds the rows of `other`, which are as long.
+    fn append(&mut self, other: Self) {
+        self.wanted.extend(other.wanted.iter().map(|token| self.ids.len() + token));
+        self.ids.extend(other.ids);
+        self.targets.extend(other.targets);
+        self.weights.extend(other.weights);
+        if let (Some(lengths), Some(others)) = (&mut self.lengths, other.lengths) {
+            lengths.extend(others);
+        }
     }
 
     /// The baseline's batch: nothing is masked, and each token predicts the next. The loss is the mean over all predicted
-    /// tokens or, with prompts, the mean of each answer's mean.
+    /// tokens or, with answers, what these say.
     pub fn autoregressive(rows: &Rows) -> Self {
-        let (row_length, count) = (rows.row_length, rows.count());
-        let (mut wanted, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());
-        for row in 0..count {
-            let first = rows.prompt_lengths.as_ref().map_or(1, |lengths| lengths[row].max(1));
-            let weight = 1.0 / (row_length.saturating_sub(first) * count) as f32;
-            for token in row * row_length + first..(row + 1) * row_length {
-                wanted.push(token - 1);
-                targets.push(rows.ids[token]);
-                weights.push(weight);
-            }
+        let row_length = rows.row_length;
+        let is_predicted = |token: usize| {
+            !token.is_multiple_of(row_length) && rows.answers.as_ref().is_none_or(|answers| answers.maskable[token])
+        };
+        let (mut wanted, mut targets, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        for row in 0..rows.count() {
+            let predicted = (row * row_length..(row + 1) * row_length).filter(|&token| is_predicted(token));
+            let before = wanted.len();
+            wanted.extend(predicted.map(|token| token - 1));
+            counts.push(wanted.len() - before);
         }
-        Self { ids: rows.ids.clone(), row_length, wanted, targets, weights, share: 1.0, ..Self::default() }
+        targets.extend(wanted.iter().map(|token| rows.ids[token + 1]));
+        let normalisation = rows.answers.as_ref().map_or(Normalisation::Token, |answers| answers.normalisation);
+        let mut weights = Vec::with_capacity(wanted.len());
+        for (divisor, count) in normalisation.divisors(&counts).into_iter().zip(counts) {
+            weights.extend(std::iter::repeat_n(1.0 / divisor as f32, count));
+        }
+        let (ids, lengths) = (rows.ids.clone(), rows.lengths().cloned());
+        Self { ids, row_length, wanted, targets, weights, lengths, share: 1.0, ..Self::default() }
     }
 
     /// Views of rows of one length, whose scored tokens are predicted. They weigh nothing yet.
@@ -217,14 +286,31 @@ impl MaskedBatch {
         self.cut(rows * rank / world_size..rows * (rank + 1) / world_size)
     }
 
-    /// The batch in pieces of at most `rows` rows, whose gradients add up to that of the batch.
+    /// The batch in pieces of at most `rows` rows of one length, whose gradients add up to that of the batch.
     pub fn micro_batches(&self, rows: usize) -> Vec<Self> {
         let rows = rows.max(1);
         let mut pieces = Vec::with_capacity(self.rows().div_ceil(rows));
-        for start in (0..self.rows()).step_by(rows) {
-            pieces.push(self.cut(start..self.rows().min(start + rows)));
+        let mut start = 0;
+        while start < self.rows() {
+            let mut end = self.rows().min(start + rows);
+            if let Some(lengths) = &self.lengths {
+                end = start + lengths[start..end].iter().take_while(|&&length| length == lengths[start]).count();
+            }
+            pieces.push(self.cut(start..end).without_padding());
+            start = end;
         }
         pieces
+    }
+
+    /// The same without what the model does not see, if that is as much of each row.
+    fn without_padding(mut self) -> Self {
+        let Some(length) = self.lengths.take().and_then(|lengths| lengths.first().copied()) else { return self };
+        let row_length = std::mem::replace(&mut self.row_length, length);
+        self.ids = self.ids.chunks(row_length.max(1)).flat_map(|row| &row[..length]).copied().collect();
+        for token in &mut self.wanted {
+            *token = *token / row_length * length + *token % row_length;
+        }
+        self
     }
 
     /// These rows of the batch, with the weights that they have in it.
@@ -242,6 +328,7 @@ impl MaskedBatch {
             }),
             ids: self.ids[tokens].to_vec(),
             row_length: self.row_length,
+            lengths: self.lengths.as_ref().map(|lengths| lengths[rows.clone()].to_vec()),
             first_row: self.first_row + rows.start,
             share: self.share * (rows.len() as f64 / self.rows() as f64),
         }
@@ -260,9 +347,9 @@ impl MaskedBatch {
         &self.weights
     }
 
-    /// The number of tokens of the batch.
+    /// The number of tokens that the model sees.
     pub fn tokens(&self) -> usize {
-        self.ids.len()
+        self.lengths.as_ref().map_or(self.ids.len(), |lengths| lengths.iter().sum())
     }
 
     /// The number of rows of the batch.

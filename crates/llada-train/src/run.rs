@@ -17,7 +17,7 @@ use crate::{
     checkpoint::{self, Skipped},
     collective::{Collective, SingleProcess},
     config::{DistillationMethod, RunConfig, Training},
-    data::{Dataset, DatasetKind},
+    data::{Dataset, DatasetKind, Source, Tally},
     environment::Environment,
     loss::{
         Certainty, Loss, distillation::DistillationLoss, masked::MaskedLoss, policy::PolicyLoss, preference::PairLoss,
@@ -74,7 +74,9 @@ impl Run {
     /// A file is missing or damaged; the settings contradict the data, the model or each other.
     pub fn open(config: RunConfig, training: Training) -> Result<Self, TrainError> {
         let model = start::model(&config)?;
-        let masked = |kind| MaskedLoss::new(start::dataset(config.data()?, kind)?, model.config(), &config);
+        let masked = |kind| {
+            Ok::<_, TrainError>(MaskedLoss::new(Source::open(&config, kind, model.config())?, model.config(), &config))
+        };
         let loss: Box<dyn Loss> = match training {
             Training::Pretrain => Box::new(masked(DatasetKind::Pretrain)?),
             Training::Sft => Box::new(masked(DatasetKind::Sft)?),
@@ -156,6 +158,12 @@ impl Run {
     /// The checkpoints that were damaged when the run was opened.
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
+    }
+
+    /// What the first epoch has shown so far of conversations that are read while the run lasts: how many, and what was left
+    /// out of them.
+    pub fn tally(&self) -> Option<&Tally> {
+        self.loss.tally()
     }
 
     /// The model as it is.

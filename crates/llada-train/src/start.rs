@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use llada_model::{Tokenizer, TrainableTransformer};
+use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
 
 use crate::{
     TrainError,
@@ -13,19 +13,29 @@ use crate::{
 
 /// The model before the first step.
 pub(crate) fn model(config: &RunConfig) -> Result<TrainableTransformer, TrainError> {
-    let mut model = match (&config.init, &config.model, &config.tokenizer) {
-        (Some(folder), None, _) => of_checkpoint(folder, config)?,
-        (None, Some(shape), Some(tokenizer)) => new_model(shape, tokenizer, config)?,
+    let shape = self::config(config)?;
+    let mut model = match &config.init {
+        Some(folder) => of_checkpoint(folder, config)?,
+        None => TrainableTransformer::new(shape, config.seed, config.device, config.dtype)?,
+    };
+    model.set_activation_checkpointing(config.activation_checkpointing);
+    Ok(model)
+}
+
+/// The config of the run's model.
+pub(crate) fn config(config: &RunConfig) -> Result<ModelConfig, TrainError> {
+    let model = match (&config.init, &config.model, &config.tokenizer) {
+        (Some(folder), None, _) => ModelConfig::load(folder)?,
+        (None, Some(shape), Some(tokenizer)) => new_config(shape, tokenizer, config.objective)?,
         (Some(folder), Some(_), _) => {
             return Err(TrainError::config("init", folder.display(), "it has a shape: leave out [model]"));
         }
         (None, ..) => return Err(TrainError::config("init", "missing", "give it, or both [model] and tokenizer")),
     };
-    if model.config().is_causal() != (config.objective == Objective::Ar) {
+    if model.is_causal() != (config.objective == Objective::Ar) {
         let hint = "a causal model is autoregressive, LLaDA is not";
         return Err(TrainError::config("objective", "not that of init", hint));
     }
-    model.set_activation_checkpointing(config.activation_checkpointing);
     Ok(model)
 }
 
@@ -41,16 +51,15 @@ fn of_checkpoint(folder: &Path, config: &RunConfig) -> Result<TrainableTransform
     })
 }
 
-/// A model with new weights, over the vocabulary of the tokenizer in `folder`.
-fn new_model(shape: &ModelShape, folder: &Path, config: &RunConfig) -> Result<TrainableTransformer, TrainError> {
+/// The config of a new model over the vocabulary of the tokenizer in `folder`.
+fn new_config(shape: &ModelShape, folder: &Path, objective: Objective) -> Result<ModelConfig, TrainError> {
     let Some(tokenizer) = Tokenizer::open(folder)? else {
         return Err(TrainError::NoTokenizer { folder: folder.to_owned() });
     };
     let missing = |token| TrainError::file(folder, format!("the tokenizer has no {token} token"));
     let mask_id = tokenizer.mask_id().ok_or_else(|| missing("mask"))?;
     let eos_id = tokenizer.eos_id().ok_or_else(|| missing("end-of-text"))?;
-    let shape = shape.config(config.objective, tokenizer.vocab_size(), mask_id, eos_id)?;
-    Ok(TrainableTransformer::new(shape, config.seed, config.device, config.dtype)?)
+    shape.config(objective, tokenizer.vocab_size(), mask_id, eos_id)
 }
 
 /// The tokenizer of the run's model.

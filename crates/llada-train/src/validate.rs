@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     TrainError,
     data::Dataset,
-    objective::{MaskedBatch, Objective, Rows},
+    objective::{Answers, MaskedBatch, Objective, Rows},
 };
 
 /// Validation is comparable between runs, whatever their seeds.
@@ -62,7 +62,7 @@ pub fn validate(
 
 /// The upper bound of a lone row's cost; its maskings are those of the question `sample`.
 fn bound(model: &mut TrainableTransformer, row: &Rows, mc_num: usize, sample: u64) -> Result<Cost, TrainError> {
-    let prompt_length = row.prompt_lengths.as_ref().map_or(0, |lengths| lengths[0]);
+    let prompt_length = row.answers.as_ref().map_or(0, Answers::prompt_length);
     let (prompt, answer) = row.ids.split_at(prompt_length);
     let special = SpecialTokens { eos: model.config().eos_token_id, eot: None };
     let config = ScoreConfig { mc_num, seed: SEED, sample, ..ScoreConfig::default() };

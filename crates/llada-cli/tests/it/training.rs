@@ -41,11 +41,11 @@ fn workplace() -> TempDir {
     folder
 }
 
-/// `llada pretrain --config run.toml --out OUT`, in the background, once it has written `lines` lines of metrics.
-fn started(folder: &Path, out: &str, lines: usize) -> Child {
+/// `llada TRAINING --config run.toml --out OUT`, in the background, once it has written `lines` lines of metrics.
+fn started(training: &str, folder: &Path, out: &str, lines: usize) -> Child {
     let child = command()
         .current_dir(folder)
-        .args(["pretrain", "--config", "run.toml", "--out", out])
+        .args([training, "--config", "run.toml", "--out", out])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -71,13 +71,13 @@ fn a_run_that_is_stopped_and_killed_ends_as_if_it_had_not_been() {
     let at = folder.path();
     stdout(&llada(at, &["pretrain", "--config", "run.toml", "--out", "whole"]));
 
-    let stopped = started(at, "parts", 7);
+    let stopped = started("pretrain", at, "parts", 7);
     signal(&stopped, "-TERM");
     let output = stopped.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
     assert!(stderr(&output).contains("hint: the same command goes on from there"));
 
-    let mut killed = started(at, "parts", 22);
+    let mut killed = started("pretrain", at, "parts", 22);
     signal(&killed, "-KILL");
     killed.wait().unwrap();
 
@@ -106,6 +106,61 @@ fn a_run_that_is_stopped_and_killed_ends_as_if_it_had_not_been() {
     assert!(stdout(&answer).contains("\"nfe\":8"), "{}", stdout(&answer));
 }
 
+/// A folder with a tokenizer, `chats/` with two files of conversations, and `run.toml` for fine-tuning on them.
+fn conversations() -> TempDir {
+    let folder = workplace();
+    let at = folder.path();
+    fs::create_dir(at.join("chats")).unwrap();
+    let lines = |numbers: std::ops::Range<usize>| -> String {
+        let line = |i| format!("{{\"instruction\": \"{i}\", \"input\": \"\", \"output\": \"cat {i}\"}}\n");
+        numbers.map(line).collect()
+    };
+    fs::write(at.join("chats/a.jsonl"), lines(0..10)).unwrap();
+    fs::write(at.join("chats/b.jsonl"), lines(10..17) + "{\"output\": \"nothing\"}\n" + &lines(17..18)).unwrap();
+    let run = RUN.replace("\"data\"", "\"chats\"").replace("max_sequence_length = 32", "max_sequence_length = 128");
+    fs::write(at.join("run.toml"), run + "sft = { padding = \"one_eos\" }\n").unwrap();
+    folder
+}
+
+#[test]
+fn conversations_are_learned_as_files_have_them_and_a_kill_changes_nothing() {
+    let folder = conversations();
+    let at = folder.path();
+    let output = llada(at, &["sft", "--config", "run.toml", "--out", "whole"]);
+    let said = stderr(&output);
+    assert!(said.contains("left out of 19 records: 1\n  1 not of the format\n"), "{said}");
+    assert!(said.contains("chats/b.jsonl, record 8: there is no instruction"), "{said}");
+    stdout(&output);
+    let mut killed = started("sft", at, "parts", 22);
+    signal(&killed, "-KILL");
+    killed.wait().unwrap();
+    stdout(&llada(at, &["sft", "--config", "run.toml", "--out", "parts"]));
+    assert!(weights(at, "whole") == weights(at, "parts"));
+}
+
+#[test]
+fn a_dry_run_shows_the_first_batch_and_trains_nothing() {
+    let folder = conversations();
+    let at = folder.path();
+    let shown = |extra: &[&str]| {
+        stdout(&llada(at, &[&["sft", "--config", "run.toml", "--out", "dry", "--dry-run"], extra].concat()))
+    };
+    let batch = shown(&[]);
+    assert!(batch.starts_with("18 records, 1 left out\n  1 not of the format\n  chats/b.jsonl, record 8"), "{batch}");
+    assert!(batch.contains("\nstep 1: 4 rows; «may be masked», ⟦is masked⟧\n\nrow 1: "), "{batch}");
+    assert!(!at.join("dry").exists());
+    // What is learned is in marks, and nothing else: the answer, its end of turn, and one end of text.
+    for row in batch.lines().filter(|line| line.starts_with("<|startoftext|>")) {
+        let (prompt, answer) = row.split_at(row.find(['«', '⟦']).unwrap());
+        assert!(prompt.ends_with("<|start_header_id|>assistant<|end_header_id|>⏎⏎"), "{row}");
+        let text: String = answer.chars().filter(|letter| !"«»⟦⟧".contains(*letter)).collect();
+        assert!(text.starts_with("cat ") && text.ends_with("<|eot_id|><|endoftext|>"), "{row}");
+    }
+    assert!(batch.contains('⟦') && batch == shown(&[]));
+    assert!(shown(&["--complementary", "true"]).contains("\nstep 1: 8 rows;"));
+    assert!(shown(&["--padding", "answer", "--answer-length", "20"]).contains("<|endoftext|>×"));
+}
+
 #[test]
 fn flags_override_keys_and_wrong_ones_are_refused() {
     let folder = workplace();
@@ -124,7 +179,10 @@ fn flags_override_keys_and_wrong_ones_are_refused() {
             vec!["--dtype", "f16"],
             "expected `f32` or `bf16`\nin `dtype`\nhint: the --help of the command lists all keys",
         ),
-        (vec!["--device", "tpu"], "expected cpu, cuda, or cuda:1 and so on\nin `device`\nhint: the --help of"),
+        (
+            vec!["--device", "tpu"],
+            "expected cpu, cuda, or cuda:1 and so on\nin `device`\nhint: the --help of the command",
+        ),
     ] {
         let output = run(&args);
         assert_eq!(output.status.code(), Some(2));

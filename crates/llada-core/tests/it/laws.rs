@@ -3,8 +3,10 @@
 use llada_core::block::{BlockPlan, num_transfer_tokens};
 use llada_core::confidence::top_k;
 use llada_core::likelihood::MaskingPlan;
-use llada_core::masking::{Noisy, forward_process, mask_uniforms, random_length, restore_prompts};
-use llada_core::objective::{loss, pretraining_weights, sft_weights};
+use llada_core::masking::{
+    Noisy, complement, forward_process, mask_uniforms, random_length, restore_prompts, restore_visible,
+};
+use llada_core::objective::{LossWeight, Normalisation, answer_weights, loss, pretraining_weights, sft_weights};
 use llada_core::rng::Noise;
 use llada_core::schedule::{EPS, NoiseSchedule, stratified_t};
 use proptest::collection::vec;
@@ -101,6 +103,39 @@ proptest! {
     }
 
     #[test]
+    fn one_answer_to_the_end_is_a_prompt_and_the_rest(
+        prompt_lengths in vec(0..8_usize, 1..5),
+        seed: u64,
+    ) {
+        let row_lengths = vec![8; prompt_lengths.len()];
+        let ids: Vec<u32> = (0..8 * prompt_lengths.len() as u32).collect();
+        let maskable: Vec<bool> = prompt_lengths.iter().flat_map(|&prompt| (0..8).map(move |at| at >= prompt)).collect();
+        let uniform = mask_uniforms(Noise::new(seed), 0, &row_lengths);
+        let t = vec![0.5; prompt_lengths.len()];
+        let whole = forward_process(&ids, &row_lengths, &t, &uniform, 99, EPS).unwrap();
+        let (mut by_prompt, mut by_token) = (whole.clone(), whole);
+        restore_prompts(&mut by_prompt, &ids, &row_lengths, &prompt_lengths).unwrap();
+        restore_visible(&mut by_token, &ids, &maskable).unwrap();
+        prop_assert_eq!(&by_prompt, &by_token);
+        let weights = |normalisation, loss_weight| {
+            answer_weights(&by_token, &row_lengths, &maskable, normalisation, loss_weight).unwrap()
+        };
+        let expected = sft_weights(&by_prompt, &row_lengths, &prompt_lengths).unwrap();
+        prop_assert_eq!(weights(Normalisation::Sequence, LossWeight::Scheduler), expected);
+        let tokens = maskable.iter().filter(|&&maskable| maskable).count();
+        for weight in weights(Normalisation::Token, LossWeight::Uniform) {
+            prop_assert!(weight == 0.0 || weight == (1.0 / tokens as f64) as f32);
+        }
+
+        let other = complement(&by_token, &ids, &maskable, 99).unwrap();
+        for token in 0..ids.len() {
+            prop_assert_eq!(by_token.masked_indices[token] ^ other.masked_indices[token], maskable[token]);
+            prop_assert_eq!(other.noisy_batch[token], if other.masked_indices[token] { 99 } else { ids[token] });
+        }
+        prop_assert!((by_token.p_mask[0] + other.p_mask[0] - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
     fn random_lengths_are_in_range(coin in 0.0..0.02_f64, uniform in 0.0..=1.0_f64, max_length in 1..5000_usize) {
         prop_assert!((1..=max_length).contains(&random_length(coin, uniform, max_length)));
     }
@@ -153,5 +188,8 @@ fn inputs_that_disagree_are_errors() {
     assert!(restore_prompts(&mut noisy, &[1, 2], &[1], &[0]).is_err());
     assert!(pretraining_weights(&noisy, &[2]).is_err());
     assert!(sft_weights(&noisy, &[1], &[2]).is_err());
+    assert!(restore_visible(&mut noisy, &[1], &[]).is_err());
+    assert!(complement(&noisy, &[1], &[], 9).is_err());
+    assert!(answer_weights(&noisy, &[1], &[], Normalisation::Token, LossWeight::Uniform).is_err());
     assert!(loss(&[1.0], &[]).is_err());
 }

@@ -5,6 +5,7 @@
 mod distillation;
 mod preference;
 mod rl;
+mod sft;
 
 use std::{
     fs,
@@ -19,6 +20,7 @@ pub use self::{
     distillation::{DistillationConfig, DistillationMethod},
     preference::{LossName, Masks, PreferenceConfig},
     rl::RlConfig,
+    sft::{Padding, SftConfig, Turns},
 };
 
 use crate::{TrainError, byte_order_mark, lr::ScheduleConfig, objective::Objective, optimizer::OptimizerConfig};
@@ -58,7 +60,8 @@ impl Training {
 pub struct RunConfig {
     /// The run's folder: checkpoints, metrics, and at the end the model.
     pub out: PathBuf,
-    /// The dataset to train on; in preference optimisation and distillation, a file of JSON lines or a folder of such.
+    /// The dataset to train on; in fine-tuning also conversations, in a file or a folder; in preference optimisation and
+    /// distillation, a file of JSON lines or a folder of such.
     pub data: Option<PathBuf>,
     /// The dataset to validate on \[none\].
     pub validation: Option<PathBuf>,
@@ -112,6 +115,9 @@ pub struct RunConfig {
     pub mc_num: usize,
     /// The dtype that the exported model is stored in, `bf16` or `f32` \[bf16, of an adapter f32\].
     pub export_dtype: Dtype,
+    /// The settings of fine-tuning.
+    #[serde(default)]
+    pub sft: SftConfig,
     /// The settings of preference optimisation.
     #[serde(default)]
     pub preference: PreferenceConfig,
@@ -225,6 +231,7 @@ impl RunConfig {
         if let Some(decay) = self.ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
             return Err(TrainError::config("ema_decay", decay, "give a number from 0 to below 1, such as 0.999"));
         }
+        self.sft.check(self.objective)?;
         self.preference.check()?;
         self.distillation.check()?;
         match (&self.adapter, self.base_dtype) {
@@ -281,7 +288,7 @@ impl RunConfig {
     }
 
     /// The folder whose tokenizer goes into checkpoints and the exported model.
-    pub(crate) fn tokenizer_folder(&self) -> Option<&Path> {
+    pub fn tokenizer_folder(&self) -> Option<&Path> {
         self.tokenizer.as_deref().or(self.init.as_deref())
     }
 }

@@ -10,7 +10,7 @@ use crate::TrainError;
 
 /// The number of batches within which rows are sorted by length, if they are grouped: enough for the rows of a batch to be
 /// about equally long, few enough for batches to stay random.
-const WINDOW: usize = 50;
+pub(super) const WINDOW: usize = 50;
 
 /// A seeded order of rows, epoch after epoch.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl BatchOrder {
 }
 
 /// Shuffles by the method of Fisher and Yates.
-fn shuffle<T>(items: &mut [T], stream: &mut Stream) {
+pub(super) fn shuffle<T>(items: &mut [T], stream: &mut Stream) {
     for i in (1..items.len()).rev() {
         items.swap(i, stream.below(i as u64 + 1) as usize);
     }

@@ -13,7 +13,11 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{TrainError, byte_order_mark, checkpoint::sha256, objective::Rows};
+use crate::{
+    TrainError, byte_order_mark,
+    checkpoint::sha256,
+    objective::{Answers, Rows},
+};
 
 /// The kind of training that a dataset is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,7 +171,7 @@ impl Dataset {
         match self.kind() {
             DatasetKind::Pretrain => {
                 let ids = indices.iter().flat_map(|&index| self.stretch(index, row_length)).collect();
-                Rows { ids, row_length, prompt_lengths: None }
+                Rows { ids, row_length, answers: None }
             }
             DatasetKind::Sft => self.read_records(indices),
         }
@@ -182,7 +186,7 @@ impl Dataset {
             ids.resize((row + 1) * row_length, self.manifest.eos_token_id);
             prompt_lengths.push(record.prompt_length);
         }
-        Rows { ids, row_length, prompt_lengths: Some(prompt_lengths) }
+        Rows { ids, row_length, answers: Some(Answers::after(&prompt_lengths, row_length)) }
     }
 
     /// The ids of row `index` of pre-training. No row crosses from one shard to the next.

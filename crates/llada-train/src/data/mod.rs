@@ -1,14 +1,23 @@
-//! Datasets: text as token ids on disk, and the order in which training sees it.
+//! Datasets: text as token ids on disk, or as it is in files, and the order in which training sees it.
 
 mod batch_order;
+mod card;
 mod dataset;
+mod files;
 mod pairs;
 pub mod prepare;
 mod prompts;
+mod record;
+mod source;
+mod stream;
 mod writer;
 
 pub use batch_order::BatchOrder;
 pub use dataset::{Dataset, DatasetKind};
 pub(crate) use pairs::{Pair, Pairs};
 pub(crate) use prompts::Prompts;
+pub use record::{Record, rows};
+pub(crate) use source::Source;
+pub(crate) use stream::Stream;
+pub use stream::{Format, Place, Tally};
 pub use writer::DatasetWriter;

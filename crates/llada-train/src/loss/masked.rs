@@ -1,5 +1,7 @@
-//! Pre-training, supervised fine-tuning and the autoregressive baseline: a dataset in the order of a run, and the masks of
-//! each step. Both are functions of the settings, the data and the step alone.
+//! Pre-training, supervised fine-tuning and the autoregressive baseline: the rows of each step, and their masks. These are a
+//! function of the settings, the data and the step alone.
+
+use std::path::Path;
 
 use llada_core::rng::Noise;
 use llada_model::{ModelConfig, TrainableTransformer};
@@ -9,16 +11,14 @@ use crate::{
     TrainError,
     collective::Collective,
     config::RunConfig,
-    data::{BatchOrder, Dataset, DatasetKind},
-    objective::{MaskedBatch, Objective},
+    data::{Source, Tally},
+    objective::{MaskedBatch, Objective, Rows},
 };
 
 /// The loss of tokens that were masked, or that follow others.
 #[derive(Debug)]
 pub(crate) struct MaskedLoss {
-    dataset: Dataset,
-    order: BatchOrder,
-    row_length: usize,
+    source: Source,
     objective: Objective,
     mask_id: u32,
     random_length: bool,
@@ -30,28 +30,18 @@ pub(crate) struct MaskedLoss {
 }
 
 impl MaskedLoss {
-    /// The loss of a run of `config` on `dataset`, for a model of `model`'s vocabulary.
-    ///
-    /// # Errors
-    /// The dataset has fewer rows than a batch, or ids or lengths that the model does not have.
-    pub(crate) fn new(dataset: Dataset, model: &ModelConfig, config: &RunConfig) -> Result<Self, TrainError> {
-        let row_length = config.row_length.unwrap_or(model.max_sequence_length);
-        check_dataset(&dataset, model, row_length)?;
-        let noise = Noise::new(config.seed);
-        let is_grouped = config.group_by_length && dataset.kind() == DatasetKind::Sft;
-        let lengths = if is_grouped { Some(dataset.record_lengths()) } else { None };
-        Ok(Self {
-            order: BatchOrder::new(dataset.rows(row_length), config.batch_size, noise, lengths)?,
-            dataset,
-            row_length,
+    /// The loss of a run of `config` on the rows of `source`.
+    pub(crate) fn new(source: Source, model: &ModelConfig, config: &RunConfig) -> Self {
+        Self {
+            source,
             objective: config.objective,
             mask_id: model.mask_token_id,
             random_length: config.random_length,
             stratified_t: config.stratified_t,
-            noise,
+            noise: Noise::new(config.seed),
             micro_batch_size: config.micro_batch_size(),
             certainty: None,
-        })
+        }
     }
 
     /// The same loss with the entropy of right predictions.
@@ -59,14 +49,20 @@ impl MaskedLoss {
         Self { certainty: Some(certainty), ..self }
     }
 
-    /// The batch of step `step`, counted from 0.
-    fn batch(&mut self, step: u64) -> Result<MaskedBatch, TrainError> {
-        let mut rows = self.dataset.read(self.order.batch(step), self.row_length);
+    /// The rows of step `step`, counted from 0, and what the model sees of them.
+    pub(crate) fn batch(&mut self, step: u64) -> Result<(Rows, MaskedBatch), TrainError> {
+        let mut rows = self.source.rows(step)?;
         let step = step as u32;
-        if self.random_length && rows.prompt_lengths.is_none() {
+        if self.random_length && rows.answers.is_none() {
             rows.cut_at_random(self.noise, step);
         }
-        self.objective.mask(&rows, self.mask_id, self.stratified_t, self.noise, step)
+        let batch = self.objective.mask(&rows, self.mask_id, self.stratified_t, self.noise, step)?;
+        Ok((rows, batch))
+    }
+
+    /// Where the rows come from.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
     }
 }
 
@@ -77,7 +73,7 @@ impl Loss for MaskedLoss {
         step: u64,
         collective: &mut dyn Collective,
     ) -> Result<LossReport, TrainError> {
-        let batch = self.batch(step)?;
+        let (_, batch) = self.batch(step)?;
         let share = batch.share(collective.rank(), collective.world_size());
         let loss = match self.certainty {
             None => accumulate(model, &share, self.micro_batch_size, self.noise, step)?,
@@ -90,21 +86,18 @@ impl Loss for MaskedLoss {
     }
 
     fn digest(&self) -> &str {
-        self.dataset.digest()
+        self.source.digest()
     }
-}
 
-/// Refuses ids and lengths that the model does not have.
-fn check_dataset(dataset: &Dataset, model: &ModelConfig, row_length: usize) -> Result<(), TrainError> {
-    let (vocab_size, max_sequence_length) = (model.vocab_size, model.max_sequence_length);
-    if dataset.vocab_size() > vocab_size {
-        let hint = format!("the model's vocab_size is {vocab_size}: prepare the data with the model's tokenizer");
-        return Err(TrainError::config("data", format!("of {} ids", dataset.vocab_size()), hint));
+    fn tally(&self) -> Option<&Tally> {
+        self.source.tally()
     }
-    let longest = dataset.record_lengths().into_iter().max().unwrap_or(row_length);
-    if longest > max_sequence_length {
-        let hint = format!("the model's max_sequence_length is {max_sequence_length}");
-        return Err(TrainError::config("row_length", longest, hint));
+
+    fn save(&self, checkpoint: &Path) -> Result<(), TrainError> {
+        self.source.save(checkpoint)
     }
-    Ok(())
+
+    fn restore(&mut self, checkpoint: &Path) -> Result<(), TrainError> {
+        self.source.restore(checkpoint)
+    }
 }

@@ -20,7 +20,7 @@ use llada_core::rng::Noise;
 use llada_model::TrainableTransformer;
 
 pub(crate) use self::certain::Certainty;
-use crate::{TrainError, collective::Collective, objective::MaskedBatch};
+use crate::{TrainError, collective::Collective, data::Tally, objective::MaskedBatch};
 
 /// Hears how much of a preparation is done, of how much, and says whether it goes on.
 pub(crate) type Observe<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
@@ -54,6 +54,11 @@ pub(crate) trait Loss: fmt::Debug {
 
     /// The digest of the data.
     fn digest(&self) -> &str;
+
+    /// What was read and left out of data that is read while the run lasts.
+    fn tally(&self) -> Option<&Tally> {
+        None
+    }
 
     /// Writes what later steps depend on, beside weights and data, into the folder of a checkpoint.
     ///

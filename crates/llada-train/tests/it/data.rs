@@ -97,8 +97,9 @@ fn every_answer_of_a_chat_is_a_record() {
     let lines = format!("{{\"messages\": [{}]}}\n{{\"messages\": [{long}]}}\n", chat.join(", "));
     let (_folder, tokenizer, prepared, data) = check(&lines, Format::Chat);
     assert_eq!((prepared.items, prepared.too_long, data.kind()), (2, 1, DatasetKind::Sft));
+    let prompt_length = |row: usize| data.read(&[row], 0).answers.unwrap().prompt_length();
+    let prompts = [prompt_length(0), prompt_length(1)];
     let rows = data.read(&[0, 1], 0);
-    let prompts = rows.prompt_lengths.unwrap();
     let (short, long) = rows.ids.split_at(rows.row_length);
     assert_eq!(tokenizer.decode(&short[prompts[0]..]).unwrap(), "hat");
     assert_eq!(tokenizer.decode(&long[prompts[1]..]).unwrap(), "sat");
@@ -160,7 +161,7 @@ fn a_mask_in_the_text_is_text_and_an_end_is_an_end() {
     assert_eq!(prepared.remarks.masks, 2);
     let rows = data.read(&[0], 0);
     assert!(!rows.ids.iter().any(|&id| Some(id) == tokenizer.mask_id()));
-    assert_eq!(tokenizer.decode(&rows.ids[rows.prompt_lengths.unwrap()[0]..]).unwrap(), "<|mdm_mask|>");
+    assert_eq!(tokenizer.decode(&rows.ids[rows.answers.unwrap().prompt_length()..]).unwrap(), "<|mdm_mask|>");
 }
 
 #[test]

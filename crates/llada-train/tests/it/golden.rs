@@ -5,7 +5,7 @@ use std::fs;
 use llada_core::objective::loss;
 use llada_model::{Device, Dtype, TrainableTransformer, Weights};
 use llada_train::{
-    objective::{MaskedBatch, Rows},
+    objective::{Answers, MaskedBatch, Rows},
     optimizer::{Optimizer, OptimizerConfig},
 };
 use serde::Deserialize;
@@ -36,7 +36,8 @@ fn json(name: &str, file: &str) -> serde_json::Value {
 /// The loss of a golden case; its gradient is added to the model's.
 fn accumulate(model: &mut TrainableTransformer, case: Case, tolerance: f64) -> f64 {
     let row_length = case.input_ids[0].len();
-    let rows = Rows { ids: case.input_ids.concat(), row_length, prompt_lengths: case.prompt_lengths };
+    let answers = case.prompt_lengths.map(|lengths| Answers::after(&lengths, row_length));
+    let rows = Rows { ids: case.input_ids.concat(), row_length, answers };
     let masked = MaskedBatch::diffusion(&rows, &case.t, &case.u.concat(), model.config().mask_token_id).unwrap();
     let batch = masked.batch();
     let found = loss(&model.accumulate(&batch).unwrap(), batch.weights).unwrap();

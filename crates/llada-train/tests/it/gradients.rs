@@ -5,7 +5,7 @@ use llada_model::{
     Device, Dtype, ModelConfig, Parameters, TrainableTransformer, TrainingBatch, Weights, expected_tensors,
 };
 use llada_train::{
-    objective::{MaskedBatch, Objective, Rows},
+    objective::{Answers, MaskedBatch, Objective, Rows},
     optimizer::{Optimizer, OptimizerConfig},
 };
 use serde_json::json;
@@ -14,7 +14,8 @@ use crate::fixture;
 
 fn rows(count: usize, row_length: usize, prompt_lengths: Option<Vec<usize>>) -> Rows {
     let ids = (0..(count * row_length) as u32).map(|i| i * 7919 % 500).collect();
-    Rows { ids, row_length, prompt_lengths }
+    let answers = prompt_lengths.map(|lengths| Answers::after(&lengths, row_length));
+    Rows { ids, row_length, answers }
 }
 
 fn mask(objective: Objective, rows: &Rows) -> MaskedBatch {

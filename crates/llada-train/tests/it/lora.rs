@@ -49,7 +49,7 @@ fn load(adapter: &str, base: Precision) -> TrainableTransformer {
 
 fn accumulate(model: &mut TrainableTransformer, step: &Step) -> f64 {
     let row_length = step.input_ids[0].len();
-    let rows = Rows { ids: step.input_ids.concat(), row_length, prompt_lengths: None };
+    let rows = Rows { ids: step.input_ids.concat(), row_length, answers: None };
     let masked = MaskedBatch::diffusion(&rows, &step.t, &step.u.concat(), model.config().mask_token_id).unwrap();
     let batch = masked.batch();
     loss(&model.accumulate(&batch).unwrap(), batch.weights).unwrap()

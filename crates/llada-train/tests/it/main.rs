@@ -13,6 +13,8 @@ mod lora;
 mod mutation;
 mod run;
 mod sampling;
+mod sft;
+mod stream;
 
 use std::path::PathBuf;
 

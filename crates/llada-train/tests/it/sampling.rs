@@ -8,7 +8,7 @@ use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
 use llada_model::{Device, Dtype, TrainableTransformer, TrainingBatch, Transformer};
 use llada_train::{
     data::Dataset,
-    objective::{Objective, Rows},
+    objective::{Answers, Objective, Rows},
     optimizer::{Optimizer, OptimizerConfig},
     validate::validate,
 };
@@ -19,7 +19,7 @@ use crate::{fixture, run::workplace};
 fn learned(dtype: Dtype) -> TrainableTransformer {
     let mut model = TrainableTransformer::load(&fixture("tiny-llada"), Device::Cpu, dtype).unwrap();
     let mut optimizer = Optimizer::new(&model, OptimizerConfig::default()).unwrap();
-    let rows = Rows { ids: (0..60).map(|i| i * 7919 % 500).collect(), row_length: 20, prompt_lengths: None };
+    let rows = Rows { ids: (0..60).map(|i| i * 7919 % 500).collect(), row_length: 20, answers: None };
     for step in 1..=2 {
         let batch = Objective::Diffusion.mask(&rows, 510, true, Noise::new(5), step).unwrap();
         model.accumulate(&batch.batch()).unwrap();
@@ -58,7 +58,7 @@ fn expected(model: &mut TrainableTransformer, data: &Dataset, rows: usize, row_l
     let (mut nats, mut tokens) = (0.0, 0);
     for index in 0..rows {
         let row = data.read(&[index], row_length);
-        let prompt = row.prompt_lengths.map_or(0, |lengths| lengths[0]);
+        let prompt = row.answers.as_ref().map_or(0, Answers::prompt_length);
         let answer = row.row_length - prompt;
         let plan = MaskingPlan::stratified(answer, mc_num, BATCH_SIZE, Noise::new(1234), index as u64).unwrap();
         let mut log_p_masked = Vec::new();

@@ -2,6 +2,7 @@
 
 mod adapter_keys;
 pub(crate) mod distill;
+mod dry_run;
 mod environment;
 mod keys;
 pub(crate) mod prefer;
@@ -81,6 +82,12 @@ fn train(mut run: Run) -> anyhow::Result<()> {
         _ => {}
     })?;
     bar.finish_and_clear();
+    if let Some(tally) = run.tally().filter(|tally| tally.left_out() > 0) {
+        eprintln!("left out of {} records: {}", tally.records + tally.left_out(), tally.left_out());
+        for reason in tally.reasons() {
+            eprintln!("  {reason}");
+        }
+    }
     match outcome {
         Outcome::Finished(folder) => {
             eprintln!("{what} in {}", folder.display());

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 pub use record::Remarks;
 
+pub(super) use self::record::ROLES;
 use self::record::{Document, Item, items};
 pub(super) use self::units::{Unit, Units};
 use super::{DatasetKind, DatasetWriter};

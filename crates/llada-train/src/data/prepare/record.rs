@@ -10,7 +10,7 @@ use crate::TrainError;
 
 /// The roles of those who speak in a conversation. Another name may stand for one of them, and only the author of the data
 /// knows which: if `gpt` is the assistant, nothing would be learnt from its answers.
-const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
+pub(in crate::data) const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
 /// A prompt, its answer, and the number of bytes of their text. In pre-training the prompt is what begins a document.
 pub(super) struct Item {

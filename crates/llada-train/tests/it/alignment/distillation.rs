@@ -2,7 +2,7 @@
 
 use llada_core::{distillation::Trajectory, policy::View};
 use llada_model::{Prediction, TrainableTransformer};
-use llada_train::objective::{MaskedBatch, Rows};
+use llada_train::objective::{Answers, MaskedBatch, Rows};
 use serde_json::Value;
 
 use super::{MASK, check_close, field, golden, merged};
@@ -104,7 +104,7 @@ fn golden_distill() {
     let clean: Vec<u32> = rows.iter().zip(&labels).flat_map(|(row, labels)| [&row[..10], labels].concat()).collect();
     // Nothing below 1 is masked in the prompts.
     let uniform: Vec<f64> = u.iter().flat_map(|u| [&[1.0; 10][..], u].concat()).collect();
-    let sft = Rows { ids: clean, row_length: 34, prompt_lengths: Some(vec![10; 2]) };
+    let sft = Rows { ids: clean, row_length: 34, answers: Some(Answers::after(&[10; 2], 34)) };
     let batch = MaskedBatch::diffusion(&sft, &t, &uniform, MASK).unwrap();
     assert_eq!(batch.batch().ids, noisy.concat());
     let predictions = model.predictions(&batch.batch(), 1.0).unwrap();

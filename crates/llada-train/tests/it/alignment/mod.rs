@@ -16,19 +16,19 @@ use serde_json::Value;
 
 use crate::fixture;
 
-const MASK: u32 = 510;
+pub(crate) const MASK: u32 = 510;
 
-fn golden(file: &str) -> Value {
+pub(crate) fn golden(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(file);
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-fn field<T: DeserializeOwned>(value: &Value, key: &str) -> T {
+pub(crate) fn field<T: DeserializeOwned>(value: &Value, key: &str) -> T {
     serde_json::from_value(value[key].clone()).unwrap_or_else(|error| panic!("{key}: {error}"))
 }
 
 #[track_caller]
-fn check_close(what: &str, found: f64, expected: f64) {
+pub(crate) fn check_close(what: &str, found: f64, expected: f64) {
     let tolerance = 1e-4 * expected.abs().max(1.0);
     assert!((found - expected).abs() <= tolerance, "{what}: {found}, expected {expected}");
 }
@@ -38,7 +38,7 @@ fn base() -> TrainableTransformer {
 }
 
 /// tiny-llada with the adapter in its weights.
-fn merged(adapter: &str) -> TrainableTransformer {
+pub(crate) fn merged(adapter: &str) -> TrainableTransformer {
     let (base, adapter) = (fixture("tiny-llada"), fixture("lora").join(adapter));
     let config: Value = serde_json::from_slice(&fs::read(adapter.join("adapter_config.json")).unwrap()).unwrap();
     let adapter = fs::read(adapter.join("adapter_model.safetensors")).unwrap();

@@ -1,0 +1,115 @@
+//! Parquet files: their row groups, and the records of one as JSON.
+
+use std::{fs::File, path::Path, sync::Arc};
+
+use llada_model::guarded;
+use parquet::{
+    errors::ParquetError,
+    file::{
+        metadata::ParquetMetaData,
+        reader::{FileReader, SerializedFileReader},
+    },
+    record::{Field, Row, reader::RowIter},
+    schema::types::Type,
+};
+use serde_json::{Map, Value};
+
+use super::format::COLUMNS;
+use crate::TrainError;
+
+/// The number of rows that a file of any size may have. A file with more must have a byte a row, because a damaged file of a
+/// few bytes can claim more rows than memory holds.
+const ROWS: u64 = 1 << 22;
+
+/// A row group, as the footer describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RowGroup {
+    pub(super) rows: usize,
+    /// The number of bytes of its values.
+    pub(super) bytes: u64,
+}
+
+/// What the footer of a file says.
+#[derive(Debug)]
+pub(super) struct Footer {
+    pub(super) columns: Vec<String>,
+    pub(super) groups: Vec<RowGroup>,
+}
+
+/// Reads the footer of `path`.
+pub(super) fn footer(path: &Path) -> Result<Footer, TrainError> {
+    let length = std::fs::metadata(path).map_err(TrainError::read(path))?.len();
+    within(path, || {
+        let file = SerializedFileReader::new(open(path)?)?;
+        let metadata = file.metadata();
+        let columns = metadata.file_metadata().schema().get_fields();
+        Ok(Footer {
+            columns: columns.iter().map(|column| column.name().to_owned()).collect(),
+            groups: groups(metadata, length)?,
+        })
+    })
+}
+
+/// Reads the records of a row group of `path`.
+pub(super) fn records(path: &Path, group: usize) -> Result<Vec<Value>, TrainError> {
+    within(path, || {
+        let file = SerializedFileReader::new(open(path)?)?;
+        let schema = file.metadata().file_metadata().schema();
+        let said = schema.get_fields().iter().filter(|column| COLUMNS.contains(&column.name()));
+        let projection = Type::group_type_builder(schema.name()).with_fields(said.map(Arc::clone).collect()).build()?;
+        let group = file.get_row_group(group)?;
+        let mut records = Vec::new();
+        for row in RowIter::from_row_group(Some(projection), group.as_ref())? {
+            records.push(object(&row?));
+        }
+        Ok(records)
+    })
+}
+
+/// Runs `work` on `path`. The reader panics on some damaged files.
+fn within<T>(path: &Path, work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, TrainError> {
+    let result = guarded(&path.display().to_string(), work)?;
+    result.map_err(|error| TrainError::Parquet { path: path.to_owned(), message: error.to_string() })
+}
+
+fn open(path: &Path) -> Result<File, ParquetError> {
+    Ok(File::open(path)?)
+}
+
+fn groups(metadata: &ParquetMetaData, length: u64) -> Result<Vec<RowGroup>, ParquetError> {
+    let (mut groups, mut total) = (Vec::new(), 0_u64);
+    for group in metadata.row_groups() {
+        let (rows, bytes) = (u64::try_from(group.num_rows()), u64::try_from(group.total_byte_size()));
+        let (Ok(rows), Ok(bytes)) = (rows, bytes) else {
+            return Err(ParquetError::General("a row group of less than no rows".to_owned()));
+        };
+        total = total.saturating_add(rows);
+        if total > ROWS.max(length) {
+            return Err(ParquetError::General(format!("{length} bytes claim {total} rows")));
+        }
+        groups.push(RowGroup { rows: rows as usize, bytes });
+    }
+    Ok(groups)
+}
+
+fn object(row: &Row) -> Value {
+    let columns: Map<String, Value> = row.get_column_iter().map(|(name, field)| (name.clone(), json(field))).collect();
+    columns.into()
+}
+
+/// A value as JSON. What has no place in a conversation is null.
+fn json(field: &Field) -> Value {
+    match field {
+        Field::Bool(value) => (*value).into(),
+        Field::Int(value) => (*value).into(),
+        Field::Long(value) => (*value).into(),
+        Field::Float(value) => (*value).into(),
+        Field::Double(value) => (*value).into(),
+        Field::Str(text) => text.as_str().into(),
+        // Text whose column does not say so.
+        Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).map_or(Value::Null, Value::from),
+        Field::Group(row) => object(row),
+        Field::ListInternal(list) => list.elements().iter().map(json).collect(),
+        _ => Value::Null,
+    }
+}

@@ -1,0 +1,151 @@
+//! Fine-tuning's choice of what is learned, and what it weighs: as PyTorch computed it, and the laws of ragged rows.
+
+use llada_core::{
+    objective::{LossWeight, Normalisation},
+    rng::Noise,
+};
+use llada_train::{
+    config::{Padding, RunConfig, SftConfig, Training},
+    data::{Record, rows},
+    objective::{Answers, MaskedBatch, Objective, Rows},
+};
+use toml::Table;
+
+use crate::{
+    alignment::{MASK, check_close, field, golden, merged},
+    told,
+};
+
+const EOS: u32 = 508;
+
+/// Which tokens of the golden rows may be masked.
+fn maskable(golden: &serde_json::Value, name: &str, row_length: usize) -> Vec<bool> {
+    let key = if name.contains("last answer") { "last_answer" } else { "answers" };
+    let answers: Vec<Vec<u8>> = field(golden, key);
+    let mut maskable = Vec::new();
+    for answer in answers {
+        let end = match name {
+            _ if name.contains("no padding") => answer.len(),
+            _ if name.contains("one EOS") => row_length.min(answer.len() + 1),
+            _ => row_length,
+        };
+        let is_answer = |position: usize| answer.get(position).map_or(position < end, |&answer| answer == 1);
+        maskable.extend((0..row_length).map(is_answer));
+    }
+    maskable
+}
+
+#[test]
+fn golden_sft() {
+    let golden = golden("sft.json");
+    let mut model = merged("adapter_all");
+    let ids: Vec<Vec<u32>> = field(&golden, "ids");
+    let (t, u): (Vec<f32>, Vec<Vec<f64>>) = (field(&golden, "t"), field(&golden, "u"));
+    let row_length = ids[0].len();
+    let mut masked = |name: &str, answers: Answers| {
+        let answers = Answers { maskable: maskable(&golden, name, row_length), ..answers };
+        let rows = Rows { ids: ids.concat(), row_length, answers: Some(answers) };
+        let batch = MaskedBatch::diffusion(&rows, &t, &u.concat(), MASK).unwrap();
+        let loss = batch.loss(&model.cross_entropy(&batch.batch()).unwrap()).unwrap();
+        (batch, loss)
+    };
+    let cases = golden["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 20);
+    for case in cases {
+        let (name, weight): (String, String) = (field(case, "maskable"), field(case, "weight"));
+        let normalisation: Normalisation = field(case, "normalisation");
+        let loss_weight = if weight == "uniform" { LossWeight::Uniform } else { LossWeight::Scheduler };
+        let (batch, loss) = masked(&name, Answers { normalisation, loss_weight, ..Answers::default() });
+        let what = format!("{name}, {normalisation:?}, {weight}");
+        assert_eq!(batch.batch().ids, field::<Vec<Vec<u32>>>(case, "noisy").concat(), "{what}");
+        let weights = field::<Vec<Vec<f64>>>(case, "token_weights").concat();
+        let wanted: Vec<usize> = (0..weights.len()).filter(|&token| weights[token] > 0.0).collect();
+        assert_eq!(batch.batch().wanted, wanted, "{what}");
+        for (&token, &found) in wanted.iter().zip(batch.weights()) {
+            check_close(&what, found.into(), weights[token]);
+            assert!((f64::from(found) - weights[token]).abs() < 1e-6, "{what}: token {token}");
+        }
+        check_close(&what, loss, field(case, "loss"));
+    }
+    let case = &golden["complementary"];
+    let answers = Answers { complementary: true, ..Answers::default() };
+    let (batch, loss) = masked(&field::<String>(case, "maskable"), answers);
+    check_close("complementary", loss, field(case, "loss"));
+    let (first, second) = batch.batch().ids.split_at(3 * row_length);
+    let clean = ids.concat();
+    let learned = maskable(&golden, "last answer, no padding", row_length);
+    for token in 0..clean.len() {
+        assert_eq!((first[token] == MASK) ^ (second[token] == MASK), learned[token]);
+    }
+}
+
+/// Three conversations of different lengths.
+fn records() -> Vec<Record> {
+    let record = |length: u32, start: usize| Record {
+        ids: (0..length).map(|i| i * 7919 % 500).collect(),
+        answers: std::iter::once(start..length as usize).collect(),
+    };
+    vec![record(9, 4), record(14, 5), record(9, 3)]
+}
+
+#[test]
+fn rows_without_padding_are_as_if_they_were_alone() {
+    let mut model = merged("adapter_all");
+    for padding in [Padding::OneEos, Padding::None] {
+        let sft = SftConfig { padding, normalisation: Normalisation::Token, ..SftConfig::default() };
+        let records = records();
+        let batch = Objective::Diffusion.mask(&rows(&records, &sft, EOS), MASK, true, Noise::new(4), 1).unwrap();
+        let pieces = batch.micro_batches(8);
+        let ends = usize::from(padding == Padding::OneEos);
+        let lengths: Vec<usize> = pieces.iter().map(|piece| piece.batch().row_length).collect();
+        assert_eq!(lengths, [9 + ends, 14 + ends, 9 + ends]);
+        assert_eq!(batch.tokens(), 32 + 3 * ends);
+        let mut losses = Vec::new();
+        for piece in &pieces {
+            assert_eq!(piece.batch().ids.len(), piece.tokens());
+            losses.push(piece.loss(&model.cross_entropy(&piece.batch()).unwrap()).unwrap());
+        }
+        // The mask of a token is that of its place, whatever rows it is among; so is a row's loss.
+        let first = rows(&records[..1], &SftConfig { padding, ..sft.clone() }, EOS);
+        let alone = Objective::Diffusion.mask(&first, MASK, false, Noise::new(4), 1).unwrap();
+        let together = Objective::Diffusion.mask(&rows(&records, &sft, EOS), MASK, false, Noise::new(4), 1).unwrap();
+        let (alone, together) = (alone.micro_batches(1), together.micro_batches(1));
+        assert_eq!(alone[0].batch().ids, together[0].batch().ids);
+        assert!(losses.iter().all(|loss| loss.is_finite()));
+    }
+    let padded = rows(&records(), &SftConfig::default(), EOS);
+    let batch = Objective::Diffusion.mask(&padded, MASK, true, Noise::new(4), 1).unwrap();
+    assert_eq!(batch.micro_batches(8).len(), 1);
+}
+
+#[test]
+fn the_baseline_learns_the_same_answers() {
+    let rows = rows(&records(), &SftConfig { padding: Padding::None, ..SftConfig::default() }, EOS);
+    let batch = Objective::Ar.mask(&rows, MASK, false, Noise::new(0), 0).unwrap();
+    let learned: Vec<usize> = batch.batch().wanted.iter().map(|token| token + 1).collect();
+    let maskable = &rows.answers.as_ref().unwrap().maskable;
+    assert_eq!(learned, (0..maskable.len()).filter(|&token| maskable[token]).collect::<Vec<_>>());
+    let total: f32 = batch.weights().iter().sum();
+    assert!((total - 1.0).abs() < 1e-6, "each row counts a third: {total}");
+}
+
+#[test]
+fn settings_of_fine_tuning_are_honoured_or_refused() {
+    let read = |keys: &str| {
+        let text = format!("out = \"o\"\ndata = \"d\"\ninit = \"i\"\nsteps = 3\n{keys}");
+        RunConfig::from_tables(Training::Sft, [text.parse::<Table>().unwrap()])
+    };
+    let sft =
+        read("sft = { padding = \"one_eos\", turns = \"all\", normalisation = \"token\", format = \"sharegpt\" }");
+    assert_eq!(sft.unwrap().sft.padding, Padding::OneEos);
+    for (keys, message) in [
+        ("sft.padding = \"zero\"", "unknown variant `zero`, expected one of `answer`, `one_eos`, `none`"),
+        ("sft.turn = \"all\"", "unknown field `turn`"),
+        ("sft.max_length = 0", "sft.max_length is 0\nhint: it has to be at least 1"),
+        ("sft = { padding = \"none\", answer_length = 8 }", "hint: only sft.padding answer fills answers up"),
+        ("objective = \"ar\"\nsft.complementary = true", "objective is ar\nhint: it has no masks"),
+    ] {
+        let error = told(&read(keys).unwrap_err());
+        assert!(error.contains(message), "{error}");
+    }
+}
