@@ -3,8 +3,7 @@
 use std::{path::Path, sync::atomic::AtomicBool};
 
 use llada_train::{
-    config::RunConfig,
-    data::DatasetKind,
+    config::{RunConfig, Training},
     metrics,
     objective::Objective,
     run::{Event, Outcome, Run},
@@ -73,7 +72,7 @@ pub(crate) fn train(
 ) -> anyhow::Result<Option<Curve>> {
     let name = format!("{}-{}", if objective == Objective::Ar { "ar" } else { "diffusion" }, size.d_model);
     let folder = out.join(&name);
-    let mut run = Run::open(config(size, objective, corpus, extent, &folder)?, DatasetKind::Pretrain)?;
+    let mut run = Run::open(config(size, objective, corpus, extent, &folder)?, Training::Pretrain)?;
     let model = run.model().config().clone();
     println!("{name}: {} parameters, {} steps of {}", model.parameters(), run.steps_made(), extent.steps);
     let outcome = run.train(stop, |event| {
@@ -116,5 +115,5 @@ fn config(size: Size, objective: Objective, corpus: &Corpus, extent: Extent, out
     let mut keys = Table::try_from(keys)?;
     keys.insert("objective".to_owned(), toml::Value::try_from(objective)?);
     keys.insert("model".to_owned(), toml::Value::try_from(size.shape())?);
-    Ok(RunConfig::from_tables(DatasetKind::Pretrain, [keys])?)
+    Ok(RunConfig::from_tables(Training::Pretrain, [keys])?)
 }

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    adapter, batch, chat, compare, data, decide, eval, generate, inspect, logits, quantize, score, serve, tasks,
-    tokenizer, training,
+    adapter, batch, chat, compare, convert, data, decide, eval, generate, inspect, logits, quantize, score, serve,
+    tasks, tokenizer, training,
 };
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Quantize(quantize::Args),
     #[command(subcommand)]
     Adapter(adapter::Command),
+    Convert(convert::Args),
     Pretrain(training::pretrain::Args),
     Sft(training::sft::Args),
     Prefer(training::prefer::Args),
@@ -64,6 +65,7 @@ impl Command {
             Self::Inspect(args) => inspect::run(args),
             Self::Quantize(args) => quantize::run(&args),
             Self::Adapter(command) => adapter::run(command),
+            Self::Convert(args) => convert::run(args),
             Self::Pretrain(args) => training::pretrain::run(&args),
             Self::Sft(args) => training::sft::run(&args),
             Self::Prefer(args) => training::prefer::run(&args),

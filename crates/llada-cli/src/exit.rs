@@ -131,7 +131,12 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
             | ModelError::NoCudaDevice { .. }
             | ModelError::TooFewDevices { .. }
             | ModelError::Io { .. } => Some(ENVIRONMENT),
-            ModelError::TokenOutOfRange { .. } | ModelError::TooLong { .. } | ModelError::Row { .. } => Some(USAGE),
+            // Its source tells whether the file could be read.
+            ModelError::Gguf(_) => None,
+            ModelError::Conversion { .. }
+            | ModelError::TokenOutOfRange { .. }
+            | ModelError::TooLong { .. }
+            | ModelError::Row { .. } => Some(USAGE),
             _ => Some(FAILED),
         };
     }

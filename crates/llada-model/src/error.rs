@@ -78,6 +78,17 @@ pub enum ModelError {
         /// The reason.
         message: String,
     },
+    /// A GGUF file is invalid, or holds something that is not read.
+    #[error(transparent)]
+    Gguf(#[from] llada_gguf::GgufError),
+    /// The settings of a conversion do not fit the model or each other.
+    #[error("{message}")]
+    Conversion {
+        /// The reason.
+        message: String,
+        /// A remedy, if one is known.
+        hint: Option<Hint>,
+    },
     /// The checkpoint lacks a tensor that its config calls for.
     #[error("{}: tensor {name} is missing", folder.display())]
     MissingTensor {
@@ -222,7 +233,8 @@ impl ModelError {
     /// Returns a remedy for the error, if one is known.
     pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::File { hint, .. } | Self::Config { hint, .. } => hint.clone(),
+            Self::File { hint, .. } | Self::Config { hint, .. } | Self::Conversion { hint, .. } => hint.clone(),
+            Self::Gguf(error) => error.hint(),
             Self::Write { .. } => Some(advice("is the disk full, or the folder read-only?")),
             Self::Pointer { .. } => Some(advice("git lfs pull in its folder, or download the file again")),
             Self::Architecture { read, .. } => Some(advice(format!("architectures that are read: {read}"))),

@@ -22,6 +22,7 @@ pub mod atomic;
 mod batch;
 mod chat;
 mod config;
+mod convert;
 mod error;
 mod files;
 mod folder;
@@ -45,6 +46,7 @@ pub use adapter::{
 pub use arch::Family;
 pub use chat::Message;
 pub use config::{AttentionPattern, Biases, ConfigReading, ModelConfig, MoeConfig, MoeLayers, Router, Scoring};
+pub use convert::{Conversion, Converted, convert};
 pub use error::ModelError;
 pub use guard::guarded;
 pub use hidden::TransformerHidden;

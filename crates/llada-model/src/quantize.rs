@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     ModelConfig, ModelError, Weights,
-    rewrite::{OutputTensor, rewrite},
+    rewrite::rewrite,
     torch::{
         int8::Quantized,
         tensor::{bytes, map},
@@ -20,6 +20,7 @@ use crate::{
     weights::{
         MappedTensor,
         role::{self, StoredTensor},
+        shards::OutputTensor,
     },
 };
 

@@ -1,25 +1,19 @@
 //! Checkpoints that are made of other checkpoints: every tensor is converted, the text side is copied, and the folder
 //! appears when it is complete.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
-use safetensors::{Dtype, tensor::TensorView};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     ModelConfig, ModelError, Tokenizer, Weights,
     atomic::PendingFolder,
-    files::{read_json, write_json, write_safetensors},
-    weights::role::{Role, StoredTensor, stored_tensors},
+    files::{read_json, write_json},
+    weights::{
+        role::{Role, StoredTensor, stored_tensors},
+        shards::{OutputTensor, Shards},
+    },
 };
-
-/// A tensor to be written.
-pub(crate) struct OutputTensor {
-    pub(crate) name: String,
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) bytes: Vec<u8>,
-}
 
 /// Writes the checkpoint in `folder`, whose config is `config`, to the new folder `out`.
 ///
@@ -34,32 +28,35 @@ pub(crate) fn rewrite<E: From<ModelError>>(
     edit: impl FnOnce(&mut Map<String, Value>),
     mut progress: impl FnMut(usize, usize) -> Result<(), E>,
 ) -> Result<(), E> {
-    if out.exists() {
-        let advice = "remove it, or give another folder";
-        return Err(ModelError::file_with_advice(out, "is there already", advice).into());
-    }
+    let pending = new_folder(out)?;
     let mut weights = Weights::of(folder, config)?;
-    let pending = PendingFolder::create(out).map_err(ModelError::from)?;
     let path = pending.path();
     let shards = shards(config);
-    let mut weight_map = BTreeMap::new();
+    let mut output = Shards::new(path.to_owned(), shards.len());
     for (i, tensors) in shards.iter().enumerate() {
         progress(i, shards.len())?;
-        let file = format!("model-{:05}-of-{:05}.safetensors", i + 1, shards.len());
         let mut written = Vec::new();
         for tensor in tensors {
             written.extend(convert(tensor, &mut weights)?);
         }
-        weight_map.extend(written.iter().map(|tensor| (tensor.name.clone(), file.clone())));
-        write_shard(&path.join(file), &written)?;
+        output.write(&written)?;
     }
     weights.finish()?;
-    write_json(&path.join("model.safetensors.index.json"), &json!({ "metadata": {}, "weight_map": weight_map }))?;
+    output.finish()?;
     copy_text_side(folder, path)?;
     write_config(config, folder, path, edit)?;
     progress(shards.len(), shards.len())?;
     pending.finish().map_err(ModelError::from)?;
     Ok(())
+}
+
+/// Creates the temporary folder for `out`, which must not be there yet.
+pub(crate) fn new_folder(out: &Path) -> Result<PendingFolder, ModelError> {
+    if out.exists() {
+        let advice = "remove it, or give another folder";
+        return Err(ModelError::file_with_advice(out, "is there already", advice));
+    }
+    Ok(PendingFolder::create(out)?)
 }
 
 /// Returns the tensors of each shard: one shard per block, and a last one for the rest.
@@ -73,15 +70,6 @@ fn shards(config: &ModelConfig) -> Vec<Vec<StoredTensor>> {
         shards[shard].push(tensor);
     }
     shards
-}
-
-fn write_shard(path: &Path, tensors: &[OutputTensor]) -> Result<(), ModelError> {
-    let mut views = Vec::with_capacity(tensors.len());
-    for OutputTensor { name, dtype, shape, bytes } in tensors {
-        let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| ModelError::file(path, e))?;
-        views.push((name, view));
-    }
-    write_safetensors(path, views)
 }
 
 /// Copies the tokenizer, the chat template and all other JSON files but `config.json`.
@@ -104,7 +92,8 @@ fn copy_text_side(folder: &Path, out: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
+/// Copies a file into a folder that need not be there.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
     let made = to.parent().map_or(Ok(()), fs::create_dir_all);
     made.and_then(|()| fs::copy(from, to)).map_err(|source| ModelError::Write { path: to.to_owned(), source })?;
     Ok(())

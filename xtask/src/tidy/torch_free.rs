@@ -7,8 +7,17 @@ use cargo_metadata::{DependencyKind, Metadata};
 use super::{Source, Violation, source};
 
 /// The crates that build and pass their tests on a machine without libtorch.
-const TORCH_FREE: [&str; 8] =
-    ["llada-core", "llada-eval", "llada-grammar", "llada-hub", "llada-infer", "llada-tasks", "fetch-weights", "xtask"];
+const TORCH_FREE: [&str; 9] = [
+    "llada-core",
+    "llada-eval",
+    "llada-gguf",
+    "llada-grammar",
+    "llada-hub",
+    "llada-infer",
+    "llada-tasks",
+    "fetch-weights",
+    "xtask",
+];
 
 const TORCH: [&str; 2] = ["tch", "torch-sys"];
 

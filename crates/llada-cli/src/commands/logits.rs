@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use llada_core::predictor::{Hidden, MaskPredictor, Row};
+use llada_model::AttentionPattern;
 use safetensors::{Dtype, tensor::TensorView};
 
 use crate::{
@@ -27,6 +28,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     block_length: Option<u32>,
 
+    /// Attend to what is before alone: a model of `llada convert` is then the autoregressive one that it was made of
+    #[arg(long, conflicts_with = "block_length")]
+    causal: bool,
+
     /// Where to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -38,6 +43,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let Ids(ids) = args.ids;
     let mut model = open_network(&args.model, &args.model.folder()?)?.without_logit_shift();
+    if args.causal {
+        model = model.with_attention(AttentionPattern::Causal);
+    }
     let wanted: Vec<usize> = (0..ids.len()).collect();
     let mut logits = Vec::new();
     let block_length = args.block_length.map(|length| length as usize);

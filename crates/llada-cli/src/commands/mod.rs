@@ -4,6 +4,7 @@ pub(crate) mod adapter;
 pub(crate) mod batch;
 pub(crate) mod chat;
 pub(crate) mod compare;
+pub(crate) mod convert;
 pub(crate) mod data;
 pub(crate) mod decide;
 pub(crate) mod eval;

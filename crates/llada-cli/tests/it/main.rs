@@ -8,6 +8,7 @@ mod book;
 mod chat;
 mod compare;
 mod constraint;
+mod convert;
 mod damaged;
 mod decide;
 mod families;

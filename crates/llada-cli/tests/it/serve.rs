@@ -31,17 +31,17 @@ impl Server {
         command.args(["serve", "--port", "0", "--model"]).arg(root().join("models/llada-tiny")).args(args);
         command.envs(environment.iter().copied());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let mut before = String::new();
-        loop {
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        let mut server = Self { child, lines, address: String::new(), before: String::new() };
+        while server.address.is_empty() {
             let mut line = String::new();
-            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "{before}");
-            if let Some(url) = line.trim().strip_prefix("listening on http://") {
-                let address = url.strip_suffix("/v1").unwrap().to_owned();
-                return Self { child, lines, address, before };
+            assert_ne!(server.lines.read_line(&mut line).unwrap(), 0, "{}", server.before);
+            match line.trim().strip_prefix("listening on http://") {
+                Some(url) => url.strip_suffix("/v1").unwrap().clone_into(&mut server.address),
+                None => server.before += &line,
             }
-            before += &line;
         }
+        server
     }
 
     /// Sends a request with these headers, and returns the response.

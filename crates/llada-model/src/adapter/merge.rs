@@ -10,9 +10,12 @@ use crate::{
     ModelConfig, ModelError, Weights,
     load::take_exact,
     quantize::CONFIG_KEY,
-    rewrite::{OutputTensor, rewrite},
+    rewrite::rewrite,
     torch::{dtype::stored_kind, tensor::bytes},
-    weights::role::{Module, StoredTensor},
+    weights::{
+        role::{Module, StoredTensor},
+        shards::OutputTensor,
+    },
 };
 
 /// Writes the checkpoint in `folder` with `adapter` in its weights to the new folder `out`.

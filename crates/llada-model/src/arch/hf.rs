@@ -112,7 +112,7 @@ pub(super) fn foreign() -> Vec<(&'static str, Value)> {
 }
 
 /// The name of a Llama-like model's module. Mixtures of experts are those of LLaDA-MoE.
-pub(super) fn module(role: Role) -> String {
+pub(crate) fn module(role: Role) -> String {
     match role {
         Role::Embedding => "model.embed_tokens".to_owned(),
         Role::Head => "lm_head".to_owned(),

@@ -4,8 +4,9 @@
 //! `architectures` in `config.json` tells the families apart. `model_type` alone does not: LLaDA-MoE says "llada" there
 //! too.
 
+pub(crate) mod autoregressive;
 mod dream;
-mod hf;
+pub(crate) mod hf;
 mod illada;
 pub(crate) mod llada;
 mod llada2;

@@ -38,7 +38,7 @@ pub(crate) struct Attention {
     /// The bound to which queries, keys and values are clipped.
     clip: Option<f64>,
     head_dim: i64,
-    pattern: AttentionPattern,
+    pub(crate) pattern: AttentionPattern,
 }
 
 /// The KV caches of the rows of a packing, and the layer that uses them.

@@ -8,7 +8,7 @@ use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute, Row};
 use tch::Tensor;
 
 use crate::{
-    Adapter, Device, ModelConfig, ModelError, Precision, TransformerHidden,
+    Adapter, AttentionPattern, Device, ModelConfig, ModelError, Precision, TransformerHidden,
     batch::{banned_ids, rows_together},
     hidden::{Head, HiddenRow},
     layers::{
@@ -133,6 +133,15 @@ impl Transformer {
     #[must_use]
     pub fn without_logit_shift(mut self) -> Self {
         self.config.logit_shift = false;
+        self
+    }
+
+    /// The same model with this attention: a converted one under [`AttentionPattern::Causal`], for instance, is the
+    /// autoregressive model that it was made of.
+    #[must_use]
+    pub fn with_attention(mut self, attention: AttentionPattern) -> Self {
+        self.config.attention = attention;
+        self.blocks.iter_mut().for_each(|block| block.attention.pattern = attention);
         self
     }
 

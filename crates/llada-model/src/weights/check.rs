@@ -59,7 +59,7 @@ impl Weights {
 
     /// Drops the buffers `inv_freq` of older checkpoints, and returns an error for each that disagrees with
     /// `rope_theta`.
-    fn drop_inv_freq(&mut self, config: &ModelConfig) -> Vec<ModelError> {
+    pub(crate) fn drop_inv_freq(&mut self, config: &ModelConfig) -> Vec<ModelError> {
         let names: Vec<String> = self.tensors.keys().filter(|name| inv_freq::is_name(name)).cloned().collect();
         let mut problems = Vec::new();
         for name in names {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use half::{bf16, f16};
 use memmap2::UncheckedAdvice;
 use safetensors::Dtype;
 
@@ -39,6 +40,20 @@ impl MappedTensor {
     /// Returns the bytes of the tensor, little-endian and row-major.
     pub fn bytes(&self) -> &[u8] {
         &self.shard.map[self.start..self.end]
+    }
+
+    /// Returns the values of a tensor of floats as f32, and otherwise an error with its `name`.
+    pub(crate) fn values(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        let bytes = self.bytes();
+        Ok(match self.dtype {
+            Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+            Dtype::BF16 => bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+            Dtype::F16 => bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+            other => {
+                let (name, file) = (name.to_owned(), self.shard.path.clone());
+                return Err(ModelError::StoredDtype { name, file, dtype: format!("{other:?}") });
+            }
+        })
     }
 
     /// Returns the pages of the tensor to the system, after it has been copied.

@@ -8,6 +8,7 @@ mod check;
 mod inv_freq;
 mod mapped;
 pub(crate) mod role;
+pub(crate) mod shards;
 pub(crate) mod source;
 
 use std::{
@@ -192,7 +193,11 @@ impl Weights {
         Ok(stored)
     }
 
-    fn take_any(&mut self, name: &str, shape: &[usize]) -> Result<MappedTensor, ModelError> {
+    /// Takes the tensor `name`, which must have the shape `shape`, whatever its dtype.
+    ///
+    /// # Errors
+    /// The tensor is missing or has another shape.
+    pub(crate) fn take_any(&mut self, name: &str, shape: &[usize]) -> Result<MappedTensor, ModelError> {
         let stored = self.find_of_shape(name, shape)?;
         self.tensors.remove(name);
         Ok(stored)
@@ -204,11 +209,25 @@ impl Weights {
         Some(ModelError::UnexpectedTensor { name: (*first).clone(), file, others: others.len() })
     }
 
+    /// Returns the number of the remaining tensors.
+    pub(crate) fn count(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Leaves the tensor `name` out, if it is there.
+    pub(crate) fn drop_tensor(&mut self, name: &str) {
+        self.tensors.remove(name);
+    }
+
     /// Checks that no tensor remains.
     ///
     /// # Errors
     /// A tensor was not taken; the error names it.
     pub fn finish(self) -> Result<(), ModelError> {
+        self.nothing_left()
+    }
+
+    pub(crate) fn nothing_left(&self) -> Result<(), ModelError> {
         match self.unexpected(&self.tensors.keys().collect::<Vec<_>>()) {
             None => Ok(()),
             Some(error) => Err(error),

@@ -4,6 +4,7 @@
 mod amx;
 mod checkpoint;
 mod config;
+mod convert;
 mod families;
 mod folder;
 mod folders;
@@ -17,6 +18,8 @@ mod text;
 mod trainable;
 mod turns;
 mod variant;
+#[path = "../../../llada-gguf/tests/it/writer.rs"]
+mod writer;
 
 use std::path::PathBuf;
 

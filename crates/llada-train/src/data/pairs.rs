@@ -37,20 +37,20 @@ pub(crate) struct Pairs {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
-    prompt: Option<Said>,
-    chosen: Said,
-    rejected: Said,
+    prompt: Option<Content>,
+    chosen: Content,
+    rejected: Content,
 }
 
 /// What is said: a text, or messages.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Said {
+pub(super) enum Content {
     Text(String),
     Messages(Vec<Message>),
 }
 
-impl Said {
+impl Content {
     /// The messages, where a text is one of `role`.
     pub(super) fn messages(self, role: &str) -> Vec<Message> {
         match self {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    pairs::Said,
+    pairs::Content,
     prepare::{Format, Unit, Units},
 };
 use crate::{TrainError, checkpoint::hexadecimal};
@@ -30,7 +30,7 @@ pub(crate) struct Prompts {
 
 #[derive(Deserialize)]
 struct Line {
-    prompt: Option<Said>,
+    prompt: Option<Content>,
     messages: Option<Vec<Message>>,
 }
 

@@ -1,0 +1,73 @@
+//! The error type of this crate.
+
+use std::path::PathBuf;
+
+use llada_core::Hint;
+
+use crate::GgmlType;
+
+/// A file that cannot be read, or a key or tensor that is not what was asked for. [`hint`](Self::hint) returns a remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GgufError {
+    /// The file cannot be opened or mapped.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The path of the file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+    /// The content of the file is invalid, or in a version that is not read.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The path of the file.
+        path: PathBuf,
+        /// The reason.
+        message: String,
+    },
+    /// A key of the metadata is missing, or its value is of another kind.
+    #[error("{}: {key}: {message}", path.display())]
+    Key {
+        /// The path of the file.
+        path: PathBuf,
+        /// The name of the key.
+        key: String,
+        /// The reason.
+        message: String,
+    },
+    /// A tensor is missing, or the file does not hold it as it says.
+    #[error("{}: tensor {name}: {message}", path.display())]
+    Tensor {
+        /// The path of the file.
+        path: PathBuf,
+        /// The name of the tensor.
+        name: String,
+        /// The reason.
+        message: String,
+    },
+    /// A tensor is stored in a type that is not read.
+    #[error("{}: tensor {name} is stored as {dtype}, which is not read", path.display())]
+    StoredType {
+        /// The path of the file.
+        path: PathBuf,
+        /// The name of the tensor.
+        name: String,
+        /// The type, as ggml names or numbers it.
+        dtype: String,
+    },
+}
+
+impl GgufError {
+    /// Returns a remedy for the error, if one is known.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::StoredType { .. } => {
+                let read = GgmlType::ALL.map(|dtype| dtype.to_string()).join(", ");
+                Some(Hint::Advice(format!("types that are read: {read}; fetch or quantise a file of these")))
+            }
+            Self::File { .. } => Some(Hint::Advice("fetch the file again".to_owned())),
+            _ => None,
+        }
+    }
+}
