@@ -66,7 +66,11 @@ impl GgufError {
                 let read = GgmlType::ALL.map(|dtype| dtype.to_string()).join(", ");
                 Some(Hint::Advice(format!("types that are read: {read}; fetch or quantise a file of these")))
             }
-            Self::File { .. } => Some(Hint::Advice("fetch the file again".to_owned())),
+            Self::File { .. } => {
+                let advice = "is it a GGUF file of version 2 or 3, little-endian and whole? else fetch it again";
+                Some(Hint::Advice(advice.to_owned()))
+            }
+            Self::Key { .. } => Some(Hint::Advice("convert the folder of safetensors that it was made of".to_owned())),
             _ => None,
         }
     }

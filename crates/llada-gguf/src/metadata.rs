@@ -25,6 +25,9 @@ const LEAST: [usize; 13] = [1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8];
 
 const LIST: u32 = 9;
 
+/// The most values of a list, far more than any vocabulary has: in memory a value takes many times its bytes.
+const LONGEST: usize = 1 << 24;
+
 /// Reads a value with its type in front.
 pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Value, String> {
     let kind = cursor.u32("the type of a value")?;
@@ -38,6 +41,9 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Value, String> {
         None => return Err(format!("a value's type is {kind}, which there is not")),
     };
     let count = cursor.count(least, "the length of a list")?;
+    if count > LONGEST {
+        return Err(format!("a list of {count} values, and {LONGEST} at most are read"));
+    }
     let values: Result<Vec<Value>, String> = (0..count).map(|_| scalar(cursor, kind)).collect();
     Ok(Value::List(values?))
 }

@@ -10,7 +10,7 @@ use crate::{
     atomic::PendingFolder,
     files::{read_json, write_json},
     weights::{
-        role::{Role, StoredTensor, stored_tensors},
+        role::{StoredTensor, stored_tensors},
         shards::{OutputTensor, Shards},
     },
 };
@@ -59,15 +59,11 @@ pub(crate) fn new_folder(out: &Path) -> Result<PendingFolder, ModelError> {
     Ok(PendingFolder::create(out)?)
 }
 
-/// Returns the tensors of each shard: one shard per block, and a last one for the rest.
+/// Returns the tensors of each shard.
 fn shards(config: &ModelConfig) -> Vec<Vec<StoredTensor>> {
     let mut shards = vec![Vec::new(); config.num_hidden_layers + 1];
     for tensor in stored_tensors(config) {
-        let shard = match tensor.role {
-            Role::Block(layer, _) => layer,
-            Role::Embedding | Role::Head | Role::FinalNorm => config.num_hidden_layers,
-        };
-        shards[shard].push(tensor);
+        shards[tensor.role.shard(config.num_hidden_layers)].push(tensor);
     }
     shards
 }

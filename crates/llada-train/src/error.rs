@@ -122,6 +122,14 @@ pub enum TrainError {
         /// The checkpoint.
         checkpoint: PathBuf,
     },
+    /// A number that is computed ahead of the first step is missing, and the run has begun.
+    #[error("{}: the numbers of item {item} are missing", path.display())]
+    MissingNumbers {
+        /// The file.
+        path: PathBuf,
+        /// The item of the data, counted from 0.
+        item: usize,
+    },
     /// Numbers that were computed ahead belong to another run.
     #[error("{}: it is of other data or settings", path.display())]
     OtherNumbers {
@@ -183,6 +191,9 @@ impl TrainError {
             Self::OtherModel { .. } | Self::OtherNumbers { .. } => {
                 Some(Hint::set_with("out", "FOLDER", " of another name, or the settings of this run"))
             }
+            Self::MissingNumbers { .. } => Some(advice(
+                "the run began with fewer steps or a smaller batch_size: go on with those, or with another out",
+            )),
             Self::NotFinite { .. } => {
                 Some(advice("the last checkpoint is intact; lower schedule.lr and go on from it"))
             }

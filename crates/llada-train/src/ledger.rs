@@ -69,7 +69,7 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
     ) -> Result<ControlFlow<()>, TrainError> {
         let missing: Vec<usize> = items.iter().copied().filter(|item| !self.entries.contains_key(item)).collect();
         if let Some(item) = missing.first().filter(|_| is_begun) {
-            return Err(TrainError::file(&self.path, format!("the numbers of item {item} are missing")));
+            return Err(TrainError::MissingNumbers { path: self.path.clone(), item: *item });
         }
         let (mut done, total) = ((items.len() - missing.len()) as u64, items.len() as u64);
         for items in missing.chunks(at_once) {

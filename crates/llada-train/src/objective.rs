@@ -259,10 +259,11 @@ impl MaskedBatch {
         Self { entropy: Some(EntropyWeights { weights, temperature }), ..self }
     }
 
-    /// The same as rows from this number on among all rows of the step.
+    /// The same as rows from `first_row` on among the `of` rows of the step.
     #[must_use]
-    pub fn from_row(self, first_row: usize) -> Self {
-        Self { first_row, ..self }
+    pub fn from_row(self, first_row: usize, of: usize) -> Self {
+        let share = self.rows() as f64 / of.max(1) as f64;
+        Self { first_row, share, ..self }
     }
 
     /// The number of its first row among all rows of the step.

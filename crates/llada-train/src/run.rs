@@ -182,12 +182,7 @@ impl Run {
     /// The loss or the gradient is not finite; a file cannot be written; the model fails, or another process. The last
     /// checkpoint is intact.
     pub fn train(&mut self, stop: &AtomicBool, mut observe: impl FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
-        let is_begun = self.state.step > 0;
-        let is_prepared = self.loss.prepare(&mut self.state.model, is_begun, &mut |done, total| {
-            observe(Event::Prepared { done, total });
-            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        if is_prepared.is_break() {
+        if self.prepare(stop, &mut observe)?.is_break() {
             return Ok(Outcome::Stopped(self.config.out.clone()));
         }
         let mut recorder = None;
@@ -215,6 +210,29 @@ impl Run {
             None if self.state.step >= self.config.steps => Ok(Outcome::Finished(self.config.exported())),
             None => Ok(Outcome::Stopped(checkpoint::folder(&self.config.checkpoints(), self.state.step))),
         }
+    }
+
+    /// Computes what precedes the first step: rank 0, before the others read it.
+    fn prepare(
+        &mut self,
+        stop: &AtomicBool,
+        observe: &mut impl FnMut(Event<'_>),
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let is_begun = self.state.step > 0;
+        for is_first in [true, false] {
+            let mut is_stopped = false;
+            if (self.collective.rank() == 0) == is_first {
+                let flow = self.loss.prepare(&mut self.state.model, is_begun, &mut |done, total| {
+                    observe(Event::Prepared { done, total });
+                    if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })?;
+                is_stopped = flow.is_break();
+            }
+            if self.collective.any(is_stopped)? {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     fn step(&mut self) -> Result<Metrics, TrainError> {

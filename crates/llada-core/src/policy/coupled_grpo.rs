@@ -5,7 +5,7 @@
 //! With the share $\rho$ of the first mask, $\log p = \frac{1}{2} (\log p_{\text{all}} + \log p_m / \rho)$ for a token of
 //! the first mask and $\frac{1}{2} (\log p_{\text{all}} + \log p_m / (1 - \rho))$ for one of the second.
 
-use super::diffu_grpo::{Normalisation, TokenLoss};
+use super::diffu_grpo::{TokenLoss, TokenNormalisation};
 use super::{Completion, LogProbs, Scored, Surrogate, View, check};
 use crate::CoreError;
 use crate::rng::Stream;
@@ -55,7 +55,7 @@ impl CoupledGrpo {
         check(batch)?;
         let shares = [2.0, 2.0 * ratio, 2.0 * (1.0 - ratio)];
         let mut surrogate = Surrogate::zero(batch);
-        let tokens = TokenLoss { epsilon: self.epsilon, beta: self.beta, normalisation: Normalisation::Tokens };
+        let tokens = TokenLoss { epsilon: self.epsilon, beta: self.beta, normalisation: TokenNormalisation::Token };
         for (i, scored) in batch.iter().enumerate() {
             let divisor = tokens.divisor(batch, i);
             let combine = |log_probs: &LogProbs| combined(scored, log_probs, shares);

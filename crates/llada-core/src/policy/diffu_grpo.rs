@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Normalisation {
+pub enum TokenNormalisation {
     /// The number of tokens of all completions (the published code).
     #[default]
-    Tokens,
+    Token,
     /// The number of tokens of its completion, and the number of completions (the paper).
-    Sequences,
+    Sequence,
     /// The number of tokens that there is room for in all completions.
     Constant,
 }
@@ -33,12 +33,12 @@ pub struct DiffuGrpo {
     /// The weight of the divergence from the reference.
     pub beta: f64,
     /// What the sum over tokens is divided by.
-    pub normalisation: Normalisation,
+    pub normalisation: TokenNormalisation,
 }
 
 impl Default for DiffuGrpo {
     fn default() -> Self {
-        Self { p_mask_prompt: 0.15, epsilon: 0.5, beta: 0.04, normalisation: Normalisation::Tokens }
+        Self { p_mask_prompt: 0.15, epsilon: 0.5, beta: 0.04, normalisation: TokenNormalisation::Token }
     }
 }
 
@@ -79,7 +79,7 @@ impl DiffuGrpo {
 pub(super) struct TokenLoss {
     pub(super) epsilon: f64,
     pub(super) beta: f64,
-    pub(super) normalisation: Normalisation,
+    pub(super) normalisation: TokenNormalisation,
 }
 
 impl TokenLoss {
@@ -96,9 +96,9 @@ impl TokenLoss {
         let sum =
             |length: fn(&Completion) -> usize| batch.iter().map(|scored| length(scored.completion)).sum::<usize>();
         let divisor = match self.normalisation {
-            Normalisation::Tokens => sum(|completion| completion.length),
-            Normalisation::Sequences => batch.len() * batch[i].completion.length,
-            Normalisation::Constant => sum(Completion::canvas),
+            TokenNormalisation::Token => sum(|completion| completion.length),
+            TokenNormalisation::Sequence => batch.len() * batch[i].completion.length,
+            TokenNormalisation::Constant => sum(Completion::canvas),
         };
         divisor as f64
     }

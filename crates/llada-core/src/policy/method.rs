@@ -70,6 +70,42 @@ impl Method {
         }
     }
 
+    /// Refuses settings that a method cannot have.
+    ///
+    /// # Errors
+    /// The error names the setting.
+    pub fn check(&self) -> Result<(), CoreError> {
+        let (epsilon, beta) = match self {
+            Self::Espo(method) => (method.epsilon, method.beta),
+            Self::DiffuGrpo(method) => (method.epsilon, method.beta),
+            Self::CoupledGrpo(method) => (method.epsilon, method.beta),
+            Self::TraceRl(method) => (method.epsilon, method.beta),
+            Self::Wd1(_) | Self::Spg(_) => (0.0, 0.0),
+        };
+        CoreError::check_within("epsilon", epsilon, 0.0, f64::MAX)?;
+        CoreError::check_within("beta", beta, 0.0, f64::MAX)?;
+        match self {
+            Self::Espo(_) => Ok(()),
+            Self::DiffuGrpo(method) => CoreError::check_within("p_mask_prompt", method.p_mask_prompt, 0.0, 1.0),
+            Self::Wd1(method) => {
+                CoreError::check_within("p_mask_prompt", method.p_mask_prompt, 0.0, 1.0)?;
+                CoreError::check_within("psi", method.psi, 0.0, f64::MAX)
+            }
+            Self::CoupledGrpo(method) => {
+                let [least, most] = method.mask_ratio;
+                CoreError::check_within("mask_ratio", most, f64::MIN_POSITIVE, 1.0 - f64::EPSILON)?;
+                CoreError::check_within("mask_ratio", least, f64::MIN_POSITIVE, most)
+            }
+            Self::Spg(method) => {
+                CoreError::check_positive("num_t", method.num_t)?;
+                CoreError::check_within("p_mask_earlier", method.p_mask_earlier, 0.0, 1.0)?;
+                CoreError::check_within("eubo_beta", method.eubo_beta, f64::MIN_POSITIVE, f64::MAX)?;
+                CoreError::check_within("mix_weight", method.mix_weight, 0.0, 1.0)
+            }
+            Self::TraceRl(method) => CoreError::check_positive("shrink", method.shrink),
+        }
+    }
+
     /// Returns true if the loss depends on the probabilities under the policy that generated the completions.
     pub fn has_ratio(&self) -> bool {
         !matches!(self, Self::Wd1(_) | Self::Spg(_))

@@ -35,7 +35,8 @@ pub enum NegativeBound {
 pub struct Spg {
     /// The number of views.
     pub num_t: usize,
-    /// The number of tokens of a block.
+    /// The number of tokens of a block, which is the sampler's; it is no key of its own.
+    #[serde(skip)]
     pub block_length: usize,
     /// The probability that a token of the prompt or of an earlier block is masked.
     pub p_mask_earlier: f64,
@@ -61,7 +62,7 @@ impl Default for Spg {
 }
 
 impl Spg {
-    /// Draws the views of `completion`, in blocks that differ as long as there are enough.
+    /// Draws the views of `completion`, in random blocks, which may coincide where the completion ends early.
     ///
     /// # Errors
     /// If the completion is empty, or `num_t` or `block_length` is 0.

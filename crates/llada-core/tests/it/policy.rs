@@ -2,7 +2,7 @@
 
 use llada_core::policy::{
     Completion, Draw, DrawKey, LogProbs, Method, Rollout, Scored, coupled_grpo::CoupledGrpo, diffu_grpo::DiffuGrpo,
-    diffu_grpo::Normalisation, espo::Espo, spg::NegativeBound, spg::Spg, trace_rl::TraceRl, wd1::Wd1,
+    diffu_grpo::TokenNormalisation, espo::Espo, spg::NegativeBound, spg::Spg, trace_rl::TraceRl, wd1::Wd1,
 };
 use llada_core::rng::{Domain, Noise};
 
@@ -13,8 +13,8 @@ fn methods() -> Vec<Method> {
     vec![
         Method::Espo(Espo::default()),
         Method::DiffuGrpo(DiffuGrpo::default()),
-        Method::DiffuGrpo(DiffuGrpo { normalisation: Normalisation::Sequences, ..DiffuGrpo::default() }),
-        Method::DiffuGrpo(DiffuGrpo { normalisation: Normalisation::Constant, beta: 0.0, ..DiffuGrpo::default() }),
+        Method::DiffuGrpo(DiffuGrpo { normalisation: TokenNormalisation::Sequence, ..DiffuGrpo::default() }),
+        Method::DiffuGrpo(DiffuGrpo { normalisation: TokenNormalisation::Constant, beta: 0.0, ..DiffuGrpo::default() }),
         Method::Wd1(Wd1::default()),
         Method::Wd1(Wd1 { mean: true, psi: 2.0, ..Wd1::default() }),
         Method::CoupledGrpo(CoupledGrpo::default()),

@@ -139,7 +139,7 @@ fn is_saved(entries: &[String], name: &str) -> bool {
     modules.any(|module| entries.iter().any(|entry| module.ends_with(entry.as_str())))
 }
 
-/// Refuses tensors that peft would save in two copies, and those that a loaded model does not keep in one piece.
+/// Refuses tensors that peft would save in two copies.
 fn check_saved(tensor: &StoredTensor, model: &ModelConfig) -> Result<(), ModelError> {
     if tensor.role == Role::Embedding && model.tie_word_embeddings {
         let message = format!("{} is the head too, and an adapter's copy would be the embedding alone", tensor.name);
@@ -287,7 +287,11 @@ pub(crate) fn all_linear(model: &ModelConfig) -> String {
             }
         }
     }
-    format!(r".*\.{}\.\d+\.({})", parents.join("|"), names.join("|"))
+    let parents = match parents.as_slice() {
+        [parent] => parent.clone(),
+        parents => format!("({})", parents.join("|")),
+    };
+    format!(r".*\.{parents}\.\d+\.({})", names.join("|"))
 }
 
 /// The expression with the indices of experts replaced by any index.

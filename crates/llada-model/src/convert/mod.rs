@@ -11,7 +11,6 @@ mod text;
 use std::path::Path;
 
 use llada_core::Hint;
-use safetensors::Dtype as StoredDtype;
 use serde_json::json;
 
 use self::{
@@ -131,7 +130,7 @@ fn write_weights<E: From<ModelError>>(
     for shard in 0..=layers {
         progress(shard, layers + 1)?;
         let mut tensors = Vec::new();
-        for (wanted, found) in pairs.iter().filter(|(wanted, _)| shard_of(wanted.role, layers) == shard) {
+        for (wanted, found) in pairs.iter().filter(|(wanted, _)| wanted.role.shard(layers) == shard) {
             convert_module(source, config, mask, dtype, (wanted, found), &mut tensors)?;
         }
         shards.write(&tensors)?;
@@ -139,14 +138,6 @@ fn write_weights<E: From<ModelError>>(
     source.finish()?;
     shards.finish()?;
     progress(layers + 1, layers + 1)
-}
-
-/// Returns the index of the shard with this role: one shard per block, and a last one for the rest.
-fn shard_of(role: Role, layers: usize) -> usize {
-    match role {
-        Role::Block(layer, _) => layer,
-        Role::Embedding | Role::Head | Role::FinalNorm => layers,
-    }
 }
 
 /// Adds the tensors of a module to those of its shard.
@@ -200,26 +191,18 @@ fn put(tensors: &mut Vec<OutputTensor>, name: String, dtype: Dtype, shape: &[usi
         Dtype::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Dtype::Bf16 => values.iter().flat_map(|value| half::bf16::from_f32(*value).to_le_bytes()).collect(),
     };
-    let stored = match dtype {
-        Dtype::F32 => StoredDtype::F32,
-        Dtype::Bf16 => StoredDtype::BF16,
-    };
     match tensors.iter_mut().find(|tensor| tensor.name == name) {
         Some(tensor) => {
             // Fused rows follow each other in the order of the roles.
             tensor.shape[0] = first_row + shape[0];
             tensor.bytes.extend(bytes);
         }
-        None => tensors.push(OutputTensor { name, dtype: stored, shape: shape.to_vec(), bytes }),
+        None => tensors.push(OutputTensor { name, dtype: dtype.stored(), shape: shape.to_vec(), bytes }),
     }
 }
 
 fn write_config(source: &dyn Source, config: &ModelConfig, dtype: Dtype, out: &Path) -> Result<(), ModelError> {
-    let torch_dtype = match dtype {
-        Dtype::F32 => "float32",
-        Dtype::Bf16 => "bfloat16",
-    };
-    let mut keys = config.to_keys(torch_dtype);
+    let mut keys = config.to_keys(dtype.torch_name());
     keys.extend(source.config().bos_token_id.map(|bos| ("bos_token_id".to_owned(), json!(bos))));
     write_json(&out.join("config.json"), &keys.into())
 }

@@ -75,8 +75,9 @@ impl TextSide {
         };
         let path = self.origin.join(TOKENIZER);
         let found = self.mask(&file, mask)?;
-        if found.id as usize > rows {
-            let message = format!("it has {} tokens, and the model's embedding {rows} rows", found.id);
+        // A new token has the first row behind the others.
+        if found.id as usize >= rows + usize::from(found.is_new) {
+            let message = format!("the mask token has the id {}, and the model's embedding {rows} rows", found.id);
             return Err(ModelError::file(&path, message));
         }
         if found.is_new {
@@ -119,8 +120,9 @@ impl TextSide {
             guarded(&what, || serde_json::from_value(Value::Object(file.clone())))?;
         let mut tokenizer = parsed.map_err(|error| ModelError::file(&path, error))?;
         if let Some(id) = tokenizer.token_to_id(mask) {
-            let is_special = tokenizer.get_added_vocabulary().get_vocab().contains_key(mask);
-            let is_declared = self.settings.get(DECODER).is_some_and(|decoder| decoder.get(id.to_string()).is_some());
+            let is_special = tokenizer.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special);
+            let declared = self.settings.get(DECODER).and_then(|decoder| decoder.get(id.to_string()));
+            let is_declared = declared.is_some_and(|token| token["special"] == json!(true));
             if !is_special && !is_declared {
                 return refuse(format!("the token {mask:?} is a part of ordinary text, so it cannot be the mask"));
             }

@@ -27,6 +27,22 @@ impl Dtype {
         }
     }
 
+    /// Returns its name in `config.json`.
+    pub(crate) fn torch_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+
+    /// Returns its name in safetensors.
+    pub(crate) fn stored(self) -> safetensors::Dtype {
+        match self {
+            Self::F32 => safetensors::Dtype::F32,
+            Self::Bf16 => safetensors::Dtype::BF16,
+        }
+    }
+
     /// Returns the size of one element in bytes.
     pub fn bytes(self) -> usize {
         self.kind().elt_size_in_bytes()

@@ -238,8 +238,7 @@ impl TrainableTransformer {
         if let Some(Adapted { config, base_model, .. }) = &self.adapted {
             return weights.write_with(dtype, |tensors| adapter::write(folder, config, Some(base_model), tensors));
         }
-        let torch_dtype = if dtype == Dtype::F32 { "float32" } else { "bfloat16" };
-        write_json(&folder.join("config.json"), &self.config.to_keys(torch_dtype).into())?;
+        write_json(&folder.join("config.json"), &self.config.to_keys(dtype.torch_name()).into())?;
         weights.write(folder, dtype)
     }
 

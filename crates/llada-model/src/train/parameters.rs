@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use safetensors::{Dtype as StoredDtype, tensor::TensorView};
+use safetensors::tensor::TensorView;
 use tch::{Kind, Tensor, no_grad};
 
 use crate::{
@@ -227,11 +227,10 @@ impl Parameters {
     ) -> Result<(), ModelError> {
         let flat = no_grad(|| self.flat.f_to_kind(dtype.kind())?.f_to_device(tch::Device::Cpu))?;
         let (bytes, width) = (bytes(&flat)?, dtype.bytes());
-        let stored = if dtype == Dtype::F32 { StoredDtype::F32 } else { StoredDtype::BF16 };
         let mut views = Vec::with_capacity(self.layout.spans.len());
         for (name, span) in &self.layout.spans {
             let (start, count) = (span.start as usize * width, span.shape.iter().product::<usize>() * width);
-            let view = TensorView::new(stored, span.shape.clone(), &bytes[start..start + count]);
+            let view = TensorView::new(dtype.stored(), span.shape.clone(), &bytes[start..start + count]);
             views.push((name.clone(), view.map_err(|e| tch::TchError::Shape(format!("{name}: {e}")))?));
         }
         write(views)

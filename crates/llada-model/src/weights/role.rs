@@ -115,6 +115,15 @@ impl StoredTensor {
 }
 
 impl Role {
+    /// Returns the index of the shard of a written checkpoint with this role: one shard per block, and a last one for the
+    /// rest.
+    pub(crate) fn shard(self, layers: usize) -> usize {
+        match self {
+            Self::Block(layer, _) => layer,
+            Self::Embedding | Self::Head | Self::FinalNorm => layers,
+        }
+    }
+
     /// Returns true if a weight of this role and shape is that of a linear layer.
     pub(crate) fn is_linear(self, shape: &[usize]) -> bool {
         shape.len() == 2 && !matches!(self, Self::Embedding | Self::Block(_, BlockRole::Router))

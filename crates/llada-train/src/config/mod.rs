@@ -42,6 +42,18 @@ pub enum Training {
 }
 
 impl Training {
+    /// Lets the learning rate of the last step follow `lr` where it is constant unless a run says otherwise.
+    fn complete(self, given: &mut Table) {
+        if matches!(self, Self::Pretrain | Self::Sft) {
+            return;
+        }
+        if let Some(Value::Table(schedule)) = given.get_mut("schedule")
+            && let Some(lr) = schedule.get("lr").cloned()
+        {
+            schedule.entry("min_lr").or_insert(lr);
+        }
+    }
+
     /// The learning rates unless a run says others.
     fn schedule(self) -> ScheduleConfig {
         match self {
@@ -195,13 +207,30 @@ impl RunConfig {
         let schedule =
             Value::try_from(training.schedule()).map_err(|e| TrainError::Settings { message: e.to_string() })?;
         keys.insert("schedule".to_owned(), schedule);
+        let mut given = Table::new();
         for table in tables {
-            merge(&mut keys, table);
+            merge(&mut given, table);
         }
+        for (table, readers) in [
+            ("sft", &[Training::Sft, Training::Distillation][..]),
+            ("preference", &[Training::Preference]),
+            ("rl", &[Training::Rl]),
+            ("distillation", &[Training::Distillation]),
+        ] {
+            if given.contains_key(table) && !readers.contains(&training) {
+                return Err(TrainError::config(table, "given", "this kind of training does not read it"));
+            }
+        }
+        training.complete(&mut given);
+        merge(&mut keys, given);
         let export_dtype = if keys.contains_key("adapter") { Dtype::F32 } else { Dtype::Bf16 };
         keys.entry("export_dtype").or_insert(export_dtype.to_string().into());
         let config: Self = keys.try_into().map_err(refuse)?;
         config.check()?;
+        if config.objective == Objective::Ar && !matches!(training, Training::Pretrain | Training::Sft) {
+            let hint = "pre-training and fine-tuning alone have it: start from a mask predictor";
+            return Err(TrainError::config("objective", "ar", hint));
+        }
         if training == Training::Rl {
             config.rl.check(config.batch_size)?;
         }

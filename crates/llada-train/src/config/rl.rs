@@ -1,6 +1,6 @@
 //! The table `[rl]` of a run file.
 
-use llada_core::policy::{Method, espo::Espo};
+use llada_core::policy::{Advantage, Method, espo::Espo, spg::Spg};
 use llada_infer::SamplerConfig;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,8 @@ pub struct RlConfig {
     /// The number of questions that are drawn, where they are \[1000\].
     #[serde(default = "thousand")]
     pub num_prompts: usize,
+    /// What rewards are compared with: `centered`, `leave_one_out`, `standardized` or `z_score` \[the method's own\].
+    pub advantage: Option<Advantage>,
     /// The number of answers to a prompt, which are compared with each other \[8\].
     #[serde(default = "eight")]
     pub num_generations: usize,
@@ -42,6 +44,7 @@ impl Default for RlConfig {
             method: Method::Espo(Espo::default()),
             tasks: Vec::new(),
             num_prompts: thousand(),
+            advantage: None,
             num_generations: eight(),
             num_iterations: eight(),
             gen_length: gen_length(),
@@ -57,7 +60,7 @@ impl RlConfig {
     pub(crate) fn sampler(&self, seed: u64) -> SamplerConfig {
         SamplerConfig {
             gen_length: self.gen_length,
-            block_length: Some(self.block_length.unwrap_or(32).min(self.gen_length)),
+            block_length: Some(self.block_length()),
             steps: Some(self.diffusion_steps.unwrap_or(self.gen_length.div_ceil(2))),
             temperature: self.temperature,
             seed,
@@ -65,7 +68,20 @@ impl RlConfig {
         }
     }
 
-    pub(super) fn check(&self, batch_size: usize) -> Result<(), TrainError> {
+    /// The method, with the blocks of the sampler.
+    pub(crate) fn method(&self) -> Method {
+        match self.method {
+            Method::Spg(spg) => Method::Spg(Spg { block_length: self.block_length(), ..spg }),
+            method => method,
+        }
+    }
+
+    fn block_length(&self) -> usize {
+        self.block_length.unwrap_or(32).min(self.gen_length)
+    }
+
+    pub(crate) fn check(&self, batch_size: usize) -> Result<(), TrainError> {
+        self.method.check()?;
         for (key, value) in [("rl.num_iterations", self.num_iterations), ("rl.gen_length", self.gen_length)] {
             if value == 0 {
                 return Err(TrainError::config(key, 0, "it has to be at least 1"));

@@ -54,7 +54,7 @@ pub enum Turns {
     Last,
     /// All of them, in one row.
     All,
-    /// One of them, another in every epoch; what is said after it is left out (section 2.3 of the LLaDA paper).
+    /// One of them, drawn anew in every epoch; what is said after it is left out (section 2.3 of the LLaDA paper).
     #[default]
     Sampled,
 }

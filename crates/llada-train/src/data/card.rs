@@ -11,18 +11,23 @@ use yaml_rust2::{
     parser::{Event, Parser},
 };
 
-use super::files::Splits;
+use super::files::{Splits, by_name};
 use crate::TrainError;
 
 /// The deepest nesting of a header; a card needs five.
 const DEEPEST: usize = 64;
 
-/// The splits of the configuration `config_name`, or of the default one, with those of `files` that they have; none if there
-/// is no card, or it names no files.
+/// The files of the split `wanted` in the configuration `config_name`, or in the default one, and the names of the others;
+/// none if there is no card, or it names no files.
 ///
 /// # Errors
 /// The card cannot be read, has no such configuration, or a pattern that matches no file.
-pub(super) fn splits(data: &Path, files: &[PathBuf], config_name: Option<&str>) -> Result<Option<Splits>, TrainError> {
+pub(super) fn splits(
+    data: &Path,
+    files: &[PathBuf],
+    config_name: Option<&str>,
+    wanted: &str,
+) -> Result<Option<Splits>, TrainError> {
     let card = data.join("README.md");
     let header = header(&card)?;
     let configs = header.as_ref().and_then(|header| header["configs"].as_vec());
@@ -36,12 +41,20 @@ pub(super) fn splits(data: &Path, files: &[PathBuf], config_name: Option<&str>) 
     let config = chosen(configs, config_name)?;
     let mut splits = Splits::new();
     match &config["data_files"] {
-        Yaml::BadValue => return Ok(None),
+        Yaml::BadValue => {
+            let Some(below) = config["data_dir"].as_str() else { return Ok(None) };
+            let below = below.trim_start_matches("./");
+            let files: Vec<PathBuf> = files.iter().filter(|file| file.starts_with(below)).cloned().collect();
+            return Ok(Some(by_name(&files)));
+        }
         Yaml::Array(entries) if entries.iter().any(|entry| !entry["split"].is_badvalue()) => {
             for entry in entries {
                 let split = entry["split"].as_str().unwrap_or("train").to_owned();
-                let matched = matching(&entry["path"], files).map_err(refuse)?;
-                splits.entry(split).or_default().extend(matched);
+                let of_split = splits.entry(split.clone()).or_default();
+                // Other splits need not be there.
+                if split == wanted {
+                    of_split.extend(matching(&entry["path"], files).map_err(refuse)?);
+                }
             }
         }
         patterns => _ = splits.insert("train".to_owned(), matching(patterns, files).map_err(refuse)?),
@@ -54,7 +67,7 @@ fn header(card: &Path) -> Result<Option<Yaml>, TrainError> {
     if !card.exists() {
         return Ok(None);
     }
-    let text = fs::read_to_string(card).map_err(TrainError::read(card))?;
+    let text = fs::read_to_string(card).map_err(TrainError::read(card))?.replace("\r\n", "\n");
     let Some((header, _)) = text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---")) else {
         return Ok(None);
     };

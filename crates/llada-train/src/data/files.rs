@@ -15,6 +15,9 @@ use crate::{TrainError, config::SftConfig};
 /// How the names of files of records end.
 const ENDINGS: [&str; 3] = ["jsonl", "json", "parquet"];
 
+/// Files that describe a dataset (`datasets.data_files`).
+const METADATA: [&str; 4] = ["config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"];
+
 /// The splits with the words that name them (`datasets.data_files`).
 const SPLITS: [(&str, &[&str]); 3] = [
     ("train", &["train", "training"]),
@@ -31,6 +34,11 @@ pub(super) type Splits = BTreeMap<String, Vec<PathBuf>>;
 /// The folder cannot be read, has no files of records, or not that split or configuration.
 pub(super) fn find(data: &Path, sft: &SftConfig) -> Result<Vec<PathBuf>, TrainError> {
     if !data.is_dir() {
+        for (key, value) in [("sft.split", &sft.split), ("sft.config_name", &sft.config_name)] {
+            if let Some(value) = value {
+                return Err(TrainError::config(key, value, "the data is a file: leave it out, or give its folder"));
+            }
+        }
         return Ok(vec![data.to_owned()]);
     }
     let mut files = Vec::new();
@@ -39,11 +47,11 @@ pub(super) fn find(data: &Path, sft: &SftConfig) -> Result<Vec<PathBuf>, TrainEr
     if files.is_empty() {
         return Err(TrainError::file(data, format!("no file ends with .{}", ENDINGS.join(", ."))));
     }
-    let splits = match card::splits(data, &files, sft.config_name.as_deref())? {
+    let split = sft.split.as_deref().unwrap_or("train");
+    let splits = match card::splits(data, &files, sft.config_name.as_deref(), split)? {
         Some(splits) => splits,
         None => by_name(&files),
     };
-    let split = sft.split.as_deref().unwrap_or("train");
     let Some(found) = splits.get(split).filter(|files| !files.is_empty()) else {
         let known: Vec<&str> = splits.keys().map(String::as_str).collect();
         return Err(TrainError::config("sft.split", split, format!("the data has {}", known.join(", "))));
@@ -56,7 +64,9 @@ fn list(data: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Trai
     for entry in fs::read_dir(folder).map_err(TrainError::read(folder))? {
         let entry = entry.map_err(TrainError::read(folder))?;
         let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with(['.', '_']) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(['.', '_']) || METADATA.contains(&name.as_ref()) {
             continue;
         }
         if entry.file_type().map_err(TrainError::read(&path))?.is_dir() {
@@ -71,7 +81,7 @@ fn list(data: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Trai
 }
 
 /// The splits that names tell. If none does, all files are `train`.
-fn by_name(files: &[PathBuf]) -> Splits {
+pub(super) fn by_name(files: &[PathBuf]) -> Splits {
     for split in [sharded, spelled] {
         let mut splits = Splits::new();
         for file in files {
@@ -145,7 +155,8 @@ mod tests {
         assert_eq!(found(&words, "", &default).unwrap(), ["my-Train_2.jsonl", "train/b.jsonl"]);
         assert_eq!(found(&words, "", &split("validation")).unwrap(), ["dev.jsonl"]);
         assert_eq!(found(&words, "", &split("test")).unwrap(), ["a/testing/c.jsonl"]);
-        let plain = ["b.jsonl", "a.json", "sub/c.parquet", "notes.txt", ".cache/d.jsonl", "_tmp/e.jsonl"];
+        let plain =
+            ["b.jsonl", "a.json", "sub/c.parquet", "notes.txt", ".cache/d.jsonl", "_tmp/e.jsonl", "config.json"];
         assert_eq!(found(&plain, "", &default).unwrap(), ["a.json", "b.jsonl", "sub/c.parquet"]);
         let error = found(&plain, "", &split("test")).unwrap_err();
         assert!(error.contains("sft.split is test") && error.contains("the data has train"), "{error}");
@@ -174,5 +185,11 @@ mod tests {
             assert!(error.contains(message), "{error}");
         }
         assert!(found(&files, "", &named("en")).unwrap_err().contains("names none"));
+        let header = "configs:\n- config_name: en\n  data_dir: en\n- config_name: de\n  data_dir: ./de";
+        assert_eq!(found(&files, header, &named("en")).unwrap(), ["en/a.jsonl", "en/b.jsonl"]);
+        // What is not asked for need not be there.
+        let header =
+            "configs:\n- data_files:\n  - split: train\n    path: en/*\n  - split: test\n    path: missing.csv";
+        assert_eq!(found(&files, header, &SftConfig::default()).unwrap(), ["en/a.jsonl", "en/b.jsonl"]);
     }
 }

@@ -3,7 +3,7 @@
 //! `prompt`, `chosen` and `rejected` are texts or lists of messages. Where there is no prompt, the two answers are whole
 //! conversations, and what they have in common is the prompt.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use llada_model::{Message, ModelError, Tokenizer, Turn};
 use rayon::prelude::*;
@@ -35,7 +35,6 @@ pub(crate) struct Pairs {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Line {
     prompt: Option<Content>,
     chosen: Content,
@@ -79,7 +78,7 @@ impl Pairs {
                     .par_iter()
                     .map(|unit| {
                         let line = unit.parse_as::<Line>(path, EXPECTED)?;
-                        pair(line, &tokenizer, path).map_err(|error| unit.refuse(path, error))
+                        pair(line, &tokenizer).map_err(|error| unit.refuse(path, error))
                     })
                     .collect::<Result<_, _>>()?;
                 for (unit, pair) in chunk.iter().zip(pairs) {
@@ -98,27 +97,32 @@ impl Pairs {
     }
 }
 
-fn pair(line: Line, tokenizer: &Tokenizer, path: &Path) -> Result<Pair, TrainError> {
+/// The tokens of a line; the error says what is wrong with it.
+fn pair(line: Line, tokenizer: &Tokenizer) -> Result<Pair, String> {
     let (mut chosen, mut rejected) = (line.chosen.messages("assistant"), line.rejected.messages("assistant"));
+    let same = |a: &[Message], b: &[Message]| a.iter().zip(b).all(|(a, b)| a.role == b.role && a.content == b.content);
     if let Some(prompt) = line.prompt {
         let prompt = prompt.messages("user");
-        chosen.splice(0..0, prompt.iter().cloned());
-        rejected.splice(0..0, prompt);
+        // Some datasets have the prompt a second time, in front of the answers.
+        let has_prompt = |said: &[Message]| said.len() > prompt.len() && same(&prompt, said);
+        if !(has_prompt(&chosen) && has_prompt(&rejected)) {
+            chosen.splice(0..0, prompt.iter().cloned());
+            rejected.splice(0..0, prompt);
+        }
     }
-    let same = |a: &[Message], b: &[Message]| a.iter().zip(b).all(|(a, b)| a.role == b.role && a.content == b.content);
     let before = chosen.len().saturating_sub(1);
     let is_answer = |messages: &[Message]| messages.last().is_some_and(|message| message.role == "assistant");
     if chosen.len() != rejected.len() || !same(&chosen[..before], &rejected) {
-        return Err(TrainError::file(path, "the two answers are not to the same messages"));
+        return Err("the two answers are not to the same messages".to_owned());
     }
     if !is_answer(&chosen) || !is_answer(&rejected) {
-        return Err(TrainError::file(path, "the last message is not the assistant's"));
+        return Err("the last message is not the assistant's".to_owned());
     }
-    let eos = tokenizer.eos_id().ok_or_else(|| TrainError::file(path, "the tokenizer has no end-of-text token"))?;
+    let eos = tokenizer.eos_id().ok_or("the tokenizer has no end-of-text token")?;
     let encode = |messages: &[Message]| {
-        let mut turn = tokenizer.encode_turn(messages)?;
+        let mut turn = tokenizer.encode_turn(messages).map_err(|error| error.to_string())?;
         turn.answer.push(eos);
-        Ok::<Turn, TrainError>(turn)
+        Ok::<Turn, String>(turn)
     };
     let (chosen, rejected) = (encode(&chosen)?, encode(&rejected)?);
     Ok(Pair { prompt: chosen.prompt, chosen: chosen.answer, rejected: rejected.answer })

@@ -52,7 +52,7 @@ impl Prompts {
                 let encode = |unit: &Unit| {
                     let messages = messages(unit.parse_as::<Line>(path, EXPECTED)?);
                     let messages = messages.ok_or_else(|| unit.refuse(path, "there is no prompt"))?;
-                    Ok(tokenizer.encode_chat(&messages)?)
+                    tokenizer.encode_chat(&messages).map_err(|error| unit.refuse(path, error))
                 };
                 let prompts: Vec<Vec<u32>> = chunk.par_iter().map(encode).collect::<Result<_, TrainError>>()?;
                 for (unit, ids) in chunk.iter().zip(prompts) {

@@ -45,6 +45,15 @@ impl Source {
     /// setting has no meaning for such data.
     pub(crate) fn open(config: &RunConfig, kind: DatasetKind, model: &ModelConfig) -> Result<Self, TrainError> {
         let data = config.data()?;
+        if kind == DatasetKind::Sft
+            && let Some(row_length) = config.row_length
+        {
+            let hint = "rows of conversations are as long as they are: leave it out";
+            return Err(TrainError::config("row_length", row_length, hint));
+        }
+        if kind == DatasetKind::Pretrain && config.sft != SftConfig::default() {
+            return Err(TrainError::config("sft", "given", "it is for fine-tuning: leave out [sft]"));
+        }
         if kind == DatasetKind::Sft && !data.join("dataset.json").exists() && data.exists() {
             let files = files::find(data, &config.sft)?;
             let tokenizer = start::tokenizer(config)?;

@@ -68,7 +68,8 @@ impl DistillationLoss {
         }
         let noise = Noise::new(config.seed);
         let subject = json!({
-            "data": prompts.digest, "init": config.init, "dtype": config.dtype,
+            "data": prompts.digest, "init": config.init, "tokenizer": config.tokenizer,
+            "dtype": config.dtype, "base_dtype": config.base_dtype,
             "gen_length": gen_length, "block_length": block_length,
         });
         Ok(Self {
@@ -177,7 +178,9 @@ impl Loss for DistillationLoss {
             for (index, (row, halves)) in rows.iter().enumerate().filter(|(index, _)| mine.contains(index)) {
                 let view = &halves[half];
                 let batch = MaskedBatch::of_views([(row.as_slice(), std::slice::from_ref(view))]);
-                batches.push(batch.with_weights(vec![weight; view.scored.len()]).from_row(2 * index + half));
+                batches.push(
+                    batch.with_weights(vec![weight; view.scored.len()]).from_row(2 * index + half, 2 * rows.len()),
+                );
             }
             let certainty = Certainty { weight: entropy, temperature: self.config.temperature() };
             let found = certainty.accumulate(model, &batches, self.noise, step, collective)?;

@@ -94,6 +94,19 @@ fn share(count: usize, collective: &dyn Collective) -> Range<usize> {
     count * rank / world_size..count * (rank + 1) / world_size
 }
 
+/// The cross-entropies of the batch's wanted tokens, computed at most `micro_batch_size` rows at once.
+fn cross_entropy(
+    model: &mut TrainableTransformer,
+    batch: &MaskedBatch,
+    micro_batch_size: usize,
+) -> Result<Vec<f32>, TrainError> {
+    let mut losses = Vec::with_capacity(batch.weights().len());
+    for micro_batch in batch.micro_batches(micro_batch_size) {
+        losses.extend(model.cross_entropy(&micro_batch.batch())?);
+    }
+    Ok(losses)
+}
+
 /// Adds the gradient of `batch` in step `step` to the model's, at most `micro_batch_size` rows at once, and returns the
 /// weighted sum of its cross-entropies.
 fn accumulate(

@@ -13,8 +13,9 @@ use llada_core::{
 use llada_infer::{Engine, Request, SpecialTokens};
 use llada_model::TrainableTransformer;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{Loss, LossReport, accumulate, share};
+use super::{Loss, LossReport, accumulate, cross_entropy, share};
 use crate::{
     TrainError,
     checkpoint::sha256,
@@ -23,6 +24,7 @@ use crate::{
     data::BatchOrder,
     environment::Environment,
     objective::MaskedBatch,
+    start,
 };
 
 /// The file of a checkpoint with the answers that the next steps learn from.
@@ -40,6 +42,8 @@ pub(crate) struct PolicyLoss {
     eos_id: u32,
     noise: Noise,
     reference: Reference,
+    /// What answers are of.
+    subject: Value,
     rollouts: Option<Rollouts>,
 }
 
@@ -57,6 +61,8 @@ enum Reference {
 /// Answers, and what the steps that learn from them need.
 #[derive(Debug, Serialize, Deserialize)]
 struct Rollouts {
+    /// The settings that they are of.
+    subject: Value,
     /// The number of sets of answers before this one.
     number: u64,
     /// The answers, prompt by prompt.
@@ -86,7 +92,9 @@ impl PolicyLoss {
         model: &TrainableTransformer,
         environment: Box<dyn Environment>,
     ) -> Result<Self, TrainError> {
-        let (rl, noise) = (config.rl.clone(), Noise::new(config.seed));
+        config.rl.check(config.batch_size)?;
+        let rl = RlConfig { method: config.rl.method(), ..config.rl.clone() };
+        let noise = Noise::new(config.seed);
         let most = model.config().max_sequence_length;
         let mut prompts = Vec::new();
         for index in 0..environment.len() {
@@ -107,12 +115,22 @@ impl PolicyLoss {
                 return Err(TrainError::config("adapter.modules_to_save", "given", hint));
             }
             (Some(_), _) => Reference::Base,
-            (None, Some(folder)) => {
-                Reference::Model(Box::new(TrainableTransformer::load(folder, config.device, config.dtype)?))
-            }
-            (None, None) => Reference::None,
+            (None, _) => Reference::Model(Box::new(start::model(config)?)),
         };
+        let room = environment.len() * rl.num_generations;
+        if room < config.batch_size {
+            let hint = format!(
+                "the prompts are {}, of {} answers each: {room} at most",
+                environment.len(),
+                rl.num_generations
+            );
+            return Err(TrainError::config("batch_size", config.batch_size, hint));
+        }
+        let subject = json!({
+            "rl": config.rl, "seed": config.seed, "batch_size": config.batch_size, "init": config.init,
+        });
         Ok(Self {
+            subject,
             order: BatchOrder::new(environment.len(), config.batch_size / rl.num_generations, noise, None)?,
             digest,
             environment,
@@ -130,7 +148,8 @@ impl PolicyLoss {
     fn roll_out(&mut self, model: &mut TrainableTransformer, number: u64) -> Result<(), TrainError> {
         let prompts = self.order.batch(number).to_vec();
         let answers = self.answer(model, &prompts, number)?;
-        let mut rollouts = Rollouts { number, answers, old: Vec::new(), reference: None };
+        let mut rollouts =
+            Rollouts { subject: self.subject.clone(), number, answers, old: Vec::new(), reference: None };
         let mut reference = Vec::new();
         for iteration in 0..self.config.num_iterations {
             let draw = self.draw(&rollouts, iteration)?;
@@ -163,6 +182,7 @@ impl PolicyLoss {
         number: u64,
     ) -> Result<Vec<Answer>, TrainError> {
         let group = self.config.num_generations;
+        let advantage = self.config.advantage.unwrap_or(self.config.method.advantage());
         let mut requests = Vec::with_capacity(prompts.len() * group);
         for (index, &prompt) in prompts.iter().enumerate() {
             for generation in 0..group {
@@ -192,7 +212,7 @@ impl PolicyLoss {
                 };
                 of_prompt.push(Rollout { completion, step_map });
             }
-            let advantages = self.config.method.advantage().of(&rewards);
+            let advantages = advantage.of(&rewards);
             for ((rollout, reward), advantage) in of_prompt.into_iter().zip(rewards).zip(advantages) {
                 answers.push(Answer { rollout, reward, advantage });
             }
@@ -225,8 +245,8 @@ fn log_probs(
     micro_batch_size: usize,
 ) -> Result<Vec<LogProbs>, TrainError> {
     let mut losses = Vec::new();
-    for micro_batch in batches.iter().flat_map(|batch| batch.micro_batches(micro_batch_size)) {
-        losses.extend(model.cross_entropy(&micro_batch.batch())?);
+    for batch in batches {
+        losses.extend(cross_entropy(model, batch, micro_batch_size)?);
     }
     let mut losses = losses.into_iter();
     let mut log_probs = Vec::with_capacity(draw.views.len());
@@ -267,13 +287,14 @@ impl Loss for PolicyLoss {
         let group = self.config.num_generations;
         let surrogate = self.config.method.surrogate(&batch, &draw, group)?;
         let mine = share(prompts.len(), collective);
+        let all: usize = prompts.iter().map(MaskedBatch::rows).sum();
         let mut first_row = 0;
         for (prompt, masked) in prompts.into_iter().enumerate() {
             let rows = masked.rows();
             if mine.contains(&prompt) {
                 let weights = surrogate.weights[prompt * group..][..group].iter().flatten().flatten();
                 let weights = weights.map(|&weight| weight as f32).collect();
-                let batch = masked.with_weights(weights).from_row(first_row);
+                let batch = masked.with_weights(weights).from_row(first_row, all);
                 accumulate(model, &batch, self.micro_batch_size, self.noise, step)?;
             }
             first_row += rows;
@@ -303,8 +324,16 @@ impl Loss for PolicyLoss {
 
     fn restore(&mut self, checkpoint: &Path) -> Result<(), TrainError> {
         let path = checkpoint.join(ROLLOUTS);
+        // Before the first step there are none; digests tell of a lost file.
+        if !path.exists() {
+            return Ok(());
+        }
         let text = fs::read(&path).map_err(TrainError::read(&path))?;
-        self.rollouts = Some(serde_json::from_slice(&text).map_err(|e| TrainError::file(&path, e))?);
+        let rollouts: Rollouts = serde_json::from_slice(&text).map_err(|e| TrainError::file(&path, e))?;
+        if rollouts.subject != self.subject {
+            return Err(TrainError::OtherNumbers { path });
+        }
+        self.rollouts = Some(rollouts);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Loss, LossReport, Observe, accumulate, share};
+use super::{Loss, LossReport, Observe, accumulate, cross_entropy, share};
 use crate::{
     TrainError,
     collective::Collective,
@@ -70,7 +70,8 @@ impl PairLoss {
         let noise = Noise::new(config.seed);
         let PreferenceConfig { num_samples, masks, .. } = config.preference;
         let subject = json!({
-            "data": digest, "init": config.init, "dtype": config.dtype, "seed": config.seed,
+            "data": digest, "init": config.init, "tokenizer": config.tokenizer, "seed": config.seed,
+            "dtype": config.dtype, "base_dtype": config.base_dtype,
             "num_samples": num_samples, "masks": masks,
         });
         Ok(Self {
@@ -123,10 +124,7 @@ impl PairLoss {
     fn bounds(&self, model: &mut TrainableTransformer, masked: &[Masked; 2]) -> Result<Bounds, TrainError> {
         let mut bounds = [0.0; 2];
         for (bound, masked) in bounds.iter_mut().zip(masked) {
-            let mut losses = Vec::with_capacity(masked.bound_weights.len());
-            for micro_batch in masked.batch.micro_batches(self.micro_batch_size) {
-                losses.extend(model.cross_entropy(&micro_batch.batch())?);
-            }
+            let losses = cross_entropy(model, &masked.batch, self.micro_batch_size)?;
             *bound = losses.iter().zip(&masked.bound_weights).map(|(&loss, weight)| -f64::from(loss) * weight).sum();
         }
         let [chosen, rejected] = bounds;
@@ -170,8 +168,9 @@ impl Loss for PairLoss {
             let slope = loss.slope(s, beta) * beta / count;
             for (side, (masked, slope)) in masked.into_iter().zip([slope, -slope]).enumerate() {
                 let weights = masked.bound_weights.iter().map(|weight| (-slope * weight) as f32).collect();
-                let first_row = (2 * index + side) * self.config.num_samples;
-                let batch = masked.batch.with_weights(weights).from_row(first_row);
+                let samples = self.config.num_samples;
+                let first_row = (2 * index + side) * samples;
+                let batch = masked.batch.with_weights(weights).from_row(first_row, 2 * pairs.len() * samples);
                 accumulate(model, &batch, self.micro_batch_size, self.noise, step)?;
             }
             let accuracy = if s > 0.0 { 1.0 } else { 0.0 };
@@ -183,10 +182,11 @@ impl Loss for PairLoss {
         for (name, sum) in ["chosen", "rejected", "margins", "accuracies"].into_iter().zip(sums) {
             report.details.insert(format!("rewards/{name}"), collective.sum(sum)?);
         }
-        let length = |pair: &usize| {
-            2 * self.pairs[*pair].prompt.len() + self.pairs[*pair].chosen.len() + self.pairs[*pair].rejected.len()
-        };
-        report.tokens = pairs.iter().map(length).sum::<usize>() as u64;
+        let mut tokens = 0;
+        for Pair { prompt, chosen, rejected } in pairs.iter().map(|&pair| &self.pairs[pair]) {
+            tokens += 2 * prompt.len() + chosen.len() + rejected.len();
+        }
+        report.tokens = (self.config.num_samples * tokens) as u64;
         Ok(report)
     }
 

@@ -82,6 +82,7 @@ fn open(config: &RunConfig, training: Training) -> Result<Run, TrainError> {
 fn train(config: &RunConfig, training: Training, stop: impl Fn(&Event<'_>) -> bool) -> Outcome {
     let asked = AtomicBool::new(false);
     let mut run = open(config, training).unwrap();
+    assert!(run.skipped().is_empty(), "{:?}", run.skipped());
     run.train(&asked, |event| asked.store(asked.load(Ordering::Relaxed) || stop(&event), Ordering::Relaxed)).unwrap()
 }
 
@@ -134,6 +135,29 @@ fn resumed_runs_equal_uninterrupted_ones() {
         assert!(weights[0] == weights[1], "{keys}");
         assert!(steps(&whole).iter().any(|step| step.grad_norm > 0.0), "{keys}: nothing was learnt");
     }
+}
+
+/// A run that is asked to stop at once saves a checkpoint of step 0, and goes on from it.
+#[test]
+fn a_run_that_has_answered_nothing_goes_on() {
+    let folder = workplace();
+    let keys = format!("rl = {{ objective = \"spg\", {SHORT} }}");
+    let config = config(folder.path(), Training::Rl, "early", &keys);
+    let outcome = open(&config, Training::Rl).unwrap().train(&AtomicBool::new(true), |_| ()).unwrap();
+    assert_eq!(outcome, Outcome::Stopped(config.out.join("checkpoints/step-00000000")));
+    assert!(matches!(train(&config, Training::Rl, |_| false), Outcome::Finished(_)));
+}
+
+#[test]
+fn answers_of_other_settings_are_not_learnt_from() {
+    let folder = workplace();
+    let keys = |iterations: usize| {
+        format!("rl = {{ objective = \"espo\", num_generations = 2, num_iterations = {iterations}, gen_length = 8 }}")
+    };
+    train(&config(folder.path(), Training::Rl, "other", &keys(3)), Training::Rl, after(2));
+    let other = config(folder.path(), Training::Rl, "other", &keys(5));
+    let error = told(&open(&other, Training::Rl).unwrap_err());
+    assert!(error.contains("rollouts.json: it is of other data or settings"), "{error}");
 }
 
 /// The policy is the reference, and sees the same masks: no margin, of no pair.
@@ -202,6 +226,11 @@ fn settings_that_cannot_be_are_refused() {
         (Training::Rl, "rl = { objective = \"espo\", num_generations = 2, temperature = 0.0 }", "rl.temperature is 0"),
         (Training::Rl, "rl = { objective = \"ppo\" }", "unknown variant"),
         (Training::Rl, "rl = { objective = \"espo\", num_generations = 2, psi = 1.0 }", "unknown field `psi`"),
+        (Training::Rl, "rl = { objective = \"espo\", num_generations = 2, epsilon = -0.1 }", "epsilon"),
+        (Training::Rl, "rl = { objective = \"spg\", num_generations = 2, eubo_beta = 0.0 }", "eubo_beta"),
+        (Training::Rl, "rl = { objective = \"trace_rl\", num_generations = 2, shrink = 0 }", "shrink"),
+        (Training::Rl, "rl.num_generations = 2\nobjective = \"ar\"", "objective is ar"),
+        (Training::Preference, "rl.num_generations = 2", "rl is given"),
         (Training::Distillation, "distillation.temperature = 0.0", "distillation.temperature is 0"),
         (Training::Distillation, "distillation.mask_ratio = 2.0", "distillation.mask_ratio is 2"),
     ] {

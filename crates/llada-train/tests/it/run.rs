@@ -39,6 +39,7 @@ pub(crate) fn workplace() -> TempDir {
 
 pub(crate) fn config(folder: &Path, kind: Training, out: &str, keys: &str) -> RunConfig {
     let data = folder.join(if kind == Training::Sft { "sft" } else { "pretrain" });
+    let row_length = if kind == Training::Sft { "" } else { "row_length = 12" };
     let text = format!(
         r#"
         out = {:?}
@@ -46,7 +47,7 @@ pub(crate) fn config(folder: &Path, kind: Training, out: &str, keys: &str) -> Ru
         validation = {data:?}
         init = {:?}
         dtype = "f32"
-        row_length = 12
+        {row_length}
         batch_size = 6
         checkpoint_every = 4
         validate_every = 4

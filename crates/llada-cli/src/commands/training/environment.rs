@@ -46,8 +46,7 @@ impl Environment for Questions {
 /// The questions that the settings of a run ask for.
 pub(super) fn open(config: &RunConfig) -> anyhow::Result<Questions> {
     let names = &config.rl.tasks;
-    let folder = config.init.as_deref().or(config.tokenizer.as_deref());
-    let folder = folder.ok_or_else(|| usage("no model to start from\nhint: --init DIR"))?;
+    let folder = config.tokenizer_folder().ok_or_else(|| usage("no model to start from\nhint: --init DIR"))?;
     let tokenizer = Tokenizer::open(folder)?.with_context(|| format!("{}: no tokenizer.json", folder.display()))?;
     let mut questions =
         Questions { tokenizer: tokenizer.with_masks_as_text(), prompts: Vec::new(), rewards: Vec::new() };
@@ -68,6 +67,9 @@ impl Questions {
     }
 
     fn of_tasks(&mut self, names: &[String], config: &RunConfig) -> anyhow::Result<()> {
+        if config.data.is_some() {
+            return Err(usage("synthetic tasks have no data\nhint: leave out --data"));
+        }
         let tasks: Vec<&dyn SyntheticTask> = names.iter().map(|name| by_name(name)).collect::<Result<_, _>>()?;
         for (_, example) in mixture(&tasks, Split::Train, Noise::new(config.seed)).take(config.rl.num_prompts) {
             let prompt = example.prompt.clone();

@@ -78,13 +78,13 @@ struct ScheduleKeys {
     /// wsd, warm-up-stable-decay, or cosine [default: wsd]
     #[arg(long, value_name = "NAME")]
     decay: Option<String>,
-    /// Highest learning rate [default: 4e-4, in fine-tuning 2.5e-5]
+    /// Highest learning rate [default: pretrain 4e-4, sft 2.5e-5, prefer 5e-7, rl 3e-6, distill 2e-5]
     #[arg(long, value_name = "F")]
     lr: Option<f64>,
-    /// Learning rate of the last step [default: 1e-5, in fine-tuning 2.5e-6]
+    /// Learning rate of the last step [default: pretrain 1e-5, sft 2.5e-6, else lr]
     #[arg(long, value_name = "F")]
     min_lr: Option<f64>,
-    /// Steps of the linear rise [default: 2000, in fine-tuning 50]
+    /// Steps of the linear rise [default: pretrain 2000, sft 50, prefer 10, rl 1, distill 0]
     #[arg(long, value_name = "N")]
     warmup_steps: Option<u64>,
     /// With wsd, the part of all steps in which it falls [default: 0.1]

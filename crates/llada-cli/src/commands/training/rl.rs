@@ -50,6 +50,9 @@ struct RlKeys {
     /// Questions that are drawn from synthetic tasks [default: 1000]
     #[arg(long, value_name = "N")]
     num_prompts: Option<usize>,
+    /// What rewards are compared with: centered, leave_one_out, standardized or z_score [default: the objective's own]
+    #[arg(long, value_name = "NAME")]
+    advantage: Option<String>,
     /// Answers to a prompt, which are compared with each other; it divides batch_size [default: 8]
     #[arg(long, value_name = "N")]
     num_generations: Option<usize>,

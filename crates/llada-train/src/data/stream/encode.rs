@@ -52,7 +52,8 @@ impl Encoder {
         let mut candidates = answers.len();
         loop {
             let drawn = stream.below(candidates as u64) as usize;
-            match self.checked(self.record(&messages[..=answers[drawn]], &[])?) {
+            let record = self.record(&messages[..=answers[drawn]], &[]);
+            match record.and_then(|record| self.checked(record)) {
                 // What ends earlier is shorter, what ends later too long as well.
                 Err(Reason::TooLong) if drawn > 0 => candidates = drawn,
                 result => return result,
@@ -65,6 +66,8 @@ impl Encoder {
     fn record(&self, messages: &[Message], others: &[usize]) -> Result<Record, Reason> {
         let whole = self.turn(messages)?;
         let (ids, last) = joined(whole);
+        // Before the others are rendered, each with all that precedes it.
+        let Record { ids, .. } = self.checked(Record { ids, answers: vec![last.clone()] })?;
         let mut answers = Vec::new();
         for &other in others.iter().filter(|&&other| other + 1 < messages.len()) {
             let (before, answer) = joined(self.turn(&messages[..=other])?);

@@ -68,7 +68,7 @@ impl Format {
     pub(super) fn conversation(self, record: Value) -> Result<Conversation, String> {
         let Value::Object(mut columns) = record else { return Err("not a record, {\"...\": ...}".to_owned()) };
         columns.retain(|_, value| !value.is_null());
-        if columns.get("tools").and_then(Value::as_array).is_some_and(|tools| !tools.is_empty()) {
+        if columns.get("tools").is_some_and(has_tools) {
             return Err("its tools would be lost".to_owned());
         }
         let mut conversation = Conversation { messages: Vec::new(), answers: Vec::new() };
@@ -84,6 +84,15 @@ impl Format {
             }
         }
         Ok(conversation)
+    }
+}
+
+/// Whether a column of tools, which some files have as JSON in a text, names any.
+fn has_tools(tools: &Value) -> bool {
+    match tools {
+        Value::Array(tools) => !tools.is_empty(),
+        Value::String(tools) => !matches!(tools.trim(), "" | "[]" | "null"),
+        _ => false,
     }
 }
 

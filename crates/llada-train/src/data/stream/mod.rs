@@ -285,7 +285,8 @@ impl Stream {
                 self.end.tally.count(reason, path, number);
             }
         }
-        if self.end.barren >= self.rows {
+        // A whole epoch is among so many rows, wherever they begin.
+        if self.end.barren >= self.rows.saturating_mul(2) {
             let reasons = self.end.tally.reasons().join("; ");
             return Err(TrainError::file(&self.data, format!("no record can be learned from: {reasons}")));
         }

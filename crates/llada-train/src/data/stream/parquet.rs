@@ -21,6 +21,10 @@ use crate::TrainError;
 /// few bytes can claim more rows than memory holds.
 const ROWS: u64 = 1 << 22;
 
+/// The most bytes of text that a row group may have once it is decoded. In the file it may be far smaller, because a value
+/// that is repeated is stored once.
+const LARGEST: usize = 1 << 30;
+
 /// A row group, as the footer describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RowGroup {
@@ -57,10 +61,16 @@ pub(super) fn records(path: &Path, group: usize) -> Result<Vec<Value>, TrainErro
         let schema = file.metadata().file_metadata().schema();
         let said = schema.get_fields().iter().filter(|column| COLUMNS.contains(&column.name()));
         let projection = Type::group_type_builder(schema.name()).with_fields(said.map(Arc::clone).collect()).build()?;
-        let group = file.get_row_group(group)?;
-        let mut records = Vec::new();
-        for row in RowIter::from_row_group(Some(projection), group.as_ref())? {
-            records.push(object(&row?));
+        let rows = file.get_row_group(group)?;
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        for row in RowIter::from_row_group(Some(projection), rows.as_ref())? {
+            let record = object(&row?);
+            bytes += text_bytes(&record);
+            if bytes > LARGEST {
+                let message = format!("row group {group} has more than {LARGEST} bytes of text: write smaller ones");
+                return Err(ParquetError::General(message));
+            }
+            records.push(record);
         }
         Ok(records)
     })
@@ -97,12 +107,28 @@ fn object(row: &Row) -> Value {
     columns.into()
 }
 
+/// The number of bytes of the texts in a value, at least one a value.
+fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len().max(1),
+        Value::Array(values) => values.iter().map(text_bytes).sum::<usize>() + 1,
+        Value::Object(columns) => columns.values().map(text_bytes).sum::<usize>() + 1,
+        _ => 1,
+    }
+}
+
 /// A value as JSON. What has no place in a conversation is null.
 fn json(field: &Field) -> Value {
     match field {
         Field::Bool(value) => (*value).into(),
+        Field::Byte(value) => (*value).into(),
+        Field::Short(value) => (*value).into(),
         Field::Int(value) => (*value).into(),
         Field::Long(value) => (*value).into(),
+        Field::UByte(value) => (*value).into(),
+        Field::UShort(value) => (*value).into(),
+        Field::UInt(value) => (*value).into(),
+        Field::ULong(value) => (*value).into(),
         Field::Float(value) => (*value).into(),
         Field::Double(value) => (*value).into(),
         Field::Str(text) => text.as_str().into(),
@@ -110,6 +136,13 @@ fn json(field: &Field) -> Value {
         Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).map_or(Value::Null, Value::from),
         Field::Group(row) => object(row),
         Field::ListInternal(list) => list.elements().iter().map(json).collect(),
+        Field::MapInternal(map) => {
+            let entries = map.entries().iter().map(|(key, value)| match key {
+                Field::Str(key) => (key.clone(), json(value)),
+                key => (key.to_string(), json(value)),
+            });
+            entries.collect::<Map<String, Value>>().into()
+        }
         _ => Value::Null,
     }
 }

@@ -3,7 +3,7 @@
 use llada_core::policy::{
     Advantage, Completion, LogProbs, Scored, Surrogate, View,
     coupled_grpo::CoupledGrpo,
-    diffu_grpo::{DiffuGrpo, Normalisation},
+    diffu_grpo::{DiffuGrpo, TokenNormalisation},
     espo::Espo,
     spg::{NegativeBound, Spg},
     trace_rl::TraceRl,
@@ -110,9 +110,9 @@ fn golden_rl() {
     let group = Group::new(&golden, &mut models, |i, completion| vec![view_of(completion, &noisy[i])]);
     for case in case["cases"].as_array().unwrap() {
         let normalisation = match field::<String>(case, "normalisation").as_str() {
-            "tokens" => Normalisation::Tokens,
-            "sequences" => Normalisation::Sequences,
-            _ => Normalisation::Constant,
+            "tokens" => TokenNormalisation::Token,
+            "sequences" => TokenNormalisation::Sequence,
+            _ => TokenNormalisation::Constant,
         };
         let method = DiffuGrpo {
             p_mask_prompt: 0.15,
