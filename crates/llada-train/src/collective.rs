@@ -6,7 +6,7 @@
 //!
 //! [`MaskedBatch::share`]: crate::objective::MaskedBatch::share
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use llada_model::Parameters;
 
@@ -42,6 +42,11 @@ pub trait Collective: fmt::Debug {
     fn any(&mut self, condition: bool) -> Result<bool, TrainError> {
         Ok(self.sum(if condition { 1.0 } else { 0.0 })? > 0.0)
     }
+}
+
+/// The share of process `rank` of `world_size` in `count` items: consecutive, as many as any other's or one more.
+pub(crate) fn share(count: usize, rank: usize, world_size: usize) -> Range<usize> {
+    count * rank / world_size..count * (rank + 1) / world_size
 }
 
 /// A run in one process.

@@ -20,7 +20,7 @@ use llada_core::{
 use llada_model::{EntropyTerm, TrainingBatch};
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{TrainError, collective::share};
 
 /// The loss that is minimised.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -283,8 +283,7 @@ impl MaskedBatch {
     ///
     /// The weights stay those of the whole batch, so the gradients of all shares add up to that of the batch.
     pub fn share(&self, rank: usize, world_size: usize) -> Self {
-        let rows = self.rows();
-        self.cut(rows * rank / world_size..rows * (rank + 1) / world_size)
+        self.cut(share(self.rows(), rank, world_size))
     }
 
     /// The batch in pieces of at most `rows` rows of one length, whose gradients add up to that of the batch.

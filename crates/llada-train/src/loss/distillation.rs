@@ -8,17 +8,17 @@ use llada_core::{
     policy::View,
     rng::{Domain, Noise},
 };
-use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
+use llada_infer::{Request, SamplerConfig};
 use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Loss, LossReport, Observe, certain::Certainty, share};
+use super::{Answered, Loss, LossReport, Observe, answer, certain::Certainty, share};
 use crate::{
     TrainError,
     collective::Collective,
     config::{DistillationConfig, DistillationMethod, RunConfig},
-    data::{BatchOrder, Prompts},
+    data::{BatchOrder, Lines, Prompt},
     ledger::Ledger,
     objective::MaskedBatch,
 };
@@ -33,7 +33,7 @@ const AT_ONCE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct DistillationLoss {
     config: DistillationConfig,
-    prompts: Prompts,
+    prompts: Lines<Prompt>,
     order: BatchOrder,
     steps: u64,
     mask_id: u32,
@@ -61,8 +61,8 @@ impl DistillationLoss {
     pub(crate) fn new(config: &RunConfig, model: &ModelConfig, tokenizer: Tokenizer) -> Result<Self, TrainError> {
         let DistillationConfig { gen_length, block_length, .. } = config.distillation;
         let most = model.max_sequence_length.saturating_sub(gen_length);
-        let prompts = Prompts::read(&config.data_files("jsonl")?, tokenizer, most)?;
-        if prompts.ids.is_empty() {
+        let prompts: Lines<Prompt> = Lines::read(&config.data_files("jsonl")?, tokenizer, most)?;
+        if prompts.items.is_empty() {
             let message = format!("no prompt has at most {most} tokens: {} are too long", prompts.too_long);
             return Err(TrainError::file(config.data()?, message));
         }
@@ -74,7 +74,7 @@ impl DistillationLoss {
         });
         Ok(Self {
             config: config.distillation,
-            order: BatchOrder::new(prompts.ids.len(), config.batch_size, noise, None)?,
+            order: BatchOrder::new(prompts.items.len(), config.batch_size, noise, None)?,
             prompts,
             steps: config.steps,
             mask_id: model.mask_token_id,
@@ -92,23 +92,16 @@ impl DistillationLoss {
         let block_length = Some(block_length.min(gen_length));
         let sampler = SamplerConfig { gen_length, block_length, ..SamplerConfig::default() };
         let requests: Vec<Request> =
-            prompts.iter().map(|&prompt| Request::new(self.prompts.ids[prompt].clone(), sampler.clone())).collect();
-        let special = SpecialTokens { eos: self.eos_id, eot: None };
-        let generations = Engine::new(model, special).generate_batch(&requests, |_| ControlFlow::Continue(()))?;
-        let mut answers = Vec::with_capacity(generations.len());
-        for generation in generations {
-            let committed = generation.trace.committed_at();
-            let steps = committed[generation.prompt.len()..].iter().map(|step| step.unwrap_or(0)).collect();
-            answers.push(Answer { ids: generation.output, step_of_token: steps });
-        }
-        Ok(answers)
+            prompts.iter().map(|&prompt| Request::new(self.prompts.items[prompt].clone(), sampler.clone())).collect();
+        let answers = answer(model, &requests)?.into_iter();
+        Ok(answers.map(|Answered { ids, step_of_token, .. }| Answer { ids, step_of_token }).collect())
     }
 
     /// The two views of the answer to `prompt` at step `step`.
     fn halves(&self, prompt: usize, step: u64) -> Result<(Vec<u32>, [View; 2]), TrainError> {
         let Answer { ids, step_of_token } = &self.answers[&prompt];
         let block_length = self.config.block_length.min(ids.len());
-        let row = [self.prompts.ids[prompt].as_slice(), ids].concat();
+        let row = [self.prompts.items[prompt].as_slice(), ids].concat();
         let trajectory = Trajectory { ids: &row, prompt_length: row.len() - ids.len(), step_of_token, block_length };
         // Blocks up to the one in which the answer ends.
         let end = ids.iter().position(|&id| id == self.eos_id).unwrap_or(ids.len() - 1);

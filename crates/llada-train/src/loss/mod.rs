@@ -17,10 +17,16 @@ use std::{
 };
 
 use llada_core::rng::Noise;
+use llada_infer::{Engine, Generation, Request, SpecialTokens};
 use llada_model::TrainableTransformer;
 
 pub(crate) use self::certain::Certainty;
-use crate::{TrainError, collective::Collective, data::Tally, objective::MaskedBatch};
+use crate::{
+    TrainError,
+    collective::{self, Collective},
+    data::Tally,
+    objective::MaskedBatch,
+};
 
 /// Hears how much of a preparation is done, of how much, and says whether it goes on.
 pub(crate) type Observe<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
@@ -88,10 +94,31 @@ pub(crate) struct LossReport {
     pub(crate) details: BTreeMap<String, f64>,
 }
 
-/// The share of this process in `count` items: consecutive, as many as any other's or one more.
+/// The share of this process in `count` items.
 fn share(count: usize, collective: &dyn Collective) -> Range<usize> {
-    let (rank, world_size) = (collective.rank(), collective.world_size());
-    count * rank / world_size..count * (rank + 1) / world_size
+    collective::share(count, collective.rank(), collective.world_size())
+}
+
+/// An answer of the model.
+struct Answered {
+    /// The prompt, with its masks filled in.
+    prompt: Vec<u32>,
+    ids: Vec<u32>,
+    /// The step at which each token of the answer was committed, counted from 0.
+    step_of_token: Vec<usize>,
+}
+
+/// Lets the model answer `requests`.
+fn answer(model: &mut TrainableTransformer, requests: &[Request]) -> Result<Vec<Answered>, TrainError> {
+    let special = SpecialTokens { eos: model.config().eos_token_id, eot: None };
+    let generations = Engine::new(model, special).generate_batch(requests, |_| ControlFlow::Continue(()))?;
+    let mut answers = Vec::with_capacity(generations.len());
+    for Generation { prompt, output: ids, trace, .. } in generations {
+        let committed = trace.committed_at();
+        let step_of_token = committed[prompt.len()..].iter().map(|step| step.unwrap_or(0)).collect();
+        answers.push(Answered { prompt, ids, step_of_token });
+    }
+    Ok(answers)
 }
 
 /// The cross-entropies of the batch's wanted tokens, computed at most `micro_batch_size` rows at once.

@@ -4,18 +4,18 @@
 //! One set of answers serves for several steps. The probabilities under the model that gave them, and under that which the
 //! run started from, are computed when they are given, under the masks of all these steps.
 
-use std::{collections::BTreeMap, fs, ops::ControlFlow, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use llada_core::{
     policy::{Completion, Draw, DrawKey, LogProbs, Rollout, Scored, View},
     rng::{Domain, Noise},
 };
-use llada_infer::{Engine, Request, SpecialTokens};
+use llada_infer::Request;
 use llada_model::TrainableTransformer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Loss, LossReport, accumulate, cross_entropy, share};
+use super::{Answered, Loss, LossReport, accumulate, answer, cross_entropy, share};
 use crate::{
     TrainError,
     checkpoint::sha256,
@@ -65,20 +65,14 @@ struct Rollouts {
     subject: Value,
     /// The number of sets of answers before this one.
     number: u64,
-    /// The answers, prompt by prompt.
-    answers: Vec<Answer>,
+    /// The answers, prompt by prompt, with what they are worth and how that compares.
+    answers: Vec<Rollout>,
+    rewards: Vec<f64>,
+    advantages: Vec<f64>,
     /// The log-probabilities under the model that gave the answers: by step, answer, view and token.
     old: Vec<Vec<LogProbs>>,
     /// The same under the model that the run started from.
     reference: Option<Vec<Vec<LogProbs>>>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Answer {
-    #[serde(flatten)]
-    rollout: Rollout,
-    reward: f64,
-    advantage: f64,
 }
 
 impl PolicyLoss {
@@ -146,10 +140,7 @@ impl PolicyLoss {
 
     /// Lets the model answer the prompts of a set, and computes what the steps on the answers need.
     fn roll_out(&mut self, model: &mut TrainableTransformer, number: u64) -> Result<(), TrainError> {
-        let prompts = self.order.batch(number).to_vec();
-        let answers = self.answer(model, &prompts, number)?;
-        let mut rollouts =
-            Rollouts { subject: self.subject.clone(), number, answers, old: Vec::new(), reference: None };
+        let mut rollouts = self.ask(model, number)?;
         let mut reference = Vec::new();
         for iteration in 0..self.config.num_iterations {
             let draw = self.draw(&rollouts, iteration)?;
@@ -174,15 +165,10 @@ impl PolicyLoss {
         Ok(())
     }
 
-    /// The model's answers to each of `prompts`, with their advantages.
-    fn answer(
-        &self,
-        model: &mut TrainableTransformer,
-        prompts: &[usize],
-        number: u64,
-    ) -> Result<Vec<Answer>, TrainError> {
+    /// Lets the model answer the prompts of a set, and compares what the answers are worth.
+    fn ask(&mut self, model: &mut TrainableTransformer, number: u64) -> Result<Rollouts, TrainError> {
+        let prompts = self.order.batch(number).to_vec();
         let group = self.config.num_generations;
-        let advantage = self.config.advantage.unwrap_or(self.config.method.advantage());
         let mut requests = Vec::with_capacity(prompts.len() * group);
         for (index, &prompt) in prompts.iter().enumerate() {
             for generation in 0..group {
@@ -191,47 +177,37 @@ impl PolicyLoss {
                 requests.push(Request::new(self.environment.prompt(prompt), self.config.sampler(seed)));
             }
         }
-        let special = SpecialTokens { eos: self.eos_id, eot: None };
-        let generations = Engine::new(model, special).generate_batch(&requests, |_| ControlFlow::Continue(()))?;
         let mut answers = Vec::with_capacity(requests.len());
-        for (generations, &prompt) in generations.chunks(group).zip(prompts) {
-            let mut of_prompt = Vec::with_capacity(group);
-            let mut rewards = Vec::with_capacity(group);
-            for generation in generations {
-                let output = &generation.output;
-                let end = output.iter().position(|&id| id == self.eos_id).unwrap_or(output.len());
-                rewards.push(self.environment.reward(prompt, &output[..end]));
-                let prompt_length = generation.prompt.len();
-                let committed = generation.trace.committed_at();
-                let step_map = committed[prompt_length..].iter().map(|step| step.unwrap_or(0)).collect();
-                let completion = Completion {
-                    ids: [generation.prompt.as_slice(), output].concat(),
-                    prompt_length,
-                    length: output.len().min(end + 1),
-                    is_ended: end < output.len(),
-                };
-                of_prompt.push(Rollout { completion, step_map });
-            }
-            let advantages = advantage.of(&rewards);
-            for ((rollout, reward), advantage) in of_prompt.into_iter().zip(rewards).zip(advantages) {
-                answers.push(Answer { rollout, reward, advantage });
-            }
+        let mut rewards = Vec::with_capacity(requests.len());
+        for (index, Answered { prompt, ids, step_of_token }) in answer(model, &requests)?.into_iter().enumerate() {
+            let end = ids.iter().position(|&id| id == self.eos_id).unwrap_or(ids.len());
+            rewards.push(self.environment.reward(prompts[index / group], &ids[..end]));
+            let completion = Completion {
+                prompt_length: prompt.len(),
+                length: ids.len().min(end + 1),
+                is_ended: end < ids.len(),
+                ids: [prompt, ids].concat(),
+            };
+            answers.push(Rollout { completion, step_map: step_of_token });
         }
-        Ok(answers)
+        let advantage = self.config.advantage.unwrap_or(self.config.method.advantage());
+        let advantages = rewards.chunks(group).flat_map(|rewards| advantage.of(rewards)).collect();
+        let subject = self.subject.clone();
+        Ok(Rollouts { subject, number, answers, rewards, advantages, old: Vec::new(), reference: None })
     }
 
     /// The masks of step `iteration` on a set of answers.
     fn draw(&self, rollouts: &Rollouts, iteration: usize) -> Result<Draw, TrainError> {
-        let answers: Vec<Rollout> = rollouts.answers.iter().map(|answer| answer.rollout.clone()).collect();
+        let answers = &rollouts.answers;
         let key = DrawKey { sample: rollouts.number * answers.len() as u64, iteration: iteration as u32 };
-        Ok(self.config.method.draw(&answers, self.noise, key, self.mask_id)?)
+        Ok(self.config.method.draw(answers, self.noise, key, self.mask_id)?)
     }
 
     /// The views of each prompt's answers as one batch.
     fn batches<'a>(&'a self, rollouts: &'a Rollouts, draw: &'a Draw) -> impl Iterator<Item = MaskedBatch> + 'a {
         let group = self.config.num_generations;
         rollouts.answers.chunks(group).zip(draw.views.chunks(group)).map(|(answers, views)| {
-            let rows = answers.iter().map(|answer| answer.rollout.completion.ids.as_slice());
+            let rows = answers.iter().map(|answer| answer.completion.ids.as_slice());
             MaskedBatch::of_views(rows.zip(views.iter().map(Vec::as_slice)))
         })
     }
@@ -272,15 +248,20 @@ impl Loss for PolicyLoss {
         let Some(rollouts) = &self.rollouts else { return Ok(LossReport::default()) };
         let draw = self.draw(rollouts, iteration)?;
         let prompts: Vec<MaskedBatch> = self.batches(rollouts, &draw).collect();
-        let log_probs = log_probs(model, &prompts, &draw, self.micro_batch_size)?;
+        let old = rollouts.old.get(iteration);
+        let log_probs = match old {
+            // The model is the one that gave the answers.
+            Some(old) if iteration == 0 => old.clone(),
+            _ => log_probs(model, &prompts, &draw, self.micro_batch_size)?,
+        };
         let mut batch = Vec::with_capacity(rollouts.answers.len());
         for (i, answer) in rollouts.answers.iter().enumerate() {
             batch.push(Scored {
-                completion: &answer.rollout.completion,
+                completion: &answer.completion,
                 views: &draw.views[i],
-                advantage: answer.advantage,
+                advantage: rollouts.advantages[i],
                 log_probs: &log_probs[i],
-                old: rollouts.old.get(iteration).map_or(&log_probs[i], |old| &old[i]),
+                old: old.map_or(&log_probs[i], |old| &old[i]),
                 reference: rollouts.reference.as_ref().map(|reference| &reference[iteration][i]),
             });
         }
@@ -299,14 +280,15 @@ impl Loss for PolicyLoss {
             }
             first_row += rows;
         }
-        let mean = |value: fn(&Answer) -> f64| rollouts.answers.iter().map(value).sum::<f64>() / batch.len() as f64;
+        let count = batch.len() as f64;
+        let tokens: usize = rollouts.answers.iter().map(|answer| answer.completion.length).sum();
         Ok(LossReport {
             // Every process has computed the loss of the whole.
             loss: if collective.rank() == 0 { surrogate.loss } else { 0.0 },
             tokens: draw.views.iter().flatten().map(|view| view.ids.len() as u64).sum(),
             details: BTreeMap::from([
-                ("reward".to_owned(), mean(|answer| answer.reward)),
-                ("completion_length".to_owned(), mean(|answer| answer.rollout.completion.length as f64)),
+                ("reward".to_owned(), rollouts.rewards.iter().sum::<f64>() / count),
+                ("completion_length".to_owned(), tokens as f64 / count),
             ]),
         })
     }

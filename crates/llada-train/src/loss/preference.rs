@@ -16,7 +16,7 @@ use crate::{
     TrainError,
     collective::Collective,
     config::{Masks, PreferenceConfig, RunConfig},
-    data::{BatchOrder, Pair, Pairs},
+    data::{BatchOrder, Lines, Pair},
     ledger::Ledger,
     objective::MaskedBatch,
 };
@@ -60,8 +60,8 @@ impl PairLoss {
     /// # Errors
     /// The data cannot be read, or has fewer pairs than a batch.
     pub(crate) fn new(config: &RunConfig, model: &ModelConfig, tokenizer: Tokenizer) -> Result<Self, TrainError> {
-        let Pairs { pairs, too_long, digest } =
-            Pairs::read(&config.data_files("jsonl")?, tokenizer, model.max_sequence_length)?;
+        let Lines::<Pair> { items: pairs, too_long, digest } =
+            Lines::read(&config.data_files("jsonl")?, tokenizer, model.max_sequence_length)?;
         if pairs.is_empty() {
             let message =
                 format!("no pair fits max_sequence_length {}: {too_long} are too long", model.max_sequence_length);
