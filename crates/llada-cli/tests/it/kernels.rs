@@ -76,10 +76,21 @@ fn training_runs_no_reference_product() {
     for args in prepare {
         stdout(&command().current_dir(at).args(args.split(' ')).output().unwrap());
     }
+    let model = fixture("tiny-llada").display().to_string();
     let run = "data = \"data\"\ntokenizer = \"tokenizer\"\nsteps = 2\nbatch_size = 4\n\
         model = { d_model = 64, n_layers = 2, n_heads = 2, mlp_hidden_size = 128, max_sequence_length = 64 }\n";
     for dtype in dtypes().into_iter().filter(|&dtype| dtype != "int8") {
         fs::write(at.join("run.toml"), format!("{run}dtype = \"{dtype}\"\n")).unwrap();
         check(at, "", &["pretrain", "--config", "run.toml", "--out", dtype]);
+        // Frozen matrices are multiplied as they are stored, and their gradients are of the input alone.
+        for base in [dtype, "int8", "nf4"] {
+            let out = format!("{dtype}-{base}");
+            let run = ["pretrain", "--data", "data", "--init", &model, "--out", &out, "--steps", "2"];
+            let keys = ["--batch-size", "2", "--row-length", "32", "--dtype", dtype, "--base-dtype", base, "--r", "2"];
+            check(at, "", &[&run[..], &keys[..]].concat());
+            let adapter = format!("{out}/adapter");
+            let ask = ["generate", "--model", &model, "--adapter", &adapter, "--prompt-ids", "1,2,3"];
+            check(at, "", &[&ask[..], &["--gen-length", "8", "--dtype", base]].concat());
+        }
     }
 }
