@@ -18,6 +18,7 @@ mod picture;
 mod report;
 mod results;
 mod session;
+mod shards;
 mod watch;
 
 use std::process::ExitCode;

@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use indicatif::ProgressBar;
 use llada_model::{Adapter, LoraConfig, ModelConfig};
 use serde::Serialize;
 
-use super::quantize::size;
-use crate::{exit::Interrupted, interrupt};
+use crate::shards::{size, with_progress};
 
 /// Work on LoRA adapters in peft's format
 #[derive(clap::Subcommand)]
@@ -132,14 +130,7 @@ fn merge(args: &MergeArgs) -> anyhow::Result<()> {
     if ModelConfig::load(&folder)?.is_quantized {
         eprintln!("note: the weights of {} are in eight bits: they become bf16", folder.display());
     }
-    // The bar is hidden if standard error is not a terminal.
-    let bar = ProgressBar::new(0).with_message("shards");
-    llada_model::merge(&folder, &adapter, &args.out, |done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-        if interrupt::check().is_break() { Err(anyhow::Error::from(Interrupted)) } else { Ok(()) }
-    })?;
-    bar.finish_and_clear();
+    with_progress(|progress| llada_model::merge(&folder, &adapter, &args.out, progress))?;
     println!("{} -> {}", size(&folder)?, size(&args.out)?);
     Ok(())
 }

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use indicatif::ProgressBar;
 use llada_model::{Conversion, Dtype};
 
-use crate::{exit::Interrupted, interrupt};
+use crate::shards::with_progress;
 
 /// Make a mask predictor of an autoregressive checkpoint, to train it further
 ///
@@ -63,14 +62,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     };
     let Args { out, mask_token, shift, block_causal, .. } = args;
     let conversion = Conversion { dtype, logit_shift: shift, block_causal, mask_token };
-    // The bar is hidden if standard error is not a terminal.
-    let bar = ProgressBar::new(0).with_message("shards");
-    let converted = llada_model::convert(&input, &out, &conversion, |done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-        if interrupt::check().is_break() { Err(anyhow::Error::from(Interrupted)) } else { Ok(()) }
-    })?;
-    bar.finish_and_clear();
+    let converted = with_progress(|progress| llada_model::convert(&input, &out, &conversion, progress))?;
     let config = &converted.config;
     println!("{} -> {}", input.display(), out.display());
     println!("{} of {:.1} million parameters in {dtype}", config.family, config.parameters() as f64 / 1e6);

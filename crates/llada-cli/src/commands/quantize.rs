@@ -1,10 +1,8 @@
 //! `llada quantize`: conversion of a checkpoint to linear layers in eight bits.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use indicatif::ProgressBar;
-
-use crate::{exit::Interrupted, interrupt};
+use crate::shards::{size, with_progress};
 
 /// Store a model's linear layers in eight bits
 ///
@@ -26,20 +24,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = llada_hub::checkpoint(&args.model)?;
-    // The bar is hidden if standard error is not a terminal.
-    let bar = ProgressBar::new(0).with_message("shards");
-    llada_model::quantize(&folder, &args.out, |done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-        if interrupt::check().is_break() { Err(anyhow::Error::from(Interrupted)) } else { Ok(()) }
-    })?;
-    bar.finish_and_clear();
+    with_progress(|progress| llada_model::quantize(&folder, &args.out, progress))?;
     println!("{} -> {}", size(&folder)?, size(&args.out)?);
     Ok(())
-}
-
-/// Returns the folder and the size of its weights, as text.
-pub(super) fn size(folder: &Path) -> anyhow::Result<String> {
-    let bytes = llada_model::Weights::open(folder)?.file_bytes();
-    Ok(format!("{} ({:.1} MB)", folder.display(), bytes as f64 / 1e6))
 }
