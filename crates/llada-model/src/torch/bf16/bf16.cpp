@@ -2,6 +2,8 @@
 // or a mask widens a line of weights, for a group of rows at once. Intel's instruction for pairs of bfloat16 multiplies at
 // half the rate of f32, and older processors have none.
 
+#include "bf16.h"
+
 #include "../panels.h"
 
 #include <ATen/ops/empty.h>
@@ -15,24 +17,44 @@ using panels::BLOCK;
 using panels::LINES;
 using panels::WIDTH;
 
+// The weights of `n` outputs, a row each, to their places in a panel.
+void deal(const uint16_t *rows, uint8_t *panel, int64_t inputs, int64_t n) {
+  for (int64_t i = 0; i < inputs; i += 2, panel += 2 * WIDTH)
+    for (int64_t output = 0; output < n; output++)
+      memcpy(panel + output * 4, rows + output * inputs + i, i + 1 < inputs ? 4 : 2);
+}
+
+// The weights of `n` outputs, a column each of `outputs`, to their places in a panel.
+WIDEST void interleave(const uint16_t *columns, uint8_t *panel, int64_t inputs, int64_t outputs, int64_t n) {
+  for (int64_t i = 0; i < inputs; i += 2, panel += 2 * WIDTH) {
+    const uint16_t *first = columns + i * outputs, *second = first + outputs;
+    uint32_t *line = reinterpret_cast<uint32_t *>(panel);
+    if (i + 1 < inputs)
+      for (int64_t output = 0; output < n; output++) line[output] = first[output] | uint32_t(second[output]) << 16;
+    else
+      for (int64_t output = 0; output < n; output++) line[output] = first[output];
+  }
+}
+
 // A layer's weights, in the order in which products read them.
 struct Weight {
   int64_t inputs, outputs;
   at::Tensor panels;  // (panels, pairs * 2 * WIDTH) bytes: by pair of inputs, tile, output, input; zeros where there is none
 
-  explicit Weight(const at::Tensor &weight) : inputs(weight.size(1)), outputs(weight.size(0)) {
+  // weight: (outputs, inputs), or with `transposed` (inputs, outputs); contiguous.
+  Weight(const at::Tensor &weight, bool transposed) : inputs(weight.size(!transposed)), outputs(weight.size(transposed)) {
     int64_t pairs = (inputs + 1) / 2;
     panels = at::zeros({(outputs + BLOCK - 1) / BLOCK, pairs * 2 * WIDTH}, at::kByte);
-    at::parallel_for(0, outputs, grain(inputs), [&](int64_t begin, int64_t end) {
-      for (int64_t output = begin; output < end; output++) deal(data<uint16_t>(weight) + output * inputs, output);
+    at::parallel_for(0, panels.size(0), grain(inputs * BLOCK), [&](int64_t begin, int64_t end) {
+      for (int64_t panel = begin; panel < end; panel++) {
+        int64_t first = panel * BLOCK, n = std::min(BLOCK, outputs - first);
+        uint8_t *to = data<uint8_t>(panels) + panel * panels.size(1);
+        if (transposed)
+          interleave(data<uint16_t>(weight) + first, to, inputs, outputs, n);
+        else
+          deal(data<uint16_t>(weight) + first * inputs, to, inputs, n);
+      }
     });
-  }
-
- private:
-  // One row of weights to its places in its panel.
-  void deal(const uint16_t *row, int64_t output) {
-    uint8_t *panel = data<uint8_t>(panels) + output / BLOCK * panels.size(1) + output % BLOCK * 4;
-    for (int64_t i = 0; i < inputs; i++) memcpy(panel + i / 2 * 2 * WIDTH + i % 2 * 2, row + i, 2);
   }
 };
 
@@ -217,6 +239,20 @@ void linear(int64_t, const at::Tensor &, const Parts &, const Finish &) {}
 
 #endif
 
+namespace bf16 {
+
+bool is_best() { return best() != 0; }
+
+at::Tensor product(const at::Tensor &x, const at::Tensor &weight, bool transposed) {
+  Weight packed(weight.contiguous(), transposed);
+  at::Tensor input = x.contiguous(), out = at::empty({x.size(0), packed.outputs}, x.options());
+  Parts parts = {{&packed, 0, x.size(0)}};
+  linear(best(), input, parts, {nullptr, nullptr, After::nothing, data<uint16_t>(out)});
+  return out;
+}
+
+}  // namespace bf16
+
 extern "C" {
 
 // Bits of the registers that layers multiply in where these kernels are the fastest for bfloat16, otherwise 0.
@@ -226,7 +262,7 @@ bool llada_bf16_runs(int64_t width) { return bf16::runs(width); }
 
 // weight (out, in) bf16, contiguous -> what llada_bf16_linear reads.
 char *llada_bf16_pack(const at::Tensor *weight, bf16::Weight **out) {
-  return guarded([&] { *out = new bf16::Weight(*weight); });
+  return guarded([&] { *out = new bf16::Weight(*weight, false); });
 }
 
 void llada_bf16_free(bf16::Weight *weight) { delete weight; }

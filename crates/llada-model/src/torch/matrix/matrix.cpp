@@ -1,6 +1,7 @@
 // Products with matrices that are kept in the format in which they are stored. A matrix is dequantised into a buffer for
 // each product, forwards and backwards, so a graph holds what is stored and nothing else.
 
+#include "../bf16/bf16.h"
 #include "../shim.h"
 
 #include <ATen/Parallel.h>
@@ -135,13 +136,22 @@ struct Stored {
     return table.index_select(0, scale.to(at::kInt)).mul_(factors).add_(offset);
   }
 
-  at::Tensor weight(at::ScalarType kind) const { return dequantize(format, values, scales(), out, in, kind); }
+  at::Tensor weight(at::ScalarType kind) const {
+    if (format == FLOAT && values.scalar_type() == kind) return values;
+    return dequantize(format, values, scales(), out, in, kind);
+  }
 };
 
 Stored stored(int64_t format, const at::Tensor *values, const at::Tensor *scale, const at::Tensor *absmax,
               const at::Tensor *table, double offset, int64_t out, int64_t in) {
   auto part = [](const at::Tensor *tensor) { return tensor ? *tensor : at::Tensor(); };
   return {format, part(values), part(scale), part(absmax), part(table), offset, out, in};
+}
+
+// x W^T, or with `transposed` x W.
+at::Tensor product(const at::Tensor &x, const at::Tensor &weight, bool transposed) {
+  if (x.is_cpu() && x.scalar_type() == at::kBFloat16 && bf16::is_best()) return bf16::product(x, weight, transposed);
+  return transposed ? x.matmul(weight) : at::linear(x, weight);
 }
 
 struct MatrixLinear : Function<MatrixLinear> {
@@ -151,7 +161,7 @@ struct MatrixLinear : Function<MatrixLinear> {
     ctx->saved_data["offset"] = matrix.offset;
     ctx->saved_data["out"] = matrix.out;
     ctx->saved_data["in"] = matrix.in;
-    return at::linear(x, matrix.weight(x.scalar_type()));
+    return product(x, matrix.weight(x.scalar_type()), false);
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
@@ -159,7 +169,7 @@ struct MatrixLinear : Function<MatrixLinear> {
     auto integer = [&](const char *name) { return ctx->saved_data[name].toInt(); };
     double offset = ctx->saved_data["offset"].toDouble();
     Stored matrix = {integer("format"), saved[0], saved[1], saved[2], saved[3], offset, integer("out"), integer("in")};
-    return {grads[0].matmul(matrix.weight(grads[0].scalar_type())), Variable()};
+    return {product(grads[0], matrix.weight(grads[0].scalar_type()), true), Variable()};
   }
 };
 

@@ -143,16 +143,12 @@ impl Matrix {
         })
     }
 
-    /// Computes x W^T in the dtype of x. The matrix is dequantised for the product, and again for its gradient.
+    /// Computes x W^T in the dtype of x. A matrix of another dtype is converted for the product, and again for
+    /// its gradient.
     ///
     /// # Shapes
     /// x (tokens, columns) f32 or bf16 -> (tokens, rows).
     pub(crate) fn linear(&self, x: &Tensor) -> Result<Tensor, ModelError> {
-        if let Self::Float(weight) = self
-            && weight.kind() == x.kind()
-        {
-            return Ok(x.f_linear(weight, None::<&Tensor>)?);
-        }
         let Parts { format, values, scale, absmax, table, offset, shape: (rows, columns) } = self.parts()?;
         let fits = x.size2()?.1 == columns && matches!(x.kind(), Kind::Float | Kind::BFloat16);
         check(fits && x.device() == values.device(), "a stored matrix: input and weight differ")?;
@@ -185,3 +181,6 @@ impl Matrix {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

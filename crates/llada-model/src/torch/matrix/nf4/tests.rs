@@ -4,10 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{
-    super::{Matrix, Storage},
-    *,
-};
+use super::{super::Matrix, *};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -85,24 +82,4 @@ fn blocks_cross_rows_and_may_be_incomplete() {
     }
     let zeros = Matrix::Nf4(Nf4::new(&Tensor::zeros([4, 32], tch::kind::FLOAT_CPU), true).unwrap());
     assert_eq!(floats(&zeros.dequantize(Kind::Float).unwrap()), vec![0.0; 128]);
-}
-
-#[test]
-fn products_and_their_gradients_are_those_of_the_dequantised_matrix() {
-    tch::manual_seed(2);
-    let weight = Tensor::randn([24, 40], tch::kind::FLOAT_CPU);
-    for storage in [
-        Storage::Int8,
-        Storage::Nf4 { double_quant: false },
-        Storage::Nf4 { double_quant: true },
-        Storage::Float(Kind::BFloat16),
-    ] {
-        let matrix = Matrix::new(&weight, storage).unwrap();
-        let exact = matrix.dequantize(Kind::Float).unwrap();
-        let x = Tensor::randn([7, 40], tch::kind::FLOAT_CPU).set_requires_grad(true);
-        let (found, expected) = (matrix.linear(&x).unwrap(), x.linear(&exact, None::<&Tensor>));
-        assert_eq!(floats(&found), floats(&expected), "{storage:?}");
-        let slope = |y: &Tensor| Tensor::f_run_backward(&[y.sin().sum(Kind::Float)], &[&x], false, false).unwrap();
-        assert_eq!(floats(&slope(&found)[0]), floats(&slope(&expected)[0]), "{storage:?}");
-    }
 }
