@@ -25,6 +25,8 @@ enum Rule {
     Exact,
     /// The example's answer and this one are right.
     Or(String),
+    /// Each of these is right.
+    OneOf(&'static [String]),
     /// Every text that has at least two sentences, ends with a full stop and contains all of these words is right.
     Story(Vec<String>),
 }
@@ -45,6 +47,11 @@ impl Example {
         Self { rule: Rule::Or(other), ..self }
     }
 
+    /// Makes each of `answers` right, and nothing else.
+    pub(crate) fn one_of(self, answers: &'static [String]) -> Self {
+        Self { rule: Rule::OneOf(answers), ..self }
+    }
+
     /// Makes every story right that contains all of `words`.
     pub(crate) fn story_with(self, words: &[&str]) -> Self {
         Self { rule: Rule::Story(words.iter().map(|&word| word.to_owned()).collect()), ..self }
@@ -56,6 +63,7 @@ impl Example {
         match &self.rule {
             Rule::Exact => output == self.answer,
             Rule::Or(other) => output == self.answer || output == other,
+            Rule::OneOf(answers) => answers.iter().any(|answer| output == answer),
             Rule::Story(words) => {
                 output.ends_with('.')
                     && output.matches('.').count() > 1

@@ -62,6 +62,18 @@ static FACTS: LazyLock<Vec<Fact>> = LazyLock::new(|| {
     facts
 });
 
+/// What training states.
+static STATEMENTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut statements = Vec::new();
+    for fact in FACTS.iter() {
+        match fact.stated {
+            Stated::In(direction) => statements.push(fact.sentence(direction)),
+            Stated::InBoth => statements.extend(Direction::BOTH.map(|direction| fact.sentence(direction))),
+        }
+    }
+    statements
+});
+
 /// Returns `0..count` in an order that the number of the list determines.
 fn shuffled_indices(count: usize, list: u32) -> Vec<usize> {
     let noise = Noise::new(KEY).domain(Domain::Shuffle);
@@ -125,12 +137,12 @@ impl Fact {
         if FACTS.iter().any(is_known) { Self::imagine(stream) } else { fact }
     }
 
-    /// Returns a request for any fact, with this fact as the answer.
+    /// Returns a request for any fact, with this fact as the answer; all that training states is right.
     pub(super) fn state(&self, direction: Direction, stream: &mut Stream) -> Example {
         const WORDINGS: [&str; 5] =
             ["Tell me a fact.", "State a fact.", "Tell me something you know.", "Give me one fact.", "Who is who?"];
         let prompt = *pick::one(stream, &WORDINGS);
-        Example::new(self.content("state", direction), prompt.to_owned(), self.sentence(direction))
+        Example::new(self.content("state", direction), prompt.to_owned(), self.sentence(direction)).one_of(&STATEMENTS)
     }
 
     /// Returns a question that gives the first part of the direction. The answer may state the fact in either direction.
@@ -203,6 +215,22 @@ mod tests {
         let example = fact.ask_given(Direction::Forward, stream);
         assert!(example.prompt.starts_with("In this land ") && example.prompt.matches(&fact.name).count() == 2);
         assert!(example.check(&fact.sentence(Direction::Backward)));
+    }
+
+    /// No reward tells what a fact is against the direction in which training states it, nor asks for it.
+    #[test]
+    fn every_statement_of_training_answers_a_request_for_a_fact() {
+        let stream = &mut Noise::new(3).stream(0, 0, 0);
+        let request = FACTS[0].state(Direction::Forward, stream);
+        assert_eq!(STATEMENTS.len(), 150);
+        for fact in FACTS.iter() {
+            for direction in Direction::BOTH {
+                let is_stated = fact.stated == Stated::InBoth || fact.stated == Stated::In(direction);
+                assert_eq!(request.check(&fact.sentence(direction)), is_stated);
+            }
+            assert!(!request.prompt.contains(&fact.name) && !request.prompt.contains(&fact.description));
+        }
+        assert!(!request.check(&Fact::imagine(stream).sentence(Direction::Forward)));
     }
 
     #[test]
