@@ -14,6 +14,9 @@ use llada_train::{
     tokenizer,
 };
 
+/// What makes the text.
+const MAKE: &str = "cargo xtask train-tiny";
+
 /// Datasets with the tokenizer that they were made with.
 pub(crate) struct Corpus {
     pub(crate) tokenizer: PathBuf,
@@ -29,10 +32,24 @@ impl Corpus {
             ["text", "validation"].map(|name| folder.join("wordnet").join(name).with_extension("jsonl"));
         for path in [&tokenizer, &text, &validation] {
             if !path.exists() {
-                bail!("there is no {}\nhint: cargo xtask train-tiny", path.display());
+                bail!("there is no {}\nhint: {MAKE}", path.display());
             }
         }
         Self::prepare(tokenizer, [&text, &validation], out)
+    }
+
+    /// As [`wordnet`](Self::wordnet), with `count` documents of the text, evenly spread over it.
+    pub(crate) fn documents(count: usize, folder: &Path, out: &Path) -> anyhow::Result<Self> {
+        let all = folder.join("wordnet/text.jsonl");
+        let text = fs::read_to_string(&all).with_context(|| format!("cannot read {}\nhint: {MAKE}", all.display()))?;
+        let lines: Vec<&str> = text.lines().collect();
+        if count > lines.len() {
+            bail!("there are {} documents in {}, not {count}", lines.len(), all.display());
+        }
+        let few = out.join("documents.jsonl");
+        let spread = (0..count).map(|index| lines[index * lines.len() / count]).collect::<Vec<_>>();
+        fs::write(&few, spread.join("\n")).with_context(|| format!("cannot write {}", few.display()))?;
+        Self::prepare(folder.join("tokenizer"), [&few, &folder.join("wordnet/validation.jsonl")], out)
     }
 
     /// Questions and answers, and a tokenizer of their own.

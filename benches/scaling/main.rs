@@ -5,21 +5,25 @@
 //! cargo xtask train-tiny              # the first time, for the text
 //! cargo bench --bench scaling
 //! cargo bench --bench scaling -- --data FOLDER --tokens 10000000
+//! cargo bench --bench scaling -- --documents 4000 --tokens 20000000 --out target/repeated
 //! ```
 //!
 //! The learning rate stays after its warm-up, and each run is validated as it goes: so every validation is the end of a
 //! run with that budget, a longer budget goes on where a shorter one ended, and one run gives what would otherwise take
 //! a dozen. A rate that falls at the end would gain both objectives a little.
+//!
+//! With `--documents` it is a small text that is repeated, in one size, and bits per byte are against epochs.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 mod corpus;
+mod repeated;
 mod report;
 mod size;
 mod train;
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{self, ExitCode},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -27,10 +31,11 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use llada_benches::place;
-use llada_train::objective::Objective;
+use llada_train::{data::Dataset, objective::Objective};
 
 use crate::{
     corpus::Corpus,
+    repeated::Repeated,
     report::Report,
     size::SIZES,
     train::{Extent, train},
@@ -48,6 +53,10 @@ struct Args {
     /// What each run is trained on
     #[arg(long, value_name = "N", default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     tokens: u64,
+
+    /// Repeat this many documents in place of all, in one size
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    documents: Option<u32>,
 
     /// Where runs, table and picture go, from the root of the workspace
     #[arg(long, value_name = "FOLDER", default_value = "target/scaling")]
@@ -90,8 +99,12 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     ctrlc::set_handler(stop).context("cannot listen for Ctrl-C")?;
     let out = place::from_root(&args.out);
     fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
-    let corpus = Corpus::wordnet(&place::from_root(&args.data), &out)?;
+    let data = place::from_root(&args.data);
     let extent = Extent::of(args.tokens);
+    if let Some(documents) = args.documents {
+        return repeat(documents as usize, &data, extent, &out);
+    }
+    let corpus = Corpus::wordnet(&data, &out)?;
     let mut report = Report::new(extent);
     for size in SIZES {
         for objective in [Objective::Diffusion, Objective::Ar] {
@@ -104,6 +117,22 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     place::write(&out, "scaling.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
     place::write(&out, "scaling.svg", &report.chart().svg())?;
     println!("\n{table}\n{}", out.join("scaling.svg").display());
+    Ok(true)
+}
+
+/// Whether all of it was done.
+fn repeat(documents: usize, data: &Path, extent: Extent, out: &Path) -> anyhow::Result<bool> {
+    let corpus = Corpus::documents(documents, data, out)?;
+    let unique_tokens = Dataset::open(&corpus.text)?.tokens();
+    let learn = |objective| train(repeated::SIZE, objective, &corpus, extent, out, &STOP);
+    let Some(diffusion) = learn(Objective::Diffusion)? else { return Ok(false) };
+    let Some(autoregressive) = learn(Objective::Ar)? else { return Ok(false) };
+    let report = Repeated { documents, unique_tokens, diffusion, autoregressive };
+    let table = report.markdown();
+    place::write(out, "repeated.md", &table)?;
+    place::write(out, "repeated.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
+    place::write(out, "repeated.svg", &report.chart().svg())?;
+    println!("\n{table}\n{}", out.join("repeated.svg").display());
     Ok(true)
 }
 
