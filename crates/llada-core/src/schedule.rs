@@ -77,7 +77,8 @@ impl NoiseSchedule {
 
     /// Returns the weight of the masked tokens' cross-entropy in the bound,
     /// $-\alpha'_t / (1 - \alpha_t)$, for $t \in (0, 1\]$. It grows without limit as $t$ approaches
-    /// 0. For the linear and the log-linear schedule it is $1 / t$.
+    /// 0. For the linear and the log-linear schedule it is $1 / t$. It is also the rate at which a mask
+    /// becomes a token in the reverse process.
     pub fn weight(self, t: f64) -> f64 {
         -self.d_alpha(t) / self.mask_probability(t)
     }
