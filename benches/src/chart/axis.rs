@@ -77,15 +77,16 @@ fn round_step(step: f64) -> f64 {
     [1.0, 2.0, 5.0].into_iter().map(|part| part * power).find(|&round| round >= step).unwrap_or(10.0 * power)
 }
 
-/// A number as it is written at an axis: 0.05, 32, 2×10¹⁴.
+/// A number as it is written at an axis: 10⁻⁴, 0.05, 32, 2×10¹⁴.
 pub(super) fn written(value: f64) -> String {
-    if value.abs() < 1e5 {
+    if value == 0.0 || (1e-3 - 1e-9..1e5).contains(&value.abs()) {
         let digits = format!("{value:.4}");
         return digits.trim_end_matches('0').trim_end_matches('.').to_owned();
     }
     const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
     let power = (value.abs().log10() + 1e-9).floor();
-    let raised: String = format!("{power}").chars().filter_map(|c| Some(DIGITS[c.to_digit(10)? as usize])).collect();
+    let raised = |c: char| c.to_digit(10).map_or('⁻', |digit| DIGITS[digit as usize]);
+    let raised: String = format!("{power}").chars().map(raised).collect();
     match written(value / 10_f64.powf(power)).as_str() {
         "1" => format!("10{raised}"),
         part => format!("{part}×10{raised}"),
@@ -116,9 +117,17 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        for (value, expected) in
-            [(0.0, "0"), (0.05, "0.05"), (32.0, "32"), (1e14, "10¹⁴"), (2e14, "2×10¹⁴"), (2.5e6, "2.5×10⁶")]
-        {
+        for (value, expected) in [
+            (0.0, "0"),
+            (1e-4, "10⁻⁴"),
+            (2e-12, "2×10⁻¹²"),
+            (1e-3, "0.001"),
+            (0.05, "0.05"),
+            (32.0, "32"),
+            (1e14, "10¹⁴"),
+            (2e14, "2×10¹⁴"),
+            (2.5e6, "2.5×10⁶"),
+        ] {
             assert_eq!(written(value), expected);
         }
     }

@@ -2,7 +2,7 @@
 
 use strum::VariantNames;
 
-use crate::{confidence::Remasking, hint::Hint};
+use crate::{confidence::Remasking, hint::Hint, schedule::NoiseSchedule};
 
 /// An input or a setting that this crate refuses.
 ///
@@ -48,6 +48,10 @@ pub enum CoreError {
     /// The name is not that of a [`Remasking`](crate::confidence::Remasking).
     #[error("unknown remasking {0:?}")]
     Remasking(String),
+
+    /// The name is not that of a [`NoiseSchedule`](crate::schedule::NoiseSchedule).
+    #[error("unknown noise_schedule {0:?}")]
+    NoiseSchedule(String),
 
     /// An input does not have the length that the other inputs imply.
     #[error("{name} has length {found}, expected {expected}")]
@@ -121,6 +125,7 @@ impl CoreError {
             }
             Self::TooFewSteps { blocks, .. } => Some(Hint::set("steps", [blocks])),
             Self::Remasking(_) => Some(Hint::one_of(Remasking::VARIANTS)),
+            Self::NoiseSchedule(_) => Some(Hint::one_of(NoiseSchedule::VARIANTS)),
             _ => None,
         }
     }

@@ -14,6 +14,7 @@
 //! }
 //! ```
 
+use crate::CoreError;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::FRAC_PI_2;
 
@@ -24,8 +25,21 @@ pub const EPS: f64 = 1e-3;
 
 /// A schedule of the probability $\alpha_t$ that a token is still visible at time $t$. It falls from 1
 /// at $t = 0$.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = CoreError, parse_err_fn = unknown)]
 #[non_exhaustive]
 pub enum NoiseSchedule {
     /// $\alpha_t = 1 - t$.
@@ -63,10 +77,15 @@ impl NoiseSchedule {
 
     /// Returns the weight of the masked tokens' cross-entropy in the bound,
     /// $-\alpha'_t / (1 - \alpha_t)$, for $t \in (0, 1\]$. It grows without limit as $t$ approaches
-    /// 0. For the linear and the log-linear schedule it is $1 / t$.
+    /// 0. For the linear and the log-linear schedule it is $1 / t$. It is also the rate at which a mask
+    /// becomes a token in the reverse process.
     pub fn weight(self, t: f64) -> f64 {
         -self.d_alpha(t) / self.mask_probability(t)
     }
+}
+
+fn unknown(name: &str) -> CoreError {
+    CoreError::NoiseSchedule(name.to_owned())
 }
 
 /// Returns stratified times, one in each of $B$ equal parts of (0, 1): $t_b = (u_b + b) / B$.
@@ -80,6 +99,17 @@ pub fn stratified_t(uniform: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_those_of_the_configuration() {
+        for schedule in [NoiseSchedule::Linear, NoiseSchedule::Cosine, NoiseSchedule::LogLinear] {
+            assert_eq!(schedule.to_string().parse(), Ok(schedule));
+            assert_eq!(serde_json::to_value(schedule).unwrap(), schedule.to_string());
+        }
+        let error = "quadratic".parse::<NoiseSchedule>().unwrap_err();
+        assert_eq!(error.to_string(), "unknown noise_schedule \"quadratic\"");
+        assert_eq!(error.hint().unwrap().to_string(), "linear, cosine or log_linear");
+    }
 
     #[test]
     fn schedules_fall_from_one_and_d_alpha_is_their_slope() {

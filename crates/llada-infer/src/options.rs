@@ -94,7 +94,11 @@ mod tests {
     /// A value of the option other than its default.
     fn another<M: Method>(method: &M, option: &str) -> Value {
         let default = serde_json::to_value(method).unwrap()[option].clone();
-        if default.is_boolean() { true.into() } else { 3.into() }
+        match default {
+            Value::Bool(_) => true.into(),
+            Value::String(_) => "cosine".into(),
+            _ => 3.into(),
+        }
     }
 
     /// Every method survives a round trip, with each of its options at another value than the default.

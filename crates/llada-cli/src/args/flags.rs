@@ -1,11 +1,11 @@
 //! The flags of the sampler: one for each option, whose help is all that a user reads of it.
 
 use clap::Args;
-use llada_core::confidence::Remasking;
+use llada_core::{confidence::Remasking, schedule::NoiseSchedule};
 use llada_infer::{
     Algorithm, CacheKind, DecoderKind, LengthKind,
     cache::Dllm,
-    decoder::{Dream, EntropyBounded, Factor, Llada2, Llada2Edit, RemdmOptions, Wino},
+    decoder::{Dream, EntropyBounded, Factor, Llada2, Llada2Edit, RemdmOptions, ThetaTrapezoidal, Wino},
     length::Daedal,
 };
 use serde::{Deserialize, Serialize};
@@ -53,9 +53,10 @@ pub(super) struct Flags {
     #[arg(long, value_name = "NAME")]
     alg: Option<String>,
 
-    /// Which of a step's predictions become tokens: schedule, dream, smdm, origin, remdm, remdm_rescale, remdm_conf,
-    /// remdm_loop, threshold, factor, entropy_bounded, local_leap, hierarchical, klass, credit, wino, llada2 or llada2_edit.
-    /// The first eight take the steps they are given, the others as many as they need
+    /// Which of a step's predictions become tokens: schedule, dream, smdm, origin, euler, tau_leaping,
+    /// theta_trapezoidal, first_hitting, remdm, remdm_rescale, remdm_conf, remdm_loop, threshold, factor, entropy_bounded,
+    /// local_leap, hierarchical, klass, credit, wino, llada2 or llada2_edit. The first twelve take the steps they are given,
+    /// the others as many as they need
     #[arg(long, value_name = "NAME", default_value_t = DecoderKind::Schedule, value_parser = named::<DecoderKind>)]
     decoder: DecoderKind,
 
@@ -99,6 +100,20 @@ pub(super) struct Flags {
     /// Diffusion time after the last step of the dream, smdm and origin decoders [default: 0.001, smdm 0.00001]
     #[arg(long, value_name = "F")]
     eps: Option<f32>,
+
+    /// Noise schedule of the euler, tau_leaping and theta_trapezoidal decoders: linear, cosine or log_linear, which is like
+    /// linear
+    #[arg(long, value_name = "NAME", default_value_t = NoiseSchedule::Linear, value_parser = named::<NoiseSchedule>)]
+    noise_schedule: NoiseSchedule,
+
+    /// Exponent of the times of the euler, tau_leaping and theta_trapezoidal decoders: 1 spaces them evenly, a larger one
+    /// more densely towards the end [default: 1, theta_trapezoidal 2]
+    #[arg(long, value_name = "F")]
+    rho: Option<f32>,
+
+    /// Part of a step that the first of its two forwards takes, for the theta_trapezoidal decoder
+    #[arg(long, value_name = "F", default_value_t = ThetaTrapezoidal::default().theta)]
+    theta: f32,
 
     /// Temperature of the order in which the dream decoder commits; 0 takes the most confident
     #[arg(long, value_name = "F", default_value_t = Dream::default().alg_temp)]

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoEnumIterator, VariantArray};
 
 use super::{
-    Credit, Decoder, Dream, EntropyBounded, Factor, Hierarchical, Klass, Llada2, Llada2Edit, LocalLeap, Origin,
-    RemdmOptions, Smdm, Threshold, Wino, remdm::Remdm, schedule::Schedule,
+    Credit, Decoder, Dream, EntropyBounded, Factor, Hierarchical, Klass, Leap, LeapOptions, Llada2, Llada2Edit,
+    LocalLeap, Origin, RemdmOptions, Smdm, ThetaTrapezoidal, Threshold, Wino, first_hitting::FirstHitting,
+    leaping::Leaping, remdm::Remdm, schedule::Schedule,
 };
 use crate::{InferError, method::Method};
 
@@ -42,6 +43,14 @@ pub enum DecoderConfig {
     Smdm(Smdm),
     /// The reverse process in discrete time: each mask becomes a token at random.
     Origin(Origin),
+    /// Euler's method for the reverse process: first order.
+    Euler(LeapOptions),
+    /// τ-leaping for the reverse process: first order.
+    TauLeaping(LeapOptions),
+    /// The θ-trapezoidal method for the reverse process: second order, two forwards a step.
+    ThetaTrapezoidal(ThetaTrapezoidal),
+    /// First-hitting: the reverse process without an error at a token a step; the order is uniformly random.
+    FirstHitting,
     /// LLaDA2.0: commits all predictions above a threshold, and a minimal number at each step.
     Llada2(Llada2),
     /// LLaDA2.1: commits all predictions above a threshold, and replaces tokens until their block ends.
@@ -74,6 +83,10 @@ impl DecoderConfig {
             Self::Dream(decoder) => Arc::new(decoder),
             Self::Smdm(decoder) => Arc::new(decoder),
             Self::Origin(decoder) => Arc::new(decoder),
+            Self::Euler(options) => Arc::new(Leaping { leap: Leap::Euler, options }),
+            Self::TauLeaping(options) => Arc::new(Leaping { leap: Leap::Tau, options }),
+            Self::ThetaTrapezoidal(decoder) => Arc::new(decoder),
+            Self::FirstHitting => Arc::new(FirstHitting),
             Self::Llada2(decoder) => Arc::new(decoder),
             Self::Llada2Edit(decoder) => Arc::new(decoder),
             Self::Klass(decoder) => Arc::new(decoder),

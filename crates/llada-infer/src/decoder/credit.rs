@@ -51,7 +51,7 @@ impl Decoder for Credit {
 struct Account(Vec<(u32, f32)>);
 
 impl PositionState for Account {
-    fn process(&mut self, logits: &mut [f32], _prediction: &mut Prediction) {
+    fn process(&mut self, _at: &StepContext, logits: &mut [f32], _prediction: &mut Prediction) {
         let top = argmax(logits);
         let earned = softmax_at(logits, top).powf(EXPONENT);
         for (_, credit) in &mut self.0 {

@@ -61,7 +61,7 @@ struct Settling {
 }
 
 impl PositionState for Settling {
-    fn process(&mut self, logits: &mut [f32], prediction: &mut Prediction) {
+    fn process(&mut self, _at: &StepContext, logits: &mut [f32], prediction: &mut Prediction) {
         let top = argmax(logits);
         let log_sum = logits[top as usize] - log_softmax_at(logits, top) as f32;
         if self.log_p.is_empty() {

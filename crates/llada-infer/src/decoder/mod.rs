@@ -6,8 +6,11 @@ mod credit;
 mod dream;
 mod entropy_bounded;
 mod factor;
+mod first_hitting;
+mod grid;
 mod hierarchical;
 mod klass;
+mod leaping;
 mod llada2;
 mod llada2_edit;
 mod local_leap;
@@ -15,6 +18,7 @@ mod origin;
 mod remdm;
 mod schedule;
 mod smdm;
+mod theta_trapezoidal;
 mod threshold;
 mod timesteps;
 mod wino;
@@ -31,12 +35,14 @@ pub use entropy_bounded::EntropyBounded;
 pub use factor::Factor;
 pub use hierarchical::Hierarchical;
 pub use klass::Klass;
+pub use leaping::{Leap, LeapOptions};
 pub use llada2::Llada2;
 pub use llada2_edit::Llada2Edit;
 pub use local_leap::LocalLeap;
 pub use origin::{Origin, RecordedOrigin};
 pub use remdm::RemdmOptions;
 pub use smdm::Smdm;
+pub use theta_trapezoidal::{Stage, ThetaTrapezoidal};
 pub use threshold::Threshold;
 pub use wino::Wino;
 
@@ -54,6 +60,8 @@ pub struct Prediction {
     pub entropy: f32,
     /// True if the position's distribution is stable. Only a [`PositionState`] sets it.
     pub settled: bool,
+    /// The rate at which the position becomes a token of any kind; 0 unless a [`PositionState`] sets it.
+    pub rate: f64,
 }
 
 /// A method that chooses the predictions of a step that become tokens.
@@ -146,9 +154,9 @@ pub enum Convention {
 
 /// The state of one masked position, which a decoder keeps from step to step until the position is committed.
 pub trait PositionState: Send {
-    /// Processes the guided logits of the position, before a token is picked from them. It may change the logits and the
-    /// prediction.
-    fn process(&mut self, logits: &mut [f32], prediction: &mut Prediction);
+    /// Processes the guided logits of the position in a step, before a token is picked from them. It may change the logits
+    /// and the prediction.
+    fn process(&mut self, at: &StepContext, logits: &mut [f32], prediction: &mut Prediction);
 }
 
 /// Writes the indices of the `count` most confident predictions into `chosen`, in ascending order. Ties go to the lowest
@@ -156,6 +164,20 @@ pub trait PositionState: Send {
 pub fn most_confident(predictions: &[Prediction], count: usize, chosen: &mut Vec<usize>) {
     let confidence: Vec<f32> = predictions.iter().map(|prediction| prediction.confidence).collect();
     top_k(&confidence, count, chosen);
+}
+
+/// Writes the indices of predictions into `chosen`, in ascending order, each independently with its `probability`.
+fn at_random(
+    at: &StepContext,
+    predictions: &[Prediction],
+    probability: impl Fn(&Prediction) -> f64,
+    chosen: &mut Vec<usize>,
+) {
+    for (index, prediction) in predictions.iter().enumerate() {
+        if at.uniform(prediction.position) < probability(prediction) {
+            chosen.push(index);
+        }
+    }
 }
 
 /// Returns the indices of all predictions, the most confident first. Ties go to the lowest position.

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decoder, Prediction, timesteps};
+use super::{Decoder, Prediction, at_random, timesteps};
 use crate::{InferError, StepContext, error::check_fraction};
 
 /// The reverse process in discrete time.
@@ -73,11 +73,7 @@ impl Decoder for Origin {
     fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let steps = NonZeroUsize::new(at.block_steps).unwrap_or(NonZeroUsize::MIN);
         let probability = f64::from(self.transfer_probability(at.block_step, steps));
-        for (index, prediction) in predictions.iter().enumerate() {
-            if at.uniform(prediction.position) < probability {
-                chosen.push(index);
-            }
-        }
+        at_random(at, predictions, |_| probability, chosen);
     }
 
     /// Any step may commit any number of tokens.

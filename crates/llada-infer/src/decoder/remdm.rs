@@ -20,7 +20,7 @@ use std::num::NonZeroUsize;
 use llada_core::trace::Commit;
 use serde::{Deserialize, Serialize};
 
-use super::{Decoder, Prediction};
+use super::{Decoder, Prediction, at_random};
 use crate::{InferError, StepContext, error::check_non_negative};
 
 /// The option of all ReMDM strategies except *conf*.
@@ -145,11 +145,7 @@ impl Decoder for Remdm {
     fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let [alpha_t, alpha_s] = self.visible(at);
         let reveal = (alpha_s - (1.0 - self.sigma(at)) * alpha_t) / (1.0 - alpha_t);
-        for (index, prediction) in predictions.iter().enumerate() {
-            if at.uniform(prediction.position) < reveal {
-                chosen.push(index);
-            }
-        }
+        at_random(at, predictions, |_| reveal, chosen);
     }
 
     fn revoke(&self, at: &StepContext, _drafted: usize, decoded: &[Commit], revoked: &mut Vec<usize>) {

@@ -33,7 +33,7 @@ const WORTH_SHARING: usize = 1 << 16;
 pub(crate) struct Stages<'a> {
     config: &'a SamplerConfig,
     vocabulary: &'a Vocabulary,
-    step: u32,
+    at: &'a StepContext,
     needs_entropy: bool,
     convention: Convention,
     truncation: Option<Truncation>,
@@ -58,13 +58,13 @@ impl<'a> Stages<'a> {
         config: &'a SamplerConfig,
         decoder: &dyn Decoder,
         vocabulary: &'a Vocabulary,
-        at: &StepContext,
+        at: &'a StepContext,
     ) -> Self {
         let convention = decoder.convention();
         Self {
             config,
             vocabulary,
-            step: at.step as u32,
+            at,
             needs_entropy: decoder.needs_entropy(),
             convention,
             truncation: Truncation::new(config, convention),
@@ -161,7 +161,7 @@ impl<'a> Stages<'a> {
         }
         if token == self.vocabulary.mask_id || self.is_editing {
             if let Some(state) = state {
-                state.process(logits, prediction);
+                state.process(self.at, logits, prediction);
             }
             let is_mask = token == self.vocabulary.mask_id;
             match self.regions.iter().find(|region| is_mask && region.range().contains(&prediction.position)) {
@@ -175,7 +175,7 @@ impl<'a> Stages<'a> {
     }
 
     fn noise(&self, domain: Domain, position: usize) -> Stream {
-        Noise::new(self.config.seed).domain(domain).stream(0, self.step, position as u32)
+        Noise::new(self.config.seed).domain(domain).stream(0, self.at.step as u32, position as u32)
     }
 
     fn ban_eos(&self, logits: &mut [f32]) {

@@ -8,10 +8,12 @@ mod decoders;
 mod engine;
 mod faults;
 mod invariances;
+mod law;
 mod lengths;
 mod options;
 mod oracles;
 mod revocable;
+mod solvers;
 mod top_tokens;
 
 use llada_core::{rng::Noise, tabular::TabularPredictor};
