@@ -14,6 +14,9 @@ pub struct StepContext {
     pub prompt_length: usize,
     /// The number of tokens of prompt and answer together.
     pub length: usize,
+    /// The number of tokens in the row of a forward, which begins with those up to the end of the block: `length`, or fewer
+    /// if a suffix window hides some of those after it.
+    pub row_length: usize,
     /// The number of the block that is being decoded, counted from zero.
     pub block_index: usize,
     /// The number of tokens in a block; the last block may have fewer.
