@@ -4,7 +4,7 @@
 //! use llada_infer::{DecoderConfig, SamplerConfig, decoder::Threshold};
 //! # let options = |text: &str| serde_json::from_str(text).unwrap();
 //! let config = SamplerConfig::from_options(options(r#"{"decoder": "threshold", "threshold": 0.8}"#))?;
-//! assert_eq!(config.decoder, DecoderConfig::Threshold(Threshold { threshold: 0.8 }));
+//! assert_eq!(config.decoder, DecoderConfig::Threshold(Threshold { threshold: 0.8, ..Default::default() }));
 //!
 //! let error = SamplerConfig::from_options(options(r#"{"decoder": "threshold", "factor": 1}"#)).unwrap_err();
 //! assert_eq!(error.to_string(), "decoder threshold has no option factor");

@@ -40,7 +40,8 @@ impl ActiveRequest {
         }
     }
 
-    /// Takes a step with the results of a forward over the request's rows. Returns the growth of the sequence, if it grew.
+    /// Takes a step at that load of the engine with the results of a forward over the request's rows. Returns the growth of
+    /// the sequence, if it grew.
     ///
     /// # Errors
     /// If the predictor fails or its logits are not finite.
@@ -49,8 +50,9 @@ impl ActiveRequest {
         reader: &mut LogitsReader<'_, H>,
         vocabulary: &Vocabulary,
         predictions: &mut Vec<Prediction>,
+        load: f32,
     ) -> Result<Option<Growth>, InferError> {
-        let at = self.context();
+        let at = StepContext { load, ..self.context() };
         // This reads logits before the stages below change them in place.
         let mut confidence = None;
         if self.needs_eos_confidence {
@@ -114,6 +116,7 @@ impl ActiveRequest {
             previous_commits: block.previous_commits,
             has_shadows: self.decoder.needs_shadows(),
             seed: self.config.seed,
+            load: 0.0,
         }
     }
 
