@@ -133,7 +133,7 @@ impl<P: MaskPredictor> Engine<P> {
     /// for it (`load_alpha` of the [threshold decoder](crate::decoder::Threshold)) take fewer steps the higher the load is. It
     /// changes no token of any other.
     pub fn set_load(&mut self, load: f32) {
-        self.load = load.max(0.0).min(1.0);
+        self.load = if load.is_nan() { 0.0 } else { load.clamp(0.0, 1.0) };
     }
 
     /// Returns the cost of the next step of a running job.
