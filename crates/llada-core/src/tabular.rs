@@ -32,12 +32,12 @@ pub struct TabularPredictor {
     mask_id: u32,
     length: usize,
     joint: Vec<f64>,
-    kept: BTreeMap<CacheSlot, KeptRow>,
+    kept: BTreeMap<CacheSlot, SlotRow>,
 }
 
 /// A row in a slot.
 #[derive(Clone, Debug)]
-struct KeptRow {
+struct SlotRow {
     /// The id at every position when that position was last computed.
     seen: Vec<u32>,
     positions: Option<Vec<usize>>,
@@ -233,7 +233,7 @@ impl MaskPredictor for TabularPredictor {
             let seen = self.seen(row)?;
             rows.push(self.row_logits(row, &seen)?);
             let positions = row.positions.map(<[usize]>::to_vec);
-            kept.extend(row.cache.map(|slot| (slot, KeptRow { seen, positions })));
+            kept.extend(row.cache.map(|slot| (slot, SlotRow { seen, positions })));
         }
         self.kept.extend(kept);
         Ok(TabularHidden { padded_vocab_size: self.padded_vocab_size(), rows })
