@@ -1,17 +1,20 @@
-//! How fast the mask predictor is: by length, batch and dtype, by how many logits are wanted, and with keys and values
-//! that are kept.
+//! How fast the mask predictor is: by length, batch and dtype, by how many logits are wanted, with keys and values that are
+//! kept, and with a part of the suffix.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use llada_benches::checkpoint::Checkpoint;
 use llada_core::{
     predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row},
     rng::Noise,
+    suffix::SuffixWindow,
 };
 use llada_model::{Device, Dtype, ModelError, Precision, Transformer};
 
 /// Tokens of an answer's block, masked where nothing else is said.
 const BLOCK: usize = 32;
 const LENGTHS: [usize; 3] = [64, 256, 1024];
+/// Masks after the block that a suffix window shows; the last one is seen besides.
+const WINDOW: usize = 96;
 const BATCHES: [usize; 2] = [4, 16];
 
 fn main() -> anyhow::Result<()> {
@@ -22,6 +25,7 @@ fn main() -> anyhow::Result<()> {
         forward(&mut criterion, &name, &mut model)?;
         wanted(&mut criterion, &name, &mut model)?;
         cached(&mut criterion, &name, &mut model)?;
+        windowed(&mut criterion, &name, &mut model)?;
     }
     criterion.final_summary();
     Ok(())
@@ -87,6 +91,40 @@ fn cached(criterion: &mut Criterion, name: &str, model: &mut Transformer) -> Res
         let rows = [Row { cache: Some(CacheSlot(0)), recompute, ..Row::new(&ids, &wanted) }];
         model.forward(&rows)?;
         group.bench_function(which, |b| b.iter(|| model.forward(&rows).map(drop)));
+    }
+    group.finish();
+    model.release(CacheSlot(0));
+    Ok(())
+}
+
+/// Tokens of the block a second, in the middle of an answer that is half of the longest row: a full forward, and the steps of
+/// a prefix and a dual cache, with all of the suffix and with a window. A whole answer takes as long a step on average.
+fn windowed(criterion: &mut Criterion, name: &str, model: &mut Transformer) -> Result<(), ModelError> {
+    let length = LENGTHS[2].min(model.max_sequence_length());
+    let (mask_id, start) = (model.mask_id(), length * 3 / 4);
+    let (block, wanted) = (start..start + BLOCK, (start..start + BLOCK).collect::<Vec<_>>());
+    let mut ids = ids(model, length);
+    ids[start..].fill(mask_id);
+    let mut seen: Vec<usize> = (0..block.end).collect();
+    SuffixWindow { window: WINDOW, trailing: 1, dropout: 0.0 }.extend_seen(
+        block.end..length,
+        0,
+        Noise::new(0),
+        &mut seen,
+    );
+    let mut group = criterion.benchmark_group(format!("suffix/{name}"));
+    group.throughput(Throughput::Elements(BLOCK as u64));
+    for (suffix, positions) in [("whole", None), ("window", Some(seen.as_slice()))] {
+        let ids = &ids[..positions.map_or(length, <[usize]>::len)];
+        for (which, recompute) in [
+            ("full forward", Recompute::All),
+            ("prefix cache", Recompute::Span(start..ids.len())),
+            ("dual cache", Recompute::Span(block.clone())),
+        ] {
+            let rows = [Row { positions, cache: Some(CacheSlot(0)), recompute, ..Row::new(ids, &wanted) }];
+            model.forward(&rows)?;
+            group.bench_function(BenchmarkId::new(which, suffix), |b| b.iter(|| model.forward(&rows).map(drop)));
+        }
     }
     group.finish();
     model.release(CacheSlot(0));

@@ -11,6 +11,7 @@
 //! | alignment: preferences, policy gradients, distillation | [`preference`], [`policy`], [`distillation`] |
 //! | evaluation: log-likelihood by Monte Carlo; confidence intervals | [`likelihood`], [`interval`] |
 //! | sampling: blocks and steps, confidences, tokens, guidance | [`block`], [`confidence`], [`sampling`], [`guidance`] |
+//! | sampling: what is seen of the masks after the block | [`suffix`] |
 //! | constraints: languages over token ids | [`automaton`] |
 //! | the interface to a model; the record of a generation | [`predictor`], [`tabular`], [`trace`] |
 //!
@@ -35,6 +36,7 @@ pub mod rng;
 pub mod sampling;
 pub mod schedule;
 mod simd;
+pub mod suffix;
 pub mod tabular;
 pub mod trace;
 

@@ -18,6 +18,11 @@ use std::ops::Range;
 pub struct Row<'a> {
     /// The token ids of the row, including masks.
     pub ids: &'a [u32],
+    /// The positions of the ids in their sequence, in ascending order, if the row is a part of it: what is left out is
+    /// neither computed nor seen, and the model places the others where they are. None if the ids lie at 0, 1, 2 and so on.
+    ///
+    /// All other positions, wanted or recomputed, count the ids of the row.
+    pub positions: Option<&'a [usize]>,
     /// The positions whose logits will be read, in ascending order.
     pub wanted: &'a [usize],
     /// If true, every wanted position has a *shadow* ([WINO](https://arxiv.org/abs/2507.18578)).
@@ -38,7 +43,25 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     /// Creates a row without shadows that is computed entirely and uses no cache.
     pub fn new(ids: &'a [u32], wanted: &'a [usize]) -> Self {
-        Self { ids, wanted, shadowed: false, cache: None, recompute: Recompute::All, block_length: None }
+        Self {
+            ids,
+            positions: None,
+            wanted,
+            shadowed: false,
+            cache: None,
+            recompute: Recompute::All,
+            block_length: None,
+        }
+    }
+
+    /// Returns the position in the sequence of the id at `index`, which must be within the row.
+    pub fn position(&self, index: usize) -> usize {
+        self.positions.map_or(index, |positions| positions[index])
+    }
+
+    /// Returns the number of positions that the row spans: one more than that of its last id.
+    pub fn extent(&self) -> usize {
+        self.ids.len().checked_sub(1).map_or(0, |last| self.position(last) + 1)
     }
 
     /// Returns the number of tokens that a forward computes for this row, including shadows; 0 if no position is wanted.
@@ -75,7 +98,7 @@ pub enum Recompute {
     #[default]
     All,
     /// These positions are computed, and their keys and values replace those in the slot, which must hold a row of the
-    /// same length. All wanted positions must lie in the range.
+    /// same length and the same [`positions`](Row::positions). All wanted positions must lie in the range.
     Span(Range<usize>),
     /// In each layer, the positions whose values are the least similar to those in the slot are computed; for the others
     /// the layer's output from when they were last computed is added ([dLLM-Cache](https://arxiv.org/abs/2506.06295)).

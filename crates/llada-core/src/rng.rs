@@ -40,6 +40,8 @@ pub enum Domain {
     Dropout,
     /// The choice of the answer of a conversation that is learned.
     Turn,
+    /// The masks of a suffix window that are dropped.
+    Suffix,
 }
 
 /// A seed together with the purpose of its noise.

@@ -32,8 +32,15 @@ pub struct TabularPredictor {
     mask_id: u32,
     length: usize,
     joint: Vec<f64>,
-    /// For each slot, the id at every position when that position was last computed.
-    kept: BTreeMap<CacheSlot, Vec<u32>>,
+    kept: BTreeMap<CacheSlot, SlotRow>,
+}
+
+/// A row in a slot.
+#[derive(Clone, Debug)]
+struct SlotRow {
+    /// The id at every position when that position was last computed.
+    seen: Vec<u32>,
+    positions: Option<Vec<usize>>,
 }
 
 /// The result of a [`TabularPredictor`]'s forward. It already holds the logits.
@@ -112,7 +119,9 @@ impl TabularPredictor {
         let range = row.recompute.range(length);
         CoreError::check_at_most("start of span", range.start, range.end)?;
         CoreError::check_at_most("end of span", range.end, length)?;
-        let mut seen = row.cache.and_then(|slot| self.kept.get(&slot)).cloned().unwrap_or_default();
+        let kept = row.cache.and_then(|slot| self.kept.get(&slot));
+        let kept = kept.filter(|kept| kept.positions.as_deref() == row.positions);
+        let mut seen = kept.map_or_else(Vec::new, |kept| kept.seen.clone());
         CoreError::check_length("kept row", seen.len(), length)?;
         let mut positions = Vec::from_iter(range);
         if let Recompute::LeastSimilar { count, .. } = row.recompute {
@@ -129,6 +138,9 @@ impl TabularPredictor {
     /// Computes the logits of a row's wanted positions, whose predictions depend on the ids `seen`.
     fn row_logits(&self, row: &Row<'_>, seen: &[u32]) -> Result<Vec<f32>, CoreError> {
         CoreError::check_at_most("row length", row.ids.len(), self.length)?;
+        if let Some(positions) = row.positions {
+            return self.partial_row_logits(row, positions, seen);
+        }
         for &id in row.ids {
             CoreError::check_index("token id", id as usize, self.padded_vocab_size())?;
         }
@@ -158,6 +170,23 @@ impl TabularPredictor {
             marginal.iter_mut().for_each(|p| *p = (*p / mass).ln());
         }
         Ok(marginals.into_iter().map(|logit| logit as f32).collect())
+    }
+
+    /// Computes the logits of a row that is a part of its sequence. What is left out is unknown, as a mask is.
+    fn partial_row_logits(&self, row: &Row<'_>, positions: &[usize], seen: &[u32]) -> Result<Vec<f32>, CoreError> {
+        CoreError::check_length("positions", positions.len(), row.ids.len())?;
+        CoreError::check_at_most("extent of a row", row.extent(), self.length)?;
+        let mut whole = [vec![self.mask_id; row.extent()], vec![self.mask_id; row.extent()]];
+        for (index, &position) in positions.iter().enumerate() {
+            CoreError::check_index("position", position, row.extent())?;
+            (whole[0][position], whole[1][position]) = (row.ids[index], seen[index]);
+        }
+        let mut wanted = Vec::with_capacity(row.wanted.len());
+        for &index in row.wanted {
+            CoreError::check_index("wanted position", index, positions.len())?;
+            wanted.push(positions[index]);
+        }
+        self.row_logits(&Row { shadowed: row.shadowed, ..Row::new(&whole[0], &wanted) }, &whole[1])
     }
 
     /// Adds the probability of every completion of `ids` to its token at each wanted position.
@@ -203,7 +232,8 @@ impl MaskPredictor for TabularPredictor {
         for row in batch {
             let seen = self.seen(row)?;
             rows.push(self.row_logits(row, &seen)?);
-            kept.extend(row.cache.map(|slot| (slot, seen)));
+            let positions = row.positions.map(<[usize]>::to_vec);
+            kept.extend(row.cache.map(|slot| (slot, SlotRow { seen, positions })));
         }
         self.kept.extend(kept);
         Ok(TabularHidden { padded_vocab_size: self.padded_vocab_size(), rows })

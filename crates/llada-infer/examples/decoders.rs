@@ -27,7 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prompt = vec![0, predictor.mask_id(), predictor.mask_id()];
     // A token that the predictor does not have: no text of its ends early.
     let mut engine = Engine::new(predictor, SpecialTokens { eos: u32::MAX, eot: None });
-    for decoder in [DecoderConfig::Schedule, DecoderConfig::Threshold(Threshold { threshold: 0.7 })] {
+    for decoder in
+        [DecoderConfig::Schedule, DecoderConfig::Threshold(Threshold { threshold: 0.7, ..Default::default() })]
+    {
         let config =
             SamplerConfig { gen_length: LENGTH - prompt.len(), decoder, temperature, seed, ..Default::default() };
         let answer = engine.generate(&Request::new(prompt.as_slice(), config))?;

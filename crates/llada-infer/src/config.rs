@@ -1,6 +1,6 @@
 //! The options of the sampler, with the names and the defaults of the reference's `generate.py`.
 
-use llada_core::{CoreError, Hint, block::BlockPlan, confidence::Remasking};
+use llada_core::{CoreError, Hint, block::BlockPlan, confidence::Remasking, suffix::SuffixWindow};
 use serde::Serialize;
 
 use crate::{
@@ -42,6 +42,14 @@ pub struct SamplerConfig {
     /// The cache, which chooses the positions that a step recomputes.
     #[serde(flatten)]
     pub cache: CacheConfig,
+    /// The number of masks after the block that a forward sees (Streaming-dLLM, DPad); if absent, all. The masks that it does
+    /// not see are not computed either.
+    pub suffix_window: Option<usize>,
+    /// The number of masks at the end of the sequence that a forward sees besides those of the window.
+    pub suffix_trailing: usize,
+    /// How fast masks of the window thin out with their distance from the block (DPad's distance-decay dropout): the number
+    /// of standard deviations of a Gaussian at the end of the window; 0 keeps all.
+    pub suffix_dropout: f32,
     /// The largest number of forwards for the answer. If a block would exceed its share, its last steps commit more
     /// tokens than the decoder would.
     pub max_nfe: Option<usize>,
@@ -82,6 +90,10 @@ impl Default for SamplerConfig {
             remasking: Remasking::LowConfidence,
             decoder: DecoderConfig::default(),
             cache: CacheConfig::default(),
+            suffix_window: None,
+            // As in Streaming-dLLM's code.
+            suffix_trailing: 1,
+            suffix_dropout: 0.0,
             max_nfe: None,
             logits_eos_inf: false,
             confidence_eos_eot_inf: false,
@@ -108,6 +120,12 @@ impl SamplerConfig {
             }
         }
         eos.into_iter().chain(eot)
+    }
+
+    /// Returns what a forward sees of the masks after the block, if that may be less than all of them.
+    pub(crate) fn suffix(&self) -> Option<SuffixWindow> {
+        let Self { suffix_trailing: trailing, suffix_dropout: dropout, .. } = *self;
+        self.suffix_window.map(|window| SuffixWindow { window, trailing, dropout })
     }
 
     /// Checks the options for a prompt with `masked_in_prompt` masks, and returns the plan of blocks and steps.
@@ -138,6 +156,7 @@ impl SamplerConfig {
         if let Some(top_p) = self.top_p.filter(|top_p| !(*top_p > 0.0 && *top_p <= 1.0)) {
             return Err(CoreError::OutOfRange { name: "top_p", found: top_p.into(), lowest: 0.0, highest: 1.0 }.into());
         }
+        self.check_suffix()?;
         decoder.validate()?;
         self.length.build().validate()?;
         if matches!(self.length, LengthConfig::Daedal(_)) {
@@ -152,6 +171,26 @@ impl SamplerConfig {
         Ok(plan)
     }
 
+    fn check_suffix(&self) -> Result<(), InferError> {
+        check_non_negative("suffix_dropout", self.suffix_dropout)?;
+        let Some(suffix_window) = self.suffix_window else {
+            let default = Self::default();
+            let option = if self.suffix_dropout != default.suffix_dropout {
+                "suffix_dropout"
+            } else if self.suffix_trailing != default.suffix_trailing {
+                "suffix_trailing"
+            } else {
+                return Ok(());
+            };
+            return Err(InferError::NoSuffixWindow { option });
+        };
+        // A finished block is exact in this cache because it sees nothing of the suffix, so there is nothing to hide.
+        if self.cache == CacheConfig::Block {
+            return Err(InferError::SuffixWindow { suffix_window });
+        }
+        Ok(())
+    }
+
     /// Refuses options that DAEDAL does not support, because they need a known length or prevent the answer from ending.
     fn check_daedal(&self, decoder: &dyn Decoder) -> Result<(), InferError> {
         if decoder.is_scheduled() || decoder.is_revocable() || decoder.editing().is_some() {
@@ -161,6 +200,11 @@ impl SamplerConfig {
         if let Some(max_nfe) = self.max_nfe {
             let with = format!("max_nfe {max_nfe}");
             return Err(InferError::Daedal { with, hint: Hint::set("length", ["append"]) });
+        }
+        // How confident the model is that the answer ends is read from the masks at its end.
+        if let Some(suffix_window) = self.suffix_window {
+            let with = format!("suffix_window {suffix_window}");
+            return Err(InferError::Daedal { with, hint: Hint::set("length", ["fixed", "append"]) });
         }
         if self.logits_eos_inf {
             let with = "logits_eos_inf".to_owned();

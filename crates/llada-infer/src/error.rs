@@ -95,6 +95,18 @@ pub enum InferError {
         /// A compatible setting.
         hint: Hint,
     },
+    /// The block cache leaves nothing of the suffix that a window could hide.
+    #[error("suffix_window {suffix_window} does not go with cache block, under which nothing sees the suffix")]
+    SuffixWindow {
+        /// The number of masks in the window.
+        suffix_window: usize,
+    },
+    /// An option acts on a suffix window, and there is none.
+    #[error("{option} acts on a suffix_window, and none is set")]
+    NoSuffixWindow {
+        /// The name of the option.
+        option: &'static str,
+    },
     /// Under `reference_compat` and at a temperature above 0, `confidence_eos_eot_inf` has no token to apply to.
     #[error(
         "confidence_eos_eot_inf as the reference has it acts above temperature 0 on end-of-turn alone, and no such token is known"
@@ -161,6 +173,8 @@ impl InferError {
             Self::NotAnOption { kind, methods, .. } => Some(Hint::set(kind, methods)),
             Self::Budget { blocks, .. } => Some(Hint::set_with("max_nfe", blocks, ", or longer blocks")),
             Self::Daedal { hint, .. } => Some(hint.clone()),
+            Self::SuffixWindow { .. } => Some(Hint::set("cache", ["prefix", "dual"])),
+            Self::NoSuffixWindow { .. } => Some(Hint::set("suffix_window", [96])),
             Self::NothingDeferred => {
                 Some(Hint::set_with("temperature", 0, ", or neither reference_compat nor an algorithm that implies it"))
             }

@@ -4,7 +4,7 @@
 //! use llada_infer::{DecoderConfig, SamplerConfig, decoder::Threshold};
 //! # let options = |text: &str| serde_json::from_str(text).unwrap();
 //! let config = SamplerConfig::from_options(options(r#"{"decoder": "threshold", "threshold": 0.8}"#))?;
-//! assert_eq!(config.decoder, DecoderConfig::Threshold(Threshold { threshold: 0.8 }));
+//! assert_eq!(config.decoder, DecoderConfig::Threshold(Threshold { threshold: 0.8, ..Default::default() }));
 //!
 //! let error = SamplerConfig::from_options(options(r#"{"decoder": "threshold", "factor": 1}"#)).unwrap_err();
 //! assert_eq!(error.to_string(), "decoder threshold has no option factor");
@@ -54,6 +54,9 @@ impl SamplerConfig {
             "temperature" => self.temperature = read(option, value)?,
             "cfg_scale" => self.cfg_scale = read(option, value)?,
             "remasking" => self.remasking = read(option, value)?,
+            "suffix_window" => self.suffix_window = read(option, value)?,
+            "suffix_trailing" => self.suffix_trailing = read(option, value)?,
+            "suffix_dropout" => self.suffix_dropout = read(option, value)?,
             "max_nfe" => self.max_nfe = read(option, value)?,
             "logits_eos_inf" => self.logits_eos_inf = read(option, value)?,
             "confidence_eos_eot_inf" => self.confidence_eos_eot_inf = read(option, value)?,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use llada_core::rng::{Domain, Noise};
 
 /// The state of a generation at the beginning of a step.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct StepContext {
     /// The number of the step, counted from zero over all blocks.
@@ -14,6 +14,9 @@ pub struct StepContext {
     pub prompt_length: usize,
     /// The number of tokens of prompt and answer together.
     pub length: usize,
+    /// The number of tokens in the row of a forward, which begins with those up to the end of the block: `length`, or fewer
+    /// if a suffix window hides some of those after it.
+    pub row_length: usize,
     /// The number of the block that is being decoded, counted from zero.
     pub block_index: usize,
     /// The number of tokens in a block; the last block may have fewer.
@@ -36,6 +39,9 @@ pub struct StepContext {
     pub has_shadows: bool,
     /// The seed of the request's noise.
     pub seed: u64,
+    /// The load that the [engine was told of](crate::Engine::set_load), from 0 to 1. A decoder that reads it must be asked to,
+    /// because the same request then has other tokens at another time.
+    pub load: f32,
 }
 
 impl StepContext {

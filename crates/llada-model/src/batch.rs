@@ -3,7 +3,7 @@
 
 use llada_core::predictor::Row;
 
-use crate::{ModelConfig, ModelError};
+use crate::{AttentionPattern, ModelConfig, ModelError};
 
 /// Returns the ids that a model never emits, in ascending order: the mask, and the rows of the head beyond the
 /// vocabulary.
@@ -16,14 +16,24 @@ pub(crate) fn banned_ids(config: &ModelConfig) -> Vec<u32> {
     banned
 }
 
-/// Refuses a row that is empty or too long, has ids outside the vocabulary, or wants positions that it does not
-/// compute.
+/// Refuses a row that is empty or too long, has ids outside the vocabulary or at impossible positions, or wants positions
+/// that it does not compute.
 pub(crate) fn check_row(config: &ModelConfig, index: usize, row: &Row<'_>) -> Result<(), ModelError> {
     let refuse = |message: String| Err(ModelError::Row { row: index, message });
-    let (length, max_sequence_length) = (row.ids.len(), config.max_sequence_length);
-    if length == 0 {
+    let max_sequence_length = config.max_sequence_length;
+    if row.ids.is_empty() {
         return refuse("it has no tokens".to_owned());
     }
+    if let Some(positions) = row.positions {
+        if positions.len() != row.ids.len() || !positions.is_sorted_by(|a, b| a < b) {
+            return refuse(format!("its {} ids need as many ascending positions", row.ids.len()));
+        }
+        // Elsewhere what a query sees is counted from one end of the row to the other.
+        if config.attention != AttentionPattern::Full {
+            return refuse("a part of a sequence is computed under full attention alone".to_owned());
+        }
+    }
+    let length = row.extent();
     if length > max_sequence_length {
         return Err(ModelError::TooLong { length, max_sequence_length });
     }
@@ -33,7 +43,7 @@ pub(crate) fn check_row(config: &ModelConfig, index: usize, row: &Row<'_>) -> Re
             return Err(ModelError::TokenOutOfRange { id, position, vocab_size });
         }
     }
-    let computed = row.recompute.range(length);
+    let computed = row.recompute.range(row.ids.len());
     if let Some(position) = row.wanted.iter().find(|position| !computed.contains(position)) {
         return refuse(format!("logits of position {position} are wanted, {computed:?} is computed"));
     }

@@ -3,9 +3,9 @@
 use clap::Args;
 use llada_core::{confidence::Remasking, schedule::NoiseSchedule};
 use llada_infer::{
-    Algorithm, CacheKind, DecoderKind, LengthKind,
+    Algorithm, CacheKind, DecoderKind, LengthKind, SamplerConfig,
     cache::Dllm,
-    decoder::{Dream, EntropyBounded, Factor, Llada2, Llada2Edit, RemdmOptions, ThetaTrapezoidal, Wino},
+    decoder::{Dream, EntropyBounded, Factor, Llada2, Llada2Edit, RemdmOptions, ThetaTrapezoidal, Threshold, Wino},
     length::Daedal,
 };
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,10 @@ pub(super) struct Flags {
     /// wino 0.6, llada2 0.95]
     #[arg(long, value_name = "F")]
     threshold: Option<f32>,
+
+    /// Share of the threshold decoder's confidence that is gone when a block is nearly full (Streaming-dLLM: 0.3 to 0.6)
+    #[arg(long, value_name = "F", default_value_t = Threshold::default().confidence_alpha)]
+    confidence_alpha: f32,
 
     /// Probability below which the wino decoder masks a token again
     #[arg(long, value_name = "F", default_value_t = Wino::default().threshold_back)]
@@ -141,6 +145,18 @@ pub(super) struct Flags {
     /// The share of the answer's tokens that --cache dllm recomputes in between: those that have moved the most
     #[arg(long, value_name = "F", default_value_t = Dllm::default().transfer_ratio)]
     transfer_ratio: f32,
+
+    /// Masks after the block that a forward sees and computes, besides the last ones; faster for long answers [default: all]
+    #[arg(long, value_name = "N")]
+    suffix_window: Option<usize>,
+
+    /// Masks at the end of the answer that it sees too, with --suffix-window
+    #[arg(long, value_name = "N", default_value_t = SamplerConfig::default().suffix_trailing)]
+    suffix_trailing: usize,
+
+    /// How fast the masks of --suffix-window thin out with their distance: the standard deviations of a Gaussian at its end
+    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    suffix_dropout: f32,
 
     /// Forwards that the answer may take at most
     #[arg(long, value_name = "N")]

@@ -10,6 +10,7 @@ mod logprobs;
 mod progression;
 mod sequence;
 mod step;
+mod window;
 
 use std::{collections::BTreeMap, num::NonZeroUsize, ops::Range, sync::Arc};
 
@@ -29,6 +30,7 @@ use crate::{
 use aligned::Aligned;
 use progression::{ActiveBlock, Progression};
 use sequence::Sequence;
+use window::BlockRow;
 
 /// The state of one request.
 pub(crate) struct ActiveRequest {
@@ -41,6 +43,7 @@ pub(crate) struct ActiveRequest {
     eos: u32,
     sequence: Sequence,
     progression: Progression,
+    row: BlockRow,
     /// The constrained parts of the sequence.
     regions: Vec<Region>,
     /// The decoder's state of each masked position of the block, if the decoder has such a state.
@@ -122,6 +125,7 @@ impl ActiveRequest {
             eos: vocabulary.special.eos,
             sequence,
             progression: Progression { block_length, forwards_left: config.max_nfe, is_hurried: false, block },
+            row: BlockRow::default(),
             config: config.clone(),
             regions: constraint::regions(request, vocabulary)?,
             position_states: BTreeMap::new(),
@@ -217,7 +221,7 @@ impl ActiveRequest {
 
     /// Makes the next forward compute everything. Returns true if it would have reused something.
     pub(crate) fn refresh(&mut self) -> bool {
-        let reused = !self.recompute.is_whole(self.sequence.ids.len());
+        let reused = !self.recompute.is_whole(self.row.length());
         self.needs_refresh = true;
         self.prepare();
         reused

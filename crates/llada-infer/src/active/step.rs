@@ -21,16 +21,17 @@ impl ActiveRequest {
         if self.wanted.is_empty() || self.has_unobserved() {
             return;
         }
-        rows.push(self.row(&self.sequence.ids, 0));
+        rows.push(self.row_of(&self.sequence.ids, 0));
         if self.is_guided() {
-            rows.push(self.row(&self.sequence.unconditional, 1));
+            rows.push(self.row_of(&self.sequence.unconditional, 1));
         }
     }
 
-    /// Returns the row of `ids`, with the slot of that index.
-    fn row<'a>(&'a self, ids: &'a [u32], slot: usize) -> Row<'a> {
+    /// Returns the row of the sequence `ids`, with the slot of that index.
+    fn row_of<'a>(&'a self, ids: &'a [u32], slot: usize) -> Row<'a> {
         Row {
-            ids,
+            ids: &ids[..self.row.length()],
+            positions: self.row.positions(),
             wanted: &self.wanted,
             shadowed: self.decoder.needs_shadows(),
             cache: self.slots.get(slot).copied(),
@@ -39,7 +40,8 @@ impl ActiveRequest {
         }
     }
 
-    /// Takes a step with the results of a forward over the request's rows. Returns the growth of the sequence, if it grew.
+    /// Takes a step at that load of the engine with the results of a forward over the request's rows. Returns the growth of
+    /// the sequence, if it grew.
     ///
     /// # Errors
     /// If the predictor fails or its logits are not finite.
@@ -48,8 +50,9 @@ impl ActiveRequest {
         reader: &mut LogitsReader<'_, H>,
         vocabulary: &Vocabulary,
         predictions: &mut Vec<Prediction>,
+        load: f32,
     ) -> Result<Option<Growth>, InferError> {
-        let at = self.context();
+        let at = StepContext { load, ..self.context() };
         // This reads logits before the stages below change them in place.
         let mut confidence = None;
         if self.needs_eos_confidence {
@@ -101,6 +104,7 @@ impl ActiveRequest {
             step: self.sequence.trace.steps.len(),
             prompt_length: self.sequence.trace.prompt_length,
             length: self.sequence.ids.len(),
+            row_length: self.row.length(),
             block_index: block.index,
             block_length: self.progression.block_length,
             gen_length: self.config.gen_length,
@@ -112,12 +116,15 @@ impl ActiveRequest {
             previous_commits: block.previous_commits,
             has_shadows: self.decoder.needs_shadows(),
             seed: self.config.seed,
+            load: 0.0,
         }
     }
 
     /// Determines the positions that the next step wants and those that its forward computes. A step that commits nothing
     /// wants none and has no forward.
     pub(super) fn prepare(&mut self) {
+        // What is kept belongs to the row that was computed last.
+        self.needs_refresh |= self.row.update(&self.config, &self.progression.block, self.sequence.ids.len());
         let at = self.context();
         self.recompute = match &self.cache {
             None => Recompute::All,
@@ -156,7 +163,7 @@ impl ActiveRequest {
         // Only a full forward computes the positions after the block; between two of them the cache reuses them.
         self.needs_eos_confidence = self.length.needs_eos_confidence()
             && self.sequence.ids.len() < self.max_len()
-            && self.recompute.is_whole(self.sequence.ids.len());
+            && self.recompute.is_whole(self.row.length());
         if self.needs_eos_confidence {
             self.wanted.extend(self.sequence.masked(at.block.end..self.sequence.ids.len()));
         }

@@ -47,7 +47,7 @@ impl Cache for Prefix {
     }
 
     fn recompute(&self, at: &StepContext) -> Recompute {
-        Recompute::Span(at.block.start..at.length)
+        Recompute::Span(at.block.start..at.row_length)
     }
 }
 
@@ -75,7 +75,7 @@ impl Cache for Vicinity {
     }
 
     fn recompute(&self, at: &StepContext) -> Recompute {
-        Recompute::Span(at.block.start.saturating_sub(RADIUS)..at.length.min(at.block.end + RADIUS))
+        Recompute::Span(at.block.start.saturating_sub(RADIUS)..at.row_length.min(at.block.end + RADIUS))
     }
 }
 

@@ -52,11 +52,11 @@ impl Cache for Dllm {
         if at.has_shadows {
             return Recompute::All;
         }
-        Recompute::LeastSimilar { within: 0..at.length, count: at.length }
+        Recompute::LeastSimilar { within: 0..at.row_length, count: at.row_length }
     }
 
     fn recompute(&self, at: &StepContext) -> Recompute {
-        let within = at.prompt_length.min(at.block.start)..at.length;
+        let within = at.prompt_length.min(at.block.start)..at.row_length;
         if at.has_shadows {
             return Recompute::Span(within);
         }

@@ -19,10 +19,11 @@ pub use block_wise::{Dual, Prefix, Vicinity};
 pub use config::{CacheConfig, CacheKind};
 pub use dllm::Dllm;
 
-/// A policy that chooses the positions to recompute in a step.
+/// A policy that chooses the positions to recompute in a step. They count the tokens of the row, of which there are
+/// [`row_length`](StepContext::row_length).
 pub trait Cache: fmt::Debug + Send + Sync {
     /// Returns true if the step computes everything. The first step always does, and so does a step after the sequence has
-    /// grown.
+    /// grown or a suffix window has moved.
     fn is_refreshed(&self, at: &StepContext) -> bool;
 
     /// Checks the options of the cache.

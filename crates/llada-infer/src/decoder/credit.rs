@@ -38,7 +38,7 @@ impl Decoder for Credit {
     }
 
     fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
-        Threshold { threshold: self.threshold }.choose(at, predictions, chosen);
+        Threshold { threshold: self.threshold, ..Threshold::default() }.choose(at, predictions, chosen);
     }
 
     fn position_state(&self) -> Option<Box<dyn PositionState>> {

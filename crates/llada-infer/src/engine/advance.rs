@@ -48,7 +48,7 @@ impl<P: MaskPredictor> Engine<P> {
     }
 
     fn forward(&mut self, ids: &[JobId], observe: &mut dyn FnMut(JobId, Event<'_>)) {
-        let Self { predictor, vocabulary, buffers, predictions, jobs, .. } = self;
+        let Self { predictor, vocabulary, buffers, predictions, jobs, load, .. } = self;
         let mut rows: Vec<Row<'_>> = Vec::with_capacity(2 * ids.len());
         let mut first_rows = Vec::with_capacity(ids.len());
         for id in ids {
@@ -60,7 +60,7 @@ impl<P: MaskPredictor> Engine<P> {
         let failure = match predictor.forward(&rows) {
             Ok(mut hidden) => {
                 for (&id, row) in ids.iter().zip(first_rows) {
-                    let mut turn = Turn { hidden: &mut hidden, row, vocabulary, buffers, predictions };
+                    let mut turn = Turn { hidden: &mut hidden, row, vocabulary, buffers, predictions, load: *load };
                     let outcome = match jobs.get_mut(&id) {
                         Some(ActiveJob::Generate(request)) => turn.generate(id, request, observe),
                         Some(ActiveJob::Score(score)) => turn.score(id, score, observe),
@@ -126,6 +126,7 @@ struct Turn<'a, H> {
     vocabulary: &'a Vocabulary,
     buffers: &'a mut LogitsBuffers,
     predictions: &'a mut Vec<Prediction>,
+    load: f32,
 }
 
 impl<H: Hidden> Turn<'_, H> {
@@ -141,7 +142,7 @@ impl<H: Hidden> Turn<'_, H> {
         let growth = if request.has_unobserved() {
             None
         } else {
-            request.step(&mut reader, self.vocabulary, self.predictions)?
+            request.step(&mut reader, self.vocabulary, self.predictions, self.load)?
         };
         let (unobserved, settled) = (request.unobserved(), request.settled());
         let canvas = request.sequence().ids.as_slice();

@@ -36,6 +36,7 @@ pub struct Engine<P> {
     turns: VecDeque<JobId>,
     slots: Slots,
     next_id: u64,
+    load: f32,
 }
 
 impl<P: MaskPredictor> Engine<P> {
@@ -50,6 +51,7 @@ impl<P: MaskPredictor> Engine<P> {
             turns: VecDeque::new(),
             slots: Slots::default(),
             next_id: 0,
+            load: 0.0,
         }
     }
 
@@ -125,6 +127,13 @@ impl<P: MaskPredictor> Engine<P> {
             }
             Some(ActiveJob::Score(_)) | None => false,
         }
+    }
+
+    /// Tells the engine how loaded its owner is, from 0 to 1; at first it is 0. From the next step on, requests that have asked
+    /// for it (`load_alpha` of the [threshold decoder](crate::decoder::Threshold)) take fewer steps the higher the load is. It
+    /// changes no token of any other.
+    pub fn set_load(&mut self, load: f32) {
+        self.load = if load.is_nan() { 0.0 } else { load.clamp(0.0, 1.0) };
     }
 
     /// Returns the cost of the next step of a running job.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use llada_core::{predictor::MaskPredictor, tabular::TabularPredictor};
 use llada_infer::{
-    CacheKind, DecoderConfig, DecoderKind, Engine, Generation, SamplerConfig,
+    CacheKind, DecoderConfig, DecoderKind, Engine, Event, Generation, SamplerConfig,
     decoder::{Dream, EntropyBounded, Factor, Klass, Threshold},
 };
 use proptest::prelude::*;
@@ -60,7 +60,7 @@ pub(crate) fn first_step(
 }
 
 pub(crate) fn threshold(threshold: f32) -> DecoderConfig {
-    DecoderConfig::Threshold(Threshold { threshold })
+    DecoderConfig::Threshold(Threshold { threshold, ..Default::default() })
 }
 
 fn entropy_bounded(gamma: f32) -> DecoderConfig {
@@ -88,6 +88,48 @@ fn decoders_commit_what_their_papers_say() {
     assert_eq!(first_step(&sure, DecoderKind::EntropyBounded, |_| ()), [0]);
     assert_eq!(first_step(&sure, entropy_bounded(0.2), |_| ()), [0, 1]);
     assert_eq!(first_step(&sure, entropy_bounded(9.0), |_| ()), [0, 1, 2]);
+}
+
+/// As the block fills up, 0.9 falls to 0.9 · (1 − 0.8 · 1/5) = 0.756, 0.612 and 0.468.
+#[test]
+fn a_threshold_falls_as_its_block_fills() {
+    let by = |confidence_alpha, change: fn(&mut SamplerConfig)| {
+        let decoder = DecoderConfig::Threshold(Threshold { confidence_alpha, ..Default::default() });
+        steps(&mut independent(&[0.95, 0.73, 0.8, 0.6, 0.5]), decoder, change)
+    };
+    assert_eq!(by(0.0, |_| ()), [vec![0], vec![2], vec![1], vec![3], vec![4]]);
+    assert_eq!(by(0.8, |_| ()), [vec![0], vec![2], vec![1], vec![3, 4]]);
+    // With an α of 1 what counts is the share that is masked, of the block alone.
+    assert_eq!(by(1.0, |_| ()), [vec![0], vec![1, 2], vec![3, 4]]);
+    assert_eq!(by(1.0, |config| config.block_length = Some(3)), [vec![0], vec![1, 2], vec![3], vec![4]]);
+}
+
+/// Under full load a threshold that follows it is lower, and no other is; the load of a step is that of its time.
+#[test]
+fn a_threshold_follows_the_load_if_it_is_asked_to() {
+    let run = |load_alpha, loads: &[f32]| {
+        let mut engine = independent(&[0.95, 0.5, 0.8, 0.6]);
+        let decoder = DecoderConfig::Threshold(Threshold { load_alpha, ..Default::default() });
+        let config = SamplerConfig { decoder, gen_length: 4, ..Default::default() };
+        let id = engine.submit(request(&[], config)).unwrap();
+        let mut steps: Vec<Vec<usize>> = Vec::new();
+        for &load in loads {
+            engine.set_load(load);
+            engine.advance(&[id], |_, event| {
+                if let Event::Step(progress) = event {
+                    steps.push(progress.step.commits.iter().map(|commit| commit.position).collect());
+                }
+            });
+        }
+        steps
+    };
+    let alone = [vec![0], vec![2], vec![3], vec![1]];
+    assert_eq!(run(0.0, &[1.0; 4]), alone);
+    assert_eq!(run(0.4, &[0.0, -3.0, f32::NAN, 0.0]), alone);
+    // 0.9 · (1 − 0.4) = 0.54, and half of the way 0.72.
+    assert_eq!(run(0.4, &[1.0, 0.0]), [vec![0, 2, 3], vec![1]]);
+    assert_eq!(run(0.4, &[9.0, 0.0]), [vec![0, 2, 3], vec![1]]);
+    assert_eq!(run(0.4, &[0.5, 0.0, 0.0]), [vec![0, 2], vec![3], vec![1]]);
 }
 
 /// Runs of masks are split where the prompt and earlier steps left them.

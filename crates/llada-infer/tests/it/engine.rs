@@ -22,8 +22,9 @@ pub(crate) fn any_config() -> impl Strategy<Value = SamplerConfig> {
     let cache = prop::sample::select(CacheKind::ALL.to_vec());
     let length = prop::sample::select(LengthKind::ALL.to_vec());
     let guidance = prop::sample::select(vec![0.0_f32, 1.0]);
-    (decoder, cache, length, guidance, 1..=3_usize, 0..9_u64).prop_map(
-        |(decoder, cache, length, cfg_scale, block_length, seed)| {
+    let suffix = prop::sample::select(vec![None, Some(0), Some(1), Some(9)]);
+    (decoder, cache, length, guidance, suffix, 1..=3_usize, 0..9_u64).prop_map(
+        |(decoder, cache, length, cfg_scale, suffix_window, block_length, seed)| {
             let config = SamplerConfig {
                 decoder: lively(decoder),
                 cache: refreshed(cache, 3),
@@ -32,17 +33,18 @@ pub(crate) fn any_config() -> impl Strategy<Value = SamplerConfig> {
                     length => length.into(),
                 },
                 cfg_scale,
+                suffix_window,
                 seed,
                 gen_length: 5,
                 block_length: Some(block_length),
                 temperature: 0.7,
                 ..Default::default()
             };
-            // DAEDAL goes with some of the decoders.
+            // DAEDAL goes with some of the decoders, and a suffix window with neither it nor every cache.
             if config.validate(0).is_ok() {
                 config
             } else {
-                SamplerConfig { length: LengthConfig::Append(Default::default()), ..config }
+                SamplerConfig { length: LengthConfig::Append(Default::default()), suffix_window: None, ..config }
             }
         },
     )

@@ -17,10 +17,12 @@ fn any_request() -> impl Strategy<Value = Request> {
     let remasking =
         prop::sample::select(vec![Remasking::LowConfidence, Remasking::Random, Remasking::Margin, Remasking::Entropy]);
     let numbers = (prop::sample::select(vec![0.0, 0.8]), prop::sample::select(vec![0.0_f32, 1.5]), 0..5_u64);
-    (prompt, lengths, remasking, numbers, any::<[bool; 4]>()).prop_map(
-        |(prompt, lengths, remasking, numbers, flags)| {
+    let suffix = prop::sample::select(vec![(None, 1, 0.0), (Some(0), 1, 0.0), (Some(1), 0, 0.0), (Some(3), 0, 2.0)]);
+    (prompt, lengths, remasking, numbers, suffix, any::<[bool; 4]>()).prop_map(
+        |(prompt, lengths, remasking, numbers, suffix, flags)| {
             let (gen_length, block_length, steps) = lengths;
             let (temperature, cfg_scale, seed) = numbers;
+            let (suffix_window, suffix_trailing, suffix_dropout) = suffix;
             let [logits_eos_inf, confidence_eos_eot_inf, reference_compat, stop_at_eos] = flags;
             let config = SamplerConfig {
                 steps: Some(steps),
@@ -28,6 +30,9 @@ fn any_request() -> impl Strategy<Value = Request> {
                 block_length: Some(block_length),
                 temperature,
                 cfg_scale,
+                suffix_window,
+                suffix_trailing,
+                suffix_dropout,
                 remasking,
                 logits_eos_inf,
                 confidence_eos_eot_inf,

@@ -14,6 +14,7 @@ mod options;
 mod oracles;
 mod revocable;
 mod solvers;
+mod suffix;
 mod top_tokens;
 
 use llada_core::{rng::Noise, tabular::TabularPredictor};

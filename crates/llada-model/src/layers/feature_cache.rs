@@ -14,6 +14,8 @@ use crate::{ModelError, torch::shim::Epilogue};
 pub(crate) struct FeatureCache {
     /// The length of the row, in tokens.
     pub(crate) length: usize,
+    /// The positions of its tokens, if the row is a part of a sequence.
+    pub(crate) positions: Option<Vec<usize>>,
     pub(crate) layers: Vec<FeatureLayer>,
 }
 
@@ -32,7 +34,7 @@ pub(crate) struct FeatureLayer {
 
 /// The part of a row that a forward covers.
 pub(crate) struct Part {
-    /// (tokens) i64: the positions start..start + tokens.
+    /// (tokens) i64: the positions of the tokens start..start + tokens of the row.
     pub(crate) positions: Tensor,
     pub(crate) start: i64,
     /// The number of tokens in the part that are recomputed.

@@ -4,6 +4,7 @@
 //! attention reads one contiguous piece of memory. If a row outgrows the memory, it is doubled, so that a row that
 //! grows block by block is copied only a logarithmic number of times.
 
+use llada_core::predictor::Row;
 use tch::Tensor;
 
 use super::packing::Span;
@@ -14,19 +15,23 @@ use crate::ModelError;
 pub(crate) struct KvCache {
     /// The length of the row, in tokens.
     pub(crate) length: usize,
+    /// The positions of its tokens, if the row is a part of a sequence.
+    pub(crate) positions: Option<Vec<usize>>,
     /// Keys and values by layer, (capacity, kv heads x head_dim) each, with a capacity of at least `length`. The first
     /// forward, which is over the whole row, fills them.
     layers: Vec<[Tensor; 2]>,
 }
 
 impl KvCache {
-    pub(crate) fn new(length: usize) -> Self {
-        Self { length, layers: Vec::new() }
+    /// Creates the empty cache of a row.
+    pub(crate) fn new(row: &Row<'_>) -> Self {
+        Self { length: row.ids.len(), positions: row.positions.map(<[usize]>::to_vec), layers: Vec::new() }
     }
 
-    /// Returns the cache of the same row after it has grown to `length` tokens.
-    pub(crate) fn of_length(self, length: usize) -> Self {
-        Self { length, ..self }
+    /// Returns the cache with its memory used for `row`: the same row after it has grown, or one that is computed as a
+    /// whole.
+    pub(crate) fn of_row(self, row: &Row<'_>) -> Self {
+        Self { layers: self.layers, ..Self::new(row) }
     }
 
     /// Returns true if all `layers` of the model are filled. They are not if the first forward failed.

@@ -30,7 +30,7 @@ pub(crate) fn round_up<T: Copy>(values: &[T], round: usize) -> impl Iterator<Ite
     values.iter().copied().chain(std::iter::repeat(last)).take(values.len().next_multiple_of(round))
 }
 
-/// The layout of a packed batch: the position of each token in its row, and the span of tokens of each row.
+/// The layout of a packed batch: the position of each token in its sequence, and the span of tokens of each row.
 ///
 /// A shadow is a mask that stands in for the token at a position, so that the model predicts the token without seeing
 /// it. Shadows are computed together with their row, whose tokens they leave unchanged.
@@ -38,7 +38,7 @@ pub(crate) fn round_up<T: Copy>(values: &[T], round: usize) -> impl Iterator<Ite
 pub(crate) struct Packing {
     /// (tokens) i64.
     pub(crate) positions: Tensor,
-    /// (tokens) i64, or `None` if there are no shadows: for a shadow the position that it replaces, and −1 for a token.
+    /// (tokens) i64, or `None` if there are no shadows: for a shadow the token of its row that it replaces, and −1 for a token.
     /// A shadow does not attend to the token it replaces, and a token does not attend to shadows.
     pub(crate) shadow_of: Option<Tensor>,
     pub(crate) spans: Vec<Span>,
@@ -53,7 +53,7 @@ pub(crate) struct Span {
     pub(crate) length: i64,
     /// The number of shadows.
     pub(crate) shadows: i64,
-    /// The position of the first token in its row.
+    /// The place of the first token in its row.
     pub(crate) first: i64,
     /// The lowest position of all tokens and shadows.
     pub(crate) lowest: i64,
@@ -66,6 +66,8 @@ pub(crate) struct Span {
 pub(crate) struct Piece<'a> {
     /// The positions that are computed.
     pub(crate) computed: Range<usize>,
+    /// The positions of the row's tokens in its sequence, if the row is a part of it.
+    pub(crate) positions: Option<&'a [usize]>,
     /// The positions that have shadows.
     pub(crate) shadows: &'a [usize],
     /// The block length that the row sets for block-causal attention, in tokens.
@@ -75,7 +77,12 @@ pub(crate) struct Piece<'a> {
 impl Piece<'_> {
     /// Creates the piece that is a whole row of `length` tokens, without shadows.
     pub(crate) fn whole(length: usize) -> Self {
-        Self { computed: 0..length, shadows: &[], block_length: None }
+        Self { computed: 0..length, positions: None, shadows: &[], block_length: None }
+    }
+
+    /// Returns the position in the sequence of a token of the row.
+    fn position(&self, token: usize) -> i64 {
+        self.positions.map_or(token, |positions| positions[token]) as i64
     }
 }
 
@@ -108,12 +115,13 @@ impl Packing {
     /// Creates the packing of pieces of rows, in their order.
     pub(crate) fn new(pieces: &[Piece<'_>], device: Device) -> Result<Self, ModelError> {
         let (mut positions, mut shadow_of, mut spans) = (Vec::new(), Vec::new(), Vec::with_capacity(pieces.len()));
-        for Piece { computed, shadows, block_length } in pieces {
+        for piece in pieces {
+            let Piece { computed, shadows, block_length, .. } = piece;
             let start = positions.len() as i64;
-            positions.extend(computed.clone().map(|position| position as i64));
+            positions.extend(computed.clone().map(|token| piece.position(token)));
             shadow_of.resize(positions.len(), -1);
-            positions.extend(shadows.iter().map(|&position| position as i64));
-            shadow_of.extend(shadows.iter().map(|&position| position as i64));
+            positions.extend(shadows.iter().map(|&token| piece.position(token)));
+            shadow_of.extend(shadows.iter().map(|&token| token as i64));
             spans.push(Span {
                 start,
                 length: positions.len() as i64 - start,

@@ -32,7 +32,7 @@ impl Transformer {
                 let Some(slot) = row.cache else {
                     return refuse(format!("only {computed:?} is computed, and no slot has the rest"));
                 };
-                if computed.end > length || !self.keeps_rest(slot, &row.recompute, length) {
+                if computed.end > length || !self.keeps_rest(slot, row) {
                     return refuse(format!("{slot} keeps nothing of {length} tokens up to {}", computed.end));
                 }
             }
@@ -40,16 +40,19 @@ impl Transformer {
         Ok(())
     }
 
-    /// Returns true if `slot` holds everything of a row of `length` tokens that `recompute` leaves out.
-    fn keeps_rest(&self, slot: CacheSlot, recompute: &Recompute, length: usize) -> bool {
-        match recompute {
+    /// Returns true if `slot` holds everything of a row that is not recomputed.
+    fn keeps_rest(&self, slot: CacheSlot, row: &Row<'_>) -> bool {
+        let length = row.ids.len();
+        match &row.recompute {
             Recompute::All => true,
             Recompute::LeastSimilar { .. } => {
-                self.feature_caches.get(&slot).is_some_and(|cache| cache.length == length)
+                let kept = self.feature_caches.get(&slot);
+                kept.is_some_and(|cache| cache.length == length && cache.positions.as_deref() == row.positions)
             }
-            // A row may have grown at its end. Then the span has to include all of the new positions.
             Recompute::Span(span) => self.kv_caches.get(&slot).is_some_and(|cache| {
-                cache.length == length || cache.length < length && span.start <= cache.length && span.end == length
+                // A row may have grown at its end. Then the span has to include all of the new positions.
+                let has_grown = cache.length < length && span.start <= cache.length && span.end == length;
+                cache.positions.as_deref() == row.positions && (cache.length == length || has_grown)
             }),
         }
     }

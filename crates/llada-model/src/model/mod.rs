@@ -198,7 +198,12 @@ impl Transformer {
                 tokens.push(if by_shadow { computed.len() + shadow } else { source });
             }
             selections.push(Selection { tokens, lowest: self.config.predicted_from(row.wanted[0]) });
-            pieces.push(Piece { computed, shadows: shadows(row), block_length: row.block_length });
+            pieces.push(Piece {
+                computed,
+                positions: row.positions,
+                shadows: shadows(row),
+                block_length: row.block_length,
+            });
         }
         let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device)?;
         let packing = Packing::new(&pieces, self.device)?;
@@ -222,7 +227,7 @@ impl Transformer {
     fn forward_partial(&mut self, row: &Row<'_>, count: usize) -> Result<Tensor, ModelError> {
         let Range { start, end } = self.computed(row);
         let ids = self.on_device(row.ids[start..end].iter().map(|&id| i64::from(id)))?;
-        let positions = self.on_device((start..end).map(|position| position as i64))?;
+        let positions = self.on_device((start..end).map(|index| row.position(index) as i64))?;
         let mut x = self.embedding.f_index_select(0, &ids)?;
         // The state is out of the map while it is written to. After a failure it would mix two forwards, so it is
         // dropped.
@@ -242,7 +247,7 @@ impl Transformer {
                     x = out;
                     layers.push(layer);
                 }
-                FeatureCache { length: row.ids.len(), layers }
+                FeatureCache { length: row.ids.len(), positions: row.positions.map(<[usize]>::to_vec), layers }
             }
         };
         if let Some(slot) = row.cache {
@@ -265,13 +270,13 @@ impl Transformer {
         self.config.predicted_from(range.start)..range.end
     }
 
-    /// Takes the KV cache of a row out of the map, extended to the length of the row, or creates an empty one.
+    /// Takes the KV cache of a row out of the map, fitted to the row, or creates an empty one.
     fn take_kv_cache(&mut self, row: &Row<'_>) -> Option<KvCache> {
         let length = row.ids.len();
         let kept = self.kv_caches.remove(&row.cache?);
         match kept {
-            Some(cache) if cache.length == length || !row.recompute.is_whole(length) => Some(cache.of_length(length)),
-            _ => Some(KvCache::new(length)),
+            Some(cache) if cache.length == length || !row.recompute.is_whole(length) => Some(cache.of_row(row)),
+            _ => Some(KvCache::new(row)),
         }
     }
 }
@@ -305,7 +310,7 @@ impl MaskPredictor for Transformer {
     /// unchanged.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<TransformerHidden<'_>, ModelError> {
         self.check(batch)?;
-        self.rope.reach(batch.iter().map(|row| row.ids.len()).max().unwrap_or(0))?;
+        self.rope.reach(batch.iter().map(Row::extent).max().unwrap_or(0))?;
         let computed: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
         let mut rows: Vec<Option<HiddenRow>> = Vec::with_capacity(batch.len());
         rows.resize_with(batch.len(), || None);

@@ -100,7 +100,11 @@ impl TrainableTransformer {
         for &row in rows {
             let row = &batch[row];
             ids.extend(row.ids.iter().map(|&id| i64::from(id)));
-            pieces.push(Piece { block_length: row.block_length, ..Piece::whole(row.ids.len()) });
+            pieces.push(Piece {
+                positions: row.positions,
+                block_length: row.block_length,
+                ..Piece::whole(row.ids.len())
+            });
             let tokens: Vec<usize> = row.wanted.iter().map(|&position| self.config.predicted_from(position)).collect();
             selections.push(Selection { lowest: tokens[0], tokens });
         }
@@ -173,7 +177,7 @@ impl MaskPredictor for TrainableTransformer {
     /// and the accumulated one is unchanged.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<TransformerHidden<'_>, ModelError> {
         self.check(batch)?;
-        self.rope.reach(batch.iter().map(|row| row.ids.len()).max().unwrap_or(0))?;
+        self.rope.reach(batch.iter().map(Row::extent).max().unwrap_or(0))?;
         no_grad(|| self.predict(batch))
     }
 

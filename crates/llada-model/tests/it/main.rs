@@ -14,6 +14,7 @@ mod fuzz_text;
 mod lora;
 mod loss;
 mod mutation;
+mod partial;
 mod text;
 mod trainable;
 mod turns;

@@ -179,12 +179,19 @@ impl Worker {
         }
     }
 
+    /// Returns the share of the queue's places that are taken.
+    fn queue_fill(&self) -> f32 {
+        self.waiting.len() as f32 / self.limits.max_queue.max(1) as f32
+    }
+
     /// Takes a step, and tells the readers of the jobs what came of it.
     fn step(&mut self) {
         if self.running.is_empty() {
             return;
         }
         let start = Instant::now();
+        let load = self.queue_fill();
+        self.model.engine_mut().set_load(load);
         let chosen = self.choose();
         let mut ended = Vec::new();
         let Self { model, ends, running, metrics, .. } = self;
@@ -232,7 +239,7 @@ mod tests {
     fn jobs_of_an_engine_that_ends_fail() {
         let model = Model::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/llada-tiny")).unwrap();
         let (_commands, received) = channel();
-        let limits = EngineLimits { max_running: NonZeroUsize::MIN, ..EngineLimits::default() };
+        let limits = EngineLimits { max_running: NonZeroUsize::MIN, max_queue: 4, ..EngineLimits::default() };
         let mut worker = Worker::new(model, limits, Arc::default(), received);
         let logs = [0, 1].map(|id| {
             let log = Arc::new(Log::default());
@@ -245,6 +252,7 @@ mod tests {
         });
         // One of them runs, and the other waits.
         worker.start_waiting();
+        assert_eq!(worker.queue_fill(), 0.25);
         drop(worker);
         assert_eq!(logs.map(|log| log.has_ended()), [true; 2]);
     }
