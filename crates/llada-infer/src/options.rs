@@ -54,6 +54,7 @@ impl SamplerConfig {
             "temperature" => self.temperature = read(option, value)?,
             "cfg_scale" => self.cfg_scale = read(option, value)?,
             "remasking" => self.remasking = read(option, value)?,
+            "draft_length" => self.draft_length = read(option, value)?,
             "max_nfe" => self.max_nfe = read(option, value)?,
             "logits_eos_inf" => self.logits_eos_inf = read(option, value)?,
             "confidence_eos_eot_inf" => self.confidence_eos_eot_inf = read(option, value)?,

@@ -127,6 +127,11 @@ pub(super) struct Flags {
     #[arg(long, value_name = "F", default_value_t = Dllm::default().transfer_ratio)]
     transfer_ratio: f32,
 
+    /// States that a forward computes beside the present one, at most: those that the next steps are likely to lead to. The
+    /// tokens are the same without, in more forwards [default: none]
+    #[arg(long, value_name = "N")]
+    draft_length: Option<usize>,
+
     /// Forwards that the answer may take at most
     #[arg(long, value_name = "N")]
     max_nfe: Option<usize>,

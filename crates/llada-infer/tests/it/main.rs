@@ -12,6 +12,7 @@ mod lengths;
 mod options;
 mod oracles;
 mod revocable;
+mod speculation;
 mod top_tokens;
 
 use llada_core::{rng::Noise, tabular::TabularPredictor};
