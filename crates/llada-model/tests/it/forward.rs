@@ -4,7 +4,7 @@ use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row};
 use llada_model::{Device, Dtype, ModelError, Precision, Transformer};
 use safetensors::SafeTensors;
 
-use crate::{FIXTURES, fixture};
+use crate::{FIXTURES, families::FAMILIES, fixture};
 
 fn load(name: &str, dtype: Dtype) -> Transformer {
     Transformer::load(&fixture(name), Device::Cpu, dtype).unwrap()
@@ -164,7 +164,7 @@ fn kept_keys_and_values_are_reused() {
 /// Each state of a sequence sees its own tokens, and what the slot has of the others, bit for bit as if it were alone.
 #[test]
 fn states_that_share_a_slot_are_computed_as_alone() {
-    for name in FIXTURES {
+    for name in FAMILIES.map(|(name, _)| name).into_iter().chain(FIXTURES) {
         for precision in [Dtype::F32.into(), Dtype::Bf16.into(), Precision::Int8] {
             let mut model = Transformer::load(&fixture(name), Device::Cpu, precision).unwrap();
             let before: Vec<u32> = (0..40).map(|i| i * 7 % 500).collect();
