@@ -106,6 +106,13 @@ pub enum CoreError {
         class: u32,
     },
 
+    /// Two rows of a batch have one slot and compute different positions.
+    #[error("row {row} cannot share its slot with an earlier one")]
+    SharedSlot {
+        /// The index of the later row.
+        row: usize,
+    },
+
     /// All weights of a joint distribution are zero.
     #[error("the joint distribution sums to 0")]
     ZeroMass,

@@ -10,6 +10,7 @@
 //! of 1 024 tokens take half a gigabyte in `f32`, of which a step reads only the rows that are still
 //! masked. In two phases the full logits never exist.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -32,6 +33,10 @@ pub struct Row<'a> {
     /// shadow, which says how probable the token is given all others.
     pub shadowed: bool,
     /// The slot that keeps the row's keys and values for later forwards, if there is one.
+    ///
+    /// Rows of a batch may share a slot if they have the same length and compute the same positions, as states of one
+    /// sequence do that differ in these positions only. Each sees its own keys and values at the computed positions, and
+    /// those of the slot at the others. Afterwards the slot has those of the last of the rows.
     pub cache: Option<CacheSlot>,
     /// The positions that are computed; the others come from the slot.
     pub recompute: Recompute,
@@ -72,6 +77,18 @@ impl<'a> Row<'a> {
         let shadows = if self.shadowed { self.wanted.len() } else { 0 };
         self.recompute.range(self.ids.len()).len() + shadows
     }
+}
+
+/// Returns the index of the first row whose slot an earlier row has too, although the two cannot
+/// [share](Row::cache) it.
+pub fn first_conflict(batch: &[Row<'_>]) -> Option<usize> {
+    let mut earlier: BTreeMap<CacheSlot, &Row<'_>> = BTreeMap::new();
+    batch.iter().position(|row| {
+        let Some(other) = row.cache.and_then(|slot| earlier.insert(slot, row)) else { return false };
+        let is_alike = (row.ids.len(), row.positions) == (other.ids.len(), other.positions);
+        // The least similar positions are not the same for different tokens.
+        !is_alike || row.recompute != other.recompute || matches!(row.recompute, Recompute::LeastSimilar { .. })
+    })
 }
 
 /// The number of a cache entry, in which a predictor keeps the keys and values of one row and, for some caches, the outputs
@@ -175,7 +192,7 @@ pub trait MaskPredictor {
     ///
     /// # Errors
     /// If a row is too long, if a token id or a wanted position is out of range, if a slot does not
-    /// hold what the row reuses, or if the model fails. After a failure each slot of the batch is
+    /// hold what the row reuses, if rows cannot share their slot, or if the model fails. After a failure each slot of the batch is
     /// either empty or in a state that allows the forward to be repeated.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<Self::Hidden<'_>, Self::Error>;
 
@@ -251,5 +268,26 @@ pub trait Hidden {
     fn top_tokens(&mut self, row: usize, range: Range<usize>) -> Result<Option<Vec<TopToken>>, Self::Error> {
         let _ = (row, range);
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_share_a_slot_if_they_compute_the_same_positions() {
+        let row = |slot, ids, recompute| Row { cache: Some(CacheSlot(slot)), recompute, ..Row::new(ids, &[]) };
+        let span = Recompute::Span(1..2);
+        let least_similar = Recompute::LeastSimilar { within: 0..3, count: 1 };
+        let [ids, others, short]: [&[u32]; 3] = [&[1, 2, 3], &[1, 3, 3], &[1, 2]];
+        let alike = [row(0, ids, span.clone()), row(1, short, Recompute::All), row(0, others, span.clone())];
+        assert_eq!(first_conflict(&alike), None);
+        assert_eq!(first_conflict(&[Row::new(ids, &[]), Row::new(short, &[])]), None);
+        let elsewhere = Row { positions: Some(&[0, 1, 5]), ..row(0, ids, span.clone()) };
+        for other in [row(0, ids, Recompute::All), row(0, short, span.clone()), elsewhere] {
+            assert_eq!(first_conflict(&[row(0, ids, span.clone()), row(1, ids, span.clone()), other]), Some(2));
+        }
+        assert_eq!(first_conflict(&[row(0, ids, least_similar.clone()), row(0, ids, least_similar)]), Some(1));
     }
 }

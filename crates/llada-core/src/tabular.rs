@@ -18,7 +18,7 @@
 //! ```
 
 use crate::CoreError;
-use crate::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row};
+use crate::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row, first_conflict};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -228,6 +228,9 @@ impl MaskPredictor for TabularPredictor {
     /// unless it has a shadow. If the visible tokens cannot occur together, all tokens are equally
     /// probable. If a row is refused, no slot changes.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<TabularHidden, CoreError> {
+        if let Some(row) = first_conflict(batch) {
+            return Err(CoreError::SharedSlot { row });
+        }
         let (mut rows, mut kept) = (Vec::with_capacity(batch.len()), Vec::new());
         for row in batch {
             let seen = self.seen(row)?;

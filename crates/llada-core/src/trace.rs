@@ -43,8 +43,13 @@ pub struct TraceStep {
     pub step: usize,
     /// The number of the block that was decoded, counted from zero.
     pub block: usize,
-    /// The number of forward evaluations; a guided one, with its doubled batch, counts once.
+    /// The number of forward evaluations; a guided one, with its doubled batch, counts once. It is 0 if the forward of an
+    /// earlier step had computed the state.
     pub nfe: usize,
+    /// The number of drafted states that the forward computed beside the present one
+    /// ([speculation](https://arxiv.org/abs/2510.04147)).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub drafted: usize,
     /// The tokens that the step committed, by ascending position.
     pub commits: Vec<Commit>,
     /// The positions that the step masked again, in ascending order. It does not commit a token at any of them.
@@ -86,6 +91,11 @@ pub struct Commit {
     /// The confidence in the token, as the request's [`Remasking`](crate::confidence::Remasking)
     /// defines it.
     pub confidence: f32,
+}
+
+/// Returns true for a number that is not written.
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Trace {

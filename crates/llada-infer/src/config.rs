@@ -4,7 +4,7 @@ use llada_core::{CoreError, Hint, block::BlockPlan, confidence::Remasking, suffi
 use serde::Serialize;
 
 use crate::{
-    CacheConfig, Decoder, DecoderConfig, InferError, LengthConfig, SpecialTokens,
+    Cache, CacheConfig, Decoder, DecoderConfig, InferError, LengthConfig, SpecialTokens,
     error::{check_non_negative, check_positive},
 };
 
@@ -50,6 +50,10 @@ pub struct SamplerConfig {
     /// How fast masks of the window thin out with their distance from the block (DPad's distance-decay dropout): the number
     /// of standard deviations of a Gaussian at the end of the window; 0 keeps all.
     pub suffix_dropout: f32,
+    /// The largest number of states that a forward computes beside the present one (self-speculative decoding,
+    /// arXiv 2510.04147): those that the sequence is likely to be in after the next steps. It changes no token. If absent,
+    /// 0.
+    pub draft_length: Option<usize>,
     /// The largest number of forwards for the answer. If a block would exceed its share, its last steps commit more
     /// tokens than the decoder would.
     pub max_nfe: Option<usize>,
@@ -94,6 +98,7 @@ impl Default for SamplerConfig {
             // As in Streaming-dLLM's code.
             suffix_trailing: 1,
             suffix_dropout: 0.0,
+            draft_length: None,
             max_nfe: None,
             logits_eos_inf: false,
             confidence_eos_eot_inf: false,
@@ -133,13 +138,10 @@ impl SamplerConfig {
     /// # Errors
     /// If an option is invalid. The error names the option and its value; its hint has the nearest values that would work.
     pub fn validate(&self, masked_in_prompt: usize) -> Result<BlockPlan, InferError> {
-        if let Some(cache) = self.cache.build() {
-            cache.validate()?;
-        }
-        self.validate_with(masked_in_prompt, self.decoder.build().as_ref())
+        self.validate_with(masked_in_prompt, self.decoder.build().as_ref(), self.cache.build().as_deref())
     }
 
-    /// Checks the options as [`validate`](Self::validate) does, with `decoder` in place of the config's.
+    /// Checks the options as [`validate`](Self::validate) does, with `decoder` and `cache` in place of the config's.
     ///
     /// # Errors
     /// As for [`validate`](Self::validate).
@@ -147,7 +149,11 @@ impl SamplerConfig {
         &self,
         masked_in_prompt: usize,
         decoder: &dyn Decoder,
+        cache: Option<&dyn Cache>,
     ) -> Result<BlockPlan, InferError> {
+        if let Some(cache) = cache {
+            cache.validate()?;
+        }
         check_non_negative("temperature", self.temperature)?;
         check_non_negative("cfg_scale", self.cfg_scale)?;
         check_non_negative("end_think_logit_boost", self.end_think_logit_boost)?;
@@ -161,6 +167,10 @@ impl SamplerConfig {
         self.length.build().validate()?;
         if matches!(self.length, LengthConfig::Daedal(_)) {
             self.check_daedal(decoder)?;
+        }
+        if let Some(draft_length) = self.draft_length {
+            check_positive("draft_length", draft_length)?;
+            self.check_speculation(decoder, cache)?;
         }
         let plan = self.plan(masked_in_prompt)?;
         if let Some(max_nfe) = self.max_nfe
@@ -209,6 +219,19 @@ impl SamplerConfig {
         if self.logits_eos_inf {
             let with = "logits_eos_inf".to_owned();
             return Err(InferError::Daedal { with, hint: Hint::set("length", ["fixed"]) });
+        }
+        Ok(())
+    }
+
+    /// Refuses methods with which the next states cannot be drafted or cannot share a slot.
+    fn check_speculation(&self, decoder: &dyn Decoder, cache: Option<&dyn Cache>) -> Result<(), InferError> {
+        if decoder.is_revocable() || decoder.editing().is_some() {
+            let with = format!("decoder {}", self.decoder);
+            return Err(InferError::Speculation { with, hint: Hint::set("decoder", ["schedule"]) });
+        }
+        if cache.is_some_and(|cache| !cache.keeps_span()) {
+            let with = format!("cache {}", self.cache);
+            return Err(InferError::Speculation { with, hint: Hint::set("cache", ["dual"]) });
         }
         Ok(())
     }

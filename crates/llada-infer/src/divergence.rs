@@ -27,9 +27,12 @@ impl<P: MaskPredictor> Engine<P> {
         // The probe writes the divergences of a step, and the observer reads them after it.
         let step_divergences = RefCell::new(Vec::new());
         let (mut total, mut count) = (0.0, 0_usize);
+        // Drafted states change no prediction, and the probe follows one row.
+        let mut request = request.clone();
+        request.config.draft_length = None;
         let predictor = DivergenceProbe { inner: &mut self.predictor, step_divergences: &step_divergences };
         let mut answers = Engine::new(predictor, self.vocabulary.special).generate_batch(
-            std::slice::from_ref(request),
+            std::slice::from_ref(&request),
             |progress| {
                 let step_divergences = step_divergences.borrow();
                 for commit in &progress.step.commits {

@@ -107,6 +107,14 @@ pub enum InferError {
         /// The name of the option.
         option: &'static str,
     },
+    /// With this method no states can be drafted.
+    #[error("draft_length does not go with {with}")]
+    Speculation {
+        /// The option and its value.
+        with: String,
+        /// A compatible setting.
+        hint: Hint,
+    },
     /// Under `reference_compat` and at a temperature above 0, `confidence_eos_eot_inf` has no token to apply to.
     #[error(
         "confidence_eos_eot_inf as the reference has it acts above temperature 0 on end-of-turn alone, and no such token is known"
@@ -172,7 +180,7 @@ impl InferError {
             Self::Unknown { known, .. } => Some(Hint::one_of(known)),
             Self::NotAnOption { kind, methods, .. } => Some(Hint::set(kind, methods)),
             Self::Budget { blocks, .. } => Some(Hint::set_with("max_nfe", blocks, ", or longer blocks")),
-            Self::Daedal { hint, .. } => Some(hint.clone()),
+            Self::Daedal { hint, .. } | Self::Speculation { hint, .. } => Some(hint.clone()),
             Self::SuffixWindow { .. } => Some(Hint::set("cache", ["prefix", "dual"])),
             Self::NoSuffixWindow { .. } => Some(Hint::set("suffix_window", [96])),
             Self::NothingDeferred => {

@@ -30,6 +30,12 @@ impl LogitsRow {
     pub(crate) fn new(row: usize, cfg_scale: f32) -> Self {
         Self { row, cfg_scale }
     }
+
+    /// Creates the row of one of a request's states, the first of which has row `first`.
+    pub(crate) fn of_state(first: usize, state: usize, cfg_scale: f32) -> Self {
+        let rows_per_state = if cfg_scale > 0.0 { 2 } else { 1 };
+        Self::new(first + state * rows_per_state, cfg_scale)
+    }
 }
 
 /// A reader of one request's logits, which reuses its buffers from call to call.

@@ -57,6 +57,7 @@ impl SamplerConfig {
             "suffix_window" => self.suffix_window = read(option, value)?,
             "suffix_trailing" => self.suffix_trailing = read(option, value)?,
             "suffix_dropout" => self.suffix_dropout = read(option, value)?,
+            "draft_length" => self.draft_length = read(option, value)?,
             "max_nfe" => self.max_nfe = read(option, value)?,
             "logits_eos_inf" => self.logits_eos_inf = read(option, value)?,
             "confidence_eos_eot_inf" => self.confidence_eos_eot_inf = read(option, value)?,

@@ -137,6 +137,12 @@ impl Generation {
         self.trace.committed_at().into_iter().flatten().count()
     }
 
+    /// Returns the number of states that the forwards have computed: those that steps were taken with, and those that were
+    /// drafted in vain. Without [`draft_length`](SamplerConfig::draft_length) a forward computes one.
+    pub fn states(&self) -> usize {
+        self.trace.steps.iter().map(|step| step.nfe + step.drafted).sum()
+    }
+
     /// Returns the number of tokens that the constraint left no choice in, which took no forward.
     pub fn forced(&self) -> usize {
         self.trace.steps.iter().map(|step| step.forced.len()).sum()

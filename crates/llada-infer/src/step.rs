@@ -45,6 +45,11 @@ pub struct StepContext {
 }
 
 impl StepContext {
+    /// Returns the confidence in a prediction of this step under [`Remasking::Random`](llada_core::confidence::Remasking).
+    pub(crate) fn order(&self, position: usize) -> f32 {
+        Noise::new(self.seed).domain(Domain::Order).stream(0, self.step as u32, position as u32).uniform() as f32
+    }
+
     /// Draws a number for `position` in this step, uniform in (0, 1). Repeated calls return the same number.
     pub fn uniform(&self, position: usize) -> f64 {
         // Lane 0 of this stream is the confidence of random remasking.

@@ -163,6 +163,11 @@ impl<'a> Loader<'a> {
         self.adapter.as_ref().map_or(Ok(None), |adapter| adapter.saved(module, name))
     }
 
+    /// Returns true if every product of the blocks rounds each row as if it were alone.
+    pub(crate) fn rounds_rows_alone(&self) -> bool {
+        self.format.rounds_rows_alone() && self.adapter.is_none()
+    }
+
     /// Returns the format of the linear layer of a role. The head is the layer that rounding harms most, and is not in four
     /// bits.
     fn format(&self, role: Role) -> WeightFormat {

@@ -158,6 +158,11 @@ pub(super) struct Flags {
     #[arg(long, value_name = "F", default_value_t = 0.0)]
     suffix_dropout: f32,
 
+    /// States that a forward computes beside the present one, at most: those that the next steps are likely to lead to. The
+    /// tokens are the same without, in more forwards [default: none]
+    #[arg(long, value_name = "N")]
+    draft_length: Option<usize>,
+
     /// Forwards that the answer may take at most
     #[arg(long, value_name = "N")]
     max_nfe: Option<usize>,

@@ -1,16 +1,20 @@
 //! `llada compare`: a sampler against itself, and a cache that moves predictions.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::{command, fixture, stderr, stdout};
+use crate::{book::root, command, fixture, stderr, stdout};
 
 fn compare(args: &str) -> Value {
+    compare_with(&fixture("tiny-llada"), &format!("--gen-length 8 {args}"))
+}
+
+fn compare_with(model: &Path, args: &str) -> Value {
     let mut command = command();
-    command.args(["compare", "--json", "--gen-length", "8", "--model"]).arg(fixture("tiny-llada"));
-    serde_json::from_str(&stdout(&command.args(args.split(' ')).output().unwrap())).unwrap()
+    command.args(["compare", "--json", "--model"]).arg(model).args(args.split(' '));
+    serde_json::from_str(&stdout(&command.output().unwrap())).unwrap()
 }
 
 #[test]
@@ -22,6 +26,25 @@ fn a_sampler_agrees_with_itself() {
         (&8.into(), &64.into(), &64.into())
     );
     assert!(same["vanilla"]["interval"].is_array());
+}
+
+/// What drafts are compared with is the same decoder and cache without them. A trained model needs half of the forwards.
+#[test]
+fn drafts_agree_with_the_sampler_without() {
+    // By its entropy a model without training drafts too, though it is sure of nothing.
+    let untrained = compare("--tasks 1 --cache dual --remasking entropy --draft-length 4");
+    assert_eq!((&untrained["token_agreement"], &untrained["same_answers"]), (&1.0.into(), &8.into()));
+    assert!(untrained["compared"]["states"].as_u64() > untrained["compared"]["nfe"].as_u64(), "{untrained}");
+    let tiny = root().join("models/llada-tiny");
+    for cache in ["dual", "prefix", "none"] {
+        let args = format!("--tasks 2 --gen-length 32 --cache {cache} --draft-length 8");
+        let drafted = compare_with(&tiny, &args);
+        assert_eq!((&drafted["token_agreement"], &drafted["same_answers"]), (&1.0.into(), &16.into()), "{cache}");
+        let count = |side: &str, of: &str| drafted[side][of].as_u64().unwrap();
+        assert_eq!([count("vanilla", "nfe"), count("vanilla", "states")], [512, 512]);
+        let (nfe, states) = (count("compared", "nfe"), count("compared", "states"));
+        assert!(nfe <= 256 && 512 <= states, "{cache}: {nfe} forwards, {states} states");
+    }
 }
 
 /// Without an answer the holes of the prompts are what agrees or not.

@@ -63,6 +63,19 @@ fn generations_equal_the_reference() {
     }
 }
 
+/// Drafted states change no token of any golden case, and cost no forward.
+#[test]
+fn generations_with_drafts_equal_the_reference() {
+    for name in FIXTURES {
+        let (mut requests, cases) = golden_requests(name);
+        requests.iter_mut().for_each(|request| request["draft_length"] = 4.into());
+        for (id, (case, result)) in cases.iter().zip(batch(name, &requests, &["--batch-size", "8"])).enumerate() {
+            assert_eq!(result["output_ids"], case["output"], "{name} {id}");
+            assert!(result["nfe"].as_u64() <= case["nfe"].as_u64(), "{name} {id}");
+        }
+    }
+}
+
 /// The names of `eos` are the reference's two flags.
 #[test]
 fn end_of_text_is_treated_by_name() {

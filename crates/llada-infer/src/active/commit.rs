@@ -104,15 +104,14 @@ impl ActiveRequest {
     }
 
     /// Returns the indices of the predictions to commit: the decoder's choice, or more if the deadline requires it.
-    fn choose(&self, at: &StepContext, predictions: &[Prediction]) -> Vec<usize> {
+    pub(super) fn choose(&self, at: &StepContext, predictions: &[Prediction]) -> Vec<usize> {
         let mut chosen = Vec::new();
         if !predictions.is_empty() {
             self.decoder.choose(at, predictions, &mut chosen);
         }
         // A scheduled decoder needs no help: its schedule was made to end before the deadline.
         if !self.decoder.is_scheduled() {
-            let masked = self.sequence.masked(at.block.clone()).count();
-            let min_commits = self.progression.block.min_commits(masked);
+            let min_commits = self.progression.block.min_commits(at.block_step, predictions.len());
             if chosen.len() < min_commits {
                 most_confident(predictions, min_commits, &mut chosen);
             }

@@ -9,6 +9,7 @@ mod constrained;
 mod logprobs;
 mod progression;
 mod sequence;
+mod speculation;
 mod step;
 mod window;
 
@@ -30,6 +31,7 @@ use crate::{
 use aligned::Aligned;
 use progression::{ActiveBlock, Progression};
 use sequence::Sequence;
+use speculation::Speculation;
 use window::BlockRow;
 
 /// The state of one request.
@@ -54,6 +56,7 @@ pub(crate) struct ActiveRequest {
     wanted: Vec<usize>,
     /// The positions that the next forward computes.
     recompute: Recompute,
+    speculation: Speculation,
     /// True if the cache is empty or holds another sequence, so that the next forward must compute everything.
     needs_refresh: bool,
     /// True if the next step needs the confidence that the answer ends.
@@ -94,10 +97,7 @@ impl ActiveRequest {
         let masked_in_prompt = prompt.iter().filter(|&&id| id == vocabulary.mask_id).count();
         let decoder = request.decoder.clone().unwrap_or_else(|| config.decoder.build());
         let cache = request.cache.clone().or_else(|| config.cache.build());
-        if let Some(cache) = &cache {
-            cache.validate()?;
-        }
-        let plan = config.validate_with(masked_in_prompt, decoder.as_ref())?;
+        let plan = config.validate_with(masked_in_prompt, decoder.as_ref(), cache.as_deref())?;
         let length = config.length.build();
         let (mut start, mut block_length) = (prompt.len(), plan.block_length());
         let (mut answer_length, mut max_len) = (length.initial_length(config.gen_length, block_length), max_len);
@@ -131,6 +131,7 @@ impl ActiveRequest {
             position_states: BTreeMap::new(),
             wanted: Vec::new(),
             recompute: Recompute::All,
+            speculation: Speculation::default(),
             needs_refresh: false,
             needs_eos_confidence: false,
             slots: Vec::new(),
@@ -219,12 +220,14 @@ impl ActiveRequest {
         Some(self.progression.forwards_left.map_or(scheduled, |left| left.min(scheduled)))
     }
 
-    /// Makes the next forward compute everything. Returns true if it would have reused something.
+    /// Makes the next forward compute everything, and the present state alone. Returns true if it would have reused
+    /// something, or computed other states too.
     pub(crate) fn refresh(&mut self) -> bool {
-        let reused = !self.recompute.is_whole(self.row.length());
+        let is_plain = self.recompute.is_whole(self.row.length()) && self.speculation.drafts.is_empty();
         self.needs_refresh = true;
+        self.drop_drafts();
         self.prepare();
-        reused
+        !is_plain
     }
 
     /// Limits the number of remaining forwards. From now on the answer does not grow, and if there are more blocks left
@@ -250,6 +253,7 @@ impl ActiveRequest {
         progression.block.deadline = progression.deadline(end);
         self.reschedule();
         self.commit_forced();
+        self.drop_drafts();
         self.prepare();
     }
 

@@ -47,10 +47,10 @@ impl ActiveBlock {
         self.schedule.get(self.step).copied().unwrap_or(0)
     }
 
-    /// Returns the number of tokens that the current step must commit, given the number of `masked` positions, so that the
-    /// deadline can be met.
-    pub(crate) fn min_commits(&self, masked: usize) -> usize {
-        masked.div_ceil(self.deadline.saturating_sub(self.step).max(1))
+    /// Returns the number of tokens that a step must commit, given the number of `masked` positions, so that the deadline
+    /// can be met.
+    pub(crate) fn min_commits(&self, step: usize, masked: usize) -> usize {
+        masked.div_ceil(self.deadline.saturating_sub(step).max(1))
     }
 
     /// Returns true if the current step is not the last one before the deadline.

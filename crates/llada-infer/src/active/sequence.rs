@@ -55,6 +55,13 @@ impl Sequence {
         unconditional_ids(&self.ids, &self.prompt_index, self.mask_id, &mut self.unconditional);
     }
 
+    /// Returns other ids of the sequence with the prompt masked.
+    pub(crate) fn without_prompt(&self, ids: &[u32]) -> Vec<u32> {
+        let mut unconditional = Vec::new();
+        unconditional_ids(ids, &self.prompt_index, self.mask_id, &mut unconditional);
+        unconditional
+    }
+
     /// Applies the commits and revocations of a step and records the step.
     pub(crate) fn record(&mut self, block: usize, commits: Vec<Commit>, revoked: Vec<usize>) {
         for &position in &revoked {

@@ -2,7 +2,7 @@
 
 use llada_core::predictor::{Hidden, Recompute, Row};
 
-use super::ActiveRequest;
+use super::{ActiveRequest, Sequence};
 use crate::{
     InferError,
     decoder::Prediction,
@@ -15,24 +15,31 @@ use crate::{
 };
 
 impl ActiveRequest {
-    /// Appends the rows of the next forward: the sequence and, under guidance, the sequence without its prompt. A step that
-    /// wants no position has no rows, nor does what was forced from the start.
+    /// Appends the rows of the next forward: the sequence and, under guidance, the sequence without its prompt, then the
+    /// same of each drafted state. A step that wants no position has no rows, nor does what was forced from the start.
     pub(crate) fn push_rows<'a>(&'a self, rows: &mut Vec<Row<'a>>) {
         if self.wanted.is_empty() || self.has_unobserved() {
             return;
         }
-        rows.push(self.row_of(&self.sequence.ids, 0));
-        if self.is_guided() {
-            rows.push(self.row_of(&self.sequence.unconditional, 1));
+        let Sequence { ids, unconditional, .. } = &self.sequence;
+        self.push_state([ids, unconditional], &self.wanted, rows);
+        for draft in &self.speculation.drafts {
+            self.push_state([&draft.ids, &draft.unconditional], &draft.wanted, rows);
         }
     }
 
-    /// Returns the row of the sequence `ids`, with the slot of that index.
-    fn row_of<'a>(&'a self, ids: &'a [u32], slot: usize) -> Row<'a> {
+    /// Appends the rows of one state, with the ids and, for guidance, those without the prompt.
+    fn push_state<'a>(&'a self, ids: [&'a [u32]; 2], wanted: &'a [usize], rows: &mut Vec<Row<'a>>) {
+        let count = if self.is_guided() { 2 } else { 1 };
+        rows.extend(ids.into_iter().take(count).enumerate().map(|(slot, ids)| self.row(ids, wanted, slot)));
+    }
+
+    /// Returns the row of `ids`, with the slot of that index.
+    fn row<'a>(&'a self, ids: &'a [u32], wanted: &'a [usize], slot: usize) -> Row<'a> {
         Row {
             ids: &ids[..self.row.length()],
             positions: self.row.positions(),
-            wanted: &self.wanted,
+            wanted,
             shadowed: self.decoder.needs_shadows(),
             cache: self.slots.get(slot).copied(),
             recompute: self.recompute.clone(),
@@ -87,7 +94,9 @@ impl ActiveRequest {
             }
             growth
         };
+        self.record_forward();
         let growth = Growth::joined(growth, self.commit_forced());
+        self.keep_predictions(predictions, growth.is_some());
         if self.config.stop_at_eos {
             self.stop();
         }
@@ -98,7 +107,7 @@ impl ActiveRequest {
     }
 
     /// Returns the context of the next step.
-    fn context(&self) -> StepContext {
+    pub(super) fn context(&self) -> StepContext {
         let block = &self.progression.block;
         StepContext {
             step: self.sequence.trace.steps.len(),
@@ -126,15 +135,9 @@ impl ActiveRequest {
         // What is kept belongs to the row that was computed last.
         self.needs_refresh |= self.row.update(&self.config, &self.progression.block, self.sequence.ids.len());
         let at = self.context();
-        self.recompute = match &self.cache {
-            None => Recompute::All,
-            Some(cache) => {
-                // The flag is cleared by the next forward only: a refresh is not lost if the step that it is due in has
-                // no forward.
-                self.needs_refresh |= cache.is_refreshed(&at);
-                if self.needs_refresh { cache.refresh(&at) } else { cache.recompute(&at) }
-            }
-        };
+        // The flag is cleared by the next forward only: a refresh is not lost if the step that it is due in has no forward.
+        self.needs_refresh |= self.cache.as_ref().is_some_and(|cache| cache.is_refreshed(&at));
+        self.recompute = self.recompute_at(&at, self.needs_refresh);
         self.wanted.clear();
         if self.is_finished {
             return;
@@ -169,6 +172,15 @@ impl ActiveRequest {
         }
         if self.is_guided() {
             self.sequence.update_unconditional();
+        }
+    }
+
+    /// Returns the positions that a step computes.
+    pub(super) fn recompute_at(&self, at: &StepContext, needs_refresh: bool) -> Recompute {
+        match &self.cache {
+            None => Recompute::All,
+            Some(cache) if needs_refresh => cache.refresh(at),
+            Some(cache) => cache.recompute(at),
         }
     }
 }

@@ -21,6 +21,10 @@ impl Cache for Block {
         true
     }
 
+    fn keeps_span(&self) -> bool {
+        true
+    }
+
     fn recompute(&self, at: &StepContext) -> Recompute {
         let is_first = at.block_step == 0;
         let start = if is_first { at.previous_block.min(at.block.start) } else { at.block.start };

@@ -46,6 +46,10 @@ impl Cache for Prefix {
         is_block_refreshed(at, self.refresh_interval)
     }
 
+    fn keeps_span(&self) -> bool {
+        true
+    }
+
     fn recompute(&self, at: &StepContext) -> Recompute {
         Recompute::Span(at.block.start..at.row_length)
     }
@@ -60,6 +64,10 @@ impl Cache for Dual {
         is_block_refreshed(at, self.refresh_interval)
     }
 
+    fn keeps_span(&self) -> bool {
+        true
+    }
+
     fn recompute(&self, at: &StepContext) -> Recompute {
         Recompute::Span(at.block.clone())
     }
@@ -72,6 +80,10 @@ impl Cache for Vicinity {
 
     fn is_refreshed(&self, at: &StepContext) -> bool {
         is_block_refreshed(at, self.refresh_interval)
+    }
+
+    fn keeps_span(&self) -> bool {
+        true
     }
 
     fn recompute(&self, at: &StepContext) -> Recompute {

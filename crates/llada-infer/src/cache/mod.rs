@@ -39,6 +39,13 @@ pub trait Cache: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Returns true if, between two full forwards, each step recomputes the positions that the one before has recomputed, or
+    /// more. The tokens that a step has seen at these positions then leave no trace in later ones, which is what lets several
+    /// states of a sequence share its keys and values ([`draft_length`](crate::SamplerConfig::draft_length)).
+    fn keeps_span(&self) -> bool {
+        false
+    }
+
     /// Returns how a step that computes everything does so.
     fn refresh(&self, _at: &StepContext) -> Recompute {
         Recompute::All

@@ -11,6 +11,7 @@ use crate::{
     decoder::Prediction,
     logits::{LogitsBuffers, LogitsReader, LogitsRow},
     score::ActiveScore,
+    step::Growth,
     vocabulary::Vocabulary,
 };
 
@@ -136,20 +137,20 @@ impl<H: Hidden> Turn<'_, H> {
         request: &mut ActiveRequest,
         observe: &mut dyn FnMut(JobId, Event<'_>),
     ) -> Result<bool, InferError> {
-        let row = LogitsRow::new(self.row, request.cfg_scale());
-        let mut reader = LogitsReader { hidden: &mut *self.hidden, row, buffers: &mut *self.buffers };
         // What was forced from the start took no forward, and is a step of its own for the observer.
-        let growth = if request.has_unobserved() {
-            None
-        } else {
-            request.step(&mut reader, self.vocabulary, self.predictions, self.load)?
-        };
-        let (unobserved, settled) = (request.unobserved(), request.settled());
-        let canvas = request.sequence().ids.as_slice();
-        for step in &request.sequence().trace.steps[unobserved] {
-            observe(job, Event::Step(Progress { job, canvas, step, growth, settled }));
+        if request.has_unobserved() {
+            tell(job, request, None, observe);
+            return Ok(request.is_finished());
         }
-        Ok(request.is_finished())
+        loop {
+            let row = LogitsRow::of_state(self.row, request.state(), request.cfg_scale());
+            let mut reader = LogitsReader { hidden: &mut *self.hidden, row, buffers: &mut *self.buffers };
+            let growth = request.step(&mut reader, self.vocabulary, self.predictions, self.load)?;
+            tell(job, request, growth, observe);
+            if request.is_finished() || !request.is_computed() {
+                return Ok(request.is_finished());
+            }
+        }
     }
 
     fn score(
@@ -162,5 +163,14 @@ impl<H: Hidden> Turn<'_, H> {
         let (done, all) = score.samples();
         observe(job, Event::Sampled { done, all });
         Ok(done == all)
+    }
+}
+
+/// Tells the observer of the steps that it does not know yet.
+fn tell(job: JobId, request: &mut ActiveRequest, growth: Option<Growth>, observe: &mut dyn FnMut(JobId, Event<'_>)) {
+    let (unobserved, settled) = (request.unobserved(), request.settled());
+    let canvas = request.sequence().ids.as_slice();
+    for step in &request.sequence().trace.steps[unobserved] {
+        observe(job, Event::Step(Progress { job, canvas, step, growth, settled }));
     }
 }

@@ -14,6 +14,7 @@ mod options;
 mod oracles;
 mod revocable;
 mod solvers;
+mod speculation;
 mod suffix;
 mod top_tokens;
 

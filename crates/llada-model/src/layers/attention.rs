@@ -4,7 +4,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    kv_cache::KvCache,
+    kv_cache::KvCaches,
     linear::{Input, Linear},
     norm::RmsNorm,
     packing::{Packing, Span},
@@ -43,15 +43,15 @@ pub(crate) struct Attention {
 
 /// The KV caches of the rows of a packing, and the layer that uses them.
 pub(crate) struct CacheView<'a> {
-    /// One entry per row; `None` if the row has no cache.
-    pub(crate) rows: &'a mut [Option<KvCache>],
+    /// `None` if no row has a cache.
+    pub(crate) caches: Option<&'a mut KvCaches>,
     pub(crate) layer: usize,
 }
 
 impl CacheView<'_> {
     /// Creates the view of a packing whose rows have no caches.
     pub(crate) fn none() -> Self {
-        Self { rows: &mut [], layer: 0 }
+        Self { caches: None, layer: 0 }
     }
 }
 
@@ -104,7 +104,7 @@ impl Attention {
         let k = self.keys(keys.hidden, &keys.packing.positions, rope)?;
         let v = self.values(keys.hidden)?;
         let is_even = queries.packing.is_even() && keys.packing.is_even();
-        let mixed = if is_even && caches.rows.iter().all(Option::is_none) {
+        let mixed = if is_even && caches.caches.is_none() {
             // Rows of one length without caches are computed in one call, with the visibility of the first for all.
             let (query_span, key_span) = (&queries.packing.spans[0], &keys.packing.spans[0]);
             let queries_at = query_span.of(&queries.packing.positions)?;
@@ -174,19 +174,19 @@ impl Attention {
         [q, k, v]: [&Tensor; 3],
         queries: &Packing,
         keys: &Packing,
-        caches: CacheView<'_>,
+        CacheView { mut caches, layer }: CacheView<'_>,
     ) -> Result<Tensor, ModelError> {
         let mut rows = Vec::with_capacity(keys.spans.len());
         for (row, (query_span, key_span)) in queries.spans.iter().zip(&keys.spans).enumerate() {
             let computed = [key_span.of(k)?, key_span.of(v)?];
             let queries_at = query_span.of(&queries.positions)?;
             let mut keys_at = key_span.of(&keys.positions)?;
-            let [k, v] = match caches.rows.get_mut(row) {
-                Some(Some(cache)) => {
+            let [k, v] = match caches.as_mut().and_then(|caches| caches.of_row(row)) {
+                Some(cache) => {
                     keys_at = positions_with_cache(cache.length, key_span, &keys_at)?;
-                    cache.update(caches.layer, key_span, computed)?
+                    cache.update(layer, key_span, computed)?
                 }
-                _ => computed,
+                None => computed,
             };
             let mut seen = of_pattern(self.pattern, query_span, &queries_at, &keys_at, key_span.shadows)?;
             if let Some(shadow_of) = &queries.shadow_of

@@ -4,7 +4,9 @@
 //! attention reads one contiguous piece of memory. If a row outgrows the memory, it is doubled, so that a row that
 //! grows block by block is copied only a logarithmic number of times.
 
-use llada_core::predictor::Row;
+use std::collections::BTreeMap;
+
+use llada_core::predictor::{CacheSlot, Row};
 use tch::Tensor;
 
 use super::packing::Span;
@@ -20,6 +22,20 @@ pub(crate) struct KvCache {
     /// Keys and values by layer, (capacity, kv heads x head_dim) each, with a capacity of at least `length`. The first
     /// forward, which is over the whole row, fills them.
     layers: Vec<[Tensor; 2]>,
+}
+
+/// The KV caches of the rows of a packing. Rows that share a slot have one cache.
+#[derive(Debug, Default)]
+pub(crate) struct KvCaches {
+    pub(crate) by_slot: BTreeMap<CacheSlot, KvCache>,
+    /// The slot of each row, if it has one.
+    pub(crate) slots: Vec<Option<CacheSlot>>,
+}
+
+impl KvCaches {
+    pub(crate) fn of_row(&mut self, row: usize) -> Option<&mut KvCache> {
+        self.by_slot.get_mut(self.slots.get(row)?.as_ref()?)
+    }
 }
 
 impl KvCache {
@@ -40,7 +56,7 @@ impl KvCache {
     }
 
     /// Stores the computed keys and values of the tokens in `span`, and returns those of the whole row followed by
-    /// those of the shadows, which are not stored.
+    /// those of the shadows, which are not stored. They are views: the next row that shares the cache overwrites them.
     ///
     /// # Shapes
     /// (tokens + shadows, kv heads x head_dim) each -> (length + shadows, kv heads x head_dim) each.

@@ -84,6 +84,15 @@ pub(crate) enum WeightFormat {
 }
 
 impl WeightFormat {
+    /// Returns true if the kernels round each row of a product as if it were alone, whatever the number of rows. Those of
+    /// libtorch that take row-major weights do not.
+    pub(crate) fn rounds_rows_alone(&self) -> bool {
+        match self {
+            Self::Packed | Self::Bf16(_) | Self::Int8(_) => true,
+            Self::Plain | Self::Stored(_) => false,
+        }
+    }
+
     /// Returns the layout of the fastest kernel for `precision` on `device`.
     pub(crate) fn of(precision: Precision, device: Device) -> Self {
         if matches!(precision, Precision::Nf4 { .. }) {
@@ -245,4 +254,39 @@ fn weights_of<'a, W>(
         Some(Part { through: kind(weight)?, rows: part.rows })
     };
     parts.iter().map(of_part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dtype;
+
+    /// States of a sequence are computed together on that condition.
+    #[test]
+    fn kernels_that_say_so_round_each_row_alone() -> Result<(), ModelError> {
+        tch::manual_seed(0);
+        for dtype in [Dtype::F32, Dtype::Bf16] {
+            let kind = Precision::from(dtype).kind();
+            for [inputs, outputs] in [[192, 512], [512, 192], [1024, 1024]] {
+                let weight = Tensor::f_randn([outputs, inputs], (kind, Device::Cpu))?;
+                let x = Tensor::f_randn([256, inputs], (kind, Device::Cpu))?;
+                let mut formats = vec![WeightFormat::of(dtype.into(), Device::Cpu), WeightFormat::Packed];
+                formats.retain(WeightFormat::rounds_rows_alone);
+                for format in formats {
+                    let layer = Linear::float(weight.shallow_clone(), None, format)?;
+                    for rows in [1, 8, 13, 32, 64] {
+                        let part = x.f_narrow(0, 0, rows)?;
+                        let alone = layer.forward(&Input::new(&part), Epilogue::Silu)?;
+                        for times in 2..=4 {
+                            let part = x.f_narrow(0, 0, times * rows)?;
+                            let together = layer.forward(&Input::new(&part), Epilogue::Silu)?;
+                            let same = together.f_narrow(0, 0, rows)?.equal(&alone);
+                            assert!(same, "{format:?} {inputs} x {outputs}: {rows} rows, {times} times as many");
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,12 +1,16 @@
 //! The rows that a model refuses, before anything is computed for any of them.
 
-use llada_core::predictor::{CacheSlot, Recompute, Row};
+use llada_core::predictor::{CacheSlot, Recompute, Row, first_conflict};
 
 use super::Transformer;
 use crate::{AttentionPattern, ModelError, batch::check_row};
 
 impl Transformer {
     pub(super) fn check(&self, batch: &[Row<'_>]) -> Result<(), ModelError> {
+        if let Some(row) = first_conflict(batch) {
+            let message = "an earlier row has its slot and computes other positions".to_owned();
+            return Err(ModelError::Row { row, message });
+        }
         for (index, row) in batch.iter().enumerate() {
             check_row(&self.config, index, row)?;
             let refuse = |message: String| Err(ModelError::Row { row: index, message });

@@ -9,13 +9,13 @@ use tch::Tensor;
 
 use crate::{
     Adapter, AttentionPattern, Device, ModelConfig, ModelError, Precision, TransformerHidden,
-    batch::{banned_ids, rows_together},
+    batch::banned_ids,
     hidden::{Head, HiddenRow},
     layers::{
         attention::CacheView,
         block::TransformerBlock,
         feature_cache::{FeatureCache, Part},
-        kv_cache::KvCache,
+        kv_cache::{KvCache, KvCaches},
         linear::Linear,
         norm::RmsNorm,
         packing::{Packing, Piece, ROUND, Selection, round_up},
@@ -50,6 +50,8 @@ pub struct Transformer {
     final_norm: RmsNorm,
     head: Linear,
     banned: Vec<u32>,
+    /// True if the blocks round each row of a product as if it were alone.
+    rounds_rows_alone: bool,
     /// The keys and values of rows, by slot.
     kv_caches: BTreeMap<CacheSlot, KvCache>,
     /// dLLM-Cache state by slot.
@@ -104,6 +106,7 @@ impl Transformer {
             blocks.push(TransformerBlock::new(&mut loader, layer)?);
         }
         let final_norm = loader.norm(Role::FinalNorm, config.hidden_size)?;
+        let rounds_rows_alone = loader.rounds_rows_alone();
         let _mapped = loader.finish()?;
         let banned = banned_ids(&config);
         let rope = Rope::new(&config, device)?;
@@ -117,6 +120,7 @@ impl Transformer {
             final_norm,
             head,
             banned,
+            rounds_rows_alone,
             kv_caches: BTreeMap::new(),
             feature_caches: BTreeMap::new(),
             _mapped,
@@ -165,21 +169,23 @@ impl Transformer {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut caches: Vec<Option<KvCache>> = rows.iter().map(|row| self.take_kv_cache(row)).collect();
+        let mut caches = KvCaches { slots: rows.iter().map(|row| row.cache).collect(), ..Default::default() };
+        for row in rows {
+            if let Some(slot) = row.cache
+                && !caches.by_slot.contains_key(&slot)
+            {
+                caches.by_slot.insert(slot, self.take_kv_cache(slot, row));
+            }
+        }
         let states = self.run_packed(rows, &mut caches);
         // Caches are put back even after a failure. A repeated forward writes the same keys and values to the same
         // places, so a half-written span does no harm.
-        for (row, cache) in rows.iter().zip(caches) {
-            if let (Some(slot), Some(cache)) = (row.cache, cache)
-                && cache.is_filled(self.blocks.len())
-            {
-                self.kv_caches.insert(slot, cache);
-            }
-        }
+        caches.by_slot.retain(|_, cache| cache.is_filled(self.blocks.len()));
+        self.kv_caches.append(&mut caches.by_slot);
         states
     }
 
-    fn run_packed(&self, rows: &[&Row<'_>], caches: &mut [Option<KvCache>]) -> Result<Vec<Tensor>, ModelError> {
+    fn run_packed(&self, rows: &[&Row<'_>], caches: &mut KvCaches) -> Result<Vec<Tensor>, ModelError> {
         let Some((last, others)) = self.blocks.split_last() else { return Ok(Vec::new()) };
         let mask_id = self.config.mask_token_id;
         // For each row, the ids of its computed positions, then a mask for each of its shadows.
@@ -210,11 +216,13 @@ impl Transformer {
         let mut x = self.embedding.f_index_select(0, &ids)?;
         // Every token needs the hidden states that the next layer's keys and values are computed from. After the last
         // layer's attention nothing reads the others, so from there on only the wanted tokens are computed.
+        let has_caches = !caches.by_slot.is_empty();
         for (layer, block) in others.iter().enumerate() {
-            x = block.forward(&x, &packing, &self.rope, CacheView { rows: &mut *caches, layer })?;
+            let view = CacheView { caches: has_caches.then_some(&mut *caches), layer };
+            x = block.forward(&x, &packing, &self.rope, view)?;
         }
         let wanted = packing.select(&selections, self.device)?;
-        let view = CacheView { rows: caches, layer: others.len() };
+        let view = CacheView { caches: has_caches.then_some(caches), layer: others.len() };
         let x = self.final_norm.forward(&last.forward_wanted(&x, &packing, &wanted, &self.rope, view)?)?;
         wanted.packing.spans.iter().map(|span| span.of(&x)).collect()
     }
@@ -271,13 +279,37 @@ impl Transformer {
     }
 
     /// Takes the KV cache of a row out of the map, fitted to the row, or creates an empty one.
-    fn take_kv_cache(&mut self, row: &Row<'_>) -> Option<KvCache> {
+    fn take_kv_cache(&mut self, slot: CacheSlot, row: &Row<'_>) -> KvCache {
         let length = row.ids.len();
-        let kept = self.kv_caches.remove(&row.cache?);
-        match kept {
-            Some(cache) if cache.length == length || !row.recompute.is_whole(length) => Some(cache.of_row(row)),
-            _ => Some(KvCache::new(row)),
+        match self.kv_caches.remove(&slot) {
+            Some(cache) if cache.length == length || !row.recompute.is_whole(length) => cache.of_row(row),
+            _ => KvCache::new(row),
         }
+    }
+
+    /// Returns the rows of `batch` that have wanted positions, in the groups that pass through the layers together: all of
+    /// them on a GPU. On a CPU each is alone, but for states of a sequence, which share a slot and the time that reading
+    /// the weights takes, if no product rounds its rows differently for it.
+    fn groups(&self, batch: &[Row<'_>]) -> Vec<Vec<usize>> {
+        let computed = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty());
+        if self.device != tch::Device::Cpu {
+            return vec![computed.collect()];
+        }
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut of_slot = BTreeMap::new();
+        for row in computed {
+            let slot = batch[row].cache.filter(|_| self.rounds_rows_alone);
+            if let Some(&group) = slot.and_then(|slot| of_slot.get(&slot)) {
+                let group: &mut Vec<usize> = &mut groups[group];
+                group.push(row);
+                continue;
+            }
+            if let Some(slot) = slot {
+                of_slot.insert(slot, groups.len());
+            }
+            groups.push(vec![row]);
+        }
+        groups
     }
 }
 
@@ -311,12 +343,11 @@ impl MaskPredictor for Transformer {
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<TransformerHidden<'_>, ModelError> {
         self.check(batch)?;
         self.rope.reach(batch.iter().map(Row::extent).max().unwrap_or(0))?;
-        let computed: Vec<usize> = (0..batch.len()).filter(|&row| !batch[row].wanted.is_empty()).collect();
         let mut rows: Vec<Option<HiddenRow>> = Vec::with_capacity(batch.len());
         rows.resize_with(batch.len(), || None);
-        for group in computed.chunks(rows_together(self.device, computed.len())) {
+        for group in self.groups(batch) {
             let (mut done, mut packed) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
-            for &row in group {
+            for row in group {
                 match batch[row].recompute {
                     Recompute::LeastSimilar { count, .. } => {
                         done.push((row, self.forward_partial(&batch[row], count)?));

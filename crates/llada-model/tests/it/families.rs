@@ -19,7 +19,7 @@ use crate::{
     variant::{self, set},
 };
 
-const FAMILIES: [(&str, Family); 6] = [
+pub(crate) const FAMILIES: [(&str, Family); 6] = [
     ("tiny-llada", Family::Llada),
     ("tiny-illada", Family::Illada),
     ("tiny-llada-moe", Family::LladaMoe),

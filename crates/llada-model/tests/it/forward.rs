@@ -1,10 +1,10 @@
 //! Logits: equal to the reference's, and independent of what else is in the batch or wanted.
 
 use llada_core::predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row};
-use llada_model::{Device, Dtype, ModelError, Transformer};
+use llada_model::{Device, Dtype, ModelError, Precision, Transformer};
 use safetensors::SafeTensors;
 
-use crate::{FIXTURES, fixture};
+use crate::{FIXTURES, families::FAMILIES, fixture};
 
 fn load(name: &str, dtype: Dtype) -> Transformer {
     Transformer::load(&fixture(name), Device::Cpu, dtype).unwrap()
@@ -158,6 +158,44 @@ fn kept_keys_and_values_are_reused() {
         assert!(refused(without).contains("no slot has the rest"));
         model.release(SLOT);
         assert!(model.forward(&[cached(&new, &wanted, Recompute::Span(10..20))]).is_err());
+    }
+}
+
+/// Each state of a sequence sees its own tokens, and what the slot has of the others, bit for bit as if it were alone.
+#[test]
+fn states_that_share_a_slot_are_computed_as_alone() {
+    for name in FAMILIES.map(|(name, _)| name).into_iter().chain(FIXTURES) {
+        for precision in [Dtype::F32.into(), Dtype::Bf16.into(), Precision::Int8] {
+            let mut model = Transformer::load(&fixture(name), Device::Cpu, precision).unwrap();
+            let before: Vec<u32> = (0..40).map(|i| i * 7 % 500).collect();
+            let mut present = before.clone();
+            present[10..20].fill(model.mask_id());
+            let mut states = vec![(present, Vec::from_iter(10..20))];
+            for position in [13, 10, 19, 12] {
+                let (mut ids, mut wanted) = states[states.len() - 1].clone();
+                ids[position] = 3 * position as u32;
+                wanted.retain(|&masked| masked != position);
+                states.push((ids, wanted));
+            }
+            for recompute in [Recompute::Span(10..20), Recompute::Span(10..40), Recompute::All] {
+                let rows: Vec<Row<'_>> =
+                    states.iter().map(|(ids, wanted)| cached(ids, wanted, recompute.clone())).collect();
+                let after = cached(&before, &[30, 31], Recompute::Span(30..40));
+                let mut run = |batches: &[&[Row<'_>]]| {
+                    logits(&mut model, &[cached(&before, &[10], Recompute::All)]);
+                    let found: Vec<_> = batches.iter().flat_map(|rows| logits(&mut model, rows)).collect();
+                    (found, logits(&mut model, std::slice::from_ref(&after)))
+                };
+                let alone = run(&rows.iter().map(std::slice::from_ref).collect::<Vec<_>>());
+                // The slot has the last state afterwards, so what follows is the same too.
+                assert_eq!(run(&[&rows]), alone, "{name} {precision}: {recompute:?}");
+            }
+            let (ids, wanted) = &states[0];
+            let (span, other) = (Recompute::Span(10..20), Recompute::Span(10..25));
+            let conflict = [cached(ids, wanted, span), cached(ids, wanted, other)];
+            let error = model.forward(&conflict).unwrap_err().to_string();
+            assert!(error.contains("row 1") && error.contains("computes other positions"), "{error}");
+        }
     }
 }
 

@@ -17,6 +17,8 @@ const BATCH: usize = 16;
 #[derive(Serialize)]
 pub(super) struct Side {
     nfe: usize,
+    /// The number of states that the forwards computed.
+    states: usize,
     tokens_per_forward: f64,
     /// The time of sampling, without loading.
     seconds: f64,
@@ -68,6 +70,7 @@ impl Side {
         let [right, valid] = [right, valid].map(|tally| (tally.total > 0).then_some(tally));
         Ok(Self {
             nfe,
+            states: answers.iter().map(Generation::states).sum(),
             tokens_per_forward: committed as f64 / nfe as f64,
             seconds,
             accuracy: right.map(|tally| tally.exact_match()),
@@ -106,6 +109,8 @@ pub(super) struct Comparison {
     /// The share of positions with the same token, over the masks of the prompts and the answers up to the end of the
     /// longer one.
     pub(super) token_agreement: f64,
+    /// The number of answers with the same tokens, those of filled masks of the prompt included.
+    pub(super) same_answers: usize,
     /// The divergence, from predictions without a cache, of those by which tokens were committed, in nats.
     pub(super) mean_kl: f64,
     /// The share of answers with the same token, at each position of the answer.
@@ -116,8 +121,10 @@ impl Comparison {
     pub(super) fn new(vanilla: Side, compared: Side, mean_kl: f64, session: &Session) -> Self {
         let (mut same, mut all): (Vec<usize>, Vec<usize>) = (vec![], vec![]);
         let (mut same_holes, mut holes) = (0, 0);
+        let mut same_answers = 0;
         let (mask_id, ends) = (session.model.mask_id(), session.model.ends());
         for (a, b) in vanilla.answers.iter().zip(&compared.answers) {
+            same_answers += usize::from((&a.prompt, &a.output) == (&b.prompt, &b.output));
             for position in (0..a.prompt.len()).filter(|&position| a.trace.canvas[position] == mask_id) {
                 same_holes += usize::from(a.prompt[position] == b.prompt[position]);
                 holes += 1;
@@ -133,6 +140,7 @@ impl Comparison {
         Self {
             prompts: vanilla.answers.len(),
             token_agreement: share(same_holes + same.iter().sum::<usize>(), holes + all.iter().sum::<usize>()),
+            same_answers,
             mean_kl,
             agreement_by_position: same.iter().zip(&all).map(|(&same, &all)| share(same, all)).collect(),
             vanilla,
@@ -150,6 +158,9 @@ impl Comparison {
             println!("{:<20} {a:>14.1} {b:>14.1}", "valid");
         }
         println!("{:<20} {:>14} {:>14}", "forwards", vanilla.nfe, compared.nfe);
+        if [vanilla, compared].iter().any(|side| side.states > side.nfe) {
+            println!("{:<20} {:>14} {:>14}", "states", vanilla.states, compared.states);
+        }
         if let (Some(a), Some(b)) = (vanilla.forced, compared.forced) {
             println!("{:<20} {a:>14} {b:>14}", "forced tokens");
         }
@@ -157,6 +168,7 @@ impl Comparison {
         println!("{:<20} {a:>14.2} {b:>14.2}", "tokens a forward");
         println!("{:<20} {:>14.2} {:>14.2}", "seconds", vanilla.seconds, compared.seconds);
         println!("{:.1} % of tokens agree", 100.0 * self.token_agreement);
+        println!("{} of {} answers are the same", self.same_answers, self.prompts);
         println!("the cache moves predictions by {:.3e} nats (mean KL)", self.mean_kl);
     }
 

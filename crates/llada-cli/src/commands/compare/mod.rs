@@ -24,12 +24,14 @@ use crate::{
 /// Compare a cache, a decoder or a constraint with the sampler without it
 ///
 /// The same prompts are answered twice: as the options say, and by the plain sampler: a number of tokens a step that is
-/// settled in advance, everything computed anew, no constraint. All other options are the same.
+/// settled in advance, everything computed anew, no constraint. All other options are the same. With --draft-length it is
+/// drafting that is compared: the plain sampler has the decoder and the cache of the other one, and drafts nothing.
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["prompts", "tasks"]))]
 #[command(after_help = "Examples:
   llada compare --model DIR --tasks 50 --gen-length 32 --decoder threshold
   llada compare --model DIR --tasks 50 --gen-length 32 --steps 4 --constrain
+  llada compare --model DIR --tasks 50 --gen-length 32 --cache dual --draft-length 4
   llada compare --model DIR --prompts prompts.jsonl --gen-length 256 --block-length 32 --algorithm fast_dual_cache --json")]
 pub(crate) struct Args {
     /// File with a {\"prompt\": TEXT} or a {\"messages\": [...]} a line; of messages, those before the first answer count
@@ -54,9 +56,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// Print one JSON object: vanilla and compared (nfe, tokens_per_forward, seconds, accuracy, interval, and under a
+    /// Print one JSON object: vanilla and compared (nfe, states, tokens_per_forward, seconds, accuracy, interval, and under a
     /// constraint valid, the share of answers that satisfy it, and forced, the tokens that took no forward),
-    /// token_agreement, mean_kl, agreement_by_position
+    /// token_agreement, same_answers, mean_kl, agreement_by_position
     #[arg(long, help_heading = "Output")]
     json: bool,
 
@@ -68,8 +70,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config(Algorithm::Vanilla)?;
     let pattern = args.constraint.pattern()?;
-    let vanilla =
-        SamplerConfig { decoder: DecoderConfig::Schedule, cache: CacheConfig::None, max_nfe: None, ..config.clone() };
+    let vanilla = match config.draft_length {
+        None => SamplerConfig {
+            decoder: DecoderConfig::Schedule,
+            cache: CacheConfig::None,
+            max_nfe: None,
+            ..config.clone()
+        },
+        Some(_) => SamplerConfig { draft_length: None, ..config.clone() },
+    };
     let vanilla = Sampler { config: vanilla, is_constrained: false };
     let compared = Sampler { config, is_constrained: args.constrain || pattern.is_some() };
     let mut session = Session::open(&args.model)?;
