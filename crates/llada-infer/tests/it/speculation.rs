@@ -50,12 +50,13 @@ fn any_request() -> impl Strategy<Value = Request> {
         prop::sample::select(vec![Remasking::LowConfidence, Remasking::Random, Remasking::Margin, Remasking::Entropy]);
     let methods = (prop::sample::select(decoders()), prop::sample::select(caches()), 0..3_usize);
     let numbers = (prop::sample::select(vec![0.0, 0.8]), prop::sample::select(vec![0.0_f32, 1.5]), 0..5_u64);
-    let max_nfe = prop::sample::select(vec![None, None, Some(5)]);
-    (prompt, lengths, remasking, methods, numbers, max_nfe, any::<[bool; 3]>()).prop_map(
-        |(prompt, lengths, remasking, methods, numbers, max_nfe, flags)| {
+    let limits = prop::sample::select(vec![(None, None), (None, Some(0)), (Some(5), None), (Some(5), Some(2))]);
+    (prompt, lengths, remasking, methods, numbers, limits, any::<[bool; 3]>()).prop_map(
+        |(prompt, lengths, remasking, methods, numbers, limits, flags)| {
             let (gen_length, block_length, steps) = lengths;
             let (decoder, cache, length) = methods;
             let (temperature, cfg_scale, seed) = numbers;
+            let (max_nfe, suffix_window) = limits;
             let [stop_at_eos, confidence_eos_eot_inf, reference_compat] = flags;
             let is_free = matches!(decoder, DecoderConfig::Threshold(_) | DecoderConfig::Klass(_));
             let length = match length {
@@ -73,6 +74,7 @@ fn any_request() -> impl Strategy<Value = Request> {
                 remasking,
                 decoder,
                 cache,
+                suffix_window,
                 max_nfe,
                 confidence_eos_eot_inf,
                 reference_compat: reference_compat && gen_length % block_length == 0 && steps % 2 == 0,
