@@ -5,7 +5,7 @@
 //! cargo xtask train-tiny              # the first time, for the text
 //! cargo bench --bench scaling
 //! cargo bench --bench scaling -- --data FOLDER --tokens 10000000
-//! cargo bench --bench scaling -- --documents 4000 --tokens 20000000 --out target/repeated
+//! cargo bench --bench scaling -- --documents 4000 --tokens 20000000
 //! ```
 //!
 //! The learning rate stays after its warm-up, and each run is validated as it goes: so every validation is the end of a
@@ -122,6 +122,9 @@ fn run(args: &Args) -> anyhow::Result<bool> {
 
 /// Whether all of it was done.
 fn repeat(documents: usize, data: &Path, extent: Extent, out: &Path) -> anyhow::Result<bool> {
+    // Runs and datasets belong to the number of documents.
+    let out = &out.join(format!("documents-{documents}"));
+    fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let corpus = Corpus::documents(documents, data, out)?;
     let unique_tokens = Dataset::open(&corpus.text)?.tokens();
     let learn = |objective| train(repeated::SIZE, objective, &corpus, extent, out, &STOP);

@@ -187,6 +187,12 @@ pub trait MaskPredictor {
     /// Returns the length of the longest row that [`forward`](Self::forward) accepts, in tokens.
     fn max_sequence_length(&self) -> usize;
 
+    /// Returns true if a row may be a [part](Row::positions) of its sequence. A model that is causal, be it from block to
+    /// block, has no use for it.
+    fn takes_parts(&self) -> bool {
+        true
+    }
+
     /// Runs the Transformer's body over a ragged batch and returns the hidden states of the wanted
     /// positions.
     ///
@@ -226,6 +232,10 @@ impl<P: MaskPredictor> MaskPredictor for &mut P {
 
     fn max_sequence_length(&self) -> usize {
         (**self).max_sequence_length()
+    }
+
+    fn takes_parts(&self) -> bool {
+        (**self).takes_parts()
     }
 
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<Self::Hidden<'_>, Self::Error> {

@@ -52,7 +52,7 @@ pub struct SamplerConfig {
     pub suffix_dropout: f32,
     /// The largest number of states that a forward computes beside the present one (self-speculative decoding,
     /// arXiv 2510.04147): those that the sequence is likely to be in after the next steps. It changes no token. If absent,
-    /// 0.
+    /// 0; at most 16, because a forward may take that many times as long, and nothing else can take its turn.
     pub draft_length: Option<usize>,
     /// The largest number of forwards for the answer. If a block would exceed its share, its last steps commit more
     /// tokens than the decoder would.
@@ -78,6 +78,9 @@ pub struct SamplerConfig {
     /// The seed of the noise. The same seed gives the same tokens, alone or in any batch.
     pub seed: u64,
 }
+
+/// The largest [`draft_length`](SamplerConfig::draft_length).
+const MAX_DRAFT_LENGTH: usize = 16;
 
 impl Default for SamplerConfig {
     fn default() -> Self {
@@ -169,7 +172,10 @@ impl SamplerConfig {
             self.check_daedal(decoder)?;
         }
         if let Some(draft_length) = self.draft_length {
-            check_positive("draft_length", draft_length)?;
+            if !(1..=MAX_DRAFT_LENGTH).contains(&draft_length) {
+                let (found, highest) = (draft_length as f64, MAX_DRAFT_LENGTH as f64);
+                return Err(CoreError::OutOfRange { name: "draft_length", found, lowest: 1.0, highest }.into());
+            }
             self.check_speculation(decoder, cache)?;
         }
         let plan = self.plan(masked_in_prompt)?;
@@ -196,7 +202,7 @@ impl SamplerConfig {
         };
         // A finished block is exact in this cache because it sees nothing of the suffix, so there is nothing to hide.
         if self.cache == CacheConfig::Block {
-            return Err(InferError::SuffixWindow { suffix_window });
+            return Err(InferError::SuffixWindow { suffix_window, with: "cache block".to_owned() });
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! The error that a cache introduces into the predictions.
+//! The error that a cache or a suffix window introduces into the predictions.
 //!
 //! It is measured as the Kullback-Leibler divergence $\sum_x p(x) \ln \frac{p(x)}{q(x)}$, in nats, where $q$ is the
-//! distribution with which a token was committed and $p$ is the one that a forward over the same canvas without a cache
-//! predicts.
+//! distribution with which a token was committed and $p$ is the one that a forward over the whole canvas, without a
+//! cache, predicts.
 
 use std::{cell::RefCell, ops::ControlFlow};
 
@@ -12,7 +12,7 @@ use crate::{Engine, Generation, InferError, Progress, Request, logits::chunks};
 
 impl<P: MaskPredictor> Engine<P> {
     /// Samples one answer and returns it with the mean divergence of the tokens that its steps committed, in nats. Without
-    /// a cache the divergence is 0.
+    /// a cache and a suffix window the divergence is 0.
     ///
     /// Each step takes a second forward, so the running time is not that of a generation. Under guidance, the divergence
     /// is that of the predictions with the prompt.
@@ -30,7 +30,11 @@ impl<P: MaskPredictor> Engine<P> {
         // Drafted states change no prediction, and the probe follows one row.
         let mut request = request.clone();
         request.config.draft_length = None;
-        let predictor = DivergenceProbe { inner: &mut self.predictor, step_divergences: &step_divergences };
+        // An answer that grows has no suffix to hide, so this is the length of every sequence that is seen in part.
+        let job = self.submit(request.clone())?;
+        let length = self.canvas(job).map_or(0, <[u32]>::len);
+        self.cancel(job);
+        let predictor = DivergenceProbe { inner: &mut self.predictor, length, step_divergences: &step_divergences };
         let mut answers = Engine::new(predictor, self.vocabulary.special).generate_batch(
             std::slice::from_ref(&request),
             |progress| {
@@ -50,10 +54,14 @@ impl<P: MaskPredictor> Engine<P> {
     }
 }
 
-/// A predictor that compares each prediction with the one that it would have made without a cache.
+/// A predictor that compares each prediction with the one that it would have made of the whole sequence, without a
+/// cache.
 struct DivergenceProbe<'a, P> {
     inner: &'a mut P,
-    /// The wanted positions of the last forward, in ascending order, with their divergences; empty if it reused nothing.
+    /// The length of a sequence that is seen in part.
+    length: usize,
+    /// The wanted positions of the last forward, in ascending order, with their divergences; empty if it reused and hid
+    /// nothing.
     step_divergences: &'a RefCell<Vec<(usize, f64)>>,
 }
 
@@ -92,19 +100,32 @@ impl<P: MaskPredictor> MaskPredictor for DivergenceProbe<'_, P> {
 
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<P::Hidden<'_>, P::Error> {
         self.step_divergences.borrow_mut().clear();
-        let Some(row) = batch.first().filter(|row| !row.recompute.is_whole(row.ids.len())) else {
+        let Some(row) = batch.first().filter(|row| row.positions.is_some() || !row.recompute.is_whole(row.ids.len()))
+        else {
             return self.inner.forward(batch);
         };
-        let uncached = Row { cache: None, recompute: Recompute::All, ..row.clone() };
-        let exact = read(&mut self.inner.forward(&[uncached])?, row.wanted.len())?;
+        // What a window hides are masks.
+        let length = if row.positions.is_some() { self.length.max(row.extent()) } else { row.ids.len() };
+        let mut ids = vec![self.inner.mask_id(); length];
+        for (index, &id) in row.ids.iter().enumerate() {
+            ids[row.position(index)] = id;
+        }
+        let wanted: Vec<usize> = row.wanted.iter().map(|&index| row.position(index)).collect();
+        let whole =
+            Row { ids: &ids, positions: None, wanted: &wanted, cache: None, recompute: Recompute::All, ..row.clone() };
+        let exact = read(&mut self.inner.forward(&[whole])?, wanted.len())?;
         let width = self.inner.padded_vocab_size();
         let mut hidden = self.inner.forward(batch)?;
         let reused = read(&mut hidden, row.wanted.len())?;
         let mut step_divergences = self.step_divergences.borrow_mut();
-        for ((&position, p), q) in row.wanted.iter().zip(exact.chunks(width)).zip(reused.chunks(width)) {
+        for ((&position, p), q) in wanted.iter().zip(exact.chunks(width)).zip(reused.chunks(width)) {
             step_divergences.push((position, kullback_leibler(p, q)));
         }
         Ok(hidden)
+    }
+
+    fn takes_parts(&self) -> bool {
+        self.inner.takes_parts()
     }
 
     fn release(&mut self, slot: CacheSlot) {

@@ -95,11 +95,13 @@ pub enum InferError {
         /// A compatible setting.
         hint: Hint,
     },
-    /// The block cache leaves nothing of the suffix that a window could hide.
-    #[error("suffix_window {suffix_window} does not go with cache block, under which nothing sees the suffix")]
+    /// A suffix window has nothing to hide, because no block sees what follows it.
+    #[error("suffix_window {suffix_window} does not go with {with}, under which nothing sees the suffix")]
     SuffixWindow {
         /// The number of masks in the window.
         suffix_window: usize,
+        /// The cache, or the kind of model.
+        with: String,
     },
     /// An option acts on a suffix window, and there is none.
     #[error("{option} acts on a suffix_window, and none is set")]
@@ -181,7 +183,7 @@ impl InferError {
             Self::NotAnOption { kind, methods, .. } => Some(Hint::set(kind, methods)),
             Self::Budget { blocks, .. } => Some(Hint::set_with("max_nfe", blocks, ", or longer blocks")),
             Self::Daedal { hint, .. } | Self::Speculation { hint, .. } => Some(hint.clone()),
-            Self::SuffixWindow { .. } => Some(Hint::set("cache", ["prefix", "dual"])),
+            Self::SuffixWindow { .. } => Some(Hint::Advice("leave suffix_window out".to_owned())),
             Self::NoSuffixWindow { .. } => Some(Hint::set("suffix_window", [96])),
             Self::NothingDeferred => {
                 Some(Hint::set_with("temperature", 0, ", or neither reference_compat nor an algorithm that implies it"))
@@ -230,6 +232,16 @@ pub(crate) fn check_fraction(name: &'static str, found: f32) -> Result<(), Infer
         Ok(())
     } else {
         Err(CoreError::OutOfRange { name, found: found.into(), lowest: 0.0, highest: 1.0 }.into())
+    }
+}
+
+/// Refuses a number that is not in a range, both ends included.
+pub(crate) fn check_range(name: &'static str, found: f32, [lowest, highest]: [f32; 2]) -> Result<(), InferError> {
+    if (lowest..=highest).contains(&found) {
+        Ok(())
+    } else {
+        let [found, lowest, highest] = [found, lowest, highest].map(f64::from);
+        Err(CoreError::OutOfRange { name, found, lowest, highest }.into())
     }
 }
 

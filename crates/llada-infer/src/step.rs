@@ -33,6 +33,8 @@ pub struct StepContext {
     pub block_steps: usize,
     /// The number of tokens that the schedule commits in this step.
     pub scheduled_commits: usize,
+    /// The number of masks that the block had before its first step.
+    pub block_masks: usize,
     /// The number of tokens that the previous step of the block committed.
     pub previous_commits: usize,
     /// True if the forward has [shadows](llada_core::predictor::Row::shadowed).

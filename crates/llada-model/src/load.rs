@@ -165,7 +165,8 @@ impl<'a> Loader<'a> {
 
     /// Returns true if every product of the blocks rounds each row as if it were alone.
     pub(crate) fn rounds_rows_alone(&self) -> bool {
-        self.format.rounds_rows_alone() && self.adapter.is_none()
+        // The router of a mixture of experts is a row-major product, and one bit of it decides which experts compute a token.
+        self.format.rounds_rows_alone() && self.adapter.is_none() && self.config.moe.is_none()
     }
 
     /// Returns the format of the linear layer of a role. The head is the layer that rounding harms most, and is not in four

@@ -154,16 +154,17 @@ pub(super) struct Flags {
     #[arg(long, value_name = "N", default_value_t = SamplerConfig::default().suffix_trailing)]
     suffix_trailing: usize,
 
-    /// How fast the masks of --suffix-window thin out with their distance: the standard deviations of a Gaussian at its end
+    /// How fast the masks of --suffix-window thin out with their distance: the standard deviations of a Gaussian at its
+    /// end, DPad's sigma; 0 keeps all
     #[arg(long, value_name = "F", default_value_t = 0.0)]
     suffix_dropout: f32,
 
-    /// States that a forward computes beside the present one, at most: those that the next steps are likely to lead to. The
-    /// tokens are the same without, in more forwards [default: none]
+    /// States that a forward computes beside the present one, at most: those that the next steps are likely to lead to.
+    /// On a CPU the tokens are the same without, in more forwards; it helps at temperature 0 [default: none]
     #[arg(long, value_name = "N")]
     draft_length: Option<usize>,
 
-    /// Forwards that the answer may take at most
+    /// Forwards that the answer may take at most; with --draft-length, steps
     #[arg(long, value_name = "N")]
     max_nfe: Option<usize>,
 

@@ -164,7 +164,8 @@ impl ActiveRequest {
     /// Starts the block that follows the current one.
     pub(super) fn start_block(&mut self, index: usize) {
         let start = self.progression.block.block_range.end;
-        let previous = self.progression.block.block_range.start;
+        // Masks before the block were decoded along with it, and are as new as the block.
+        let previous = self.progression.block.range.start;
         let end = self.sequence.ids.len().min(start + self.progression.block_length);
         // Masks before the block, in the prompt or left by earlier blocks, are decoded along with it.
         let first = self.sequence.masked(0..end).next().unwrap_or(start);
@@ -172,6 +173,7 @@ impl ActiveRequest {
             index,
             block_range: start..end,
             range: first.min(start)..end,
+            masks: self.sequence.masked(first.min(start)..end).count(),
             previous,
             ..Default::default()
         };

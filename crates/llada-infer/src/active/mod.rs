@@ -57,6 +57,8 @@ pub(crate) struct ActiveRequest {
     /// The positions that the next forward computes.
     recompute: Recompute,
     speculation: Speculation,
+    /// The load of the engine in the last step.
+    load: f32,
     /// True if the cache is empty or holds another sequence, so that the next forward must compute everything.
     needs_refresh: bool,
     /// True if the next step needs the confidence that the answer ends.
@@ -115,7 +117,7 @@ impl ActiveRequest {
             (start, block_length) = (0, sequence.ids.len());
         }
         // An empty block before the first one, for `start_block` to follow.
-        let block = ActiveBlock { block_range: start..start, ..Default::default() };
+        let block = ActiveBlock { block_range: start..start, range: start..start, ..Default::default() };
         let mut active = Self {
             decoder,
             cache,
@@ -132,6 +134,7 @@ impl ActiveRequest {
             wanted: Vec::new(),
             recompute: Recompute::All,
             speculation: Speculation::default(),
+            load: 0.0,
             needs_refresh: false,
             needs_eos_confidence: false,
             slots: Vec::new(),

@@ -20,13 +20,15 @@ pub(crate) struct Progression {
 #[derive(Debug, Default)]
 pub(crate) struct ActiveBlock {
     pub(crate) index: usize,
-    /// The first position of the block before.
+    /// The first position that was decoded with the block before.
     pub(crate) previous: usize,
     /// The positions of the block itself.
     pub(crate) block_range: Range<usize>,
     /// The positions that may be committed: from the first mask of the sequence, which may lie before the block, to the
     /// end of the block.
     pub(crate) range: Range<usize>,
+    /// The number of masks in `range` when the block was started.
+    pub(crate) masks: usize,
     /// For each step of the block, the number of tokens that a scheduled decoder commits.
     pub(crate) schedule: Vec<usize>,
     /// The number of the current step in the block.

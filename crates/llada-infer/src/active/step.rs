@@ -59,7 +59,8 @@ impl ActiveRequest {
         predictions: &mut Vec<Prediction>,
         load: f32,
     ) -> Result<Option<Growth>, InferError> {
-        let at = StepContext { load, ..self.context() };
+        self.load = load;
+        let at = self.context();
         // This reads logits before the stages below change them in place.
         let mut confidence = None;
         if self.needs_eos_confidence {
@@ -119,13 +120,14 @@ impl ActiveRequest {
             gen_length: self.config.gen_length,
             previous_block: block.previous,
             block: block.range.clone(),
+            block_masks: block.masks,
             block_step: block.step,
             block_steps: block.schedule.len(),
             scheduled_commits: block.scheduled_commits(),
             previous_commits: block.previous_commits,
             has_shadows: self.decoder.needs_shadows(),
             seed: self.config.seed,
-            load: 0.0,
+            load: self.load,
         }
     }
 

@@ -9,9 +9,10 @@
 
 use std::num::NonZeroUsize;
 
-use llada_core::CoreError;
+use crate::{InferError, StepContext, error::check_range};
 
-use crate::{InferError, StepContext};
+/// The exponents beyond which steps are too small or too large to be told apart from none and all.
+const RHO: [f32; 2] = [0.1, 10.0];
 
 /// Returns the times before and after a step, counted from zero.
 pub(super) fn times(step: usize, steps: usize, rho: f32) -> [f64; 2] {
@@ -23,13 +24,9 @@ pub(super) fn block_steps(at: &StepContext) -> NonZeroUsize {
     NonZeroUsize::new(at.block_steps).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Refuses an exponent that is not positive and finite.
+/// Refuses an exponent that is out of range.
 pub(super) fn check_rho(rho: f32) -> Result<(), InferError> {
-    if rho > 0.0 && rho.is_finite() {
-        Ok(())
-    } else {
-        Err(CoreError::OutOfRange { name: "rho", found: rho.into(), lowest: 0.0, highest: f64::INFINITY }.into())
-    }
+    check_range("rho", rho, RHO)
 }
 
 #[cfg(test)]
@@ -41,7 +38,7 @@ mod tests {
         let grid = |rho| [0, 1, 2, 3].map(|step| times(step, 4, rho));
         assert_eq!(grid(1.0), [[1.0, 0.75], [0.75, 0.5], [0.5, 0.25], [0.25, 0.0]]);
         assert_eq!(grid(2.0), [[1.0, 0.5625], [0.5625, 0.25], [0.25, 0.0625], [0.0625, 0.0]]);
-        for rho in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        for rho in [0.0, -1.0, 1e-3, 11.0, f32::NAN, f32::INFINITY] {
             assert!(check_rho(rho).is_err());
         }
     }

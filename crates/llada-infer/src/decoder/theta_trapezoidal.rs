@@ -29,13 +29,16 @@ use super::{
     Decoder, PositionState, Prediction, at_random,
     grid::{block_steps, check_rho, times},
 };
-use crate::{InferError, StepContext, error::check_fraction};
+use crate::{InferError, StepContext, error::check_range};
+
+/// Beyond these, the factors of the extrapolation leave nothing of what is subtracted.
+const THETA: [f32; 2] = [0.01, 0.99];
 
 /// The θ-trapezoidal method.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ThetaTrapezoidal {
-    /// θ, the part of a step that its first stage takes, between 0 and 1.
+    /// θ, the part of a step that its first stage takes, from 0.01 to 0.99.
     pub theta: f32,
     /// α, which gives the shares of masked tokens that steps begin and end at. The log-linear schedule has those of the linear
     /// one.
@@ -98,7 +101,7 @@ impl ThetaTrapezoidal {
 
 impl Decoder for ThetaTrapezoidal {
     fn validate(&self) -> Result<(), InferError> {
-        check_fraction("theta", self.theta)?;
+        check_range("theta", self.theta, THETA)?;
         check_rho(self.rho)
     }
 

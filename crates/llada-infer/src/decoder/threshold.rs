@@ -2,14 +2,16 @@
 //! confident one. Default: τ = 0.9.
 //!
 //! As a block fills up, its masks are ever better determined, and the threshold may fall (Streaming-dLLM, arXiv 2601.17917):
-//! with r the share of the block that is still masked, it is τ (1 − α (1 − r)). A threshold that also falls with the load ℓ
+//! with r the share of the block's masks that are left, it is τ (1 − α (1 − r)). A threshold that also falls with the load ℓ
 //! of the engine is 1 − β ℓ times that. Default: α = β = 0, and the threshold is τ throughout.
 
-use llada_core::CoreError;
 use serde::{Deserialize, Serialize};
 
 use super::{Decoder, Prediction, most_confident};
-use crate::{InferError, StepContext, error::check_non_negative};
+use crate::{
+    InferError, StepContext,
+    error::{check_non_negative, check_range},
+};
 
 /// Parallel decoding with a confidence threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ impl Default for Threshold {
 
 impl Threshold {
     fn at(&self, at: &StepContext, masked: usize) -> f32 {
-        let filled = 1.0 - masked as f32 / at.block.len().max(1) as f32;
+        let filled = 1.0 - (masked as f32 / at.block_masks.max(1) as f32).min(1.0);
         self.threshold * (1.0 - self.confidence_alpha * filled) * (1.0 - self.load_alpha * at.load)
     }
 }
@@ -40,9 +42,7 @@ impl Threshold {
 impl Decoder for Threshold {
     fn validate(&self) -> Result<(), InferError> {
         for (name, found) in [("confidence_alpha", self.confidence_alpha), ("load_alpha", self.load_alpha)] {
-            if !(0.0..=1.0).contains(&found) {
-                return Err(CoreError::OutOfRange { name, found: found.into(), lowest: 0.0, highest: 1.0 }.into());
-            }
+            check_range(name, found, [0.0, 1.0])?;
         }
         check_non_negative("threshold", self.threshold)
     }

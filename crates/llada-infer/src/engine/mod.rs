@@ -166,6 +166,11 @@ impl<P: MaskPredictor> Engine<P> {
     }
 
     fn activate(&self, request: &Request) -> Result<ActiveRequest, InferError> {
+        if let Some(suffix_window) = request.config.suffix_window
+            && !self.predictor.takes_parts()
+        {
+            return Err(InferError::SuffixWindow { suffix_window, with: "this model's attention".to_owned() });
+        }
         ActiveRequest::new(request, &self.vocabulary, self.predictor.max_sequence_length())
     }
 

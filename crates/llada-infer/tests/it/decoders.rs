@@ -9,7 +9,7 @@ use llada_infer::{
 };
 use proptest::prelude::*;
 
-use crate::{TOKENS, engine, lively, refreshed, request};
+use crate::{MASK, TOKENS, engine, lively, refreshed, request};
 
 pub(crate) const LENGTH: usize = 7;
 
@@ -102,6 +102,16 @@ fn a_threshold_falls_as_its_block_fills() {
     // With an α of 1 what counts is the share that is masked, of the block alone.
     assert_eq!(by(1.0, |_| ()), [vec![0], vec![1, 2], vec![3, 4]]);
     assert_eq!(by(1.0, |config| config.block_length = Some(3)), [vec![0], vec![1, 2], vec![3], vec![4]]);
+}
+
+/// The tokens around a gap are no part of what has been filled.
+#[test]
+fn a_threshold_does_not_fall_for_what_was_given() {
+    let mut engine = independent(&[0.5, 0.5, 0.8, 0.85, 0.5]);
+    let decoder = DecoderConfig::Threshold(Threshold { confidence_alpha: 0.8, ..Default::default() });
+    let config = SamplerConfig { decoder, gen_length: 0, ..Default::default() };
+    let answer = engine.generate(&request(&[0, 0, MASK, MASK, 0], config)).unwrap();
+    assert_eq!(answer.trace.steps.iter().map(|step| step.commits.len()).collect::<Vec<_>>(), [1, 1]);
 }
 
 /// Under full load a threshold that follows it is lower, and no other is; the load of a step is that of its time.
@@ -249,7 +259,7 @@ fn budgets_hold_and_large_ones_change_nothing() {
         for max_nfe in 2..6 {
             let answer = within(max_nfe, &mut engine);
             assert!(answer.nfe <= max_nfe && answer.output.len() == 6, "{decoder}: {} of {max_nfe}", answer.nfe);
-            assert!(!answer.output.contains(&crate::MASK));
+            assert!(!answer.output.contains(&MASK));
         }
     }
     let refused = SamplerConfig { max_nfe: Some(1), ..config(DecoderKind::Schedule, CacheKind::None) };
@@ -294,7 +304,7 @@ proptest! {
     fn traces_tell_everything(decoder in prop::sample::select(DecoderKind::ALL.to_vec()), seed in 0..50_u64) {
         let mut engine = engine(LENGTH, seed);
         let config = SamplerConfig { seed, ..config(decoder, CacheKind::None) };
-        let mut canvases = vec![[vec![1], vec![crate::MASK; 6]].concat()];
+        let mut canvases = vec![[vec![1], vec![MASK; 6]].concat()];
         let answers = engine.generate_batch(&[request(&[1], config)], |progress| {
             canvases.push(progress.canvas.to_vec());
             ControlFlow::Continue(())
@@ -309,9 +319,9 @@ proptest! {
             for commit in &step.commits {
                 let token = before[commit.position];
                 let is_edit = token != commit.token && block.contains(&commit.position);
-                prop_assert!(token == crate::MASK || decoder == DecoderKind::Llada2Edit && is_edit);
+                prop_assert!(token == MASK || decoder == DecoderKind::Llada2Edit && is_edit);
             }
-            prop_assert!(step.revoked.iter().all(|&at| block.contains(&at) && before[at] != crate::MASK));
+            prop_assert!(step.revoked.iter().all(|&at| block.contains(&at) && before[at] != MASK));
         }
         for (position, at) in trace.committed_at().into_iter().enumerate() {
             let last = canvases.windows(2).rposition(|pair| pair[0][position] != pair[1][position]);

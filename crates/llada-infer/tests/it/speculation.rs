@@ -1,6 +1,10 @@
 //! Self-speculative decoding: the same steps as without, in fewer forwards.
 
-use std::{num::NonZeroUsize, ops::ControlFlow};
+use std::{
+    num::NonZeroUsize,
+    ops::{ControlFlow, Range},
+    sync::{Arc, Mutex},
+};
 
 use llada_core::{confidence::Remasking, predictor::Recompute, tabular::TabularPredictor, trace::TraceStep};
 use llada_infer::{
@@ -177,6 +181,36 @@ fn cost_and_deadline_know_of_drafts() {
     assert_eq!((tokens, forwards), (vec![LENGTH, 3 * LENGTH, 3 * LENGTH], 3));
 }
 
+/// The block cache that writes down the spans of the first steps of blocks.
+#[derive(Debug)]
+struct Recorder(Arc<Mutex<Vec<Range<usize>>>>);
+
+impl Cache for Recorder {
+    fn is_refreshed(&self, at: &StepContext) -> bool {
+        at.step == 0
+    }
+
+    fn recompute(&self, at: &StepContext) -> Recompute {
+        let span = at.previous_block.min(at.block.start)..at.block.end;
+        if at.block_step == 0 && at.step > 0 {
+            self.0.lock().unwrap().push(span.clone());
+        }
+        Recompute::Span(span)
+    }
+}
+
+/// What the last step of a block has seen of masks in the prompt, or a draft has written there, is gone when the next block
+/// begins.
+#[test]
+fn masks_of_the_prompt_are_recomputed_with_the_block_that_fills_them() {
+    let spans = Arc::new(Mutex::new(Vec::new()));
+    let config = SamplerConfig { gen_length: 4, block_length: Some(2), ..Default::default() };
+    let holes = request(&[0, MASK, 0], config).with_cache(Recorder(Arc::clone(&spans)));
+    engine(LENGTH, 0).generate(&holes).unwrap();
+    spans.lock().unwrap().dedup();
+    assert_eq!(*spans.lock().unwrap(), [1..LENGTH]);
+}
+
 /// A cache of one's own, whose spans do not follow one another.
 #[derive(Debug)]
 struct Restless;
@@ -204,8 +238,10 @@ fn what_cannot_be_drafted_is_refused() {
     let error = refused(SamplerConfig { cache: CacheKind::Dllm.into(), ..config.clone() });
     assert_eq!(error.to_string(), "draft_length does not go with cache dllm");
     assert_eq!(error.hint().unwrap().to_string(), "cache dual");
-    let error = refused(SamplerConfig { draft_length: Some(0), ..config.clone() });
-    assert_eq!(error.to_string(), "draft_length is 0");
+    for draft_length in [0, 17, usize::MAX] {
+        let error = refused(SamplerConfig { draft_length: Some(draft_length), ..config.clone() });
+        assert!(error.to_string().contains("draft_length"), "{error}");
+    }
     let own = request(&[], config).with_cache(Restless);
     assert!(engine(LENGTH, 0).validate(&own).unwrap_err().to_string().contains("does not go with"));
 }

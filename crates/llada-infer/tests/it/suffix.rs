@@ -32,6 +32,7 @@ fn caches() -> impl Iterator<Item = CacheKind> {
 /// A predictor that writes down where the ids of its rows lie, and insists on a full forward where they have moved.
 struct Spy {
     inner: TabularPredictor,
+    is_causal: bool,
     rows: Vec<Vec<usize>>,
     /// The positions of the row that each slot holds.
     kept: BTreeMap<CacheSlot, Vec<usize>>,
@@ -55,6 +56,10 @@ impl MaskPredictor for Spy {
 
     fn max_sequence_length(&self) -> usize {
         self.inner.max_sequence_length()
+    }
+
+    fn takes_parts(&self) -> bool {
+        !self.is_causal
     }
 
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<TabularHidden, CoreError> {
@@ -81,7 +86,10 @@ impl MaskPredictor for Spy {
 
 /// The positions of the rows of a generation, without repetitions.
 fn rows(config: &SamplerConfig) -> Vec<Vec<usize>> {
-    let mut engine = Engine::new(Spy { inner: predictor(LENGTH, 3), rows: Vec::new(), kept: BTreeMap::new() }, SPECIAL);
+    let mut engine = Engine::new(
+        Spy { inner: predictor(LENGTH, 3), is_causal: false, rows: Vec::new(), kept: BTreeMap::new() },
+        SPECIAL,
+    );
     engine.generate(&request(&[1], config.clone())).unwrap();
     let mut rows = engine.predictor().rows.clone();
     rows.dedup();
@@ -212,7 +220,7 @@ fn windows_are_refused_where_they_mean_nothing() {
         (
             SamplerConfig { cache: CacheKind::Block.into(), ..base() },
             "suffix_window 3 does not go with cache block, under which nothing sees the suffix",
-            "cache prefix or cache dual",
+            "leave suffix_window out",
         ),
         (
             SamplerConfig { length: daedal, decoder: threshold, ..base() },
@@ -240,4 +248,12 @@ fn windows_are_refused_where_they_mean_nothing() {
     let append = LengthConfig::Append(Append { ignore_eos: true });
     let append = SamplerConfig { length: append, block_length: Some(2), ..base() };
     assert_eq!(rows(&append), [(0..3).collect::<Vec<_>>(), (0..5).collect()]);
+    let spy = |is_causal| Spy { inner: predictor(LENGTH, 3), is_causal, rows: Vec::new(), kept: BTreeMap::new() };
+    let windowed = request(&[], SamplerConfig { suffix_window: Some(3), gen_length: 4, ..Default::default() });
+    assert!(Engine::new(spy(false), SPECIAL).validate(&windowed).is_ok());
+    let error = Engine::new(spy(true), SPECIAL).validate(&windowed).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "suffix_window 3 does not go with this model's attention, under which nothing sees the suffix"
+    );
 }

@@ -334,6 +334,10 @@ impl MaskPredictor for Transformer {
         &self.banned
     }
 
+    fn takes_parts(&self) -> bool {
+        self.config.attention == AttentionPattern::Full
+    }
+
     fn max_sequence_length(&self) -> usize {
         self.config.max_sequence_length
     }

@@ -9,7 +9,7 @@ use tch::{Tensor, no_grad};
 
 use super::TrainableTransformer;
 use crate::{
-    ModelConfig, ModelError, TransformerHidden,
+    AttentionPattern, ModelConfig, ModelError, TransformerHidden,
     batch::{check_row, rows_together},
     hidden::{Head, HiddenRow},
     layers::{
@@ -167,6 +167,10 @@ impl MaskPredictor for TrainableTransformer {
 
     fn banned(&self) -> &[u32] {
         &self.banned
+    }
+
+    fn takes_parts(&self) -> bool {
+        self.config.attention == AttentionPattern::Full
     }
 
     fn max_sequence_length(&self) -> usize {

@@ -82,8 +82,8 @@ impl Side {
     }
 }
 
-/// Returns the mean divergence of the predictions with the cache of `sampler` from those without a cache, over all
-/// committed tokens, in nats.
+/// Returns the mean divergence of the predictions with the cache and the suffix window of `sampler` from those without,
+/// over all committed tokens, in nats.
 pub(super) fn mean_kl(
     session: &mut Session,
     questions: &[Question],
@@ -111,7 +111,8 @@ pub(super) struct Comparison {
     pub(super) token_agreement: f64,
     /// The number of answers with the same tokens, those of filled masks of the prompt included.
     pub(super) same_answers: usize,
-    /// The divergence, from predictions without a cache, of those by which tokens were committed, in nats.
+    /// The divergence, from predictions without a cache and a suffix window, of those by which tokens were committed, in
+    /// nats.
     pub(super) mean_kl: f64,
     /// The share of answers with the same token, at each position of the answer.
     pub(super) agreement_by_position: Vec<f64>,
@@ -169,7 +170,7 @@ impl Comparison {
         println!("{:<20} {:>14.2} {:>14.2}", "seconds", vanilla.seconds, compared.seconds);
         println!("{:.1} % of tokens agree", 100.0 * self.token_agreement);
         println!("{} of {} answers are the same", self.same_answers, self.prompts);
-        println!("the cache moves predictions by {:.3e} nats (mean KL)", self.mean_kl);
+        println!("cache and window move predictions by {:.3e} nats (mean KL)", self.mean_kl);
     }
 
     /// Returns the title of the picture.

@@ -1,4 +1,4 @@
-//! `llada compare`: what a cache, a decoder or a constraint changes in quality and in speed.
+//! `llada compare`: what a cache, a suffix window, a decoder, a constraint or drafts change in quality and in speed.
 
 mod measure;
 mod picture;
@@ -21,17 +21,20 @@ use crate::{
     session::Session,
 };
 
-/// Compare a cache, a decoder or a constraint with the sampler without it
+/// Compare a cache, a suffix window, a decoder or a constraint with the sampler without it
 ///
 /// The same prompts are answered twice: as the options say, and by the plain sampler: a number of tokens a step that is
-/// settled in advance, everything computed anew, no constraint. All other options are the same. With --draft-length it is
-/// drafting that is compared: the plain sampler has the decoder and the cache of the other one, and drafts nothing.
+/// settled in advance, everything seen and computed anew, no budget of forwards, no constraint. All other options are
+/// the same. With --draft-length it is drafting alone that is compared: the plain sampler has all options of the other
+/// one, the constraint included, and drafts nothing. The mean divergence is always that from predictions without cache
+/// and window.
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["prompts", "tasks"]))]
 #[command(after_help = "Examples:
   llada compare --model DIR --tasks 50 --gen-length 32 --decoder threshold
   llada compare --model DIR --tasks 50 --gen-length 32 --steps 4 --constrain
   llada compare --model DIR --tasks 50 --gen-length 32 --cache dual --draft-length 4
+  llada compare --model DIR --tasks 50 --gen-length 128 --block-length 8 --suffix-window 16
   llada compare --model DIR --prompts prompts.jsonl --gen-length 256 --block-length 32 --algorithm fast_dual_cache --json")]
 pub(crate) struct Args {
     /// File with a {\"prompt\": TEXT} or a {\"messages\": [...]} a line; of messages, those before the first answer count
@@ -67,20 +70,29 @@ pub(crate) struct Args {
     picture: Option<PathBuf>,
 }
 
+/// Returns the options of the plain sampler.
+fn plain(config: &SamplerConfig) -> SamplerConfig {
+    let SamplerConfig { suffix_window, suffix_trailing, suffix_dropout, max_nfe, .. } = SamplerConfig::default();
+    SamplerConfig {
+        decoder: DecoderConfig::Schedule,
+        cache: CacheConfig::None,
+        suffix_window,
+        suffix_trailing,
+        suffix_dropout,
+        max_nfe,
+        ..config.clone()
+    }
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config(Algorithm::Vanilla)?;
     let pattern = args.constraint.pattern()?;
+    let is_constrained = args.constrain || pattern.is_some();
     let vanilla = match config.draft_length {
-        None => SamplerConfig {
-            decoder: DecoderConfig::Schedule,
-            cache: CacheConfig::None,
-            max_nfe: None,
-            ..config.clone()
-        },
-        Some(_) => SamplerConfig { draft_length: None, ..config.clone() },
+        None => Sampler { config: plain(&config), is_constrained: false },
+        Some(_) => Sampler { config: SamplerConfig { draft_length: None, ..config.clone() }, is_constrained },
     };
-    let vanilla = Sampler { config: vanilla, is_constrained: false };
-    let compared = Sampler { config, is_constrained: args.constrain || pattern.is_some() };
+    let compared = Sampler { config, is_constrained };
     let mut session = Session::open(&args.model)?;
     session.warn_about(&compared.config);
     let questions = match (args.tasks, &args.prompts) {
@@ -95,13 +107,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     if let Some(path) = &args.picture {
         check_writable(path)?;
     }
-    let cached = compared.config.cache != CacheConfig::None;
-    let passes = if cached { 3 } else { 2 };
+    let is_exact = compared.config.cache == CacheConfig::None && compared.config.suffix_window.is_none();
+    let passes = if is_exact { 2 } else { 3 };
     // The bar is hidden if standard error is not a terminal.
     let bar = ProgressBar::new(passes * questions.len() as u64)
         .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
     let vanilla = Side::measure(&mut session, &questions, &vanilla, &bar)?;
-    let mean_kl = if cached { measure::mean_kl(&mut session, &questions, &compared, &bar)? } else { 0.0 };
+    let mean_kl = if is_exact { 0.0 } else { measure::mean_kl(&mut session, &questions, &compared, &bar)? };
     let compared = Side::measure(&mut session, &questions, &compared, &bar)?;
     bar.finish_and_clear();
     let comparison = Comparison::new(vanilla, compared, mean_kl, &session);

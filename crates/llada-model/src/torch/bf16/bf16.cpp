@@ -27,12 +27,12 @@ void deal(const uint16_t *rows, uint8_t *panel, int64_t inputs, int64_t n) {
 // The weights of `n` outputs, a column each of `outputs`, to their places in a panel.
 WIDEST void interleave(const uint16_t *columns, uint8_t *panel, int64_t inputs, int64_t outputs, int64_t n) {
   for (int64_t i = 0; i < inputs; i += 2, panel += 2 * WIDTH) {
-    const uint16_t *first = columns + i * outputs, *second = first + outputs;
+    const uint16_t *first = columns + i * outputs;
     uint32_t *line = reinterpret_cast<uint32_t *>(panel);
-    if (i + 1 < inputs)
-      for (int64_t output = 0; output < n; output++) line[output] = first[output] | uint32_t(second[output]) << 16;
-    else
-      for (int64_t output = 0; output < n; output++) line[output] = first[output];
+    for (int64_t output = 0; output < n; output++) line[output] = first[output];
+    if (i + 1 == inputs) break;
+    const uint16_t *second = first + outputs;
+    for (int64_t output = 0; output < n; output++) line[output] |= uint32_t(second[output]) << 16;
   }
 }
 
@@ -209,10 +209,15 @@ bool runs(int64_t width) {
 }
 
 // AMD's instruction for pairs, and Intel's tiles, multiply faster than this: oneDNN uses them.
-int64_t best() {
+int64_t find_best() {
   bool pairs = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_is("amd");
   if (pairs || has_amx()) return 0;
   return runs(512) ? 512 : runs(256) ? 256 : 0;
+}
+
+int64_t best() {
+  static const int64_t width = find_best();
+  return width;
 }
 
 void linear(int64_t width, const at::Tensor &x, const Parts &parts, const Finish &finish) {
