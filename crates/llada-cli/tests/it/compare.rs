@@ -28,6 +28,13 @@ fn a_sampler_agrees_with_itself() {
     assert!(same["vanilla"]["interval"].is_array());
 }
 
+/// What a window is compared with sees all of the suffix.
+#[test]
+fn a_window_moves_predictions() {
+    let windowed = compare("--tasks 1 --block-length 4 --suffix-window 0 --suffix-trailing 0");
+    assert!(windowed["mean_kl"].as_f64().unwrap() > 0.0, "{windowed}");
+}
+
 /// What drafts are compared with is the same decoder and cache without them. A trained model needs half of the forwards.
 #[test]
 fn drafts_agree_with_the_sampler_without() {

@@ -207,8 +207,8 @@ fn masks_of_the_prompt_are_recomputed_with_the_block_that_fills_them() {
     let config = SamplerConfig { gen_length: 4, block_length: Some(2), ..Default::default() };
     let holes = request(&[0, MASK, 0], config).with_cache(Recorder(Arc::clone(&spans)));
     engine(LENGTH, 0).generate(&holes).unwrap();
-    spans.lock().unwrap().dedup();
-    assert_eq!(*spans.lock().unwrap(), [1..LENGTH]);
+    let found = spans.lock().unwrap();
+    assert!(!found.is_empty() && found.iter().all(|span| *span == (1..LENGTH)), "{found:?}");
 }
 
 /// A cache of one's own, whose spans do not follow one another.
