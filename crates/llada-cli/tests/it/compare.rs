@@ -44,13 +44,13 @@ fn drafts_agree_with_the_sampler_without() {
     assert!(untrained["compared"]["states"].as_u64() > untrained["compared"]["nfe"].as_u64(), "{untrained}");
     let tiny = root().join("models/llada-tiny");
     for cache in ["dual", "prefix", "none"] {
-        let args = format!("--tasks 2 --gen-length 32 --cache {cache} --draft-length 8");
+        let args = format!("--tasks 1 --gen-length 32 --cache {cache} --draft-length 8");
         let drafted = compare_with(&tiny, &args);
-        assert_eq!((&drafted["token_agreement"], &drafted["same_answers"]), (&1.0.into(), &16.into()), "{cache}");
+        assert_eq!((&drafted["token_agreement"], &drafted["same_answers"]), (&1.0.into(), &8.into()), "{cache}");
         let count = |side: &str, of: &str| drafted[side][of].as_u64().unwrap();
-        assert_eq!([count("vanilla", "nfe"), count("vanilla", "states")], [512, 512]);
+        assert_eq!([count("vanilla", "nfe"), count("vanilla", "states")], [256, 256]);
         let (nfe, states) = (count("compared", "nfe"), count("compared", "states"));
-        assert!(nfe <= 256 && 512 <= states, "{cache}: {nfe} forwards, {states} states");
+        assert!(nfe <= 128 && 256 <= states, "{cache}: {nfe} forwards, {states} states");
     }
 }
 
