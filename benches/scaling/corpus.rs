@@ -14,9 +14,6 @@ use llada_train::{
     tokenizer,
 };
 
-/// What makes the text.
-const MAKE: &str = "cargo xtask train-tiny";
-
 /// Datasets with the tokenizer that they were made with.
 pub(crate) struct Corpus {
     pub(crate) tokenizer: PathBuf,
@@ -27,21 +24,14 @@ pub(crate) struct Corpus {
 impl Corpus {
     /// The documents of WordNet in `folder` as datasets in `out`, where they stay.
     pub(crate) fn wordnet(folder: &Path, out: &Path) -> anyhow::Result<Self> {
-        let tokenizer = folder.join("tokenizer");
-        let [text, validation] =
-            ["text", "validation"].map(|name| folder.join("wordnet").join(name).with_extension("jsonl"));
-        for path in [&tokenizer, &text, &validation] {
-            if !path.exists() {
-                bail!("there is no {}\nhint: {MAKE}", path.display());
-            }
-        }
+        let [tokenizer, text, validation] = made(folder)?;
         Self::prepare(tokenizer, [&text, &validation], out)
     }
 
     /// As [`wordnet`](Self::wordnet), with `count` documents of the text, evenly spread over it.
     pub(crate) fn documents(count: usize, folder: &Path, out: &Path) -> anyhow::Result<Self> {
-        let all = folder.join("wordnet/text.jsonl");
-        let text = fs::read_to_string(&all).with_context(|| format!("cannot read {}\nhint: {MAKE}", all.display()))?;
+        let [tokenizer, all, validation] = made(folder)?;
+        let text = fs::read_to_string(&all).with_context(|| format!("cannot read {}", all.display()))?;
         let lines: Vec<&str> = text.lines().collect();
         if count > lines.len() {
             bail!("there are {} documents in {}, not {count}", lines.len(), all.display());
@@ -49,7 +39,7 @@ impl Corpus {
         let few = out.join("documents.jsonl");
         let spread = (0..count).map(|index| lines[index * lines.len() / count]).collect::<Vec<_>>();
         fs::write(&few, spread.join("\n")).with_context(|| format!("cannot write {}", few.display()))?;
-        Self::prepare(folder.join("tokenizer"), [&few, &folder.join("wordnet/validation.jsonl")], out)
+        Self::prepare(tokenizer, [&few, &validation], out)
     }
 
     /// Questions and answers, and a tokenizer of their own.
@@ -80,5 +70,14 @@ impl Corpus {
             }
         }
         Ok(Self { tokenizer, text, validation })
+    }
+}
+
+/// The tokenizer, the text and the validation that `cargo xtask train-tiny` has made in `folder`.
+fn made(folder: &Path) -> anyhow::Result<[PathBuf; 3]> {
+    let paths = ["tokenizer", "wordnet/text.jsonl", "wordnet/validation.jsonl"].map(|name| folder.join(name));
+    match paths.iter().find(|path| !path.exists()) {
+        Some(path) => bail!("there is no {}\nhint: cargo xtask train-tiny", path.display()),
+        None => Ok(paths),
     }
 }

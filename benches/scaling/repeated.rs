@@ -77,13 +77,12 @@ impl Repeated {
     }
 
     pub(crate) fn chart(&self) -> Chart {
-        let series = |name: &str, curve: &Curve, colour, marker, stroke| Series {
+        let series = |name: &str, epochs: &[Epoch], colour, marker, stroke| Series {
             name: name.to_owned(),
             colour,
             marker,
             stroke,
-            points: self
-                .epochs(curve)
+            points: epochs
                 .iter()
                 .map(|found| Point { x: found.epochs, y: found.bits_per_byte, interval: None })
                 .collect(),
@@ -96,8 +95,8 @@ impl Repeated {
             x: Axis::around("epochs", Scale::Log10, both().map(|found| found.epochs)),
             y: Axis::around("bits a byte", Scale::Linear, both().map(|found| found.bits_per_byte)),
             series: vec![
-                series("diffusion", &self.diffusion, COLOURS[0], Marker::Disc, Stroke::Solid),
-                series("autoregressive", &self.autoregressive, COLOURS[1], Marker::HollowSquare, Stroke::Dashed),
+                series("diffusion", &diffusion, COLOURS[0], Marker::Disc, Stroke::Solid),
+                series("autoregressive", &ar, COLOURS[1], Marker::HollowSquare, Stroke::Dashed),
             ],
             notes: vec![],
         }
