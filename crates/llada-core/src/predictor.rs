@@ -198,8 +198,8 @@ pub trait MaskPredictor {
     ///
     /// # Errors
     /// If a row is too long, if a token id or a wanted position is out of range, if a slot does not
-    /// hold what the row reuses, if rows cannot share their slot, or if the model fails. After a failure each slot of the batch is
-    /// either empty or in a state that allows the forward to be repeated.
+    /// hold what the row reuses, if rows cannot share their slot, or if the model fails. After a failure
+    /// each slot of the batch is either empty or in a state that allows the forward to be repeated.
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<Self::Hidden<'_>, Self::Error>;
 
     /// Empties a slot. An empty slot stays empty.

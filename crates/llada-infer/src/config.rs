@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     Cache, CacheConfig, Decoder, DecoderConfig, InferError, LengthConfig, SpecialTokens,
-    error::{check_non_negative, check_positive},
+    error::{check_non_negative, check_positive, check_range},
 };
 
 /// The options of a request.
@@ -80,7 +80,7 @@ pub struct SamplerConfig {
 }
 
 /// The largest [`draft_length`](SamplerConfig::draft_length).
-const MAX_DRAFT_LENGTH: usize = 16;
+const MAX_DRAFT_LENGTH: f32 = 16.0;
 
 impl Default for SamplerConfig {
     fn default() -> Self {
@@ -172,10 +172,7 @@ impl SamplerConfig {
             self.check_daedal(decoder)?;
         }
         if let Some(draft_length) = self.draft_length {
-            if !(1..=MAX_DRAFT_LENGTH).contains(&draft_length) {
-                let (found, highest) = (draft_length as f64, MAX_DRAFT_LENGTH as f64);
-                return Err(CoreError::OutOfRange { name: "draft_length", found, lowest: 1.0, highest }.into());
-            }
+            check_range("draft_length", draft_length as f32, [1.0, MAX_DRAFT_LENGTH])?;
             self.check_speculation(decoder, cache)?;
         }
         let plan = self.plan(masked_in_prompt)?;
