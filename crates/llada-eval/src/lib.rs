@@ -16,7 +16,7 @@
 //! | few-shot examples | `shots` |
 //! | metrics of multiple choice; means and confidence intervals | `choice`, `summary` |
 //! | whether probabilities are what they say | `calibration` |
-//! | published settings and results | `preset` |
+//! | published settings and results | `published` |
 #![forbid(unsafe_code)]
 
 mod benchmark;
@@ -24,7 +24,7 @@ mod benchmarks;
 mod calibration;
 mod choice;
 mod error;
-mod preset;
+mod published;
 mod question;
 mod read;
 mod record;
@@ -37,7 +37,7 @@ pub use benchmarks::BENCHMARKS;
 pub use calibration::{CALIBRATION_BINS, Calibration, CalibrationFigures};
 pub use choice::ChoiceMetric;
 pub use error::EvalError;
-pub use preset::{Preset, Published, PublishedResult, Sampling};
+pub use published::{Published, PublishedModel, PublishedResult, Sampling};
 pub use question::{AnswerOption, Choice, FreeFormQuestion, Judgement, Marks, Question, Style};
 pub use read::read;
 pub use record::Record;

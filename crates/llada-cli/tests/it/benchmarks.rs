@@ -37,10 +37,10 @@ fn timeless(mut report: Value) -> Value {
 fn choices_are_scored_and_resumed() {
     let folder = tempdir().unwrap();
     let out = folder.path().join("samples.jsonl");
-    let args = "--preset base --mc-num 32 --out samples.jsonl --json";
+    let args = "--settings-of base --mc-num 32 --out samples.jsonl --json";
     let whole = timeless(report(&evaluate(folder.path(), "arc_challenge", "arc.jsonl", args)));
     assert_eq!(
-        (&whole["task"], &whole["preset"], &whole["questions"]),
+        (&whole["task"], &whole["settings_of"], &whole["questions"]),
         (&"arc_challenge".into(), &"base".into(), &3.into())
     );
     assert_eq!(whole["published"], serde_json::json!({"acc_norm": 0.459}));
@@ -81,12 +81,13 @@ fn published_figures_are_those_of_the_settings() {
         let args = format!("{args} --limit 1 --mc-num 1 --json");
         report(&evaluate(folder.path(), "arc_challenge", "arc.jsonl", &args))["published"].clone()
     };
-    assert_eq!(published("--preset base --cfg-scale 0.5"), serde_json::json!({"acc_norm": 0.479}));
-    assert_eq!(published("--preset base --cfg-scale 0.3"), serde_json::json!({}));
+    assert_eq!(published("--settings-of base --cfg-scale 0.5"), serde_json::json!({"acc_norm": 0.479}));
+    assert_eq!(published("--settings-of base --cfg-scale 0.3"), serde_json::json!({}));
     assert_eq!(published(""), serde_json::json!({}));
-    let shots = format!("--preset base --num-fewshot 1 --fewshot-data {}", data("arc.jsonl").display());
+    let shots = format!("--settings-of base --num-fewshot 1 --fewshot-data {}", data("arc.jsonl").display());
     assert_eq!(published(&shots), serde_json::json!({}));
-    let table = stdout(&evaluate(folder.path(), "arc_challenge", "arc.jsonl", "--preset base --limit 1 --mc-num 1"));
+    let table =
+        stdout(&evaluate(folder.path(), "arc_challenge", "arc.jsonl", "--settings-of base --limit 1 --mc-num 1"));
     assert!(table.starts_with("metric") && table.contains("published (base)") && table.contains("45.9 %"), "{table}");
 }
 
@@ -94,7 +95,7 @@ fn published_figures_are_those_of_the_settings() {
 fn answers_are_judged_and_resumed() {
     let folder = tempdir().unwrap();
     let out = folder.path().join("samples.jsonl");
-    let args = "--preset instruct --out samples.jsonl --json";
+    let args = "--settings-of instruct --out samples.jsonl --json";
     let whole = timeless(report(&evaluate(folder.path(), "poem_reversal", "poems.json", args)));
     assert_eq!((&whole["settings"]["gen_length"], &whole["settings"]["logits_eos_inf"]), (&28.into(), &true.into()));
     assert_eq!((&whole["metrics"]["contains"]["value"], &whole["nfe"]), (&0.0.into(), &(2 * 28).into()));
@@ -108,25 +109,25 @@ fn answers_are_judged_and_resumed() {
     let again = evaluate(folder.path(), "poem_reversal", "poems.json", &format!("{args} --batch-size 2"));
     assert_eq!((timeless(report(&again)), fs::read_to_string(&out).unwrap()), (whole, text));
 
-    // What is typed goes before the preset.
-    let typed = "--preset instruct --gen-length 8 --block-length 4 --steps 4 --eos allow --json";
+    // What is typed goes before what is published.
+    let typed = "--settings-of instruct --gen-length 8 --block-length 4 --steps 4 --eos allow --json";
     let typed = report(&evaluate(folder.path(), "poem_reversal", "poems.json", typed));
     assert_eq!((&typed["settings"]["logits_eos_inf"], &typed["nfe"]), (&false.into(), &(2 * 4).into()));
     assert_eq!(typed["published"], serde_json::json!({}));
 }
 
-/// A family's preset sets the sampler of the family, and a method of one's own replaces it.
+/// The published settings of a family set the sampler of the family, and a method of one's own replaces it.
 #[test]
-fn presets_set_the_sampler_of_their_family() {
+fn published_settings_set_the_sampler_of_their_family() {
     let folder = tempdir().unwrap();
-    let settings = |preset: &str, typed: &str| {
-        let args = format!("--preset {preset} {typed} --num-fewshot 0 --limit 1 --gen-length 32 --steps 32 --json");
+    let settings = |model: &str, typed: &str| {
+        let args = format!("--settings-of {model} {typed} --num-fewshot 0 --limit 1 --gen-length 32 --steps 32 --json");
         report(&evaluate(folder.path(), "gsm8k", "gsm8k.jsonl", &args))["settings"].clone()
     };
     let dream = |temperature: f64, top_p: f64| serde_json::json!({"decoder": "dream", "remasking": "entropy", "temperature": temperature, "top_p": top_p});
     let llada2 = serde_json::json!({"decoder": "llada2", "threshold": 0.95, "cache": "block", "stop_at_eos": true});
     let edit = |threshold: f64, editing_threshold: f64| serde_json::json!({"decoder": "llada2_edit", "threshold": threshold, "editing_threshold": editing_threshold});
-    for (preset, typed, expected) in [
+    for (model, typed, expected) in [
         ("dream-7b-base", "", dream(0.0, 0.95)),
         ("dream-7b", "", dream(0.1, 0.9)),
         ("dream-7b", "--top-p 0.5", dream(0.1, 0.5)),
@@ -137,9 +138,9 @@ fn presets_set_the_sampler_of_their_family() {
         ("dream-7b", "--decoder threshold", serde_json::json!({"decoder": "threshold", "temperature": 0.0})),
         ("llada2-mini", "--algorithm vanilla", serde_json::json!({"decoder": "schedule", "cache": "none"})),
     ] {
-        let found = settings(preset, typed);
+        let found = settings(model, typed);
         for (option, value) in expected.as_object().unwrap() {
-            assert_eq!(&found[option], value, "{preset} {typed}: {option}");
+            assert_eq!(&found[option], value, "{model} {typed}: {option}");
         }
     }
 }
@@ -176,13 +177,13 @@ fn impossible_jobs_are_refused() {
         ("gsm8k --data cut.parquet", 2, "cut.parquet: not a parquet file that can be read"),
         ("gsm8k --data other.jsonl", 2, "other.jsonl, row 1: no column answer, but a\nhint: llada eval TASK --help"),
         (
-            "gsm8k --data good.jsonl --preset base",
+            "gsm8k --data good.jsonl --settings-of base",
             2,
             "5 shots are asked for, and no file to take them from\nhint: --fewshot-data",
         ),
         ("gsm8k --data good.jsonl --num-fewshot 1 --fewshot-data good.jsonl", 2, "good.jsonl, row 1: 1 shots"),
         ("gsm8k --data good.jsonl --gen-length 512", 2, "gen_length 512 exceed max_sequence_length 256"),
-        ("gsm8k --data good.jsonl --preset large", 2, "base, instruct, 1.5"),
+        ("gsm8k --data good.jsonl --settings-of large", 2, "base, instruct, 1.5"),
         ("gsm8k --data good.jsonl --limit 0", 2, "0 is not in 1.."),
         ("gsm8k", 2, "--data"),
         ("chess --data good.jsonl", 2, "unrecognized subcommand 'chess'"),

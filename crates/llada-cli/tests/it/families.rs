@@ -1,4 +1,4 @@
-//! The goldens of every family, through `llada batch` and the preset of its published sampler: tokens exactly.
+//! The goldens of every family, through `llada batch` and the name of its published sampler: tokens exactly.
 
 use std::ops::ControlFlow;
 

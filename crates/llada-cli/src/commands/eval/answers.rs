@@ -9,7 +9,7 @@ use llada_model::Message;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{args::AnswerArgs, job, job::Progress, preset, report::Report};
+use super::{args::AnswerArgs, job, job::Progress, published, report::Report};
 use crate::{exit::usage, interrupt, session::Session};
 
 /// An answer in the results file. For code, a sandbox reads `task_id` and `completion`.
@@ -34,7 +34,7 @@ pub(super) fn run(task: &'static Benchmark, args: &AnswerArgs) -> anyhow::Result
     }
     warn_of_repeated_ids(&questions);
     let mut session = Session::open(&args.model)?;
-    let style = job::style(args.job.preset);
+    let style = job::style(args.job.settings_of);
     let mut prompts = Vec::with_capacity(asked.len());
     for (asked, (place, _)) in asked.iter().zip(&questions) {
         prompts.push(prompt_ids(&session, style, &asked.prompt).with_context(|| place.clone())?);
@@ -59,7 +59,7 @@ pub(super) fn run(task: &'static Benchmark, args: &AnswerArgs) -> anyhow::Result
             )?;
         }
     }
-    Report::new(task, &args.job, progress, &config, |sampling| preset::is_of(sampling, &config)).print(args.job.json)
+    Report::new(task, &args.job, progress, &config, |sampling| published::is_of(sampling, &config)).print(args.job.json)
 }
 
 /// Warns of ids that occur more than once, because a sandbox takes them for the same problem.

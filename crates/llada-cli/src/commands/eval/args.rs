@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use llada_core::likelihood::MC_NUM;
-use llada_eval::{Benchmark, Preset, Published, Sampling};
+use llada_eval::{Benchmark, Published, PublishedModel, Sampling};
 use llada_infer::{Algorithm, Estimator, SamplerConfig, ScoreConfig};
 
-use super::preset;
+use super::published;
 use crate::args::{ModelArgs, SamplerArgs};
 
 /// The arguments that all benchmarks share.
@@ -17,16 +17,16 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub(super) data: Vec<String>,
 
-    /// Published settings to start from, whose figures stand beside the results; those of a chat model ask for answers in
+    /// Model whose published settings to start from, and whose figures stand beside the results; those of a chat model ask for answers in
     /// words through the chat template
-    #[arg(long, value_parser = preset::named())]
-    pub(super) preset: Option<Preset>,
+    #[arg(long, value_parser = published::named())]
+    pub(super) settings_of: Option<PublishedModel>,
 
     /// Questions to ask at most, the first of the data
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: Option<u32>,
 
-    /// Worked examples before each question [default: the preset's, or none]
+    /// Worked examples before each question [default: the published, or none]
     #[arg(long, value_name = "K")]
     num_fewshot: Option<usize>,
 
@@ -38,21 +38,21 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(super) out: Option<PathBuf>,
 
-    /// Print one JSON object: task, preset, questions, num_fewshot, settings, metrics (value and interval by name),
+    /// Print one JSON object: task, settings_of, questions, num_fewshot, settings, metrics (value and interval by name),
     /// published (value by name), nfe, seconds
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
 }
 
 impl JobArgs {
-    /// Returns the published settings of `task` under the preset.
+    /// Returns the published settings of `task`.
     pub(super) fn published(&self, task: &Benchmark) -> Vec<&'static Published> {
-        self.preset.into_iter().flat_map(|preset| preset.published_of(task.name)).collect()
+        self.settings_of.into_iter().flat_map(|model| model.published_of(task.name)).collect()
     }
 
     pub(super) fn num_fewshot(&self, task: &Benchmark) -> usize {
-        let preset = self.published(task).first().map(|published| published.num_fewshot);
-        self.num_fewshot.or(preset).unwrap_or_default()
+        let published = self.published(task).first().map(|published| published.num_fewshot);
+        self.num_fewshot.or(published).unwrap_or_default()
     }
 }
 
@@ -69,12 +69,12 @@ pub(crate) struct ChoiceArgs {
     #[command(flatten)]
     pub(super) job: JobArgs,
 
-    /// Samples of an option's likelihood [default: the preset's, or 128]; an option of one token needs, and gets, one
+    /// Samples of an option's likelihood [default: the published, or 128]; an option of one token needs, and gets, one
     #[arg(long, value_name = "N", help_heading = "Scoring")]
     mc_num: Option<usize>,
 
     /// How an option is scored: by the bound of its likelihood, or by revealing its tokens one by one, the most probable
-    /// first [default: the preset's, or likelihood]
+    /// first [default: the published, or likelihood]
     #[arg(long, value_enum, help_heading = "Scoring")]
     score: Option<OptionScore>,
 
@@ -92,14 +92,14 @@ pub(crate) struct ChoiceArgs {
 
 impl ChoiceArgs {
     pub(super) fn config(&self, task: &Benchmark) -> ScoreConfig {
-        let preset = self.job.published(task).first().map(|published| published.sampling);
-        let (preset_score, preset_mc_num) = match preset {
+        let published = self.job.published(task).first().map(|published| published.sampling);
+        let (score, mc_num) = match published {
             Some(Sampling::Likelihood { mc_num, .. }) => (OptionScore::Likelihood, mc_num),
             Some(Sampling::Confidence) => (OptionScore::Confidence, MC_NUM),
             _ => (OptionScore::Likelihood, MC_NUM),
         };
-        let mc_num = self.mc_num.unwrap_or(preset_mc_num);
-        let estimator = match self.score.unwrap_or(preset_score) {
+        let mc_num = self.mc_num.unwrap_or(mc_num);
+        let estimator = match self.score.unwrap_or(score) {
             OptionScore::Likelihood => Estimator::StratifiedCounts,
             OptionScore::Confidence => Estimator::Confidence,
         };
@@ -127,7 +127,7 @@ pub(crate) struct AnswerArgs {
 impl AnswerArgs {
     pub(super) fn config(&self, task: &Benchmark) -> anyhow::Result<SamplerConfig> {
         let published = self.job.published(task);
-        let options = published.first().and_then(|published| preset::options(published.sampling));
+        let options = published.first().and_then(|published| published::options(published.sampling));
         Ok(match options {
             Some(options) => self.sampler.config_over(options, Algorithm::Vanilla)?,
             None => self.sampler.config(self.model.algorithm()?)?,

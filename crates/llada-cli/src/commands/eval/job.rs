@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Instant};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::rng::Noise;
-use llada_eval::{Benchmark, Marks, Preset, Question, Record, Shots, Style, Summary, read};
+use llada_eval::{Benchmark, Marks, PublishedModel, Question, Record, Shots, Style, Summary, read};
 use llada_hub::dataset_file;
 use llada_infer::InferError;
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,9 @@ use crate::{
     session::Session,
 };
 
-/// Returns the style of prompts under `preset`.
-pub(super) fn style(preset: Option<Preset>) -> Style {
-    preset.map_or(Style::Plain, Preset::style)
+/// Returns the style of prompts under the published settings of a model.
+pub(super) fn style(settings_of: Option<PublishedModel>) -> Style {
+    settings_of.map_or(Style::Plain, PublishedModel::style)
 }
 
 /// Reads the questions of `task`, with their shots, and the places of their records.
@@ -28,7 +28,7 @@ pub(super) fn questions(
     args: &JobArgs,
     seed: u64,
 ) -> anyhow::Result<Vec<(String, Question)>> {
-    let (style, count) = (style(args.preset), args.num_fewshot(task));
+    let (style, count) = (style(args.settings_of), args.num_fewshot(task));
     let shots = match (&args.fewshot_data, count) {
         (_, 0) => Shots::default(),
         (Some(file), _) => Shots::new(task, style, &records(file)?, count)?,

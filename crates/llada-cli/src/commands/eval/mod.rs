@@ -4,7 +4,7 @@ mod answers;
 mod args;
 mod choices;
 mod job;
-mod preset;
+mod published;
 mod report;
 mod tiny;
 
@@ -54,8 +54,8 @@ fn subcommand(task: &'static Benchmark) -> clap::Command {
         TaskKind::FreeForm { .. } => AnswerArgs::augment_args(command),
     };
     let example = match task.kind {
-        TaskKind::Choice { .. } => "--preset base --limit 100 --out samples.jsonl",
-        TaskKind::FreeForm { .. } => "--preset instruct --limit 100 --out samples.jsonl",
+        TaskKind::Choice { .. } => "--settings-of base --limit 100 --out samples.jsonl",
+        TaskKind::FreeForm { .. } => "--settings-of instruct --limit 100 --out samples.jsonl",
     };
     let data =
         format!("Data: {}.\n\nExample:\n  llada eval {} --data FILE --model DIR {example}", task.data, task.name);

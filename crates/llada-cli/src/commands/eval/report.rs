@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llada_eval::{Benchmark, Figure, Preset, Sampling};
+use llada_eval::{Benchmark, Figure, PublishedModel, Sampling};
 use serde::Serialize;
 
 use super::{args::JobArgs, job::Progress};
@@ -10,7 +10,7 @@ use super::{args::JobArgs, job::Progress};
 #[derive(Serialize)]
 pub(super) struct Report<C> {
     task: &'static str,
-    preset: Option<Preset>,
+    settings_of: Option<PublishedModel>,
     questions: usize,
     num_fewshot: usize,
     /// The options of the sampler, or those of the likelihood estimates.
@@ -39,7 +39,7 @@ impl<C: Serialize + Clone> Report<C> {
         let results = published.filter_map(|published| published.result);
         Self {
             task: task.name,
-            preset: args.preset,
+            settings_of: args.settings_of,
             questions: progress.finished(),
             num_fewshot,
             settings: settings.clone(),
@@ -76,6 +76,6 @@ impl<C: Serialize + Clone> Report<C> {
     }
 
     fn heading(&self) -> String {
-        self.preset.map(|preset| format!("published ({})", preset.name())).unwrap_or_default()
+        self.settings_of.map(|model| format!("published ({})", model.name())).unwrap_or_default()
     }
 }

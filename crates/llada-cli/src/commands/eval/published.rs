@@ -1,17 +1,17 @@
 //! Published settings as options of the sampler, under the names that the flags have too.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use llada_eval::{Preset, Sampling};
+use llada_eval::{PublishedModel, Sampling};
 use llada_infer::{Algorithm, SamplerConfig};
 use serde_json::{Map, Value, json};
 
 use crate::args::read_options;
 
-/// Parses the name of a preset. The help has the models.
-pub(super) fn named() -> impl TypedValueParser<Value = Preset> {
-    let names = Preset::ALL.map(|preset| PossibleValue::new(preset.name()).help(preset.model()));
+/// Parses the name of a model. The help has the full names.
+pub(super) fn named() -> impl TypedValueParser<Value = PublishedModel> {
+    let names = PublishedModel::ALL.map(|model| PossibleValue::new(model.name()).help(model.full_name()));
     PossibleValuesParser::new(names)
-        .try_map(|name| Preset::by_name(&name).ok_or_else(|| format!("no preset has the name {name}")))
+        .try_map(|name| PublishedModel::by_name(&name).ok_or_else(|| format!("no model has the name {name}")))
 }
 
 /// Returns the options of a sampler, or `None` for settings of a scorer.
@@ -82,18 +82,18 @@ fn spelled_out(config: SamplerConfig) -> SamplerConfig {
 mod tests {
     use super::*;
 
-    /// The sampler of its family takes the settings of every preset, and knows them again.
+    /// The sampler of its family takes the settings of every model, and knows them again.
     #[test]
     fn samplers_take_the_settings_of_their_family() {
-        for preset in Preset::ALL {
-            for published in preset.published() {
+        for model in PublishedModel::ALL {
+            for published in model.published() {
                 let Some(options) = options(published.sampling) else { continue };
                 let config = read_options(options.clone(), Algorithm::Vanilla).unwrap();
-                config.validate(0).unwrap_or_else(|error| panic!("{preset:?} {published:?}: {error}"));
-                assert!(is_of(published.sampling, &config), "{preset:?} {published:?}");
+                config.validate(0).unwrap_or_else(|error| panic!("{model:?} {published:?}: {error}"));
+                assert!(is_of(published.sampling, &config), "{model:?} {published:?}");
                 let other = SamplerConfig { temperature: config.temperature + 0.5, ..config.clone() };
-                assert!(!is_of(published.sampling, &other), "{preset:?} {published:?}");
-                assert!(is_of(published.sampling, &SamplerConfig { seed: 1, ..config }), "{preset:?} {published:?}");
+                assert!(!is_of(published.sampling, &other), "{model:?} {published:?}");
+                assert!(is_of(published.sampling, &SamplerConfig { seed: 1, ..config }), "{model:?} {published:?}");
             }
         }
     }

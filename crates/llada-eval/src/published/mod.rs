@@ -23,7 +23,7 @@ use crate::Style;
 /// A model whose published settings can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Preset {
+pub enum PublishedModel {
     /// LLaDA-8B-Base.
     Base,
     /// LLaDA-8B-Instruct.
@@ -52,8 +52,8 @@ pub enum Preset {
     Smdm,
 }
 
-impl Preset {
-    /// All presets, family by family.
+impl PublishedModel {
+    /// All of them, family by family.
     pub const ALL: [Self; 13] = [
         Self::Base,
         Self::Instruct,
@@ -70,12 +70,12 @@ impl Preset {
         Self::Smdm,
     ];
 
-    /// Returns the preset with this name.
+    /// Returns the model with this name.
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|preset| preset.name() == name)
+        Self::ALL.into_iter().find(|model| model.name() == name)
     }
 
-    /// Returns the name, under which reports have the preset.
+    /// Returns the name, under which reports have its settings.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Base => "base",
@@ -94,8 +94,8 @@ impl Preset {
         }
     }
 
-    /// Returns the model's name as its authors write it, with its mode if it has several.
-    pub const fn model(self) -> &'static str {
+    /// Returns the full name, as its authors write it, with its mode if it has several.
+    pub const fn full_name(self) -> &'static str {
         match self {
             Self::Base => "LLaDA-8B-Base",
             Self::Instruct => "LLaDA-8B-Instruct",
@@ -128,7 +128,7 @@ impl Preset {
         }
     }
 
-    /// Returns the published settings, each with its task. The first entry of a task has the preset's defaults.
+    /// Returns the published settings, each with its task. The first entry of a task has the defaults.
     pub const fn published(self) -> &'static [Published] {
         match self {
             Self::Base => &llada::BASE,
@@ -153,7 +153,7 @@ impl Preset {
     }
 }
 
-impl Serialize for Preset {
+impl Serialize for PublishedModel {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }
@@ -285,8 +285,10 @@ mod tests {
     /// Every entry belongs to an existing benchmark of the right kind, and every result to one of its metrics.
     #[test]
     fn entries_are_of_tasks() {
-        for (preset, published) in Preset::ALL.into_iter().flat_map(|p| p.published().iter().map(move |e| (p, e))) {
-            let case = format!("{preset:?} {published:?}");
+        for (model, published) in
+            PublishedModel::ALL.into_iter().flat_map(|p| p.published().iter().map(move |e| (p, e)))
+        {
+            let case = format!("{model:?} {published:?}");
             let task = Benchmark::by_name(published.task).unwrap();
             let metrics: Vec<&str> = match (&task.kind, published.sampling) {
                 (TaskKind::Choice { metrics, .. }, Sampling::Likelihood { .. } | Sampling::Confidence) => {
@@ -320,10 +322,10 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        for preset in Preset::ALL {
-            assert_eq!(Preset::by_name(preset.name()), Some(preset));
-            assert!(!preset.published().is_empty(), "{preset:?}");
+        for model in PublishedModel::ALL {
+            assert_eq!(PublishedModel::by_name(model.name()), Some(model));
+            assert!(!model.published().is_empty(), "{model:?}");
         }
-        assert_eq!(Preset::by_name("large"), None);
+        assert_eq!(PublishedModel::by_name("large"), None);
     }
 }
