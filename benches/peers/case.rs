@@ -6,6 +6,8 @@ use llada_infer::{CacheKind, DecoderConfig, LengthConfig, SamplerConfig, decoder
 
 /// Tokens of a block, with a cache.
 const BLOCK: usize = 32;
+/// Masks that are seen after the block: Streaming-dLLM's number.
+const WINDOW: usize = 96;
 /// A threshold that no confidence is above.
 const NEVER: f32 = 1.0;
 
@@ -18,6 +20,8 @@ pub(crate) struct Case {
     block_length: usize,
     /// Of the whole answer; of a block in LLaDA2, as its sampler counts them.
     pub(crate) steps: usize,
+    /// This workspace's own, which the peers do not have.
+    pub(crate) suffix_window: Option<usize>,
 }
 
 impl Case {
@@ -34,25 +38,33 @@ impl Case {
                 plain(512, 512),
                 cached(prefix, 512, 512),
                 cached(dual, 512, 512),
+                cached(prefix, 512, 512).windowed(),
+                cached(dual, 512, 512).windowed(),
                 plain(512, 1024),
                 cached(dual, 512, 1024),
+                cached(dual, 512, 1024).windowed(),
             ],
         }
     }
 
     /// A few steps: without a cache every step is the same work.
     fn plain(prompt: usize, gen_length: usize) -> Self {
-        Self { cache: CacheKind::None, prompt, gen_length, block_length: gen_length, steps: 4 }
+        Self { cache: CacheKind::None, prompt, gen_length, block_length: gen_length, steps: 4, suffix_window: None }
     }
 
     /// A full forward and seven others a block: four tokens a forward.
     fn cached(cache: CacheKind, prompt: usize, gen_length: usize) -> Self {
-        Self { cache, prompt, gen_length, block_length: BLOCK, steps: gen_length / BLOCK * 8 }
+        let steps = gen_length / BLOCK * 8;
+        Self { cache, prompt, gen_length, block_length: BLOCK, steps, suffix_window: None }
     }
 
     /// LLaDA2's sampler with the exact cache of finished blocks, four tokens a forward.
     fn blocks(prompt: usize, gen_length: usize) -> Self {
-        Self { cache: CacheKind::Block, prompt, gen_length, block_length: BLOCK, steps: 8 }
+        Self { cache: CacheKind::Block, prompt, gen_length, block_length: BLOCK, steps: 8, suffix_window: None }
+    }
+
+    fn windowed(self) -> Self {
+        Self { suffix_window: Some(WINDOW), ..self }
     }
 
     /// Whether both ask for as long an answer to as long a prompt.
@@ -70,6 +82,7 @@ impl Case {
             gen_length: self.gen_length,
             block_length: Some(self.block_length),
             cache: self.cache.into(),
+            suffix_window: self.suffix_window,
             ..Default::default()
         };
         if self.cache != CacheKind::Block {
@@ -109,6 +122,7 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cache, prompt, gen_length, steps, .. } = self;
         let each = if *cache == CacheKind::Block { " a block" } else { "" };
-        write!(f, "cache {cache}, prompt {prompt}, answer {gen_length}, {steps} steps{each}")
+        write!(f, "cache {cache}, prompt {prompt}, answer {gen_length}, {steps} steps{each}")?;
+        self.suffix_window.map_or(Ok(()), |window| write!(f, ", suffix window {window}"))
     }
 }

@@ -133,6 +133,7 @@ impl Contender {
                 let answer = engine.generate(&request)?;
                 Ok(Some(start.elapsed().as_secs_f64() / answer.nfe as f64))
             }
+            Self::PyTorch { .. } if case.suffix_window.is_some() => Ok(None),
             Self::PyTorch { command, .. } => {
                 let mut command = program(command);
                 command.args(["--algorithm", case.algorithm(), "--warmup", "1"]);

@@ -78,7 +78,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         if case.cache == CacheKind::None {
             plain.push((case, seconds));
         } else if let Some((plain, seconds)) = plain.iter().find(|(plain, _)| plain.is_as_long_as(&case)) {
-            let title = format!("{plain}, against ours with cache {}", case.cache);
+            let title = format!("{plain}, against ours with {case}");
             println!("{}", table::markdown(&title, &contenders, seconds, &ours));
         }
     }

@@ -6,6 +6,7 @@
 //! cargo bench --bench tradeoff
 //! cargo bench --bench tradeoff -- --full --out FOLDER
 //! cargo bench --bench tradeoff -- --forms
+//! cargo bench --bench tradeoff -- --presets
 //! LLADA_BENCH_MODEL=FOLDER cargo bench --bench tradeoff -- --prompts FILE --gen-length 256 --block-length 32 --device cuda --dtype bf16
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
@@ -15,6 +16,7 @@ mod grid;
 mod measure;
 mod page;
 mod pictures;
+mod presets;
 mod questions;
 mod report;
 
@@ -33,6 +35,7 @@ use crate::{
     forms::FormReport,
     grid::Canvas,
     measure::{Measured, Subject},
+    presets::PresetReport,
     report::Report,
 };
 
@@ -59,11 +62,15 @@ struct Args {
     #[arg(long, conflicts_with = "prompts")]
     forms: bool,
 
+    /// Only the presets and settings near them, task by task: a quarter of an hour
+    #[arg(long, conflicts_with = "forms")]
+    presets: bool,
+
     /// Instead of the tasks' examples, a `prompt` or `messages` and an `answer` a line; right is what contains `answer`
     #[arg(long, value_name = "FILE.jsonl")]
     prompts: Option<PathBuf>,
 
-    /// Examples of each task, or lines of the file [default: 12, of a task with a form 50; --full 200]
+    /// Examples of each task, or lines of the file [default: 12, of a task with a form 50; --full and --presets 200]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
@@ -120,13 +127,13 @@ fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
     let limit_of = |short: usize| match args.limit {
         _ if args.test => TEST,
         Some(limit) => limit,
-        None if args.full => FULL,
+        None if args.full || args.presets => FULL,
         None => short,
     };
     let canvas = Canvas { gen_length: args.gen_length, block_length: args.block_length };
     let out = place::from_root(&args.out);
     let mut model = Model::options().device(args.device).precision(args.dtype).open(folder)?;
-    if args.prompts.is_none() {
+    if args.prompts.is_none() && !args.presets {
         let report = forms::measure(&mut model, folder, canvas, limit_of(FORMS))?;
         if !args.test {
             write_forms(&report, &out)?;
@@ -149,13 +156,20 @@ fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
         }
     };
     let mut subject = Subject::new(model, questions);
+    subject.warm_up(&canvas.smallest().config(measure::SEED))?;
+    if args.presets {
+        let report = PresetReport::measure(&mut subject, report::model_name(folder), asked, canvas)?;
+        place::write(&out, "presets.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
+        place::write(&out, "presets.md", &report.table())?;
+        println!("\n{}\n\n{}", report.heading(), report.table());
+        return Ok(());
+    }
     let cells = if args.test { vec![canvas.smallest()] } else { canvas.all(args.full) };
-    subject.warm_up(canvas.smallest())?;
     let mut measured: Vec<Measured> = Vec::new();
     for (number, &cell) in (1..).zip(&cells) {
-        let found = subject.measure(cell)?;
-        println!("[{number}/{}] {found}", cells.len());
-        measured.push(found);
+        let outcome = subject.measure(&cell.config(measure::SEED))?;
+        println!("[{number}/{}] {cell}: {outcome}", cells.len());
+        measured.push(Measured { cell, outcome });
     }
     if args.test {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::ControlFlow, time::Instant};
 
-use llada::{Model, Request};
+use llada::{Model, Request, SamplerConfig};
 use llada_tasks::{Evaluation, Tally};
 use serde::Serialize;
 
@@ -20,11 +20,18 @@ pub(crate) struct Subject {
     prompts: Vec<Vec<u32>>,
 }
 
-/// What came of one setting.
+/// A setting of the grid, and what came of it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Measured {
     #[serde(flatten)]
     pub(crate) cell: Cell,
+    #[serde(flatten)]
+    pub(crate) outcome: Outcome,
+}
+
+/// What came of one setting.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Outcome {
     #[serde(flatten)]
     pub(crate) evaluation: Evaluation,
     /// The 95 % interval of `mean_exact_match`. Every task has as many examples, so that the mean is a share of all.
@@ -34,12 +41,18 @@ pub(crate) struct Measured {
     pub(crate) seconds_per_answer: f64,
 }
 
-impl fmt::Display for Measured {
+impl Outcome {
+    /// The share of right answers, in percent.
+    pub(crate) fn percent(&self) -> f64 {
+        100.0 * self.evaluation.mean_exact_match()
+    }
+}
+
+impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [low, high] = self.mean_interval.map(|bound| 100.0 * bound);
-        let (right, nfe) = (100.0 * self.evaluation.mean_exact_match(), self.nfe_per_answer);
-        let seconds = self.seconds_per_answer;
-        write!(f, "{}: {right:.1} % right ({low:.1} to {high:.1} %), {nfe:.1} forwards, {seconds:.4} s", self.cell)
+        let Self { nfe_per_answer: nfe, seconds_per_answer: seconds, .. } = self;
+        write!(f, "{:.1} % right ({low:.1} to {high:.1} %), {nfe:.1} forwards, {seconds:.4} s", self.percent())
     }
 }
 
@@ -51,17 +64,17 @@ impl Subject {
     }
 
     /// Answers some questions unmeasured: the first forwards compile kernels.
-    pub(crate) fn warm_up(&mut self, cell: Cell) -> anyhow::Result<()> {
-        let requests = Request::for_each(&self.prompts, &cell.config(SEED));
+    pub(crate) fn warm_up(&mut self, config: &SamplerConfig) -> anyhow::Result<()> {
+        let requests = Request::for_each(&self.prompts, config);
         let requests = &requests[..BATCH.min(requests.len())];
         self.model.engine_mut().generate_batch(requests, |_| ControlFlow::Continue(()))?;
         Ok(())
     }
 
-    /// Asks everything under the setting `cell`.
-    pub(crate) fn measure(&mut self, cell: Cell) -> anyhow::Result<Measured> {
+    /// Asks everything under one setting.
+    pub(crate) fn measure(&mut self, config: &SamplerConfig) -> anyhow::Result<Outcome> {
         let (mut evaluation, mut seconds) = (Evaluation::default(), 0.0);
-        let requests = Request::for_each(&self.prompts, &cell.config(SEED));
+        let requests = Request::for_each(&self.prompts, config);
         for (questions, requests) in self.questions.chunks(BATCH).zip(requests.chunks(BATCH)) {
             let start = Instant::now();
             let generations = self.model.engine_mut().generate_batch(requests, |_| ControlFlow::Continue(()))?;
@@ -77,8 +90,7 @@ impl Subject {
             all.right += tally.right;
             all.total += tally.total;
         }
-        Ok(Measured {
-            cell,
+        Ok(Outcome {
             mean_interval: all.interval(),
             answers,
             nfe_per_answer: evaluation.nfe as f64 / answers as f64,

@@ -62,14 +62,15 @@ pub(crate) fn of_settings(report: &Report, pictures: [&str; 2]) -> String {
 }
 
 fn row(found: &Measured) -> Vec<String> {
-    let (cell, [low, high]) = (found.cell, found.mean_interval.map(|bound| 100.0 * bound));
+    let (cell, found) = (found.cell, &found.outcome);
+    let [low, high] = found.mean_interval.map(|bound| 100.0 * bound);
     vec![
         cell.decoder.to_string(),
         cell.cache.to_string(),
         cell.remasking.to_string(),
         cell.block_length.to_string(),
         cell.steps.map_or_else(String::new, |steps| steps.to_string()),
-        format!("{:.1} %", 100.0 * found.evaluation.mean_exact_match()),
+        format!("{:.1} %", found.percent()),
         format!("{low:.1} to {high:.1} %"),
         format!("{:.1}", found.nfe_per_answer),
         format!("{:.2}", found.evaluation.tokens_per_forward()),

@@ -12,7 +12,7 @@ use crate::{
 const ACCURACY: &str = "right answers (%)";
 
 fn percent(found: &Measured) -> f64 {
-    100.0 * found.evaluation.mean_exact_match()
+    found.outcome.percent()
 }
 
 /// The schedule without a cache: a line a remasking and block length.
@@ -21,7 +21,7 @@ pub(crate) fn steps(report: &Report) -> Chart {
         |found: &&Measured| (found.cell.decoder, found.cell.cache) == (DecoderKind::Schedule, CacheKind::None);
     let cells = || report.cells.iter().filter(of_schedule);
     let point = |found: &Measured| {
-        let interval = Some(found.mean_interval.map(|bound| 100.0 * bound));
+        let interval = Some(found.outcome.mean_interval.map(|bound| 100.0 * bound));
         Point { x: found.cell.steps.unwrap_or_default() as f64, y: percent(found), interval }
     };
     let [whole, block] = report.canvas.blocks();
@@ -35,7 +35,7 @@ pub(crate) fn steps(report: &Report) -> Chart {
             series.push(Series { name: format!("{remasking}, block {block}"), colour, marker, stroke, points });
         }
     }
-    let bounds = cells().flat_map(|found| found.mean_interval).map(|bound| 100.0 * bound);
+    let bounds = cells().flat_map(|found| found.outcome.mean_interval).map(|bound| 100.0 * bound);
     Chart {
         title: "Accuracy by denoising steps".to_owned(),
         subtitle: report.heading() + "; 95 % intervals",
@@ -52,7 +52,7 @@ pub(crate) fn steps(report: &Report) -> Chart {
 
 /// Every setting, and the Pareto front: no other is both as quick and as often right.
 pub(crate) fn pareto(report: &Report) -> Chart {
-    let point = |found: &Measured| Point { x: found.seconds_per_answer, y: percent(found), interval: None };
+    let point = |found: &Measured| Point { x: found.outcome.seconds_per_answer, y: percent(found), interval: None };
     let mark_of = |cache: CacheKind| match cache {
         CacheKind::Prefix => Marker::Square,
         CacheKind::Dual => Marker::Diamond,
@@ -89,8 +89,11 @@ pub(crate) fn pareto(report: &Report) -> Chart {
     let [whole, block] = report.canvas.blocks();
     series.push(key(&format!("block {whole}: pure diffusion"), GREY, Marker::HollowDisc));
     series.push(key(&format!("block {block}"), GREY, Marker::Disc));
-    let note =
-        |found: &&Measured| Note { x: found.seconds_per_answer, y: percent(found), text: found.cell.to_string() };
+    let note = |found: &&Measured| Note {
+        x: found.outcome.seconds_per_answer,
+        y: percent(found),
+        text: found.cell.to_string(),
+    };
     Chart {
         title: "Accuracy by time: all settings, and those that none beats".to_owned(),
         subtitle: report.heading(),
@@ -108,7 +111,7 @@ fn points(series: &[Series]) -> impl Iterator<Item = &Point> {
 /// The settings that no other beats, quickest first.
 fn front(cells: &[Measured]) -> Vec<&Measured> {
     let mut by_time: Vec<&Measured> = cells.iter().collect();
-    by_time.sort_by(|a, b| a.seconds_per_answer.total_cmp(&b.seconds_per_answer));
+    by_time.sort_by(|a, b| a.outcome.seconds_per_answer.total_cmp(&b.outcome.seconds_per_answer));
     let mut best = f64::NEG_INFINITY;
     by_time.retain(|found| {
         let better = percent(found) > best;

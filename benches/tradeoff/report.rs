@@ -42,7 +42,8 @@ impl Report {
                        tokens_per_forward,seconds_per_answer\n"
             .to_owned();
         for found in &self.cells {
-            let (cell, [low, high]) = (found.cell, found.mean_interval);
+            let (cell, found) = (found.cell, &found.outcome);
+            let [low, high] = found.mean_interval;
             let steps = cell.steps.map_or_else(String::new, |steps| steps.to_string());
             csv += &format!(
                 "{},{},{},{},{steps},{},{:.6},{low:.6},{high:.6},{:.4},{:.4},{:.6}\n",
@@ -80,9 +81,8 @@ impl Report {
     fn cell(&self, decoder: DecoderKind, cache: CacheKind) -> String {
         let plain = self.find(DecoderKind::Schedule, CacheKind::None);
         let (Some(plain), Some(found)) = (plain, self.find(decoder, cache)) else { return " |".to_owned() };
-        let point =
-            |found: &Measured| (found.evaluation.tokens_per_forward(), 100.0 * found.evaluation.mean_exact_match());
-        let ((tokens, right), seconds) = (point(found), found.seconds_per_answer);
+        let point = |found: &Measured| (found.outcome.evaluation.tokens_per_forward(), found.outcome.percent());
+        let ((tokens, right), seconds) = (point(found), found.outcome.seconds_per_answer);
         let best = self.cells.iter().map(|found| point(found).1).fold(0.0, f64::max);
         let aup = aup(&[point(plain), (tokens, right)], best);
         format!(" {right:.1} %, {tokens:.2}, {seconds:.3} s, {aup:.0} |")

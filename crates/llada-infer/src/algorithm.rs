@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use strum::VariantArray;
 
-use crate::InferError;
+use crate::{InferError, option_map::Options};
 
 /// A published sampler.
 #[derive(
@@ -56,38 +56,6 @@ pub enum Algorithm {
     Dream,
     /// SMDM's `diff_sample`.
     Smdm,
-}
-
-/// The options of a request while a name is replaced by what it stands for.
-struct Options(Map<String, Value>);
-
-impl Options {
-    fn set(&mut self, option: &str, value: impl Into<Value>) {
-        self.0.insert(option.to_owned(), value.into());
-    }
-
-    /// Sets an option unless the request does.
-    fn default_to(&mut self, option: &str, value: impl Into<Value>) {
-        if self.0.get(option).is_none_or(Value::is_null) {
-            self.set(option, value);
-        }
-    }
-
-    /// Gives an argument of the published sampler the name of the option that it is here.
-    fn rename(&mut self, argument: &str, option: &str) {
-        if let Some(value) = self.take(argument) {
-            self.set(option, value);
-        }
-    }
-
-    /// Takes an argument out; none if it is absent or null.
-    fn take(&mut self, argument: &str) -> Option<Value> {
-        self.0.remove(argument).filter(|value| !value.is_null())
-    }
-
-    fn number(&self, option: &str) -> Option<u64> {
-        self.0.get(option).and_then(Value::as_u64)
-    }
 }
 
 impl Algorithm {

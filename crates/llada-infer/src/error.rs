@@ -46,12 +46,20 @@ pub enum InferError {
     /// There is no method of this name.
     #[error("unknown {what} {name:?}")]
     Unknown {
-        /// The kind of method: `decoder`, `cache` or `length`.
+        /// The kind of what is named: `algorithm`, `preset`, `decoder`, `cache` or `length`.
         what: &'static str,
         /// The name.
         name: String,
         /// The names of all methods of the kind.
         known: &'static [&'static str],
+    },
+    /// A preset is for LLaDA's sampler; a published sampler has settings of its own.
+    #[error("preset {preset} does not go with algorithm {algorithm}")]
+    PresetOfAlgorithm {
+        /// The preset.
+        preset: String,
+        /// The published sampler.
+        algorithm: String,
     },
     /// The chosen method does not have this option.
     #[error("{kind} {method} has no option {option}")]
@@ -79,6 +87,9 @@ pub enum InferError {
         /// The error of its value.
         source: serde_json::Error,
     },
+    /// A text is no filter of the decoder Learn2PD.
+    #[error("not a filter: {0}")]
+    Filter(serde_json::Error),
     /// The budget has fewer forwards than the answer has blocks.
     #[error("max_nfe {max_nfe} is less than the {blocks} blocks, each of which needs a forward")]
     Budget {
@@ -179,6 +190,7 @@ impl InferError {
             }),
             Self::ScoredTooLong { .. } => Some(Hint::Advice("shorten the prompt or the answer".to_owned())),
             Self::NothingToDo => Some(Hint::set("gen_length", [128])),
+            Self::PresetOfAlgorithm { .. } => Some(Hint::Advice("leave one of them out".to_owned())),
             Self::Unknown { known, .. } => Some(Hint::one_of(known)),
             Self::NotAnOption { kind, methods, .. } => Some(Hint::set(kind, methods)),
             Self::Budget { blocks, .. } => Some(Hint::set_with("max_nfe", blocks, ", or longer blocks")),
@@ -198,6 +210,7 @@ impl InferError {
                 Some(Hint::Advice("build the constraint over the vocabulary of this model".to_owned()))
             }
             Self::NotFinite { .. } => Some(Hint::Advice("check the model's weights".to_owned())),
+            Self::Filter(_) => Some(Hint::Advice("train it anew from answers of the model".to_owned())),
             Self::UnknownId { .. }
             | Self::UnknownOption { .. }
             | Self::Option { .. }

@@ -16,8 +16,9 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value};
 
 use crate::{
-    InferError, SamplerConfig,
+    Algorithm, InferError, Preset, SamplerConfig,
     method::{read, take_method},
+    option_map::Options,
 };
 
 impl SamplerConfig {
@@ -37,6 +38,34 @@ impl SamplerConfig {
             config.set(&option, value)?;
         }
         Ok(config)
+    }
+
+    /// Reads a config from the options of a request, which may name a published sampler (`algorithm`) or a [`Preset`]
+    /// (`preset`) to start from. One that names neither, and no decoder, cache or policy of the length, is for the sampler
+    /// `default`, that of the model's family.
+    ///
+    /// # Errors
+    /// As of [`from_options`](Self::from_options); if both are named, or one that does not exist.
+    pub fn from_request(options: Map<String, Value>, default: Algorithm) -> Result<Self, InferError> {
+        let mut options = Options(options);
+        let preset: Option<Preset> = options.take_named("preset")?;
+        let algorithm: Option<Algorithm> = options.take_named("algorithm")?;
+        if let Some(preset) = preset {
+            if let Some(algorithm) = algorithm {
+                let (preset, algorithm) = (preset.to_string(), algorithm.to_string());
+                return Err(InferError::PresetOfAlgorithm { preset, algorithm });
+            }
+            options = Options(preset.options(options.0));
+        }
+        let default = if Self::names_a_sampler(&options.0) { Algorithm::Vanilla } else { default };
+        Self::from_options(algorithm.unwrap_or(default).options(options.0)?)
+    }
+
+    /// Whether the options of a request choose a sampler other than the family's: by its name, by a preset, or by a decoder,
+    /// a cache or a policy of the length.
+    pub fn names_a_sampler(options: &Map<String, Value>) -> bool {
+        let names = ["algorithm", "preset", "decoder", "cache", "length"];
+        names.iter().any(|option| options.get(*option).is_some_and(|name| !name.is_null()))
     }
 
     /// Sets an option that all methods share.

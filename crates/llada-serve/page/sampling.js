@@ -5,7 +5,7 @@ import { byId, keep, kept } from "./dom.js";
 /** Options that are numbers. The first three are keys of the request, the others of its `diffusion`. */
 const REQUEST = ["max_tokens", "temperature", "seed"];
 const NUMBERS = ["steps", "block_length", "threshold"];
-const NAMES = ["decoder", "length", "cache"];
+const NAMES = ["preset", "decoder", "length", "cache"];
 
 /** Returns the keys of a request for these values of the form. What is empty is left to the server. */
 export function samplingKeys(values) {

@@ -69,7 +69,7 @@ pub use llada_grammar::{GrammarError, Grammars, Json, JsonOptions, Pattern, Whit
 pub use llada_hub::HubError;
 pub use llada_infer::{
     Algorithm, Cache, CacheConfig, CacheKind, Decoder, DecoderConfig, DecoderKind, Engine, Estimator, Event,
-    Expectation, Generation, Growth, InferError, Job, JobId, LengthConfig, LengthKind, OptionDistribution, Progress,
-    Request, SamplerConfig, Score, ScoreConfig, ScoreRequest, SpecialTokens, Stop,
+    Expectation, Generation, Growth, InferError, Job, JobId, LengthConfig, LengthKind, OptionDistribution, Preset,
+    Progress, Request, SamplerConfig, Score, ScoreConfig, ScoreRequest, SpecialTokens, Stop,
 };
 pub use llada_model::{Device, Dtype, Family, Message, ModelError, Precision, Tokenizer, Transformer, set_threads};

@@ -3,7 +3,7 @@
 use clap::Args;
 use llada_core::{confidence::Remasking, schedule::NoiseSchedule};
 use llada_infer::{
-    Algorithm, CacheKind, DecoderKind, LengthKind, SamplerConfig,
+    Algorithm, CacheKind, DecoderKind, LengthKind, Preset, SamplerConfig,
     cache::Dllm,
     decoder::{Dream, EntropyBounded, Factor, Llada2, Llada2Edit, RemdmOptions, ThetaTrapezoidal, Threshold, Wino},
     length::Daedal,
@@ -42,9 +42,15 @@ impl Eos {
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Sampling")]
 pub(super) struct Flags {
+    /// Options that go well together; those that are given too come first. exact: the plain sampler, a token a step;
+    /// balanced: in blocks, a step commits what the model is confident of, and recomputes the block alone; fast: with less
+    /// confidence, seeing the next masks only, until the text ends
+    #[arg(long, value_name = "NAME", value_parser = named::<Preset>, conflicts_with = "algorithm")]
+    preset: Option<Preset>,
+
     /// A published sampler by name, which sets other options: vanilla (LLaDA's, or whatever the options say), fast,
     /// fast_prefix_cache and fast_dual_cache (Fast-dLLM), illada_var (steps are those of a block), llada2, llada2_edit (LLaDA2.0
-    /// and 2.1), dream or smdm [default: that of the model's family, unless --decoder, --cache or --length is given]
+    /// and 2.1), dream or smdm [default: that of the model's family, unless --preset, --decoder, --cache or --length is given]
     #[arg(long, value_name = "NAME", value_parser = named::<Algorithm>)]
     algorithm: Option<Algorithm>,
 

@@ -1,11 +1,13 @@
 //! The arguments that several commands share. Those of a single command are beside it.
 
 mod constraint;
+mod filter;
 mod flags;
 mod model;
 mod sampler;
 
 pub(crate) use constraint::{ConstraintArgs, HoleArgs};
+pub(crate) use filter::{FilterArgs, filtered};
 pub(crate) use model::ModelArgs;
 pub(crate) use sampler::{SamplerArgs, read_options};
 

@@ -7,27 +7,14 @@ use serde_json::{Map, Value};
 
 use super::flags::{Eos, Flags};
 
-/// The config of options under their names, `algorithm` and `eos` among them, which stand for others.
+/// The config of options under their names, `eos` among them, which stands for others.
 ///
 /// # Errors
-/// As of [`SamplerConfig::from_options`].
+/// As of [`SamplerConfig::from_request`].
 pub(crate) fn read_options(mut options: Map<String, Value>, default: Algorithm) -> Result<SamplerConfig, InferError> {
-    let algorithm = match options.remove("algorithm") {
-        // A decoder, cache or length of one's own is not the family's sampler.
-        None | Some(Value::Null) if names_a_method(&options) => Algorithm::Vanilla,
-        None | Some(Value::Null) => default,
-        Some(Value::String(name)) => name.parse()?,
-        Some(other) => other.to_string().parse()?,
-    };
     let eos: Eos = take(&mut options, "eos")?;
-    let mut options = algorithm.options(options)?;
     eos.apply(&mut options);
-    SamplerConfig::from_options(options)
-}
-
-/// Whether `options` choose a decoder, a cache or a policy of the length.
-fn names_a_method(options: &Map<String, Value>) -> bool {
-    ["decoder", "cache", "length"].iter().any(|method| options.get(*method).is_some_and(|name| !name.is_null()))
+    SamplerConfig::from_request(options, default)
 }
 
 fn take<T: Default + DeserializeOwned>(options: &mut Map<String, Value>, option: &str) -> Result<T, InferError> {
@@ -94,8 +81,7 @@ impl SamplerArgs {
         default: Algorithm,
     ) -> Result<SamplerConfig, InferError> {
         let mut options = preset;
-        let replaces = self.typed.contains_key("algorithm") || names_a_method(&self.typed);
-        if replaces && options.contains_key("algorithm") {
+        if SamplerConfig::names_a_sampler(&self.typed) && options.contains_key("algorithm") {
             options.retain(|option, _| option == "gen_length");
         }
         if self.typed.contains_key("eos") {

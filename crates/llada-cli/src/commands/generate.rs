@@ -11,7 +11,7 @@ use llada_infer::Request;
 use llada_model::Message;
 
 use crate::{
-    args::{ConstraintArgs, HoleArgs, Ids, ModelArgs, SamplerArgs},
+    args::{ConstraintArgs, FilterArgs, HoleArgs, Ids, ModelArgs, SamplerArgs, filtered},
     exit::usage,
     file::write_whole,
     interrupt,
@@ -38,6 +38,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     sampler: SamplerArgs,
+
+    #[command(flatten)]
+    filter: FilterArgs,
 
     #[command(flatten)]
     constraint: ConstraintArgs,
@@ -110,6 +113,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let request = Request::new(args.prompt.encode(&session)?, config);
     let request = session.model.with_stop_texts(request, &args.stop)?;
     let request = patterns.constrain(&session.model, request)?;
+    let request = filtered(request, args.filter.read()?.as_ref());
     session.model.engine().validate(&request)?;
     session.warn_about(&request.config);
     let tokenizer = session.model.tokenizer().ok().cloned();

@@ -185,7 +185,7 @@ fn every_bad_line_is_refused_before_the_first_is_answered() {
     }
 }
 
-/// A preset takes every argument of the sampler that it names, and nobody is refused an option that has no effect.
+/// An algorithm takes every argument of the sampler that it names, and nobody is refused an option that has no effect.
 #[test]
 fn options_without_effect_are_taken() {
     let requests = [

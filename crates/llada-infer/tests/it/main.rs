@@ -9,6 +9,7 @@ mod engine;
 mod faults;
 mod invariances;
 mod law;
+mod learn2pd;
 mod lengths;
 mod options;
 mod oracles;

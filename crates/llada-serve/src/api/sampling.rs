@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use llada::{Algorithm, Pattern, Request, SamplerConfig, Stops, TokenDfa};
+use llada::{Algorithm, Pattern, Preset, Request, SamplerConfig, Stops, TokenDfa};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -65,7 +65,7 @@ pub(crate) struct StreamOptions {
 }
 
 /// How much work an answer is worth: the confidence from which tokens are committed.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Effort {
     Instant,
@@ -244,29 +244,24 @@ fn any_seed() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos().into())
 }
 
-/// Returns the sampler's options. Where a request of LLaDA chooses no method, blocks are appended until the text ends, and
-/// each step commits what the model is confident of: what a conversation needs.
+/// Returns the sampler's options. Where a request of LLaDA chooses no method, blocks are appended until the text ends, in the
+/// preset of its effort: what a conversation needs.
 fn config(
     mut options: Map<String, Value>,
     default: Algorithm,
     effort: Option<Effort>,
     ends_by_itself: bool,
 ) -> Result<SamplerConfig, ApiError> {
-    let algorithm = match options.remove("algorithm") {
-        Some(name) => name.as_str().unwrap_or_default().parse()?,
-        None => default,
-    };
-    let chooses = ["decoder", "cache", "length", "steps"].iter().any(|name| options.contains_key(*name));
-    if algorithm == Algorithm::Vanilla && !chooses {
-        let threshold = match effort {
-            Some(Effort::High) => None,
-            Some(Effort::Instant) => Some(0.7),
-            Some(Effort::Low) => Some(0.8),
-            Some(Effort::Medium) | None => Some(0.9),
+    let chooses = ["algorithm", "decoder", "cache", "length", "steps"].iter().any(|name| options.contains_key(*name));
+    if default == Algorithm::Vanilla && !chooses {
+        let preset = match effort {
+            Some(Effort::High) => Preset::Exact,
+            Some(Effort::Low | Effort::Medium) | None => Preset::Balanced,
+            Some(Effort::Instant) => Preset::Fast,
         };
-        if let Some(threshold) = threshold {
-            options.insert("decoder".to_owned(), "threshold".into());
-            options.entry("threshold").or_insert_with(|| threshold.into());
+        options.entry("preset").or_insert_with(|| preset.to_string().into());
+        if effort == Some(Effort::Low) {
+            options.entry("threshold").or_insert_with(|| 0.8.into());
         }
         if ends_by_itself {
             options.insert("length".to_owned(), "append".into());
@@ -274,5 +269,5 @@ fn config(
             options.entry("stop_at_eos").or_insert_with(|| true.into());
         }
     }
-    Ok(SamplerConfig::from_options(algorithm.options(options)?)?)
+    Ok(SamplerConfig::from_request(options, default)?)
 }

@@ -16,7 +16,7 @@ use requests::Line;
 /// A request has an `id`, one of `prompt` (text), `prompt_ids` and `messages` (role and content, in the model's chat
 /// template), and any option of `llada generate` under its flag's name with underscores: steps, gen_length, length,
 /// initial_gen_length, ignore_eos, block_length, aligned_blocks, temperature, top_k, top_p, cfg_scale, remasking,
-/// algorithm, alg, decoder, threshold, confidence_alpha, threshold_back, factor, gamma, alg_temp, eps, noise_schedule,
+/// preset, algorithm, alg, decoder, threshold, confidence_alpha, threshold_back, factor, gamma, alg_temp, eps, noise_schedule,
 /// rho, theta, eta, block_steps, minimal_topk, editing_threshold, max_post_steps, num_to_transfer, cache,
 /// refresh_interval, gen_interval_steps, transfer_ratio, suffix_window, suffix_trailing, suffix_dropout, draft_length,
 /// max_nfe, eos, logits_eos_inf, confidence_eos_eot_inf, reference_compat, end_think_token_ids, end_think_logit_boost,

@@ -7,8 +7,8 @@ use llada_infer::Generation;
 use llada_tasks::Tally;
 use serde::Serialize;
 
-use super::questions::{Question, Sampler, requests};
-use crate::{interrupt, session::Session};
+use super::sampler::{Sampler, requests};
+use crate::{commands::questions::Question, interrupt, session::Session};
 
 /// The number of prompts in a batch.
 const BATCH: usize = 16;

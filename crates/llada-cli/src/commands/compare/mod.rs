@@ -2,7 +2,7 @@
 
 mod measure;
 mod picture;
-mod questions;
+mod sampler;
 
 use std::path::PathBuf;
 
@@ -10,13 +10,15 @@ use anyhow::Context;
 use clap::ArgGroup;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_infer::{Algorithm, CacheConfig, DecoderConfig, SamplerConfig};
+use llada_tasks::Split;
 
 use self::{
     measure::{Comparison, Side},
-    questions::{Sampler, requests},
+    sampler::{Sampler, requests},
 };
 use crate::{
-    args::{ConstraintArgs, ModelArgs, SamplerArgs},
+    args::{ConstraintArgs, FilterArgs, ModelArgs, SamplerArgs},
+    commands::questions,
     file::{check_writable, write_whole},
     session::Session,
 };
@@ -57,6 +59,9 @@ pub(crate) struct Args {
     sampler: SamplerArgs,
 
     #[command(flatten)]
+    filter: FilterArgs,
+
+    #[command(flatten)]
     model: ModelArgs,
 
     /// Print one JSON object: vanilla and compared (nfe, states, tokens_per_forward, seconds, accuracy, interval, and under a
@@ -86,18 +91,24 @@ fn plain(config: &SamplerConfig) -> SamplerConfig {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config(Algorithm::Vanilla)?;
+    let filter = args.filter.read()?;
     let pattern = args.constraint.pattern()?;
     let is_constrained = args.constrain || pattern.is_some();
     let vanilla = match config.draft_length {
-        None => Sampler { config: plain(&config), is_constrained: false },
-        Some(_) => Sampler { config: SamplerConfig { draft_length: None, ..config.clone() }, is_constrained },
+        None => Sampler { config: plain(&config), is_constrained: false, filter: None },
+        Some(_) => {
+            let config = SamplerConfig { draft_length: None, ..config.clone() };
+            Sampler { config, is_constrained, filter: filter.clone() }
+        }
     };
-    let compared = Sampler { config, is_constrained };
+    let compared = Sampler { config, is_constrained, filter };
     let mut session = Session::open(&args.model)?;
     session.warn_about(&compared.config);
     let questions = match (args.tasks, &args.prompts) {
         (None, Some(path)) => questions::of_file(&session, path, pattern.as_ref())?,
-        (limit, _) => questions::of_tasks(&session, limit.unwrap_or_default(), pattern.as_ref(), args.constrain)?,
+        (limit, _) => {
+            questions::of_tasks(&session, Split::HeldOut, limit.unwrap_or_default(), pattern.as_ref(), args.constrain)?
+        }
     };
     for sampler in [&vanilla, &compared] {
         for (question, request) in questions.iter().zip(requests(&questions, sampler)) {

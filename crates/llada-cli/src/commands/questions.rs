@@ -1,4 +1,4 @@
-//! What both samplers are asked: examples of the tasks or the prompts of a file, with the constraint on compared answers.
+//! What a sampler is asked: examples of the tasks, or the prompts of a file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,28 +8,21 @@ use std::{
 
 use llada::{Pattern, TokenDfa};
 use llada_core::rng::Noise;
-use llada_infer::{Request, SamplerConfig};
 use llada_model::Message;
 use llada_tasks::{ALL, Example, Split, mixture};
 use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{exit::usage, file::read_text, session::Session};
 
-/// One of the two samplers.
-pub(super) struct Sampler {
-    pub(super) config: SamplerConfig,
-    pub(super) is_constrained: bool,
-}
-
 /// A prompt.
-pub(super) struct Question {
-    prompt: Vec<u32>,
+pub(crate) struct Question {
+    pub(crate) prompt: Vec<u32>,
     /// Where it comes from, in words.
-    pub(super) place: String,
+    pub(crate) place: String,
     /// The example that checks its answer, if there is one.
-    pub(super) example: Option<Example>,
-    /// What the answer of a constrained sampler satisfies.
-    pub(super) constraint: Option<Arc<TokenDfa>>,
+    pub(crate) example: Option<Example>,
+    /// What a constrained answer satisfies.
+    pub(crate) constraint: Option<Arc<TokenDfa>>,
 }
 
 /// A line of a file of prompts.
@@ -42,30 +35,17 @@ struct Line {
     others: BTreeMap<String, IgnoredAny>,
 }
 
-/// Returns the requests of a sampler, each with a seed of its own.
-pub(super) fn requests(questions: &[Question], sampler: &Sampler) -> Vec<Request> {
-    let prompts: Vec<Vec<u32>> = questions.iter().map(|question| question.prompt.clone()).collect();
-    let mut requests = Request::for_each(&prompts, &sampler.config);
-    if sampler.is_constrained {
-        for (request, question) in requests.iter_mut().zip(questions) {
-            if let Some(constraint) = &question.constraint {
-                *request = request.clone().with_constraint(Arc::clone(constraint));
-            }
-        }
-    }
-    requests
-}
-
-/// Draws `limit` held-out examples of each task, with the pattern on their answers; if `by_form`, the form that a question
+/// Draws `limit` examples of each task, with the pattern on their answers; if `by_form`, the form that a question
 /// prescribes is its pattern, and those without one are left out.
-pub(super) fn of_tasks(
+pub(crate) fn of_tasks(
     session: &Session,
+    split: Split,
     limit: u32,
     pattern: Option<&Pattern>,
     by_form: bool,
 ) -> anyhow::Result<Vec<Question>> {
     let mut questions = Vec::new();
-    for (task, example) in mixture(&ALL, Split::HeldOut, Noise::new(0)).take(limit as usize * ALL.len()) {
+    for (task, example) in mixture(&ALL, split, Noise::new(0)).take(limit as usize * ALL.len()) {
         let form = example.form.as_deref().map(Pattern::regex);
         let pattern = if by_form { form.as_ref() } else { pattern };
         if by_form && pattern.is_none() {
@@ -82,7 +62,7 @@ pub(super) fn of_tasks(
 }
 
 /// Reads the prompts of a file, one a line.
-pub(super) fn of_file(session: &Session, path: &Path, pattern: Option<&Pattern>) -> anyhow::Result<Vec<Question>> {
+pub(crate) fn of_file(session: &Session, path: &Path, pattern: Option<&Pattern>) -> anyhow::Result<Vec<Question>> {
     let constraint = pattern.map(|pattern| session.model.compile(pattern)).transpose()?;
     let text = read_text(path)?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
