@@ -190,7 +190,7 @@ impl Run {
             recorder = Some(Recorder::open(&self.config, self.loss.digest(), self.state.step)?);
         }
         while self.state.step < self.config.steps && !self.collective.any(stop.load(Ordering::Relaxed))? {
-            let mut metrics = self.step()?;
+            let ControlFlow::Continue(mut metrics) = self.step(stop)? else { break };
             if let Some(recorder) = &mut recorder {
                 if self.is_due(self.config.validate_every) {
                     self.validate(&mut metrics)?;
@@ -235,10 +235,16 @@ impl Run {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn step(&mut self) -> Result<Metrics, TrainError> {
+    /// Makes a step, unless the run is stopped before its gradient.
+    fn step(&mut self, stop: &AtomicBool) -> Result<ControlFlow<(), Metrics>, TrainError> {
         let start = Instant::now();
-        let report = self.state.advance(self.loss.as_mut(), &self.config, self.collective.as_mut())?;
-        Ok(Metrics {
+        let Self { state, loss, collective, .. } = self;
+        let mut is_stopped = || collective.any(stop.load(Ordering::Relaxed));
+        if loss.roll_out(&mut state.model, state.step, &mut is_stopped)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let report = state.advance(loss.as_mut(), &self.config, collective.as_mut())?;
+        Ok(ControlFlow::Continue(Metrics {
             step: self.state.step,
             loss: report.loss,
             router_aux_loss: report.router_aux_loss,
@@ -249,7 +255,7 @@ impl Run {
             validation_bits_per_token: None,
             validation_bits_per_byte: None,
             details: report.details,
-        })
+        }))
     }
 
     /// Whether what happens every so many steps happens after the last one made.

@@ -141,8 +141,9 @@ impl Loss for PairLoss {
     ) -> Result<ControlFlow<()>, TrainError> {
         let mut ledger = Ledger::<Bounds>::open(&self.path, &self.subject)?;
         let seen = self.order.seen(self.steps);
-        let flow = ledger.complete(&seen, 1, is_begun, observe, |pairs| {
-            pairs.iter().map(|&pair| self.bounds(model, &self.masked(pair)?)).collect()
+        let flow = ledger.complete(&seen, 1, is_begun, observe, |pairs, _| {
+            let bounds = pairs.iter().map(|&pair| self.bounds(model, &self.masked(pair)?));
+            bounds.collect::<Result<_, _>>().map(ControlFlow::Continue)
         })?;
         self.reference = ledger.into_entries();
         Ok(flow)

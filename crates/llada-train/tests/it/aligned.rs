@@ -4,7 +4,10 @@ use std::{
     f64::consts::LN_2,
     fs,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use llada_train::{
@@ -135,6 +138,62 @@ fn resumed_runs_equal_uninterrupted_ones() {
         assert!(weights[0] == weights[1], "{keys}");
         assert!(steps(&whole).iter().any(|step| step.grad_norm > 0.0), "{keys}: nothing was learnt");
     }
+}
+
+/// [`Small`], which asks to stop while the prompts of the second set of answers are asked.
+#[derive(Debug)]
+struct Impatient {
+    small: Small,
+    asked: AtomicUsize,
+    judged: AtomicUsize,
+    stop: Arc<AtomicBool>,
+}
+
+impl Environment for Impatient {
+    fn len(&self) -> usize {
+        self.small.len()
+    }
+
+    fn prompt(&self, index: usize) -> &[u32] {
+        // Four when the run is opened, and four in each set.
+        if self.asked.fetch_add(1, Ordering::Relaxed) == 8 {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        self.small.prompt(index)
+    }
+
+    fn reward(&self, index: usize, answer: &[u32]) -> f64 {
+        assert!(self.judged.fetch_add(1, Ordering::Relaxed) < 4, "the second set was answered to its end");
+        self.small.reward(index, answer)
+    }
+}
+
+#[test]
+fn a_run_stops_within_a_set_of_answers_and_goes_on() {
+    let folder = workplace();
+    let model = |config: &RunConfig| fs::read(config.out.join("model/model.safetensors")).unwrap();
+    let keys = format!("rl = {{ objective = \"espo\", {SHORT} }}");
+    let [whole, parts] = ["whole", "parts"].map(|out| config(folder.path(), Training::Rl, out, &keys));
+    train(&whole, Training::Rl, |_| false);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (asked, judged) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let environment = Impatient { small: Small::new(), asked, judged, stop: stop.clone() };
+    let outcome = Run::rl(parts.clone(), environment).unwrap().train(&stop, |_| ()).unwrap();
+    assert_eq!(outcome, Outcome::Stopped(parts.out.join("checkpoints/step-00000003")));
+    train(&parts, Training::Rl, |_| false);
+    assert!(model(&whole) == model(&parts));
+
+    let keys = "data = \"prompts.jsonl\"\ndistillation = { gen_length = 8, block_length = 4 }";
+    let [whole, parts] = ["all", "half"].map(|out| config(folder.path(), Training::Distillation, out, keys));
+    train(&whole, Training::Distillation, |_| false);
+    // The prompts are answered together, in eight steps.
+    let heard = AtomicUsize::new(0);
+    let outcome = train(&parts, Training::Distillation, |event| {
+        matches!(event, Event::Prepared { done: 0, .. }) && heard.fetch_add(1, Ordering::Relaxed) == 3
+    });
+    assert_eq!((outcome, heard.into_inner()), (Outcome::Stopped(parts.out.clone()), 4));
+    train(&parts, Training::Distillation, |_| false);
+    assert!(model(&whole) == model(&parts));
 }
 
 /// A run that is asked to stop at once saves a checkpoint of step 0, and goes on from it.
