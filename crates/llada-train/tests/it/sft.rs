@@ -4,6 +4,7 @@ use llada_core::{
     objective::{LossWeight, Normalisation},
     rng::Noise,
 };
+use llada_model::Dtype;
 use llada_train::{
     config::{Padding, RunConfig, SftConfig, Training},
     data::{Record, rows},
@@ -13,6 +14,7 @@ use toml::Table;
 
 use crate::{
     alignment::{MASK, check_close, field, golden, merged},
+    lora::load as adapted,
     told,
 };
 
@@ -38,7 +40,7 @@ fn maskable(golden: &serde_json::Value, name: &str, row_length: usize) -> Vec<bo
 #[test]
 fn golden_sft() {
     let golden = golden("sft.json");
-    let mut model = merged("adapter_all");
+    let mut model = adapted("adapter_all", Dtype::F32.into());
     let ids: Vec<Vec<u32>> = field(&golden, "ids");
     let (t, u): (Vec<f32>, Vec<Vec<f64>>) = (field(&golden, "t"), field(&golden, "u"));
     let row_length = ids[0].len();
@@ -46,8 +48,9 @@ fn golden_sft() {
         let answers = Answers { maskable: maskable(&golden, name, row_length), ..answers };
         let rows = Rows { ids: ids.concat(), row_length, answers: Some(answers) };
         let batch = MaskedBatch::diffusion(&rows, &t, &u.concat(), MASK).unwrap();
-        let loss = batch.loss(&model.cross_entropy(&batch.batch()).unwrap()).unwrap();
-        (batch, loss)
+        model.clear_gradient().unwrap();
+        let loss = batch.loss(&model.accumulate(&batch.batch()).unwrap()).unwrap();
+        (batch, loss, model.gradient().norm().unwrap())
     };
     let cases = golden["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 20);
@@ -55,7 +58,7 @@ fn golden_sft() {
         let (name, weight): (String, String) = (field(case, "maskable"), field(case, "weight"));
         let normalisation: Normalisation = field(case, "normalisation");
         let loss_weight = if weight == "uniform" { LossWeight::Uniform } else { LossWeight::Scheduler };
-        let (batch, loss) = masked(&name, Answers { normalisation, loss_weight, ..Answers::default() });
+        let (batch, loss, norm) = masked(&name, Answers { normalisation, loss_weight, ..Answers::default() });
         let what = format!("{name}, {normalisation:?}, {weight}");
         assert_eq!(batch.batch().ids, field::<Vec<Vec<u32>>>(case, "noisy").concat(), "{what}");
         let weights = field::<Vec<Vec<f64>>>(case, "token_weights").concat();
@@ -66,11 +69,13 @@ fn golden_sft() {
             assert!((f64::from(found) - weights[token]).abs() < 1e-6, "{what}: token {token}");
         }
         check_close(&what, loss, field(case, "loss"));
+        check_close(&what, norm, field(case, "grad_norm_lora"));
     }
     let case = &golden["complementary"];
     let answers = Answers { complementary: true, ..Answers::default() };
-    let (batch, loss) = masked(&field::<String>(case, "maskable"), answers);
+    let (batch, loss, norm) = masked(&field::<String>(case, "maskable"), answers);
     check_close("complementary", loss, field(case, "loss"));
+    check_close("complementary", norm, field(case, "grad_norm_lora"));
     let (first, second) = batch.batch().ids.split_at(3 * row_length);
     let clean = ids.concat();
     let learned = maskable(&golden, "last answer, no padding", row_length);
