@@ -8,7 +8,7 @@ use std::{
 use llada_core::Hint;
 use llada_model::{ModelError, atomic::WriteError};
 
-use crate::data::DatasetKind;
+use crate::{config::Training, data::DatasetKind};
 
 /// The error of this crate. What would help is apart from the message: [`hint`](Self::hint).
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +142,14 @@ pub enum TrainError {
         /// Which, and why.
         message: String,
     },
+    /// A key of the run file is for other kinds of training than the run's.
+    #[error("{key} is given, and this kind of training does not read it")]
+    OtherTraining {
+        /// The key.
+        key: &'static str,
+        /// What it is for.
+        readers: &'static [Training],
+    },
     /// A setting cannot be honoured.
     #[error("{key} is {value}")]
     Config {
@@ -172,6 +180,10 @@ impl TrainError {
             Self::Core(error) => error.hint(),
             Self::Infer(error) => error.hint(),
             Self::Config { hint, .. } => Some(hint.clone()),
+            Self::OtherTraining { readers, .. } => {
+                let names: Vec<&str> = readers.iter().map(|training| training.name()).collect();
+                Some(advice(format!("it is for {}", names.join(", "))))
+            }
             Self::Read { .. } => Some(advice("is it there, and may it be read?")),
             Self::Write { .. } => Some(advice("is the disk full, or the folder read-only?")),
             Self::Line { expected, .. } => expected.map(|expected| advice(format!("each line is {expected}"))),

@@ -6,6 +6,7 @@ mod distillation;
 mod preference;
 mod rl;
 mod sft;
+mod training;
 
 use std::{
     fs,
@@ -21,50 +22,10 @@ pub use self::{
     preference::{LossName, Masks, PreferenceConfig},
     rl::RlConfig,
     sft::{Padding, SftConfig, Turns},
+    training::Training,
 };
 
 use crate::{TrainError, byte_order_mark, lr::ScheduleConfig, objective::Objective, optimizer::OptimizerConfig};
-
-/// What a run trains for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Training {
-    /// To continue text, from documents.
-    Pretrain,
-    /// To answer, from prompts and answers.
-    Sft,
-    /// To prefer some answers to others, from pairs.
-    Preference,
-    /// To give answers that a program rewards.
-    Rl,
-    /// To decode many tokens at once.
-    Distillation,
-}
-
-impl Training {
-    /// Lets the learning rate of the last step follow `lr` where it is constant unless a run says otherwise.
-    fn complete(self, given: &mut Table) {
-        if matches!(self, Self::Pretrain | Self::Sft) {
-            return;
-        }
-        if let Some(Value::Table(schedule)) = given.get_mut("schedule")
-            && let Some(lr) = schedule.get("lr").cloned()
-        {
-            schedule.entry("min_lr").or_insert(lr);
-        }
-    }
-
-    /// The learning rates unless a run says others.
-    fn schedule(self) -> ScheduleConfig {
-        match self {
-            Self::Pretrain => ScheduleConfig::default(),
-            Self::Sft => ScheduleConfig::sft(),
-            Self::Preference => ScheduleConfig::preference(),
-            Self::Rl => ScheduleConfig::rl(),
-            Self::Distillation => ScheduleConfig::distillation(),
-        }
-    }
-}
 
 /// Everything that a run depends on. Values in brackets are defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -211,18 +172,9 @@ impl RunConfig {
         for table in tables {
             merge(&mut given, table);
         }
-        for (table, readers) in [
-            ("sft", &[Training::Sft, Training::Distillation][..]),
-            ("preference", &[Training::Preference]),
-            ("rl", &[Training::Rl]),
-            ("distillation", &[Training::Distillation]),
-        ] {
-            if given.contains_key(table) && !readers.contains(&training) {
-                return Err(TrainError::config(table, "given", "this kind of training does not read it"));
-            }
-        }
+        training.check_keys(&given)?;
         training.complete(&mut given);
-        merge(&mut keys, given);
+        merge(&mut keys, given.clone());
         let export_dtype = if keys.contains_key("adapter") { Dtype::F32 } else { Dtype::Bf16 };
         keys.entry("export_dtype").or_insert(export_dtype.to_string().into());
         let config: Self = keys.try_into().map_err(refuse)?;
@@ -231,8 +183,10 @@ impl RunConfig {
             let hint = "pre-training and fine-tuning alone have it: start from a mask predictor";
             return Err(TrainError::config("objective", "ar", hint));
         }
-        if training == Training::Rl {
-            config.rl.check(config.batch_size)?;
+        match training {
+            Training::Rl => config.rl.check(config.batch_size)?,
+            Training::Distillation => config.distillation.objective.check_keys(&given)?,
+            _ => {}
         }
         Ok(config)
     }

@@ -46,7 +46,6 @@ impl Source {
     pub(crate) fn open(config: &RunConfig, kind: DatasetKind, model: &ModelConfig) -> Result<Self, TrainError> {
         let data = config.data()?;
         if kind == DatasetKind::Sft && !data.join("dataset.json").exists() && data.exists() {
-            check_settings(config, kind)?;
             let files = files::find(data, &config.sft)?;
             let tokenizer = start::tokenizer(config)?;
             let missing = || TrainError::config("tokenizer", "without an end-of-text token", "give that of the model");
@@ -55,7 +54,6 @@ impl Source {
             return Ok(Self::Streamed(Box::new(Streamed { stream, sft: config.sft.clone(), eos })));
         }
         let dataset = start::dataset(data, kind)?;
-        check_settings(config, kind)?;
         config.sft.check_prepared()?;
         let row_length = config.row_length.unwrap_or(model.max_sequence_length);
         check_dataset(&dataset, model, row_length)?;
@@ -119,17 +117,6 @@ impl Source {
             Self::Prepared(_) => Ok(()),
             Self::Streamed(streamed) => streamed.stream.restore(checkpoint),
         }
-    }
-}
-
-/// Refuses settings that are for the other kind of data.
-fn check_settings(config: &RunConfig, kind: DatasetKind) -> Result<(), TrainError> {
-    match (kind, config.row_length) {
-        (DatasetKind::Sft, Some(row_length)) => {
-            let hint = "rows of conversations are as long as they are: leave it out";
-            Err(TrainError::config("row_length", row_length, hint))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -289,9 +289,24 @@ fn settings_that_cannot_be_are_refused() {
         (Training::Rl, "rl = { objective = \"spg\", num_generations = 2, eubo_beta = 0.0 }", "eubo_beta"),
         (Training::Rl, "rl = { objective = \"trace_rl\", num_generations = 2, shrink = 0 }", "shrink"),
         (Training::Rl, "rl.num_generations = 2\nobjective = \"ar\"", "objective is ar"),
-        (Training::Preference, "rl.num_generations = 2", "rl is given"),
+        (Training::Preference, "rl.num_generations = 2", "rl is given, and this kind of training does not read it"),
+        (Training::Preference, "stratified_t = true", "hint: it is for pre-training, fine-tuning, distillation"),
+        (Training::Pretrain, "preference.beta = 0.1", "hint: it is for preference optimisation"),
+        (Training::Rl, "row_length = 8", "hint: it is for pre-training"),
+        (Training::Distillation, "group_by_length = true", "hint: it is for distillation.objective cap"),
+        (Training::Distillation, "sft.turns = \"all\"", "sft is given\nhint: it is for distillation.objective cap"),
+        (Training::Distillation, "distillation.mask_ratio = 0.5", "distillation.mask_ratio is given\nhint: it is for"),
+        (
+            Training::Distillation,
+            "distillation = { objective = \"cap\", gen_length = 8 }",
+            "distillation.gen_length is given\nhint: it is for distillation.objective dparallel and d3llm",
+        ),
         (Training::Distillation, "distillation.temperature = 0.0", "distillation.temperature is 0"),
-        (Training::Distillation, "distillation.mask_ratio = 2.0", "distillation.mask_ratio is 2"),
+        (
+            Training::Distillation,
+            "distillation = { objective = \"d3llm\", mask_ratio = 2.0 }",
+            "distillation.mask_ratio is 2",
+        ),
     ] {
         let error = told_of(training, keys).unwrap_err();
         assert!(error.contains(message), "{keys}: {error}");
