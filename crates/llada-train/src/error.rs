@@ -122,6 +122,18 @@ pub enum TrainError {
         /// The checkpoint.
         checkpoint: PathBuf,
     },
+    /// A setting of the adapter that a run goes on with is another in its folder.
+    #[error("adapter.{key} is {value}, and {found} in {}", folder.display())]
+    OtherAdapter {
+        /// The folder of the adapter.
+        folder: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value in the run's settings.
+        value: String,
+        /// Its value in the folder.
+        found: String,
+    },
     /// A number that is computed ahead of the first step is missing, and the run has begun.
     #[error("{}: the numbers of item {item} are missing", path.display())]
     MissingNumbers {
@@ -202,6 +214,9 @@ impl TrainError {
             }
             Self::OtherModel { .. } | Self::OtherNumbers { .. } => {
                 Some(Hint::set_with("out", "FOLDER", " of another name, or the settings of this run"))
+            }
+            Self::OtherAdapter { .. } => {
+                Some(advice("leave it out: an adapter keeps its settings, but for lora_dropout"))
             }
             Self::MissingNumbers { .. } => Some(advice(
                 "the run began with fewer steps or a smaller batch_size: go on with those, or with another out",

@@ -199,7 +199,8 @@ fn flags_override_keys_and_wrong_ones_are_refused() {
         let output = llada(at, &[training, "--config", "other.toml", "--out", "run"]);
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         let key = key.split(' ').next().unwrap();
-        let expected = format!("{key} is given, and this kind of training does not read it\nhint: it is for {readers}\n");
+        let expected =
+            format!("{key} is given, and this kind of training does not read it\nhint: it is for {readers}\n");
         assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
     }
     fs::write(at.join("run.toml"), format!("learning_rate = 1\n{RUN}")).unwrap();

@@ -74,14 +74,6 @@ impl TrainableTransformer {
         }
     }
 
-    /// Sets whether the adapter is computed, if the model has one, or left out: then the model is its base, but for modules
-    /// that are trained as a whole.
-    pub fn set_adapter_enabled(&mut self, on: bool) {
-        if let Some(adapted) = &mut self.adapted {
-            adapted.is_disabled = !on;
-        }
-    }
-
     /// Sets whether blocks keep only their inputs for the backward pass, which saves memory and costs a second forward
     /// pass.
     pub fn set_activation_checkpointing(&mut self, on: bool) {

@@ -50,7 +50,7 @@ impl TrainableTransformer {
 
     /// Returns the adapter of a role's layer, if it has one.
     pub(super) fn lora(&self, module: &Module) -> Result<Option<Lora>, ModelError> {
-        let Some(adapted) = self.adapted.as_ref().filter(|adapted| !adapted.is_disabled) else { return Ok(None) };
+        let Some(adapted) = &self.adapted else { return Ok(None) };
         adapted.targets.lora(module, |name| {
             let missing = || ModelError::lora("target_modules", format!("tensor {name} is missing"));
             Ok(self.variables.get(name).ok_or_else(missing)?.f_to_kind(self.dtype.kind())?)

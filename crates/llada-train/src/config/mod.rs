@@ -2,6 +2,7 @@
 //!
 //! Defaults, file and flags are merged before they are read, so that a flag is a key like any other.
 
+mod adapter;
 mod distillation;
 mod preference;
 mod rl;
@@ -46,6 +47,9 @@ pub struct RunConfig {
     pub model: Option<ModelShape>,
     /// The LoRA adapter that is trained in place of the weights of `init`, which are frozen \[none\].
     pub adapter: Option<LoraConfig>,
+    /// The folder of an adapter in peft's format that the run goes on with; its settings are those of `adapter`, in which
+    /// `lora_dropout` alone may be another \[none: a new adapter\].
+    pub init_adapter: Option<PathBuf>,
     /// The format of the frozen weights of `init`, if an adapter is trained: `f32`, `bf16`, `int8`, `nf4`, or `nf4-double`,
     /// whose scales are quantised too \[dtype\].
     pub base_dtype: Option<Precision>,
@@ -175,9 +179,14 @@ impl RunConfig {
         training.check_keys(&given)?;
         training.complete(&mut given);
         merge(&mut keys, given.clone());
-        let export_dtype = if keys.contains_key("adapter") { Dtype::F32 } else { Dtype::Bf16 };
+        let has_adapter = ["adapter", "init_adapter"].iter().any(|key| keys.contains_key(*key));
+        let export_dtype = if has_adapter { Dtype::F32 } else { Dtype::Bf16 };
         keys.entry("export_dtype").or_insert(export_dtype.to_string().into());
-        let config: Self = keys.try_into().map_err(refuse)?;
+        let mut config: Self = keys.try_into().map_err(refuse)?;
+        if let Some(folder) = &config.init_adapter {
+            let given = given.get("adapter").and_then(Value::as_table);
+            config.adapter = Some(adapter::settings(folder, given, config.adapter.as_ref())?);
+        }
         config.check()?;
         if config.objective == Objective::Ar && !matches!(training, Training::Pretrain | Training::Sft) {
             let hint = "pre-training and fine-tuning alone have it: start from a mask predictor";

@@ -68,7 +68,7 @@ impl DistillationLoss {
         }
         let noise = Noise::new(config.seed);
         let subject = json!({
-            "data": prompts.digest, "init": config.init, "tokenizer": config.tokenizer,
+            "data": prompts.digest, "init": config.init, "init_adapter": config.init_adapter, "tokenizer": config.tokenizer,
             "dtype": config.dtype, "base_dtype": config.base_dtype,
             "gen_length": gen_length, "block_length": block_length,
         });

@@ -11,7 +11,7 @@ use llada_core::{
     rng::{Domain, Noise},
 };
 use llada_infer::Request;
-use llada_model::TrainableTransformer;
+use llada_model::{Parameters, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -52,8 +52,8 @@ pub(crate) struct PolicyLoss {
 enum Reference {
     /// There is no penalty.
     None,
-    /// The model in training without its adapter.
-    Base,
+    /// The adapter at the start, of the same frozen weights.
+    Adapter(Parameters),
     /// A second model.
     Model(Box<TrainableTransformer>),
 }
@@ -102,14 +102,10 @@ impl PolicyLoss {
             }
         }
         let digest = sha256(&prompts);
-        let reference = match (&config.adapter, &config.init) {
+        let reference = match &config.adapter {
             _ if !rl.method.has_reference() => Reference::None,
-            (Some(adapter), _) if !adapter.modules_to_save.is_empty() => {
-                let hint = "the model at the start is the one without adapter: leave them out, or set rl.beta to 0";
-                return Err(TrainError::config("adapter.modules_to_save", "given", hint));
-            }
-            (Some(_), _) => Reference::Base,
-            (None, _) => Reference::Model(Box::new(start::model(config)?)),
+            Some(_) => Reference::Adapter(copy(model.weights())?),
+            None => Reference::Model(Box::new(start::model(config)?)),
         };
         let room = environment.len() * rl.num_generations;
         if room < config.batch_size {
@@ -122,6 +118,7 @@ impl PolicyLoss {
         }
         let subject = json!({
             "rl": config.rl, "seed": config.seed, "batch_size": config.batch_size, "init": config.init,
+            "init_adapter": config.init_adapter,
         });
         Ok(Self {
             subject,
@@ -158,11 +155,12 @@ impl PolicyLoss {
             }
             match &mut self.reference {
                 Reference::None => {}
-                Reference::Base => {
-                    model.set_adapter_enabled(false);
-                    let of_base = log_probs(model, &batches, &draw, micro_batch_size);
-                    model.set_adapter_enabled(true);
-                    reference.push(of_base?);
+                Reference::Adapter(start) => {
+                    let now = copy(model.weights())?;
+                    model.weights_mut().copy_from(start)?;
+                    let of_start = log_probs(model, &batches, &draw, micro_batch_size);
+                    model.weights_mut().copy_from(&now)?;
+                    reference.push(of_start?);
                 }
                 Reference::Model(model) => reference.push(log_probs(model, &batches, &draw, micro_batch_size)?),
             }
@@ -226,6 +224,12 @@ impl PolicyLoss {
             MaskedBatch::of_views(rows.zip(views.iter().map(Vec::as_slice)))
         })
     }
+}
+
+fn copy(weights: &Parameters) -> Result<Parameters, TrainError> {
+    let mut copied = weights.zeros_like()?;
+    copied.copy_from(weights)?;
+    Ok(copied)
 }
 
 /// The log-probabilities of scored tokens under `model`, where `batches` has the views of `draw`.

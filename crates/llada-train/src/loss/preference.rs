@@ -70,7 +70,7 @@ impl PairLoss {
         let noise = Noise::new(config.seed);
         let PreferenceConfig { num_samples, masks, .. } = config.preference;
         let subject = json!({
-            "data": digest, "init": config.init, "tokenizer": config.tokenizer, "seed": config.seed,
+            "data": digest, "init": config.init, "init_adapter": config.init_adapter, "tokenizer": config.tokenizer, "seed": config.seed,
             "dtype": config.dtype, "base_dtype": config.base_dtype,
             "num_samples": num_samples, "masks": masks,
         });

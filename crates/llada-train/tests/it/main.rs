@@ -8,6 +8,7 @@ mod data;
 mod fuzz;
 mod golden;
 mod gradients;
+mod init_adapter;
 mod lora;
 #[path = "../../../llada-model/tests/it/mutation.rs"]
 mod mutation;
