@@ -53,12 +53,5 @@ pub fn preview(
             shown.push(PreviewRow { ids, maskable: answers.maskable[tokens].to_vec(), masked });
         }
     }
-    let mut tally = None;
-    if let Some(stream) = loss.source().stream() {
-        match stream.survey(&mut observe)? {
-            ControlFlow::Continue(found) => tally = Some(found),
-            ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
-        }
-    }
-    Ok(ControlFlow::Continue(Preview { rows: shown, tally }))
+    Ok(loss.source().survey(&mut observe)?.map_continue(|tally| Preview { rows: shown, tally }))
 }

@@ -162,7 +162,7 @@ impl Run {
 
     /// What the first epoch has shown so far of conversations that are read while the run lasts: how many, and what was left
     /// out of them.
-    pub fn tally(&self) -> Option<&Tally> {
+    pub fn tally(&self) -> Option<Tally> {
         self.loss.tally()
     }
 

@@ -3,6 +3,7 @@
 //! Defaults, file and flags are merged before they are read, so that a flag is a key like any other.
 
 mod adapter;
+mod data;
 mod distillation;
 mod preference;
 mod rl;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use self::{
+    data::{Data, DataPart},
     distillation::{DistillationConfig, DistillationMethod},
     preference::{LossName, Masks, PreferenceConfig},
     rl::RlConfig,
@@ -34,9 +36,9 @@ use crate::{TrainError, byte_order_mark, lr::ScheduleConfig, objective::Objectiv
 pub struct RunConfig {
     /// The run's folder: checkpoints, metrics, and at the end the model.
     pub out: PathBuf,
-    /// The dataset to train on; in fine-tuning also conversations, in a file or a folder; in preference optimisation and
-    /// distillation, a file of JSON lines or a folder of such.
-    pub data: Option<PathBuf>,
+    /// The dataset to train on, or several with their weights; in fine-tuning also conversations, in a file or a folder; in
+    /// preference optimisation and distillation, a file of JSON lines or a folder of such.
+    pub data: Option<Data>,
     /// The dataset to validate on \[none\].
     pub validation: Option<PathBuf>,
     /// The checkpoint to start from \[none: new weights of the shape in `model`\].
@@ -223,6 +225,9 @@ impl RunConfig {
         if let Some(decay) = self.ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
             return Err(TrainError::config("ema_decay", decay, "give a number from 0 to below 1, such as 0.999"));
         }
+        if let Some(data) = &self.data {
+            data.check()?;
+        }
         self.sft.check(self.objective)?;
         self.preference.check()?;
         self.distillation.check()?;
@@ -239,14 +244,20 @@ impl RunConfig {
         self.schedule.check()
     }
 
-    /// The dataset.
-    pub(crate) fn data(&self) -> Result<&Path, TrainError> {
-        self.data.as_deref().ok_or_else(|| TrainError::config("data", "missing", "say what to train on"))
+    /// What to train on.
+    pub(crate) fn data(&self) -> Result<&Data, TrainError> {
+        self.data.as_ref().ok_or_else(|| TrainError::config("data", "missing", "say what to train on"))
+    }
+
+    /// What to train on, if it is one file or folder.
+    pub(crate) fn one_data(&self) -> Result<&Path, TrainError> {
+        let several = || TrainError::config("data", "a list", "pre-training and fine-tuning alone mix datasets");
+        self.data()?.one().ok_or_else(several)
     }
 
     /// The files of `data` that end with `extension`, in the order of their names, or `data` itself if it is a file.
     pub(crate) fn data_files(&self, extension: &str) -> Result<Vec<PathBuf>, TrainError> {
-        let data = self.data()?;
+        let data = self.one_data()?;
         if !data.is_dir() {
             return Ok(vec![data.to_owned()]);
         }

@@ -5,6 +5,7 @@ mod card;
 mod dataset;
 mod files;
 mod lines;
+mod mixture;
 mod pairs;
 pub mod prepare;
 mod prompts;

@@ -64,7 +64,7 @@ impl DistillationLoss {
         let prompts: Lines<Prompt> = Lines::read(&config.data_files("jsonl")?, tokenizer, most)?;
         if prompts.items.is_empty() {
             let message = format!("no prompt has at most {most} tokens: {} are too long", prompts.too_long);
-            return Err(TrainError::file(config.data()?, message));
+            return Err(TrainError::file(config.one_data()?, message));
         }
         let noise = Noise::new(config.seed);
         let subject = json!({

@@ -79,7 +79,7 @@ pub(crate) trait Loss: fmt::Debug {
     fn digest(&self) -> &str;
 
     /// What was read and left out of data that is read while the run lasts.
-    fn tally(&self) -> Option<&Tally> {
+    fn tally(&self) -> Option<Tally> {
         None
     }
 

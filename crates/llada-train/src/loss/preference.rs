@@ -65,7 +65,7 @@ impl PairLoss {
         if pairs.is_empty() {
             let message =
                 format!("no pair fits max_sequence_length {}: {too_long} are too long", model.max_sequence_length);
-            return Err(TrainError::file(config.data()?, message));
+            return Err(TrainError::file(config.one_data()?, message));
         }
         let noise = Noise::new(config.seed);
         let PreferenceConfig { num_samples, masks, .. } = config.preference;

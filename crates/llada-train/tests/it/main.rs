@@ -10,6 +10,7 @@ mod golden;
 mod gradients;
 mod init_adapter;
 mod lora;
+mod mixture;
 #[path = "../../../llada-model/tests/it/mutation.rs"]
 mod mutation;
 mod run;
