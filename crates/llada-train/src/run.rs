@@ -17,7 +17,7 @@ use crate::{
     checkpoint::{self, Skipped},
     collective::{Collective, SingleProcess},
     config::{DistillationMethod, RunConfig, Training},
-    data::{Dataset, DatasetKind, Source, Tally},
+    data::{DatasetKind, Source, Tally, ValidationSet},
     environment::Environment,
     loss::{
         Certainty, Loss, distillation::DistillationLoss, masked::MaskedLoss, policy::PolicyLoss, preference::PairLoss,
@@ -35,7 +35,7 @@ pub struct Run {
     config: RunConfig,
     state: TrainState,
     loss: Box<dyn Loss>,
-    validation: Option<Dataset>,
+    validation: Option<ValidationSet>,
     collective: Box<dyn Collective>,
     skipped: Vec<Skipped>,
 }
@@ -114,7 +114,8 @@ impl Run {
         loss: Box<dyn Loss>,
         kind: DatasetKind,
     ) -> Result<Self, TrainError> {
-        let validation = config.validation.as_ref().map(|folder| start::dataset(folder, kind)).transpose()?;
+        let open = |path: &PathBuf| ValidationSet::open(path, &config, kind, model.config());
+        let validation = config.validation.as_ref().map(open).transpose()?;
         let state = TrainState::new(model, &config)?;
         let collective = Box::new(SingleProcess);
         let mut run = Self { config, state, loss, validation, collective, skipped: Vec::new() };
@@ -265,9 +266,8 @@ impl Run {
 
     fn validate(&mut self, metrics: &mut Metrics) -> Result<(), TrainError> {
         let Some(data) = &self.validation else { return Ok(()) };
-        let RunConfig { objective, validation_rows, mc_num, .. } = self.config;
-        let row_length = self.config.row_length.unwrap_or(self.state.model.config().max_sequence_length);
-        let validation = validate(&mut self.state.model, data, objective, validation_rows, row_length, mc_num)?;
+        let RunConfig { objective, mc_num, .. } = self.config;
+        let validation = validate(&mut self.state.model, data, objective, mc_num)?;
         metrics.validation_bits_per_token = Some(validation.bits_per_token);
         metrics.validation_bits_per_byte = Some(validation.bits_per_byte);
         Ok(())

@@ -39,7 +39,7 @@ pub struct RunConfig {
     /// The dataset to train on, or several with their weights; in fine-tuning also conversations, in a file or a folder; in
     /// preference optimisation and distillation, a file of JSON lines or a folder of such.
     pub data: Option<Data>,
-    /// The dataset to validate on \[none\].
+    /// The dataset to validate on, in all but pre-training also conversations \[none\].
     pub validation: Option<PathBuf>,
     /// The checkpoint to start from \[none: new weights of the shape in `model`\].
     pub init: Option<PathBuf>,

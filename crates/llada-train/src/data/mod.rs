@@ -12,6 +12,7 @@ mod prompts;
 mod record;
 mod source;
 mod stream;
+mod validation_set;
 mod writer;
 
 pub use batch_order::BatchOrder;
@@ -23,4 +24,5 @@ pub use record::{Record, rows};
 pub(crate) use source::Source;
 pub(crate) use stream::Stream;
 pub use stream::{Format, Place, Tally};
+pub use validation_set::ValidationSet;
 pub use writer::DatasetWriter;

@@ -206,7 +206,7 @@ fn digest(parts: &[Part], weights: &[f64]) -> String {
 }
 
 /// Refuses ids and lengths that the model does not have.
-fn check_dataset(dataset: &Dataset, model: &ModelConfig, row_length: usize) -> Result<(), TrainError> {
+pub(super) fn check_dataset(dataset: &Dataset, model: &ModelConfig, row_length: usize) -> Result<(), TrainError> {
     let (vocab_size, max_sequence_length) = (model.vocab_size, model.max_sequence_length);
     if dataset.vocab_size() > vocab_size {
         let hint = format!("the model's vocab_size is {vocab_size}: prepare the data with the model's tokenizer");

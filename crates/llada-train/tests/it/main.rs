@@ -17,6 +17,7 @@ mod run;
 mod sampling;
 mod sft;
 mod stream;
+mod validation;
 
 use std::path::PathBuf;
 

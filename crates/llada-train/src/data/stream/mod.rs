@@ -232,6 +232,32 @@ impl Stream {
         Ok(ControlFlow::Continue(tally))
     }
 
+    /// The first `count` records, in the order of the files, each with the number of bytes of what is said in it.
+    ///
+    /// # Errors
+    /// A file cannot be read, or no record can be learned from.
+    pub(crate) fn first(&self, count: usize) -> Result<Vec<(Record, usize)>, TrainError> {
+        let (mut found, mut tally) = (Vec::with_capacity(count), Tally::default());
+        for Located { shard, block, first_row } in &self.blocks {
+            let shard = &self.shards[*shard];
+            for (row, raw) in (*first_row..).zip(shard.read(block)?) {
+                if found.len() == count {
+                    return Ok(found);
+                }
+                let encoded = self.encoder.encode(&raw, shard.format, row, 0);
+                let text_bytes = self.encoder.text_bytes(&raw, shard.format);
+                let record = encoded.map_err(|reason| tally.count(Some(reason), &shard.path, raw.number));
+                found.extend(record.map(|record| (record, text_bytes)));
+            }
+        }
+        if found.is_empty() { Err(self.nothing(&tally)) } else { Ok(found) }
+    }
+
+    /// The error that no record is left.
+    fn nothing(&self, tally: &Tally) -> TrainError {
+        TrainError::file(&self.data, format!("no record can be learned from: {}", tally.reasons().join("; ")))
+    }
+
     fn order_of(&self, epoch: u64) -> EpochOrder {
         let size = |located: &Located| Size { rows: located.block.rows, bytes: located.block.bytes };
         EpochOrder::new(&self.blocks.iter().map(size).collect::<Vec<_>>(), self.noise, epoch)
@@ -294,8 +320,7 @@ impl Stream {
         }
         // A whole epoch is among so many rows, wherever they begin.
         if self.end.barren >= self.rows.saturating_mul(2) {
-            let reasons = self.end.tally.reasons().join("; ");
-            return Err(TrainError::file(&self.data, format!("no record can be learned from: {reasons}")));
+            return Err(self.nothing(&self.end.tally));
         }
         Ok(found)
     }
