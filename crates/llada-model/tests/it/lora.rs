@@ -279,7 +279,7 @@ fn training_ids() -> Vec<u32> {
 
 fn batch(ids: &[u32]) -> TrainingBatch<'_> {
     let (wanted, targets) = (&[3, 8, 25, 33], &[5, 6, 7, 8]);
-    TrainingBatch { ids, row_length: 20, wanted, targets, weights: &[0.5; 4], entropy: None, share: 1.0 }
+    TrainingBatch { ids, row_lengths: &[20; 2], wanted, targets, weights: &[0.5; 4], entropy: None, share: 1.0 }
 }
 
 fn sample<P: MaskPredictor>(model: &mut P) -> Vec<f32>

@@ -43,6 +43,9 @@ const METHODS: [(&str, &[DistillationMethod]); 6] = [
     ("distillation.mask_ratio", &[DistillationMethod::D3llm]),
 ];
 
+/// What trl, LLaMA-Factory and axolotl call several conversations in one row, which saves them padding.
+const PACKING: [&str; 3] = ["packing", "sft.packing", "sample_packing"];
+
 impl Training {
     /// The kind of training in a few words.
     pub fn name(self) -> &'static str {
@@ -78,8 +81,13 @@ impl Training {
         }
     }
 
-    /// Refuses keys that other kinds of training read.
+    /// Refuses keys that other kinds of training read, and those of other programs for what is not needed here.
     pub(super) fn check_keys(self, given: &Table) -> Result<(), TrainError> {
+        if let Some(key) = PACKING.into_iter().find(|key| has(given, key)) {
+            let hint = "rows of any lengths are computed side by side: sft.padding one_eos or none pads nothing, and rows of \
+                        pre-training are full";
+            return Err(TrainError::config(key, "given", hint));
+        }
         match READERS.into_iter().find(|(key, readers)| has(given, key) && !readers.contains(&self)) {
             Some((key, readers)) => Err(TrainError::OtherTraining { key, readers }),
             None => Ok(()),

@@ -73,7 +73,7 @@ fn expected(model: &mut TrainableTransformer, data: &Dataset, rows: usize, row_l
             let (wanted, targets, weights) = (wanted.as_slice(), targets.as_slice(), weights.as_slice());
             let batch = TrainingBatch {
                 ids: &ids,
-                row_length: row.row_length,
+                row_lengths: &[row.row_length],
                 wanted,
                 targets,
                 weights,
