@@ -111,7 +111,10 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
         return match error {
             TrainError::Model(source) => kind(source),
             TrainError::Infer(source) => kind(source),
-            TrainError::Settings { .. } | TrainError::Config { .. } => Some(USAGE),
+            TrainError::Settings { .. }
+            | TrainError::Config { .. }
+            | TrainError::OtherTraining { .. }
+            | TrainError::OtherAdapter { .. } => Some(USAGE),
             TrainError::Read { .. } | TrainError::Write { .. } => Some(ENVIRONMENT),
             _ => Some(FAILED),
         };

@@ -7,7 +7,7 @@ use llada_eval::EvalError;
 use llada_hub::HubError;
 use llada_infer::InferError;
 use llada_model::ModelError;
-use llada_train::{TrainError, data::DatasetKind};
+use llada_train::{TrainError, config::Training, data::DatasetKind};
 
 /// Returns the text of an option and its value as a flag.
 pub(crate) fn flag(option: &str, value: &str) -> String {
@@ -72,6 +72,10 @@ fn of_training(error: &TrainError) -> Option<Hint> {
         TrainError::Model(source) => of(source),
         TrainError::Infer(source) => of(source),
         TrainError::Settings { .. } => command("the --help of the command lists all keys"),
+        TrainError::OtherTraining { readers, .. } => {
+            let commands: Vec<String> = readers.iter().filter_map(|training| command_of(*training)).collect();
+            Some(Hint::Advice(format!("it is for {}", commands.join(", "))))
+        }
         TrainError::DamagedShard { .. } => command("llada data prepare again"),
         TrainError::NoTokenizer { .. } => command("llada tokenizer train"),
         TrainError::NoText { .. } => command("is --format right?"),
@@ -79,6 +83,19 @@ fn of_training(error: &TrainError) -> Option<Hint> {
         TrainError::OtherKind { found: DatasetKind::Sft, .. } => command("llada sft"),
         _ => error.hint(),
     }
+}
+
+/// The command of a kind of training.
+fn command_of(training: Training) -> Option<String> {
+    let name = match training {
+        Training::Pretrain => "pretrain",
+        Training::Sft => "sft",
+        Training::Preference => "prefer",
+        Training::Rl => "rl",
+        Training::Distillation => "distill",
+        _ => return None,
+    };
+    Some(format!("llada {name}"))
 }
 
 fn command(words: &str) -> Option<Hint> {

@@ -36,6 +36,16 @@ pub enum GgufError {
         /// The reason.
         message: String,
     },
+    /// The file is a part of a model, and other parts are not beside it.
+    #[error("{}: one of {count} files of a model, of which there is no {}", path.display(), missing.join(", "))]
+    MissingParts {
+        /// The path of the file.
+        path: PathBuf,
+        /// The number of files that the model has.
+        count: u64,
+        /// The names of those that are missing.
+        missing: Vec<String>,
+    },
     /// A tensor is missing, or the file does not hold it as it says.
     #[error("{}: tensor {name}: {message}", path.display())]
     Tensor {
@@ -70,6 +80,7 @@ impl GgufError {
                 let advice = "is it a GGUF file of version 2 or 3, little-endian and whole? else fetch it again";
                 Some(Hint::Advice(advice.to_owned()))
             }
+            Self::MissingParts { .. } => Some(Hint::Advice("put all of them into one folder".to_owned())),
             Self::Key { .. } => Some(Hint::Advice("convert the folder of safetensors that it was made of".to_owned())),
             _ => None,
         }

@@ -25,11 +25,11 @@ const LEAST_KEY: usize = 8 + 4 + 1;
 /// A tensor's name, number of dimensions, type and offset.
 const LEAST_TENSOR: usize = 8 + 4 + 4 + 8;
 
-/// A GGUF file, mapped into memory.
+/// A GGUF file, or the files that one model is split into, mapped into memory.
 #[derive(Debug)]
 pub struct Gguf {
     path: PathBuf,
-    map: Mmap,
+    maps: Vec<Mmap>,
     metadata: BTreeMap<String, Value>,
     tensors: BTreeMap<String, TensorInfo>,
 }
@@ -42,8 +42,17 @@ pub struct TensorInfo {
     pub dtype: String,
     /// The sizes of the dimensions, the slowest first: (out, in) for a linear layer. The file lists them the other way.
     pub shape: Vec<usize>,
-    /// Its type and bytes, if it can be read.
-    stored: Option<(GgmlType, Range<usize>)>,
+    /// Its place, if it can be read.
+    stored: Option<Stored>,
+}
+
+/// Where the values of a tensor are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stored {
+    dtype: GgmlType,
+    /// The index of the map.
+    map: usize,
+    bytes: Range<usize>,
 }
 
 /// What is in front of the tensors.
@@ -53,21 +62,44 @@ struct Head {
 }
 
 impl Gguf {
-    /// Maps the file at `path`, and reads the metadata and how each tensor is stored.
+    /// Maps the file at `path`, and reads the metadata and how each tensor is stored. If it is a part of a model that is
+    /// split into several files (`model-00001-of-00003.gguf`), the other parts beside it are mapped too, and they are one
+    /// model with the keys of the first.
     ///
     /// # Errors
-    /// The file cannot be read, is no GGUF file of version 2 or 3 or a damaged one, or two keys or tensors have one name.
+    /// The file cannot be read, is no GGUF file of version 2 or 3 or a damaged one, or two keys or tensors have one name; a
+    /// part is missing, or is not the one that its name says.
     pub fn open(path: &Path) -> Result<Self, GgufError> {
+        Self::open_alone(path)?.joined()
+    }
+
+    /// Maps one file.
+    pub(crate) fn open_alone(path: &Path) -> Result<Self, GgufError> {
         let io = |source| GgufError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
         // SAFETY: the map is only read. Another process that truncates the file meanwhile would stop this one with
         // SIGBUS, as for every program that maps its weights.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         let head = Head::read(&map).map_err(|message| GgufError::File { path: path.to_owned(), message })?;
-        Ok(Self { path: path.to_owned(), map, metadata: head.metadata, tensors: head.tensors })
+        Ok(Self { path: path.to_owned(), maps: vec![map], metadata: head.metadata, tensors: head.tensors })
     }
 
-    /// Returns the path of the file.
+    /// Adds the tensors of another part.
+    pub(crate) fn add(mut self, part: Self) -> Result<Self, GgufError> {
+        let before = self.maps.len();
+        self.maps.extend(part.maps);
+        for (name, mut info) in part.tensors {
+            if self.tensors.contains_key(&name) {
+                let message = format!("{} has it too", self.path.display());
+                return Err(GgufError::Tensor { path: part.path, name, message });
+            }
+            info.stored.iter_mut().for_each(|stored| stored.map += before);
+            self.tensors.insert(name, info);
+        }
+        Ok(self)
+    }
+
+    /// Returns the path of the file, or of the first of several.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -165,11 +197,11 @@ impl Gguf {
         let Some(info) = self.tensors.get(&name) else {
             return Err(GgufError::Tensor { path, name, message: "the file does not have it".to_owned() });
         };
-        let Some((dtype, range)) = &info.stored else {
+        let Some(Stored { dtype, map, bytes }) = &info.stored else {
             return Err(GgufError::StoredType { path, name, dtype: info.dtype.clone() });
         };
-        let mut values = Vec::with_capacity(range.len() / dtype.block_bytes() * dtype.block_length());
-        dequantize(*dtype, &self.map[range.clone()], &mut values);
+        let mut values = Vec::with_capacity(bytes.len() / dtype.block_bytes() * dtype.block_length());
+        dequantize(*dtype, &self.maps[*map][bytes.clone()], &mut values);
         Ok(values)
     }
 }
@@ -283,7 +315,8 @@ impl<'a> Listed<'a> {
         match range.filter(|&(_, end)| end <= file) {
             // Both ends are within the mapped file.
             Some((first, end)) => {
-                Ok(TensorInfo { dtype: dtype.to_string(), shape, stored: Some((dtype, first as usize..end as usize)) })
+                let stored = Stored { dtype, map: 0, bytes: first as usize..end as usize };
+                Ok(TensorInfo { dtype: dtype.to_string(), shape, stored: Some(stored) })
             }
             None => Err(format!("its {shape:?} values of {dtype} at offset {offset} end beyond the file")),
         }

@@ -15,6 +15,7 @@ mod dtype;
 mod error;
 mod file;
 mod metadata;
+mod split;
 
 pub use dtype::GgmlType;
 pub use error::GgufError;

@@ -8,7 +8,7 @@ use std::{
 use llada_core::Hint;
 use llada_model::{ModelError, atomic::WriteError};
 
-use crate::data::DatasetKind;
+use crate::{config::Training, data::DatasetKind};
 
 /// The error of this crate. What would help is apart from the message: [`hint`](Self::hint).
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +122,18 @@ pub enum TrainError {
         /// The checkpoint.
         checkpoint: PathBuf,
     },
+    /// A setting of the adapter that a run goes on with is another in its folder.
+    #[error("adapter.{key} is {value}, and {found} in {}", folder.display())]
+    OtherAdapter {
+        /// The folder of the adapter.
+        folder: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value in the run's settings.
+        value: String,
+        /// Its value in the folder.
+        found: String,
+    },
     /// A number that is computed ahead of the first step is missing, and the run has begun.
     #[error("{}: the numbers of item {item} are missing", path.display())]
     MissingNumbers {
@@ -141,6 +153,14 @@ pub enum TrainError {
     Settings {
         /// Which, and why.
         message: String,
+    },
+    /// A key of the run file is for other kinds of training than the run's.
+    #[error("{key} is given, and this kind of training does not read it")]
+    OtherTraining {
+        /// The key.
+        key: &'static str,
+        /// What it is for.
+        readers: &'static [Training],
     },
     /// A setting cannot be honoured.
     #[error("{key} is {value}")]
@@ -172,6 +192,10 @@ impl TrainError {
             Self::Core(error) => error.hint(),
             Self::Infer(error) => error.hint(),
             Self::Config { hint, .. } => Some(hint.clone()),
+            Self::OtherTraining { readers, .. } => {
+                let names: Vec<&str> = readers.iter().map(|training| training.name()).collect();
+                Some(advice(format!("it is for {}", names.join(", "))))
+            }
             Self::Read { .. } => Some(advice("is it there, and may it be read?")),
             Self::Write { .. } => Some(advice("is the disk full, or the folder read-only?")),
             Self::Line { expected, .. } => expected.map(|expected| advice(format!("each line is {expected}"))),
@@ -190,6 +214,9 @@ impl TrainError {
             }
             Self::OtherModel { .. } | Self::OtherNumbers { .. } => {
                 Some(Hint::set_with("out", "FOLDER", " of another name, or the settings of this run"))
+            }
+            Self::OtherAdapter { .. } => {
+                Some(advice("leave it out: an adapter keeps its settings, but for lora_dropout"))
             }
             Self::MissingNumbers { .. } => Some(advice(
                 "the run began with fewer steps or a smaller batch_size: go on with those, or with another out",

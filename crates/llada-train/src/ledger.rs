@@ -14,7 +14,10 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{TrainError, loss::Observe};
+use crate::{
+    TrainError,
+    loss::{IsStopped, Observe},
+};
 
 /// A file of entries, each of an item of the data.
 #[derive(Debug)]
@@ -54,8 +57,9 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
         Ok(ledger)
     }
 
-    /// Computes the entries of `items` that are missing, at most `at_once` of them in one call of `compute`. Once the run has
-    /// begun, its model is no longer the one that they are of, and none may be missing.
+    /// Computes the entries of `items` that are missing, at most `at_once` of them in one call of `compute`, which may ask
+    /// whether it is stopped. Once the run has begun, its model is no longer the one that they are of, and none may be
+    /// missing.
     ///
     /// # Errors
     /// An entry is missing that can no longer be computed; `compute` fails; the file cannot be written.
@@ -65,7 +69,7 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
         at_once: usize,
         is_begun: bool,
         observe: &mut Observe<'_>,
-        mut compute: impl FnMut(&[usize]) -> Result<Vec<T>, TrainError>,
+        mut compute: impl FnMut(&[usize], &mut IsStopped<'_>) -> Result<ControlFlow<(), Vec<T>>, TrainError>,
     ) -> Result<ControlFlow<()>, TrainError> {
         let missing: Vec<usize> = items.iter().copied().filter(|item| !self.entries.contains_key(item)).collect();
         if let Some(item) = missing.first().filter(|_| is_begun) {
@@ -76,7 +80,9 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
             if observe(done, total).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            for (&item, entry) in items.iter().zip(compute(items)?) {
+            let computed = compute(items, &mut || Ok(observe(done, total).is_break()))?;
+            let ControlFlow::Continue(entries) = computed else { return Ok(ControlFlow::Break(())) };
+            for (&item, entry) in items.iter().zip(entries) {
                 self.push(item, entry)?;
             }
             done += items.len() as u64;
@@ -107,9 +113,10 @@ mod tests {
         let mut ledger = Ledger::<f64>::open(path, &serde_json::json!({"n": 8}))?;
         let mut computed = Vec::new();
         let mut go_on = |_, _| ControlFlow::Continue(());
-        let flow = ledger.complete(&BTreeSet::from([0, 1, 2]), 2, is_begun, &mut go_on, |items| {
+        let flow = ledger.complete(&BTreeSet::from([0, 1, 2]), 2, is_begun, &mut go_on, |items, is_stopped| {
+            assert!(!is_stopped()?);
             computed.extend(items);
-            Ok(items.iter().map(|&item| NUMBERS[item]).collect())
+            Ok(ControlFlow::Continue(items.iter().map(|&item| NUMBERS[item]).collect()))
         })?;
         assert!(flow.is_continue());
         assert_eq!(ledger.into_entries().into_values().collect::<Vec<_>>(), NUMBERS);

@@ -66,13 +66,11 @@ pub struct Answers {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MaskedBatch {
     ids: Vec<u32>,
-    row_length: usize,
+    row_lengths: Vec<usize>,
     wanted: Vec<usize>,
     targets: Vec<u32>,
     weights: Vec<f32>,
     entropy: Option<EntropyWeights>,
-    /// The number of tokens of each row that the model sees, if that is not all of them.
-    lengths: Option<Vec<usize>>,
     /// The number of the first row among all rows of a step.
     first_row: usize,
     /// The part of all rows of a step.
@@ -188,24 +186,32 @@ impl MaskedBatch {
             targets: wanted.iter().map(|&token| rows.ids[token]).collect(),
             weights: wanted.iter().map(|&token| weights[token]).collect(),
             ids: noisy.noisy_batch,
-            row_length: rows.row_length,
+            row_lengths: vec![rows.row_length; rows.count()],
             wanted,
             entropy: None,
-            lengths: rows.lengths().cloned(),
             first_row: 0,
             share: 1.0,
         }
+        .cut_to(rows.lengths())
     }
 
-    /// Adds the rows of `other`, which are as long.
+    /// The same rows, which are equally long, with the first tokens of each that are as many as its length.
+    fn cut_to(self, lengths: Option<&Vec<usize>>) -> Self {
+        let (Some(lengths), Some(&row_length)) = (lengths, self.row_lengths.first()) else { return self };
+        let rows = self.ids.chunks(row_length.max(1)).zip(lengths);
+        let ids: Vec<u32> = rows.flat_map(|(row, &length)| &row[..length]).copied().collect();
+        let starts: Vec<usize> = (0..lengths.len()).map(|row| lengths[..row].iter().sum()).collect();
+        let moved = |token: &usize| starts[token / row_length] + token % row_length;
+        Self { ids, wanted: self.wanted.iter().map(moved).collect(), row_lengths: lengths.clone(), ..self }
+    }
+
+    /// Adds the rows of `other`.
     fn append(&mut self, other: Self) {
         self.wanted.extend(other.wanted.iter().map(|token| self.ids.len() + token));
         self.ids.extend(other.ids);
         self.targets.extend(other.targets);
         self.weights.extend(other.weights);
-        if let (Some(lengths), Some(others)) = (&mut self.lengths, other.lengths) {
-            lengths.extend(others);
-        }
+        self.row_lengths.extend(other.row_lengths);
     }
 
     /// The baseline's batch: nothing is masked, and each token predicts the next. The loss is the mean over all predicted
@@ -228,16 +234,16 @@ impl MaskedBatch {
         for (divisor, count) in normalisation.divisors(&counts).into_iter().zip(counts) {
             weights.extend(std::iter::repeat_n(1.0 / divisor as f32, count));
         }
-        let (ids, lengths) = (rows.ids.clone(), rows.lengths().cloned());
-        Self { ids, row_length, wanted, targets, weights, lengths, share: 1.0, ..Self::default() }
+        let (ids, row_lengths) = (rows.ids.clone(), vec![row_length; rows.count()]);
+        Self { ids, row_lengths, wanted, targets, weights, share: 1.0, ..Self::default() }.cut_to(rows.lengths())
     }
 
-    /// Views of rows of one length, whose scored tokens are predicted. They weigh nothing yet.
+    /// Views of rows, whose scored tokens are predicted. They weigh nothing yet.
     pub fn of_views<'a>(rows: impl IntoIterator<Item = (&'a [u32], &'a [View])>) -> Self {
         let mut batch = Self { share: 1.0, ..Self::default() };
         for (row, views) in rows {
-            batch.row_length = row.len();
             for view in views {
+                batch.row_lengths.push(row.len());
                 batch.wanted.extend(view.scored.iter().map(|position| batch.ids.len() + position));
                 batch.targets.extend(view.scored.iter().map(|&position| row[position]));
                 batch.ids.extend(&view.ids);
@@ -273,10 +279,10 @@ impl MaskedBatch {
 
     /// The batch as the model takes it.
     pub fn batch(&self) -> TrainingBatch<'_> {
-        let Self { ids, row_length, wanted, targets, weights, entropy, share, .. } = self;
+        let Self { ids, row_lengths, wanted, targets, weights, entropy, share, .. } = self;
         let entropy =
             entropy.as_ref().map(|entropy| EntropyTerm { weights: &entropy.weights, temperature: entropy.temperature });
-        TrainingBatch { ids, row_length: *row_length, wanted, targets, weights, entropy, share: *share }
+        TrainingBatch { ids, row_lengths, wanted, targets, weights, entropy, share: *share }
     }
 
     /// The share of process `rank` of `world_size`: consecutive rows, as many as any other's or one more.
@@ -286,36 +292,16 @@ impl MaskedBatch {
         self.cut(share(self.rows(), rank, world_size))
     }
 
-    /// The batch in pieces of at most `rows` rows of one length, whose gradients add up to that of the batch.
+    /// The batch in pieces of at most `rows` rows, whose gradients add up to that of the batch.
     pub fn micro_batches(&self, rows: usize) -> Vec<Self> {
         let rows = rows.max(1);
-        let mut pieces = Vec::with_capacity(self.rows().div_ceil(rows));
-        let mut start = 0;
-        while start < self.rows() {
-            let mut end = self.rows().min(start + rows);
-            if let Some(lengths) = &self.lengths {
-                end = start + lengths[start..end].iter().take_while(|&&length| length == lengths[start]).count();
-            }
-            pieces.push(self.cut(start..end).without_padding());
-            start = end;
-        }
-        pieces
-    }
-
-    /// The same without what the model does not see, if that is as much of each row.
-    fn without_padding(mut self) -> Self {
-        let Some(length) = self.lengths.take().and_then(|lengths| lengths.first().copied()) else { return self };
-        let row_length = std::mem::replace(&mut self.row_length, length);
-        self.ids = self.ids.chunks(row_length.max(1)).flat_map(|row| &row[..length]).copied().collect();
-        for token in &mut self.wanted {
-            *token = *token / row_length * length + *token % row_length;
-        }
-        self
+        (0..self.rows()).step_by(rows).map(|start| self.cut(start..self.rows().min(start + rows))).collect()
     }
 
     /// These rows of the batch, with the weights that they have in it.
     fn cut(&self, rows: Range<usize>) -> Self {
-        let tokens = rows.start * self.row_length..rows.end * self.row_length;
+        let before = |row: usize| self.row_lengths[..row].iter().sum::<usize>();
+        let tokens = before(rows.start)..before(rows.end);
         let first = self.wanted.partition_point(|&token| token < tokens.start);
         let end = self.wanted.partition_point(|&token| token < tokens.end);
         Self {
@@ -327,8 +313,7 @@ impl MaskedBatch {
                 temperature: *temperature,
             }),
             ids: self.ids[tokens].to_vec(),
-            row_length: self.row_length,
-            lengths: self.lengths.as_ref().map(|lengths| lengths[rows.clone()].to_vec()),
+            row_lengths: self.row_lengths[rows.clone()].to_vec(),
             first_row: self.first_row + rows.start,
             share: self.share * (rows.len() as f64 / self.rows() as f64),
         }
@@ -349,11 +334,11 @@ impl MaskedBatch {
 
     /// The number of tokens that the model sees.
     pub fn tokens(&self) -> usize {
-        self.lengths.as_ref().map_or(self.ids.len(), |lengths| lengths.iter().sum())
+        self.ids.len()
     }
 
     /// The number of rows of the batch.
     pub fn rows(&self) -> usize {
-        self.ids.len() / self.row_length.max(1)
+        self.row_lengths.len()
     }
 }

@@ -44,21 +44,15 @@ pub fn preview(
     let (rows, batch) = loss.batch(0)?;
     let mut shown = Vec::new();
     if let Some(answers) = &rows.answers {
-        for (index, seen) in batch.batch().ids.chunks(rows.row_length.max(1)).enumerate() {
+        let mut seen = batch.batch().ids;
+        for (index, &length) in batch.batch().row_lengths.iter().enumerate() {
             let row = index % rows.count();
-            let length = answers.lengths.as_ref().map_or(rows.row_length, |lengths| lengths[row]);
             let tokens = row * rows.row_length..row * rows.row_length + length;
             let ids = rows.ids[tokens.clone()].to_vec();
             let masked = ids.iter().zip(seen).map(|(id, seen)| id != seen).collect();
+            seen = &seen[length..];
             shown.push(PreviewRow { ids, maskable: answers.maskable[tokens].to_vec(), masked });
         }
     }
-    let mut tally = None;
-    if let Some(stream) = loss.source().stream() {
-        match stream.survey(&mut observe)? {
-            ControlFlow::Continue(found) => tally = Some(found),
-            ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
-        }
-    }
-    Ok(ControlFlow::Continue(Preview { rows: shown, tally }))
+    Ok(loss.source().survey(&mut observe)?.map_continue(|tally| Preview { rows: shown, tally }))
 }

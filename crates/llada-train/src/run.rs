@@ -17,7 +17,7 @@ use crate::{
     checkpoint::{self, Skipped},
     collective::{Collective, SingleProcess},
     config::{DistillationMethod, RunConfig, Training},
-    data::{Dataset, DatasetKind, Source, Tally},
+    data::{DatasetKind, Source, Tally, ValidationSet},
     environment::Environment,
     loss::{
         Certainty, Loss, distillation::DistillationLoss, masked::MaskedLoss, policy::PolicyLoss, preference::PairLoss,
@@ -35,7 +35,7 @@ pub struct Run {
     config: RunConfig,
     state: TrainState,
     loss: Box<dyn Loss>,
-    validation: Option<Dataset>,
+    validation: Option<ValidationSet>,
     collective: Box<dyn Collective>,
     skipped: Vec<Skipped>,
 }
@@ -114,7 +114,8 @@ impl Run {
         loss: Box<dyn Loss>,
         kind: DatasetKind,
     ) -> Result<Self, TrainError> {
-        let validation = config.validation.as_ref().map(|folder| start::dataset(folder, kind)).transpose()?;
+        let open = |path: &PathBuf| ValidationSet::open(path, &config, kind, model.config());
+        let validation = config.validation.as_ref().map(open).transpose()?;
         let state = TrainState::new(model, &config)?;
         let collective = Box::new(SingleProcess);
         let mut run = Self { config, state, loss, validation, collective, skipped: Vec::new() };
@@ -162,7 +163,7 @@ impl Run {
 
     /// What the first epoch has shown so far of conversations that are read while the run lasts: how many, and what was left
     /// out of them.
-    pub fn tally(&self) -> Option<&Tally> {
+    pub fn tally(&self) -> Option<Tally> {
         self.loss.tally()
     }
 
@@ -190,7 +191,7 @@ impl Run {
             recorder = Some(Recorder::open(&self.config, self.loss.digest(), self.state.step)?);
         }
         while self.state.step < self.config.steps && !self.collective.any(stop.load(Ordering::Relaxed))? {
-            let mut metrics = self.step()?;
+            let ControlFlow::Continue(mut metrics) = self.step(stop)? else { break };
             if let Some(recorder) = &mut recorder {
                 if self.is_due(self.config.validate_every) {
                     self.validate(&mut metrics)?;
@@ -235,10 +236,16 @@ impl Run {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn step(&mut self) -> Result<Metrics, TrainError> {
+    /// Makes a step, unless the run is stopped before its gradient.
+    fn step(&mut self, stop: &AtomicBool) -> Result<ControlFlow<(), Metrics>, TrainError> {
         let start = Instant::now();
-        let report = self.state.advance(self.loss.as_mut(), &self.config, self.collective.as_mut())?;
-        Ok(Metrics {
+        let Self { state, loss, collective, .. } = self;
+        let mut is_stopped = || collective.any(stop.load(Ordering::Relaxed));
+        if loss.roll_out(&mut state.model, state.step, &mut is_stopped)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let report = state.advance(loss.as_mut(), &self.config, collective.as_mut())?;
+        Ok(ControlFlow::Continue(Metrics {
             step: self.state.step,
             loss: report.loss,
             router_aux_loss: report.router_aux_loss,
@@ -249,7 +256,7 @@ impl Run {
             validation_bits_per_token: None,
             validation_bits_per_byte: None,
             details: report.details,
-        })
+        }))
     }
 
     /// Whether what happens every so many steps happens after the last one made.
@@ -259,9 +266,8 @@ impl Run {
 
     fn validate(&mut self, metrics: &mut Metrics) -> Result<(), TrainError> {
         let Some(data) = &self.validation else { return Ok(()) };
-        let RunConfig { objective, validation_rows, mc_num, .. } = self.config;
-        let row_length = self.config.row_length.unwrap_or(self.state.model.config().max_sequence_length);
-        let validation = validate(&mut self.state.model, data, objective, validation_rows, row_length, mc_num)?;
+        let RunConfig { objective, mc_num, .. } = self.config;
+        let validation = validate(&mut self.state.model, data, objective, mc_num)?;
         metrics.validation_bits_per_token = Some(validation.bits_per_token);
         metrics.validation_bits_per_byte = Some(validation.bits_per_byte);
         Ok(())

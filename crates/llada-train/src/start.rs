@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
+use llada_model::{Adapter, ModelConfig, Tokenizer, TrainableTransformer};
 
 use crate::{
     TrainError,
@@ -39,14 +39,16 @@ pub(crate) fn config(config: &RunConfig) -> Result<ModelConfig, TrainError> {
     Ok(model)
 }
 
-/// The checkpoint in `folder`, to be trained as a whole or with a new adapter.
+/// The checkpoint in `folder`, to be trained as a whole, with a new adapter, or with one that there is.
 fn of_checkpoint(folder: &Path, config: &RunConfig) -> Result<TrainableTransformer, TrainError> {
     let &RunConfig { seed, device, dtype, base_dtype, .. } = config;
-    Ok(match &config.adapter {
-        None => TrainableTransformer::load(folder, device, dtype)?,
-        Some(adapter) => {
-            let base = base_dtype.unwrap_or(dtype.into());
-            TrainableTransformer::with_new_adapter(folder, adapter, seed, base, device, dtype)?
+    let base = base_dtype.unwrap_or(dtype.into());
+    Ok(match (&config.adapter, &config.init_adapter) {
+        (None, _) => TrainableTransformer::load(folder, device, dtype)?,
+        (Some(adapter), None) => TrainableTransformer::with_new_adapter(folder, adapter, seed, base, device, dtype)?,
+        (Some(settings), Some(adapter)) => {
+            let adapter = Adapter::open(adapter)?.with_lora_dropout(settings.lora_dropout);
+            TrainableTransformer::with_adapter(folder, &adapter, base, device, dtype)?
         }
     })
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     TrainError,
-    data::Dataset,
+    data::ValidationSet,
     objective::{Answers, MaskedBatch, Objective, Rows},
 };
 
@@ -34,30 +34,27 @@ struct Cost {
     tokens: usize,
 }
 
-/// Validates `model` on the first `rows` rows of `data`, each masked `mc_num` times.
+/// Validates `model` on `data`, each row masked `mc_num` times.
 ///
 /// # Errors
 /// A row does not fit the model, or the model fails.
 pub fn validate(
     model: &mut TrainableTransformer,
-    data: &Dataset,
+    data: &ValidationSet,
     objective: Objective,
-    rows: usize,
-    row_length: usize,
     mc_num: usize,
 ) -> Result<Validation, TrainError> {
     let mut total = Cost { nats: 0.0, tokens: 0 };
-    for index in 0..rows.min(data.rows(row_length)) {
-        let row = data.read(&[index], row_length);
+    for (index, row) in data.rows.iter().enumerate() {
         let cost = match objective {
-            Objective::Diffusion => bound(model, &row, mc_num, index as u64)?,
-            Objective::Ar => exact(model, &row)?,
+            Objective::Diffusion => bound(model, row, mc_num, index as u64)?,
+            Objective::Ar => exact(model, row)?,
         };
         total.nats += cost.nats;
         total.tokens += cost.tokens;
     }
     let bits_per_token = total.nats / (total.tokens as f64).max(1.0) / LN_2;
-    Ok(Validation { bits_per_token, bits_per_byte: bits_per_token / data.bytes_per_token() })
+    Ok(Validation { bits_per_token, bits_per_byte: bits_per_token / data.bytes_per_token })
 }
 
 /// The upper bound of a lone row's cost; its maskings are those of the question `sample`.

@@ -188,6 +188,21 @@ fn flags_override_keys_and_wrong_ones_are_refused() {
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
     }
+    for (training, key, readers) in [
+        ("pretrain", "rl = { objective = \"espo\" }", "llada rl"),
+        ("pretrain", "group_by_length = true", "llada sft, llada distill"),
+        ("prefer", "distillation = { gen_length = 8 }", "llada distill"),
+        ("sft", "random_length = false", "llada pretrain"),
+        ("rl", "sft = { turns = \"all\" }", "llada sft, llada distill"),
+    ] {
+        fs::write(at.join("other.toml"), format!("{key}\n{RUN}")).unwrap();
+        let output = llada(at, &[training, "--config", "other.toml", "--out", "run"]);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let key = key.split(' ').next().unwrap();
+        let expected =
+            format!("{key} is given, and this kind of training does not read it\nhint: it is for {readers}\n");
+        assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+    }
     fs::write(at.join("run.toml"), format!("learning_rate = 1\n{RUN}")).unwrap();
     let output = run(&[]);
     assert_eq!(output.status.code(), Some(2));

@@ -6,6 +6,7 @@ mod formats;
 mod fuzz;
 #[path = "../../../llada-model/tests/it/mutation.rs"]
 mod mutation;
+mod split;
 mod writer;
 
 use std::fs;

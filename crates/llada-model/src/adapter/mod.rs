@@ -53,6 +53,13 @@ impl Adapter {
         Ok(adapter)
     }
 
+    /// The same with another [`lora_dropout`](LoraConfig::lora_dropout), which changes nothing but how training goes on.
+    #[must_use]
+    pub fn with_lora_dropout(mut self, lora_dropout: f64) -> Self {
+        self.config.lora_dropout = lora_dropout;
+        self
+    }
+
     /// Returns its settings.
     pub fn config(&self) -> &LoraConfig {
         &self.config

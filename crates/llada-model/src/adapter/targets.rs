@@ -8,7 +8,7 @@ use tch::Tensor;
 
 use super::config::{LoraConfig, Modules, PatternMap};
 use crate::{
-    ModelConfig, ModelError,
+    Family, ModelConfig, ModelError,
     layers::lora::Lora,
     torch::tensor::rows_of,
     weights::role::{BlockRole, Module, Role, StoredTensor, stored_tensors},
@@ -52,6 +52,7 @@ impl Targets {
     pub(crate) fn new(config: &LoraConfig, model: &ModelConfig) -> Result<Self, ModelError> {
         config.check()?;
         let choice = Choice::new(config)?;
+        choice.check_tied_head(config, model)?;
         let ranks = Patterns::new("rank_pattern", &config.rank_pattern)?;
         let alphas = Patterns::new("alpha_pattern", &config.alpha_pattern)?;
         let (mut adapters, mut saved) = (BTreeMap::new(), BTreeMap::new());
@@ -199,6 +200,18 @@ impl<'a> Choice<'a> {
         })
     }
 
+    /// Refuses the head where it is the embedding's transpose: peft would change one of the two.
+    fn check_tied_head(&self, config: &LoraConfig, model: &ModelConfig) -> Result<(), ModelError> {
+        let Some(module) = tied_head(model) else { return Ok(()) };
+        let head = StoredTensor { name: format!("{module}.weight"), shape: Vec::new(), role: Role::Head };
+        let is_saved = is_saved(&config.modules_to_save, &head.name);
+        if !is_saved && !self.has(&module, &head) {
+            return Ok(());
+        }
+        let key = if is_saved { "modules_to_save" } else { "target_modules" };
+        Err(ModelError::lora(key, format!("{module} is among them, and it is the embedding's transpose")))
+    }
+
     /// Whether `module`, whose weight is `tensor`, gets an adapter.
     fn has(&self, module: &str, tensor: &StoredTensor) -> bool {
         if self.excluded.have(module, tensor) || self.saved.iter().any(|regex| regex.is_match(module)) {
@@ -214,6 +227,12 @@ impl<'a> Choice<'a> {
         let index = self.layer_of.iter().find_map(|regex| index_of_layer(regex, module));
         self.targets.have(module, tensor) && index.is_some_and(|index| layers.contains(&index))
     }
+}
+
+/// The module of a head that is the embedding's transpose, if the family's class has one: LLaDA's has not.
+fn tied_head(model: &ModelConfig) -> Option<String> {
+    let has_module = model.tie_word_embeddings && model.family != Family::Llada;
+    has_module.then(|| model.family.architecture().module(model, Role::Head).name)
 }
 
 fn index_of_layer(regex: &Regex, module: &str) -> Option<u64> {

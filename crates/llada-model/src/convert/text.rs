@@ -1,6 +1,7 @@
 //! The tokenizer and the chat template of a new checkpoint, in which the mask is a special token.
 
 pub(super) mod gguf;
+mod spm;
 
 use std::{
     fs,

@@ -1,20 +1,22 @@
 //! The dropout of an adapter's input (Srivastava et al. 2014), by noise that is keyed by token and layer. So what is
 //! dropped depends neither on the division of a batch nor on how often a block is computed.
 
+use std::sync::Arc;
+
 use llada_core::rng::{Domain, Noise};
 use tch::Tensor;
 
 use crate::ModelError;
 
 /// The elements of the inputs of one layer that are dropped in one step.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Dropout {
     /// The dropout of all layers.
     pub(crate) step: DropoutStep,
     /// The number of the layer among those with adapters.
     pub(crate) layer: u32,
     /// The number of tokens of each row of the batch.
-    pub(crate) row_length: usize,
+    pub(crate) row_lengths: Arc<[usize]>,
 }
 
 /// The dropout of a step of training.
@@ -40,9 +42,9 @@ impl Dropout {
         let threshold = (p * 65536.0).round() as u16;
         let mut kept = vec![0_u8; (tokens * width) as usize];
         let mut drawn = vec![0_u16; width as usize];
-        for (token, kept) in kept.chunks_mut(width as usize).enumerate() {
-            let row = (first_row + token / self.row_length) as u64;
-            let position = (token % self.row_length) as u32;
+        let rows = (first_row as u64..).zip(self.row_lengths.iter());
+        let places = rows.flat_map(|(row, &length)| (0..length as u32).map(move |position| (row, position)));
+        for ((row, position), kept) in places.zip(kept.chunks_mut(width as usize)) {
             noise.stream(u64::from(self.layer) << 32 | row, step, position).fill(&mut drawn);
             for (kept, &drawn) in kept.iter_mut().zip(&drawn) {
                 *kept = u8::from(drawn >= threshold);

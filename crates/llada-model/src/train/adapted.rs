@@ -28,8 +28,6 @@ pub(super) struct Adapted {
     pub(super) base_model: String,
     /// The dropout of the step that is being computed, if inputs of adapters are dropped.
     pub(super) dropout: Option<DropoutStep>,
-    /// Whether the adapter is left out.
-    pub(super) is_disabled: bool,
     tensors: BTreeMap<Role, Tensor>,
     linears: BTreeMap<Role, Linear>,
     /// The memory into which tensors point. Fields are dropped in order, so it outlives them.
@@ -67,7 +65,7 @@ impl Adapted {
         }
         let _mapped = loader.finish()?;
         let base_model = folder.display().to_string();
-        Ok(Self { config, targets, base_model, dropout: None, is_disabled: false, tensors, linears, _mapped })
+        Ok(Self { config, targets, base_model, dropout: None, tensors, linears, _mapped })
     }
 
     /// Returns the frozen tensor of a role.

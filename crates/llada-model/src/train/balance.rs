@@ -123,7 +123,7 @@ mod tests {
             let mut model = TrainableTransformer::load(&folder, Device::Cpu, Dtype::F32).unwrap();
             model.set_activation_checkpointing(is_checkpointed);
             let mut batch =
-                TrainingBatch { ids: &ids, row_length: 20, wanted, targets, weights, entropy: None, share: 1.0 };
+                TrainingBatch { ids: &ids, row_lengths: &[20; 2], wanted, targets, weights, entropy: None, share: 1.0 };
             let expected = no_grad(|| expected(&mut model, &batch));
             model.accumulate(&batch).unwrap();
             let whole = model.router_aux_loss().unwrap();

@@ -1,5 +1,7 @@
 //! Batches for training: rows of ids, the tokens that are predicted, and the weight of each.
 
+use std::sync::Arc;
+
 use tch::Tensor;
 
 use super::{EntropyTerm, TrainableTransformer, head::EntropyWeights};
@@ -8,13 +10,13 @@ use crate::{
     layers::packing::{Packing, Piece, ROUND_IN_TRAINING, round_up},
 };
 
-/// Rows of equal length with the tokens of them that are predicted.
+/// Rows of any lengths, side by side without padding, with the tokens of them that are predicted.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingBatch<'a> {
     /// The input ids, row after row.
     pub ids: &'a [u32],
-    /// The number of tokens per row, which divides the number of `ids`.
-    pub row_length: usize,
+    /// The number of tokens of each row.
+    pub row_lengths: &'a [usize],
     /// The tokens that are predicted, as ascending indices into `ids`. For an autoregressive model these are the tokens
     /// before the predicted ones, because its logits are not shifted here.
     pub wanted: &'a [usize],
@@ -34,7 +36,7 @@ pub(super) struct PreparedBatch {
     /// (tokens) i64.
     pub(super) ids: Tensor,
     pub(super) packing: Packing,
-    pub(super) row_length: usize,
+    pub(super) row_lengths: Arc<[usize]>,
     /// (wanted) i64, rounded up by repeating the last. Repetitions have weight 0.
     pub(super) wanted: Tensor,
     /// (wanted) i64.
@@ -48,17 +50,19 @@ impl TrainingBatch<'_> {
     /// Refuses a batch whose parts do not fit together, or do not fit `config`.
     fn check(&self, config: &ModelConfig) -> Result<(), ModelError> {
         let &ModelConfig { max_sequence_length, vocab_size, .. } = config;
-        let &Self { ids, row_length, wanted, targets, weights, .. } = self;
+        let &Self { ids, row_lengths, wanted, targets, weights, .. } = self;
         let refuse = |message: String| Err(ModelError::Batch { message });
-        if row_length == 0 || !ids.len().is_multiple_of(row_length) {
-            return refuse(format!("{} ids are not rows of {row_length}", ids.len()));
+        let total = row_lengths.iter().try_fold(0_usize, |total, &length| total.checked_add(length));
+        if row_lengths.contains(&0) || total != Some(ids.len()) {
+            return refuse(format!("{} ids are not rows of {row_lengths:?} tokens", ids.len()));
         }
-        if row_length > max_sequence_length {
-            return Err(ModelError::TooLong { length: row_length, max_sequence_length });
+        if let Some(&length) = row_lengths.iter().find(|&&length| length > max_sequence_length) {
+            return Err(ModelError::TooLong { length, max_sequence_length });
         }
-        for (index, &id) in ids.iter().chain(targets).enumerate() {
+        for (index, &id) in ids.iter().enumerate().chain(wanted.iter().copied().zip(targets)) {
             if !config.knows(id) {
-                return Err(ModelError::TokenOutOfRange { id, position: index % row_length, vocab_size });
+                let position = index - starts(row_lengths).take_while(|&start| start <= index).last().unwrap_or(0);
+                return Err(ModelError::TokenOutOfRange { id, position, vocab_size });
             }
         }
         if targets.len() != wanted.len() || weights.len() != wanted.len() {
@@ -80,15 +84,24 @@ impl TrainingBatch<'_> {
     }
 }
 
+/// Returns the first token of each row.
+fn starts(row_lengths: &[usize]) -> impl Iterator<Item = usize> {
+    row_lengths.iter().scan(0, |end, length| {
+        let start = *end;
+        *end += length;
+        Some(start)
+    })
+}
+
 impl TrainableTransformer {
     /// Checks the batch and copies it to the model's device. Returns `None` if no token is wanted.
     pub(super) fn prepare(&mut self, batch: &TrainingBatch<'_>) -> Result<Option<PreparedBatch>, ModelError> {
         batch.check(&self.config)?;
-        let &TrainingBatch { ids, row_length, wanted, targets, weights, entropy, .. } = batch;
+        let &TrainingBatch { ids, row_lengths, wanted, targets, weights, entropy, .. } = batch;
         if wanted.is_empty() {
             return Ok(None);
         }
-        self.rope.reach(row_length)?;
+        self.rope.reach(row_lengths.iter().copied().max().unwrap_or(0))?;
         let padded = |weights: &[f32]| {
             let mut weights = weights.to_vec();
             weights.resize(wanted.len().next_multiple_of(ROUND_IN_TRAINING), 0.0);
@@ -99,12 +112,13 @@ impl TrainableTransformer {
         if let Some(EntropyTerm { weights, temperature }) = entropy {
             entropy_weights = Some(EntropyWeights { weights: padded(weights)?, temperature });
         }
-        let wanted = round_up(wanted, ROUND_IN_TRAINING).map(|token| self.predicted_from(token, row_length));
+        let wanted = self.predicted_from(wanted, row_lengths);
+        let wanted = round_up(&wanted, ROUND_IN_TRAINING);
         let targets = round_up(targets, ROUND_IN_TRAINING).map(i64::from);
-        let pieces = vec![Piece::whole(row_length); ids.len() / row_length];
+        let pieces: Vec<Piece<'_>> = row_lengths.iter().map(|&length| Piece::whole(length)).collect();
         Ok(Some(PreparedBatch {
             packing: Packing::new(&pieces, self.device)?,
-            row_length,
+            row_lengths: row_lengths.into(),
             ids: self.integers(ids.iter().map(|&id| i64::from(id)))?,
             wanted: self.integers(wanted)?,
             targets: self.integers(targets)?,
@@ -113,10 +127,16 @@ impl TrainableTransformer {
         }))
     }
 
-    /// Returns the token whose hidden state predicts `token`, in rows of `row_length` tokens.
-    fn predicted_from(&self, token: usize, row_length: usize) -> i64 {
-        let position = token % row_length;
-        (token - position + self.config.predicted_from(position)) as i64
+    /// Returns the tokens whose hidden states predict `tokens`, which ascend, in rows of these lengths.
+    fn predicted_from(&self, tokens: &[usize], row_lengths: &[usize]) -> Vec<i64> {
+        let mut tokens = tokens.iter().peekable();
+        let mut predicted = Vec::with_capacity(tokens.len());
+        for (start, length) in starts(row_lengths).zip(row_lengths) {
+            while let Some(token) = tokens.next_if(|&&token| token < start + length) {
+                predicted.push((start + self.config.predicted_from(token - start)) as i64);
+            }
+        }
+        predicted
     }
 
     /// # Shapes

@@ -74,14 +74,6 @@ impl TrainableTransformer {
         }
     }
 
-    /// Sets whether the adapter is computed, if the model has one, or left out: then the model is its base, but for modules
-    /// that are trained as a whole.
-    pub fn set_adapter_enabled(&mut self, on: bool) {
-        if let Some(adapted) = &mut self.adapted {
-            adapted.is_disabled = !on;
-        }
-    }
-
     /// Sets whether blocks keep only their inputs for the backward pass, which saves memory and costs a second forward
     /// pass.
     pub fn set_activation_checkpointing(&mut self, on: bool) {
@@ -280,16 +272,16 @@ impl TrainableTransformer {
         dropout: Option<DropoutStep>,
         mut loads: Option<&mut Vec<Load>>,
     ) -> Result<Tensor, ModelError> {
-        let dropout = dropout.map(|step| (step, batch.row_length));
+        // What is dropped is known by the place of a token in its row, so all tokens are there where it is.
+        let is_dropped = dropout.is_some();
+        let dropout = dropout.map(|step| (step, batch.row_lengths.clone()));
         let mut source = Layers { model: self, dropout };
         for layer in layers {
             let block = TransformerBlock::new(&mut source, layer)?;
             let is_last = layer + 1 == self.config.num_hidden_layers;
-            // What is dropped is known by the place of a token in its row, so all tokens are there where it is.
-            let (early, late) = if dropout.is_none() { (is_last, false) } else { (false, is_last) };
-            let wanted = early.then_some(&batch.wanted);
+            let wanted = (is_last && !is_dropped).then_some(&batch.wanted);
             x = block.forward_training(&x, &batch.packing, wanted, &self.rope, loads.as_deref_mut())?;
-            if late {
+            if is_last && is_dropped {
                 x = x.f_index_select(0, &batch.wanted)?;
             }
             if is_last {

@@ -1,5 +1,7 @@
 //! The layers of a model in training, over its variables and, if an adapter is trained, over its frozen weights.
 
+use std::sync::Arc;
+
 use tch::Tensor;
 
 use super::TrainableTransformer;
@@ -21,7 +23,7 @@ use crate::{
 pub(super) struct Layers<'a> {
     pub(super) model: &'a TrainableTransformer,
     /// The dropout of adapters, and the number of tokens of each row of the batch.
-    pub(super) dropout: Option<(DropoutStep, usize)>,
+    pub(super) dropout: Option<(DropoutStep, Arc<[usize]>)>,
 }
 
 impl TrainableTransformer {
@@ -50,7 +52,7 @@ impl TrainableTransformer {
 
     /// Returns the adapter of a role's layer, if it has one.
     pub(super) fn lora(&self, module: &Module) -> Result<Option<Lora>, ModelError> {
-        let Some(adapted) = self.adapted.as_ref().filter(|adapted| !adapted.is_disabled) else { return Ok(None) };
+        let Some(adapted) = &self.adapted else { return Ok(None) };
         adapted.targets.lora(module, |name| {
             let missing = || ModelError::lora("target_modules", format!("tensor {name} is missing"));
             Ok(self.variables.get(name).ok_or_else(missing)?.f_to_kind(self.dtype.kind())?)
@@ -80,9 +82,9 @@ impl WeightSource for Layers<'_> {
             return Err(ModelError::config("n_layers", format!("no tensor {name}")));
         };
         let (weight, bias) = adapted.linear(role)?;
-        let dropout = self.dropout.map(|(step, row_length)| {
+        let dropout = self.dropout.as_ref().map(|(step, row_lengths)| {
             let layer = adapted.targets.modules().position(|found| found == module.name).unwrap_or(0) as u32;
-            Dropout { step, layer, row_length }
+            Dropout { step: *step, layer, row_lengths: row_lengths.clone() }
         });
         let lora = self.model.lora(&module)?.map(|lora| lora.with_dropout(dropout));
         Ok(Linear::stored(weight.share(), bias.map(Tensor::shallow_clone)).with_lora(lora))

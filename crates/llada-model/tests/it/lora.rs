@@ -279,7 +279,7 @@ fn training_ids() -> Vec<u32> {
 
 fn batch(ids: &[u32]) -> TrainingBatch<'_> {
     let (wanted, targets) = (&[3, 8, 25, 33], &[5, 6, 7, 8]);
-    TrainingBatch { ids, row_length: 20, wanted, targets, weights: &[0.5; 4], entropy: None, share: 1.0 }
+    TrainingBatch { ids, row_lengths: &[20; 2], wanted, targets, weights: &[0.5; 4], entropy: None, share: 1.0 }
 }
 
 fn sample<P: MaskPredictor>(model: &mut P) -> Vec<f32>
@@ -367,4 +367,26 @@ fn golden_nf4_logits_of_qlora() {
     )
     .unwrap();
     check_close("logits", &logits(&mut model)[..expected.len()], &expected);
+}
+
+#[test]
+fn tied_heads_and_dropout_on_experts_are_refused_by_module() {
+    let refusal = |model: &str, config: LoraConfig| {
+        let base = Dtype::F32.into();
+        let model = TrainableTransformer::with_new_adapter(&fixture(model), &config, 0, base, Device::Cpu, Dtype::F32);
+        model.map(|_| ()).unwrap_err().to_string()
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let tied = "lm_head is among them, and it is the embedding's transpose";
+    let target_modules = Some(Modules::List(names(&["q_proj", "lm_head"])));
+    let error = refusal("tiny-illada", LoraConfig { target_modules, ..LoraConfig::default() });
+    assert_eq!(error, format!("adapter: target_modules: {tied}"));
+    let modules_to_save = names(&["lm_head"]);
+    let error = refusal("tiny-illada", LoraConfig { modules_to_save, ..LoraConfig::default() });
+    assert_eq!(error, format!("adapter: modules_to_save: {tied}"));
+    for model in ["tiny-llada-moe", "tiny-llada2"] {
+        let error = refusal(model, LoraConfig { lora_dropout: 0.1, ..LoraConfig::default() });
+        let expected = ["adapter: lora_dropout: model.layers.", ".mlp.experts.0.", " has an adapter, and inputs of"];
+        assert!(expected.iter().all(|part| error.contains(part)), "{model}: {error}");
+    }
 }

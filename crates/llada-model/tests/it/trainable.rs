@@ -56,7 +56,7 @@ fn predicting_leaves_the_gradient_as_it_was() {
     let mut model = load("tiny-llada", Dtype::F32);
     let batch = TrainingBatch {
         ids: &[1, 2, 3, 4],
-        row_length: 4,
+        row_lengths: &[4],
         wanted: &[1],
         targets: &[5],
         weights: &[1.0],

@@ -37,6 +37,17 @@ pub enum DistillationMethod {
     Cap,
 }
 
+impl DistillationMethod {
+    /// The name in run files.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Dparallel => "dparallel",
+            Self::D3llm => "d3llm",
+            Self::Cap => "cap",
+        }
+    }
+}
+
 impl Default for DistillationConfig {
     fn default() -> Self {
         Self {

@@ -2,10 +2,13 @@
 //!
 //! Defaults, file and flags are merged before they are read, so that a flag is a key like any other.
 
+mod adapter;
+mod data;
 mod distillation;
 mod preference;
 mod rl;
 mod sft;
+mod training;
 
 use std::{
     fs,
@@ -17,54 +20,15 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use self::{
+    data::{Data, DataPart},
     distillation::{DistillationConfig, DistillationMethod},
     preference::{LossName, Masks, PreferenceConfig},
     rl::RlConfig,
     sft::{Padding, SftConfig, Turns},
+    training::Training,
 };
 
 use crate::{TrainError, byte_order_mark, lr::ScheduleConfig, objective::Objective, optimizer::OptimizerConfig};
-
-/// What a run trains for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Training {
-    /// To continue text, from documents.
-    Pretrain,
-    /// To answer, from prompts and answers.
-    Sft,
-    /// To prefer some answers to others, from pairs.
-    Preference,
-    /// To give answers that a program rewards.
-    Rl,
-    /// To decode many tokens at once.
-    Distillation,
-}
-
-impl Training {
-    /// Lets the learning rate of the last step follow `lr` where it is constant unless a run says otherwise.
-    fn complete(self, given: &mut Table) {
-        if matches!(self, Self::Pretrain | Self::Sft) {
-            return;
-        }
-        if let Some(Value::Table(schedule)) = given.get_mut("schedule")
-            && let Some(lr) = schedule.get("lr").cloned()
-        {
-            schedule.entry("min_lr").or_insert(lr);
-        }
-    }
-
-    /// The learning rates unless a run says others.
-    fn schedule(self) -> ScheduleConfig {
-        match self {
-            Self::Pretrain => ScheduleConfig::default(),
-            Self::Sft => ScheduleConfig::sft(),
-            Self::Preference => ScheduleConfig::preference(),
-            Self::Rl => ScheduleConfig::rl(),
-            Self::Distillation => ScheduleConfig::distillation(),
-        }
-    }
-}
 
 /// Everything that a run depends on. Values in brackets are defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,10 +36,10 @@ impl Training {
 pub struct RunConfig {
     /// The run's folder: checkpoints, metrics, and at the end the model.
     pub out: PathBuf,
-    /// The dataset to train on; in fine-tuning also conversations, in a file or a folder; in preference optimisation and
-    /// distillation, a file of JSON lines or a folder of such.
-    pub data: Option<PathBuf>,
-    /// The dataset to validate on \[none\].
+    /// The dataset to train on, or several with their weights; in fine-tuning also conversations, in a file or a folder; in
+    /// preference optimisation and distillation, a file of JSON lines or a folder of such.
+    pub data: Option<Data>,
+    /// The dataset to validate on, in all but pre-training also conversations \[none\].
     pub validation: Option<PathBuf>,
     /// The checkpoint to start from \[none: new weights of the shape in `model`\].
     pub init: Option<PathBuf>,
@@ -85,6 +49,9 @@ pub struct RunConfig {
     pub model: Option<ModelShape>,
     /// The LoRA adapter that is trained in place of the weights of `init`, which are frozen \[none\].
     pub adapter: Option<LoraConfig>,
+    /// The folder of an adapter in peft's format that the run goes on with; its settings are those of `adapter`, in which
+    /// `lora_dropout` alone may be another \[none: a new adapter\].
+    pub init_adapter: Option<PathBuf>,
     /// The format of the frozen weights of `init`, if an adapter is trained: `f32`, `bf16`, `int8`, `nf4`, or `nf4-double`,
     /// whose scales are quantised too \[dtype\].
     pub base_dtype: Option<Precision>,
@@ -211,28 +178,26 @@ impl RunConfig {
         for table in tables {
             merge(&mut given, table);
         }
-        for (table, readers) in [
-            ("sft", &[Training::Sft, Training::Distillation][..]),
-            ("preference", &[Training::Preference]),
-            ("rl", &[Training::Rl]),
-            ("distillation", &[Training::Distillation]),
-        ] {
-            if given.contains_key(table) && !readers.contains(&training) {
-                return Err(TrainError::config(table, "given", "this kind of training does not read it"));
-            }
-        }
+        training.check_keys(&given)?;
         training.complete(&mut given);
-        merge(&mut keys, given);
-        let export_dtype = if keys.contains_key("adapter") { Dtype::F32 } else { Dtype::Bf16 };
+        merge(&mut keys, given.clone());
+        let has_adapter = ["adapter", "init_adapter"].iter().any(|key| keys.contains_key(*key));
+        let export_dtype = if has_adapter { Dtype::F32 } else { Dtype::Bf16 };
         keys.entry("export_dtype").or_insert(export_dtype.to_string().into());
-        let config: Self = keys.try_into().map_err(refuse)?;
+        let mut config: Self = keys.try_into().map_err(refuse)?;
+        if let Some(folder) = &config.init_adapter {
+            let given = given.get("adapter").and_then(Value::as_table);
+            config.adapter = Some(adapter::settings(folder, given, config.adapter.as_ref())?);
+        }
         config.check()?;
         if config.objective == Objective::Ar && !matches!(training, Training::Pretrain | Training::Sft) {
             let hint = "pre-training and fine-tuning alone have it: start from a mask predictor";
             return Err(TrainError::config("objective", "ar", hint));
         }
-        if training == Training::Rl {
-            config.rl.check(config.batch_size)?;
+        match training {
+            Training::Rl => config.rl.check(config.batch_size)?,
+            Training::Distillation => config.distillation.objective.check_keys(&given)?,
+            _ => {}
         }
         Ok(config)
     }
@@ -260,6 +225,9 @@ impl RunConfig {
         if let Some(decay) = self.ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
             return Err(TrainError::config("ema_decay", decay, "give a number from 0 to below 1, such as 0.999"));
         }
+        if let Some(data) = &self.data {
+            data.check()?;
+        }
         self.sft.check(self.objective)?;
         self.preference.check()?;
         self.distillation.check()?;
@@ -276,14 +244,20 @@ impl RunConfig {
         self.schedule.check()
     }
 
-    /// The dataset.
-    pub(crate) fn data(&self) -> Result<&Path, TrainError> {
-        self.data.as_deref().ok_or_else(|| TrainError::config("data", "missing", "say what to train on"))
+    /// What to train on.
+    pub(crate) fn data(&self) -> Result<&Data, TrainError> {
+        self.data.as_ref().ok_or_else(|| TrainError::config("data", "missing", "say what to train on"))
+    }
+
+    /// What to train on, if it is one file or folder.
+    pub(crate) fn one_data(&self) -> Result<&Path, TrainError> {
+        let several = || TrainError::config("data", "a list", "pre-training and fine-tuning alone mix datasets");
+        self.data()?.one().ok_or_else(several)
     }
 
     /// The files of `data` that end with `extension`, in the order of their names, or `data` itself if it is a file.
     pub(crate) fn data_files(&self, extension: &str) -> Result<Vec<PathBuf>, TrainError> {
-        let data = self.data()?;
+        let data = self.one_data()?;
         if !data.is_dir() {
             return Ok(vec![data.to_owned()]);
         }

@@ -13,11 +13,8 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    TrainError, byte_order_mark,
-    checkpoint::sha256,
-    objective::{Answers, Rows},
-};
+use super::{Record, rows};
+use crate::{TrainError, byte_order_mark, checkpoint::sha256, config::SftConfig, objective::Rows};
 
 /// The kind of training that a dataset is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,12 +57,12 @@ pub struct Dataset {
     shards: Vec<Mmap>,
     /// Where the tokens lie in the bytes of each shard.
     tokens: Vec<Range<usize>>,
-    records: Vec<Record>,
+    records: Vec<Located>,
 }
 
-/// A record of fine-tuning, and where it lies.
+/// Where a record of fine-tuning lies.
 #[derive(Debug, Clone, Copy)]
-struct Record {
+struct Located {
     shard: usize,
     /// The index of its first token in the shard.
     start: usize,
@@ -117,7 +114,7 @@ impl Dataset {
             for pair in words(lengths).collect::<Vec<_>>().chunks_exact(2) {
                 let (prompt_length, answer_length) = (pair[0] as usize, pair[1] as usize);
                 let length = prompt_length + answer_length;
-                self.records.push(Record { shard, start, prompt_length, length });
+                self.records.push(Located { shard, start, prompt_length, length });
                 start += length;
             }
             if start * 4 != tokens.len() {
@@ -136,6 +133,11 @@ impl Dataset {
     /// The number of ids of its vocabulary, which are below this.
     pub fn vocab_size(&self) -> usize {
         self.manifest.vocab_size
+    }
+
+    /// The id that ends documents and answers.
+    pub(super) fn eos_token_id(&self) -> u32 {
+        self.manifest.eos_token_id
     }
 
     /// The number of tokens of all shards.
@@ -173,30 +175,30 @@ impl Dataset {
                 let ids = indices.iter().flat_map(|&index| self.stretch(index, row_length)).collect();
                 Rows { ids, row_length, answers: None }
             }
-            DatasetKind::Sft => self.read_records(indices),
+            DatasetKind::Sft => {
+                let records: Vec<Record> = indices.iter().map(|&index| self.record(index)).collect();
+                rows(&records, &SftConfig::default(), self.manifest.eos_token_id)
+            }
         }
     }
 
-    fn read_records(&self, indices: &[usize]) -> Rows {
-        let row_length = indices.iter().map(|&index| self.records[index].length).max().unwrap_or(0);
-        let (mut ids, mut prompt_lengths) = (Vec::with_capacity(indices.len() * row_length), Vec::new());
-        for (row, &index) in indices.iter().enumerate() {
-            let record = self.records[index];
-            ids.extend(self.ids(record.shard, record.start, record.length));
-            ids.resize((row + 1) * row_length, self.manifest.eos_token_id);
-            prompt_lengths.push(record.prompt_length);
-        }
-        Rows { ids, row_length, answers: Some(Answers::after(&prompt_lengths, row_length)) }
+    /// The record `index` of fine-tuning, without the EOS that ends it: what pads a record ends it too.
+    pub(super) fn record(&self, index: usize) -> Record {
+        let Located { shard, start, prompt_length, length } = self.records[index];
+        let mut ids: Vec<u32> = self.ids(shard, start, length).collect();
+        ids.pop_if(|last| length > prompt_length && *last == self.manifest.eos_token_id);
+        let answer = prompt_length..ids.len();
+        Record { ids, answers: vec![answer] }
     }
 
     /// The ids of row `index` of pre-training. No row crosses from one shard to the next.
-    fn stretch(&self, mut index: usize, row_length: usize) -> impl Iterator<Item = u32> {
+    pub(super) fn stretch(&self, mut index: usize, row_length: usize) -> Vec<u32> {
         let mut shard = 0;
         while index >= self.tokens[shard].len() / 4 / row_length {
             index -= self.tokens[shard].len() / 4 / row_length;
             shard += 1;
         }
-        self.ids(shard, index * row_length, row_length)
+        self.ids(shard, index * row_length, row_length).collect()
     }
 
     fn ids(&self, shard: usize, start: usize, length: usize) -> impl Iterator<Item = u32> {

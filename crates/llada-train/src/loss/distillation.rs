@@ -13,7 +13,7 @@ use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answered, Loss, LossReport, Observe, answer, certain::Certainty, share};
+use super::{Answered, IsStopped, Loss, LossReport, Observe, answer, certain::Certainty, share};
 use crate::{
     TrainError,
     collective::Collective,
@@ -64,11 +64,11 @@ impl DistillationLoss {
         let prompts: Lines<Prompt> = Lines::read(&config.data_files("jsonl")?, tokenizer, most)?;
         if prompts.items.is_empty() {
             let message = format!("no prompt has at most {most} tokens: {} are too long", prompts.too_long);
-            return Err(TrainError::file(config.data()?, message));
+            return Err(TrainError::file(config.one_data()?, message));
         }
         let noise = Noise::new(config.seed);
         let subject = json!({
-            "data": prompts.digest, "init": config.init, "tokenizer": config.tokenizer,
+            "data": prompts.digest, "init": config.init, "init_adapter": config.init_adapter, "tokenizer": config.tokenizer,
             "dtype": config.dtype, "base_dtype": config.base_dtype,
             "gen_length": gen_length, "block_length": block_length,
         });
@@ -87,14 +87,20 @@ impl DistillationLoss {
     }
 
     /// Decodes the answers to `prompts`, one token a step, block by block.
-    fn decode(&self, model: &mut TrainableTransformer, prompts: &[usize]) -> Result<Vec<Answer>, TrainError> {
+    fn decode(
+        &self,
+        model: &mut TrainableTransformer,
+        prompts: &[usize],
+        is_stopped: &mut IsStopped<'_>,
+    ) -> Result<ControlFlow<(), Vec<Answer>>, TrainError> {
         let DistillationConfig { gen_length, block_length, .. } = self.config;
         let block_length = Some(block_length.min(gen_length));
         let sampler = SamplerConfig { gen_length, block_length, ..SamplerConfig::default() };
         let requests: Vec<Request> =
             prompts.iter().map(|&prompt| Request::new(self.prompts.items[prompt].clone(), sampler.clone())).collect();
-        let answers = answer(model, &requests)?.into_iter();
-        Ok(answers.map(|Answered { ids, step_of_token, .. }| Answer { ids, step_of_token }).collect())
+        let answers = answer(model, &requests, is_stopped)?;
+        let kept = |Answered { ids, step_of_token, .. }| Answer { ids, step_of_token };
+        Ok(answers.map_continue(|answers| answers.into_iter().map(kept).collect()))
     }
 
     /// The two views of the answer to `prompt` at step `step`.
@@ -142,7 +148,9 @@ impl Loss for DistillationLoss {
     ) -> Result<ControlFlow<()>, TrainError> {
         let mut ledger = Ledger::<Answer>::open(&self.path, &self.subject)?;
         let seen = self.order.seen(self.steps);
-        let flow = ledger.complete(&seen, AT_ONCE, is_begun, observe, |prompts| self.decode(model, prompts))?;
+        let flow = ledger.complete(&seen, AT_ONCE, is_begun, observe, |prompts, is_stopped| {
+            self.decode(model, prompts, is_stopped)
+        })?;
         self.answers = ledger.into_entries();
         Ok(flow)
     }

@@ -89,7 +89,7 @@ impl Loss for MaskedLoss {
         self.source.digest()
     }
 
-    fn tally(&self) -> Option<&Tally> {
+    fn tally(&self) -> Option<Tally> {
         self.source.tally()
     }
 

@@ -17,7 +17,7 @@ use std::{
 };
 
 use llada_core::rng::Noise;
-use llada_infer::{Engine, Generation, Request, SpecialTokens};
+use llada_infer::{Engine, Generation, InferError, Request, SpecialTokens};
 use llada_model::TrainableTransformer;
 
 pub(crate) use self::certain::Certainty;
@@ -31,6 +31,9 @@ use crate::{
 /// Hears how much of a preparation is done, of how much, and says whether it goes on.
 pub(crate) type Observe<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
 
+/// Says whether any process of the run is asked to stop; all of them ask at the same places.
+pub(crate) type IsStopped<'a> = dyn FnMut() -> Result<bool, TrainError> + 'a;
+
 /// A loss with the data that it is of.
 pub(crate) trait Loss: fmt::Debug {
     /// Computes what is the same in all steps, or goes on with it after an interruption. `is_begun` says whether `model` has
@@ -43,6 +46,20 @@ pub(crate) trait Loss: fmt::Debug {
         _model: &mut TrainableTransformer,
         _is_begun: bool,
         _observe: &mut Observe<'_>,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Lets the model say what step `step`, counted from 0, learns from, unless earlier steps have. All processes compute the
+    /// same. If the run is stopped, the loss stays as it was.
+    ///
+    /// # Errors
+    /// The model fails, or the collective.
+    fn roll_out(
+        &mut self,
+        _model: &mut TrainableTransformer,
+        _step: u64,
+        _is_stopped: &mut IsStopped<'_>,
     ) -> Result<ControlFlow<()>, TrainError> {
         Ok(ControlFlow::Continue(()))
     }
@@ -62,7 +79,7 @@ pub(crate) trait Loss: fmt::Debug {
     fn digest(&self) -> &str;
 
     /// What was read and left out of data that is read while the run lasts.
-    fn tally(&self) -> Option<&Tally> {
+    fn tally(&self) -> Option<Tally> {
         None
     }
 
@@ -108,17 +125,40 @@ struct Answered {
     step_of_token: Vec<usize>,
 }
 
-/// Lets the model answer `requests`.
-fn answer(model: &mut TrainableTransformer, requests: &[Request]) -> Result<Vec<Answered>, TrainError> {
+/// Lets the model answer `requests`, unless it is stopped after a step of the engine.
+fn answer(
+    model: &mut TrainableTransformer,
+    requests: &[Request],
+    is_stopped: &mut IsStopped<'_>,
+) -> Result<ControlFlow<(), Vec<Answered>>, TrainError> {
     let special = SpecialTokens { eos: model.config().eos_token_id, eot: None };
-    let generations = Engine::new(model, special).generate_batch(requests, |_| ControlFlow::Continue(()))?;
-    let mut answers = Vec::with_capacity(generations.len());
-    for Generation { prompt, output: ids, trace, .. } in generations {
+    let (mut last, mut failure) = (None, None);
+    let generations = Engine::new(model, special).generate_batch(requests, |progress| {
+        // Jobs tell of a step in their order, so the next step begins with one that is not behind the last.
+        let is_first = last.replace(progress.job).is_none_or(|last| progress.job <= last);
+        if !is_first {
+            return ControlFlow::Continue(());
+        }
+        match is_stopped() {
+            Ok(false) => return ControlFlow::Continue(()),
+            Ok(true) => {}
+            Err(error) => failure = Some(error),
+        }
+        ControlFlow::Break(())
+    });
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    if matches!(generations, Err(InferError::Interrupted)) {
+        return Ok(ControlFlow::Break(()));
+    }
+    let mut answers = Vec::with_capacity(requests.len());
+    for Generation { prompt, output: ids, trace, .. } in generations? {
         let committed = trace.committed_at();
         let step_of_token = committed[prompt.len()..].iter().map(|step| step.unwrap_or(0)).collect();
         answers.push(Answered { prompt, ids, step_of_token });
     }
-    Ok(answers)
+    Ok(ControlFlow::Continue(answers))
 }
 
 /// The cross-entropies of the batch's wanted tokens, computed at most `micro_batch_size` rows at once.

@@ -4,18 +4,18 @@
 //! One set of answers serves for several steps. The probabilities under the model that gave them, and under that which the
 //! run started from, are computed when they are given, under the masks of all these steps.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, ops::ControlFlow, path::Path};
 
 use llada_core::{
     policy::{Completion, Draw, DrawKey, LogProbs, Rollout, Scored, View},
     rng::{Domain, Noise},
 };
 use llada_infer::Request;
-use llada_model::TrainableTransformer;
+use llada_model::{Parameters, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answered, Loss, LossReport, accumulate, answer, cross_entropy, share};
+use super::{Answered, IsStopped, Loss, LossReport, accumulate, answer, cross_entropy, share};
 use crate::{
     TrainError,
     checkpoint::sha256,
@@ -52,8 +52,8 @@ pub(crate) struct PolicyLoss {
 enum Reference {
     /// There is no penalty.
     None,
-    /// The model in training without its adapter.
-    Base,
+    /// The adapter at the start, of the same frozen weights.
+    Adapter(Parameters),
     /// A second model.
     Model(Box<TrainableTransformer>),
 }
@@ -102,14 +102,10 @@ impl PolicyLoss {
             }
         }
         let digest = sha256(&prompts);
-        let reference = match (&config.adapter, &config.init) {
+        let reference = match &config.adapter {
             _ if !rl.method.has_reference() => Reference::None,
-            (Some(adapter), _) if !adapter.modules_to_save.is_empty() => {
-                let hint = "the model at the start is the one without adapter: leave them out, or set rl.beta to 0";
-                return Err(TrainError::config("adapter.modules_to_save", "given", hint));
-            }
-            (Some(_), _) => Reference::Base,
-            (None, _) => Reference::Model(Box::new(start::model(config)?)),
+            Some(_) => Reference::Adapter(copy(model.weights())?),
+            None => Reference::Model(Box::new(start::model(config)?)),
         };
         let room = environment.len() * rl.num_generations;
         if room < config.batch_size {
@@ -122,6 +118,7 @@ impl PolicyLoss {
         }
         let subject = json!({
             "rl": config.rl, "seed": config.seed, "batch_size": config.batch_size, "init": config.init,
+            "init_adapter": config.init_adapter,
         });
         Ok(Self {
             subject,
@@ -138,11 +135,18 @@ impl PolicyLoss {
         })
     }
 
-    /// Lets the model answer the prompts of a set, and computes what the steps on the answers need.
-    fn roll_out(&mut self, model: &mut TrainableTransformer, number: u64) -> Result<(), TrainError> {
-        let mut rollouts = self.ask(model, number)?;
+    /// Computes what the steps on a set of answers need.
+    fn score(
+        &mut self,
+        model: &mut TrainableTransformer,
+        mut rollouts: Rollouts,
+        is_stopped: &mut IsStopped<'_>,
+    ) -> Result<ControlFlow<(), Rollouts>, TrainError> {
         let mut reference = Vec::new();
         for iteration in 0..self.config.num_iterations {
+            if is_stopped()? {
+                return Ok(ControlFlow::Break(()));
+            }
             let draw = self.draw(&rollouts, iteration)?;
             let batches: Vec<MaskedBatch> = self.batches(&rollouts, &draw).collect();
             let micro_batch_size = self.micro_batch_size;
@@ -151,22 +155,27 @@ impl PolicyLoss {
             }
             match &mut self.reference {
                 Reference::None => {}
-                Reference::Base => {
-                    model.set_adapter_enabled(false);
-                    let of_base = log_probs(model, &batches, &draw, micro_batch_size);
-                    model.set_adapter_enabled(true);
-                    reference.push(of_base?);
+                Reference::Adapter(start) => {
+                    let now = copy(model.weights())?;
+                    model.weights_mut().copy_from(start)?;
+                    let of_start = log_probs(model, &batches, &draw, micro_batch_size);
+                    model.weights_mut().copy_from(&now)?;
+                    reference.push(of_start?);
                 }
                 Reference::Model(model) => reference.push(log_probs(model, &batches, &draw, micro_batch_size)?),
             }
         }
         rollouts.reference = (!reference.is_empty()).then_some(reference);
-        self.rollouts = Some(rollouts);
-        Ok(())
+        Ok(ControlFlow::Continue(rollouts))
     }
 
     /// Lets the model answer the prompts of a set, and compares what the answers are worth.
-    fn ask(&mut self, model: &mut TrainableTransformer, number: u64) -> Result<Rollouts, TrainError> {
+    fn ask(
+        &mut self,
+        model: &mut TrainableTransformer,
+        number: u64,
+        is_stopped: &mut IsStopped<'_>,
+    ) -> Result<ControlFlow<(), Rollouts>, TrainError> {
         let prompts = self.order.batch(number).to_vec();
         let group = self.config.num_generations;
         let mut requests = Vec::with_capacity(prompts.len() * group);
@@ -177,9 +186,12 @@ impl PolicyLoss {
                 requests.push(Request::new(self.environment.prompt(prompt), self.config.sampler(seed)));
             }
         }
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut rewards = Vec::with_capacity(requests.len());
-        for (index, Answered { prompt, ids, step_of_token }) in answer(model, &requests)?.into_iter().enumerate() {
+        let ControlFlow::Continue(answered) = answer(model, &requests, is_stopped)? else {
+            return Ok(ControlFlow::Break(()));
+        };
+        let mut answers = Vec::with_capacity(answered.len());
+        let mut rewards = Vec::with_capacity(answered.len());
+        for (index, Answered { prompt, ids, step_of_token }) in answered.into_iter().enumerate() {
             let end = ids.iter().position(|&id| id == self.eos_id).unwrap_or(ids.len());
             rewards.push(self.environment.reward(prompts[index / group], &ids[..end]));
             let completion = Completion {
@@ -193,7 +205,8 @@ impl PolicyLoss {
         let advantage = self.config.advantage.unwrap_or(self.config.method.advantage());
         let advantages = rewards.chunks(group).flat_map(|rewards| advantage.of(rewards)).collect();
         let subject = self.subject.clone();
-        Ok(Rollouts { subject, number, answers, rewards, advantages, old: Vec::new(), reference: None })
+        let rollouts = Rollouts { subject, number, answers, rewards, advantages, old: Vec::new(), reference: None };
+        Ok(ControlFlow::Continue(rollouts))
     }
 
     /// The masks of step `iteration` on a set of answers.
@@ -211,6 +224,12 @@ impl PolicyLoss {
             MaskedBatch::of_views(rows.zip(views.iter().map(Vec::as_slice)))
         })
     }
+}
+
+fn copy(weights: &Parameters) -> Result<Parameters, TrainError> {
+    let mut copied = weights.zeros_like()?;
+    copied.copy_from(weights)?;
+    Ok(copied)
 }
 
 /// The log-probabilities of scored tokens under `model`, where `batches` has the views of `draw`.
@@ -234,17 +253,33 @@ fn log_probs(
 }
 
 impl Loss for PolicyLoss {
+    fn roll_out(
+        &mut self,
+        model: &mut TrainableTransformer,
+        step: u64,
+        is_stopped: &mut IsStopped<'_>,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let number = step / self.config.num_iterations as u64;
+        if self.rollouts.as_ref().is_some_and(|rollouts| rollouts.number == number) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let ControlFlow::Continue(asked) = self.ask(model, number, is_stopped)? else {
+            return Ok(ControlFlow::Break(()));
+        };
+        let ControlFlow::Continue(rollouts) = self.score(model, asked, is_stopped)? else {
+            return Ok(ControlFlow::Break(()));
+        };
+        self.rollouts = Some(rollouts);
+        Ok(ControlFlow::Continue(()))
+    }
+
     fn accumulate(
         &mut self,
         model: &mut TrainableTransformer,
         step: u64,
         collective: &mut dyn Collective,
     ) -> Result<LossReport, TrainError> {
-        let iterations = self.config.num_iterations as u64;
-        let (number, iteration) = (step / iterations, (step % iterations) as usize);
-        if self.rollouts.as_ref().is_none_or(|rollouts| rollouts.number != number) {
-            self.roll_out(model, number)?;
-        }
+        let iteration = (step % self.config.num_iterations as u64) as usize;
         let Some(rollouts) = &self.rollouts else { return Ok(LossReport::default()) };
         let draw = self.draw(rollouts, iteration)?;
         let prompts: Vec<MaskedBatch> = self.batches(rollouts, &draw).collect();

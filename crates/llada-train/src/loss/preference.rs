@@ -65,12 +65,12 @@ impl PairLoss {
         if pairs.is_empty() {
             let message =
                 format!("no pair fits max_sequence_length {}: {too_long} are too long", model.max_sequence_length);
-            return Err(TrainError::file(config.data()?, message));
+            return Err(TrainError::file(config.one_data()?, message));
         }
         let noise = Noise::new(config.seed);
         let PreferenceConfig { num_samples, masks, .. } = config.preference;
         let subject = json!({
-            "data": digest, "init": config.init, "tokenizer": config.tokenizer, "seed": config.seed,
+            "data": digest, "init": config.init, "init_adapter": config.init_adapter, "tokenizer": config.tokenizer, "seed": config.seed,
             "dtype": config.dtype, "base_dtype": config.base_dtype,
             "num_samples": num_samples, "masks": masks,
         });
@@ -141,8 +141,9 @@ impl Loss for PairLoss {
     ) -> Result<ControlFlow<()>, TrainError> {
         let mut ledger = Ledger::<Bounds>::open(&self.path, &self.subject)?;
         let seen = self.order.seen(self.steps);
-        let flow = ledger.complete(&seen, 1, is_begun, observe, |pairs| {
-            pairs.iter().map(|&pair| self.bounds(model, &self.masked(pair)?)).collect()
+        let flow = ledger.complete(&seen, 1, is_begun, observe, |pairs, _| {
+            let bounds = pairs.iter().map(|&pair| self.bounds(model, &self.masked(pair)?));
+            bounds.collect::<Result<_, _>>().map(ControlFlow::Continue)
         })?;
         self.reference = ledger.into_entries();
         Ok(flow)

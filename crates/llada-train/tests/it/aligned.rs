@@ -4,7 +4,10 @@ use std::{
     f64::consts::LN_2,
     fs,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use llada_train::{
@@ -21,7 +24,7 @@ use toml::Table;
 use crate::{fixture, run, told};
 
 /// A folder with pairs, prompts and a dataset.
-fn workplace() -> TempDir {
+pub(crate) fn workplace() -> TempDir {
     let folder = run::workplace();
     let (mut pairs, mut prompts) = (String::new(), String::new());
     for i in 0..8 {
@@ -36,7 +39,7 @@ fn workplace() -> TempDir {
     folder
 }
 
-fn config(folder: &Path, training: Training, out: &str, keys: &str) -> RunConfig {
+pub(crate) fn config(folder: &Path, training: Training, out: &str, keys: &str) -> RunConfig {
     let text = format!(
         "out = {:?}\ninit = {:?}\ndtype = \"f32\"\nsteps = 6\nbatch_size = 4\nmicro_batch_size = 3\n\
          checkpoint_every = 100\nschedule = {{ lr = 1e-3, min_lr = 1e-3, warmup_steps = 0 }}",
@@ -79,7 +82,7 @@ fn open(config: &RunConfig, training: Training) -> Result<Run, TrainError> {
 }
 
 /// Runs to the end, or until `stop` says so.
-fn train(config: &RunConfig, training: Training, stop: impl Fn(&Event<'_>) -> bool) -> Outcome {
+pub(crate) fn train(config: &RunConfig, training: Training, stop: impl Fn(&Event<'_>) -> bool) -> Outcome {
     let asked = AtomicBool::new(false);
     let mut run = open(config, training).unwrap();
     assert!(run.skipped().is_empty(), "{:?}", run.skipped());
@@ -96,7 +99,7 @@ fn after(step: u64) -> impl Fn(&Event<'_>) -> bool {
     move |event| matches!(event, Event::Step(metrics) if metrics.step == step)
 }
 
-const SHORT: &str = "num_generations = 2, num_iterations = 3, gen_length = 8, block_length = 4";
+pub(crate) const SHORT: &str = "num_generations = 2, num_iterations = 3, gen_length = 8, block_length = 4";
 
 #[test]
 fn resumed_runs_equal_uninterrupted_ones() {
@@ -135,6 +138,62 @@ fn resumed_runs_equal_uninterrupted_ones() {
         assert!(weights[0] == weights[1], "{keys}");
         assert!(steps(&whole).iter().any(|step| step.grad_norm > 0.0), "{keys}: nothing was learnt");
     }
+}
+
+/// [`Small`], which asks to stop while the prompts of the second set of answers are asked.
+#[derive(Debug)]
+struct Impatient {
+    small: Small,
+    asked: AtomicUsize,
+    judged: AtomicUsize,
+    stop: Arc<AtomicBool>,
+}
+
+impl Environment for Impatient {
+    fn len(&self) -> usize {
+        self.small.len()
+    }
+
+    fn prompt(&self, index: usize) -> &[u32] {
+        // Four when the run is opened, and four in each set.
+        if self.asked.fetch_add(1, Ordering::Relaxed) == 8 {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        self.small.prompt(index)
+    }
+
+    fn reward(&self, index: usize, answer: &[u32]) -> f64 {
+        assert!(self.judged.fetch_add(1, Ordering::Relaxed) < 4, "the second set was answered to its end");
+        self.small.reward(index, answer)
+    }
+}
+
+#[test]
+fn a_run_stops_within_a_set_of_answers_and_goes_on() {
+    let folder = workplace();
+    let model = |config: &RunConfig| fs::read(config.out.join("model/model.safetensors")).unwrap();
+    let keys = format!("rl = {{ objective = \"espo\", {SHORT} }}");
+    let [whole, parts] = ["whole", "parts"].map(|out| config(folder.path(), Training::Rl, out, &keys));
+    train(&whole, Training::Rl, |_| false);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (asked, judged) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let environment = Impatient { small: Small::new(), asked, judged, stop: stop.clone() };
+    let outcome = Run::rl(parts.clone(), environment).unwrap().train(&stop, |_| ()).unwrap();
+    assert_eq!(outcome, Outcome::Stopped(parts.out.join("checkpoints/step-00000003")));
+    train(&parts, Training::Rl, |_| false);
+    assert!(model(&whole) == model(&parts));
+
+    let keys = "data = \"prompts.jsonl\"\ndistillation = { gen_length = 8, block_length = 4 }";
+    let [whole, parts] = ["all", "half"].map(|out| config(folder.path(), Training::Distillation, out, keys));
+    train(&whole, Training::Distillation, |_| false);
+    // The prompts are answered together, in eight steps.
+    let heard = AtomicUsize::new(0);
+    let outcome = train(&parts, Training::Distillation, |event| {
+        matches!(event, Event::Prepared { done: 0, .. }) && heard.fetch_add(1, Ordering::Relaxed) == 3
+    });
+    assert_eq!((outcome, heard.into_inner()), (Outcome::Stopped(parts.out.clone()), 4));
+    train(&parts, Training::Distillation, |_| false);
+    assert!(model(&whole) == model(&parts));
 }
 
 /// A run that is asked to stop at once saves a checkpoint of step 0, and goes on from it.
@@ -230,9 +289,24 @@ fn settings_that_cannot_be_are_refused() {
         (Training::Rl, "rl = { objective = \"spg\", num_generations = 2, eubo_beta = 0.0 }", "eubo_beta"),
         (Training::Rl, "rl = { objective = \"trace_rl\", num_generations = 2, shrink = 0 }", "shrink"),
         (Training::Rl, "rl.num_generations = 2\nobjective = \"ar\"", "objective is ar"),
-        (Training::Preference, "rl.num_generations = 2", "rl is given"),
+        (Training::Preference, "rl.num_generations = 2", "rl is given, and this kind of training does not read it"),
+        (Training::Preference, "stratified_t = true", "hint: it is for pre-training, fine-tuning, distillation"),
+        (Training::Pretrain, "preference.beta = 0.1", "hint: it is for preference optimisation"),
+        (Training::Rl, "row_length = 8", "hint: it is for pre-training"),
+        (Training::Distillation, "group_by_length = true", "hint: it is for distillation.objective cap"),
+        (Training::Distillation, "sft.turns = \"all\"", "sft is given\nhint: it is for distillation.objective cap"),
+        (Training::Distillation, "distillation.mask_ratio = 0.5", "distillation.mask_ratio is given\nhint: it is for"),
+        (
+            Training::Distillation,
+            "distillation = { objective = \"cap\", gen_length = 8 }",
+            "distillation.gen_length is given\nhint: it is for distillation.objective dparallel and d3llm",
+        ),
         (Training::Distillation, "distillation.temperature = 0.0", "distillation.temperature is 0"),
-        (Training::Distillation, "distillation.mask_ratio = 2.0", "distillation.mask_ratio is 2"),
+        (
+            Training::Distillation,
+            "distillation = { objective = \"d3llm\", mask_ratio = 2.0 }",
+            "distillation.mask_ratio is 2",
+        ),
     ] {
         let error = told_of(training, keys).unwrap_err();
         assert!(error.contains(message), "{keys}: {error}");

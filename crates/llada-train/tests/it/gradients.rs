@@ -73,7 +73,7 @@ fn a_causal_model_does_not_look_ahead() {
         let targets: Vec<u32> = wanted.iter().map(|&token| ids[token + 1]).collect();
         let batch = TrainingBatch {
             ids,
-            row_length: 8,
+            row_lengths: &[8; 2],
             wanted: &wanted,
             targets: &targets,
             weights: &[1.0; 14],
@@ -198,7 +198,7 @@ fn a_contradictory_batch_is_refused() {
     let mut model = new(false);
     let good = TrainingBatch {
         ids: &[1, 2, 3, 4],
-        row_length: 2,
+        row_lengths: &[2; 2],
         wanted: &[1, 2],
         targets: &[5, 6],
         weights: &[1.0; 2],
@@ -207,13 +207,14 @@ fn a_contradictory_batch_is_refused() {
     };
     assert_eq!(model.cross_entropy(&good).unwrap().len(), 2);
     for (batch, message) in [
-        (TrainingBatch { row_length: 3, ..good }, "4 ids are not rows of 3"),
-        (TrainingBatch { row_length: 0, ..good }, "rows of 0"),
+        (TrainingBatch { row_lengths: &[3], ..good }, "4 ids are not rows of [3] tokens"),
+        (TrainingBatch { row_lengths: &[2, 0, 2], ..good }, "rows of [2, 0, 2] tokens"),
+        (TrainingBatch { row_lengths: &[5, usize::MAX], ..good }, "4 ids are not rows"),
         (TrainingBatch { wanted: &[1], ..good }, "1 wanted tokens, 2 targets"),
         (TrainingBatch { wanted: &[2, 1], ..good }, "not ascending"),
         (TrainingBatch { wanted: &[1, 4], ..good }, "below 4"),
         (TrainingBatch { targets: &[5, 512], ..good }, "token id 512"),
-        (TrainingBatch { ids: &[1; 130], row_length: 65, ..good }, "max_sequence_length is 64"),
+        (TrainingBatch { ids: &[1; 130], row_lengths: &[65; 2], ..good }, "max_sequence_length is 64"),
     ] {
         let error = model.accumulate(&batch).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");

@@ -42,7 +42,8 @@ fn steps() -> Vec<Step> {
     serde_json::from_value(json("tiny-llada", "golden_train.json")["steps"].take()).unwrap()
 }
 
-fn load(adapter: &str, base: Precision) -> TrainableTransformer {
+/// tiny-llada, frozen in the format of `base`, with a golden adapter in training.
+pub(crate) fn load(adapter: &str, base: Precision) -> TrainableTransformer {
     let adapter = Adapter::open(&fixture("lora").join(adapter)).unwrap();
     TrainableTransformer::with_adapter(&fixture("tiny-llada"), &adapter, base, Device::Cpu, Dtype::F32).unwrap()
 }

@@ -8,13 +8,16 @@ mod data;
 mod fuzz;
 mod golden;
 mod gradients;
+mod init_adapter;
 mod lora;
+mod mixture;
 #[path = "../../../llada-model/tests/it/mutation.rs"]
 mod mutation;
 mod run;
 mod sampling;
 mod sft;
 mod stream;
+mod validation;
 
 use std::path::PathBuf;
 

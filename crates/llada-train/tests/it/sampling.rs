@@ -7,7 +7,7 @@ use llada_core::{
 use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
 use llada_model::{Device, Dtype, TrainableTransformer, TrainingBatch, Transformer};
 use llada_train::{
-    data::Dataset,
+    data::{Dataset, ValidationSet},
     objective::{Answers, Objective, Rows},
     optimizer::{Optimizer, OptimizerConfig},
     validate::validate,
@@ -73,7 +73,7 @@ fn expected(model: &mut TrainableTransformer, data: &Dataset, rows: usize, row_l
             let (wanted, targets, weights) = (wanted.as_slice(), targets.as_slice(), weights.as_slice());
             let batch = TrainingBatch {
                 ids: &ids,
-                row_length: row.row_length,
+                row_lengths: &[row.row_length],
                 wanted,
                 targets,
                 weights,
@@ -97,7 +97,8 @@ fn validation_is_the_bound_under_the_same_maskings_every_time() {
         for (dtype, tolerance) in [(Dtype::F32, 1e-6), (Dtype::Bf16, 3e-3)] {
             let mut model = learned(dtype);
             let expected = expected(&mut model, &data, 3, 12, 20);
-            let found = validate(&mut model, &data, Objective::Diffusion, 3, 12, 20).unwrap();
+            let rows = ValidationSet::of_dataset(&data, 3, 12);
+            let found = validate(&mut model, &rows, Objective::Diffusion, 20).unwrap();
             let difference = (found.bits_per_token - expected).abs();
             assert!(difference <= tolerance * expected, "{kind}, {dtype}: {}, not {expected}", found.bits_per_token);
             assert_eq!(found.bits_per_byte, found.bits_per_token / data.bytes_per_token());

@@ -58,7 +58,7 @@ fn train(config: &RunConfig, stop_at: u64) -> Result<Tally, TrainError> {
             stop.store(metrics.step == stop_at, Ordering::Relaxed);
         }
     })?;
-    Ok(run.tally().unwrap().clone())
+    Ok(run.tally().unwrap())
 }
 
 fn losses(config: &RunConfig) -> Vec<f64> {

@@ -1,6 +1,7 @@
 //! The commands that train, each from a run file, whose keys flags override.
 
 mod adapter_keys;
+mod data_key;
 pub(crate) mod distill;
 mod dry_run;
 mod environment;

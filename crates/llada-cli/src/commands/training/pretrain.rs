@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use llada_train::config::Training;
+use llada_train::config::{DataPart, Training};
 use serde::Serialize;
 
-use super::{RunFile, RunKeys};
+use super::{RunFile, RunKeys, data_key};
 
 /// Train a model on text
 ///
@@ -28,9 +28,11 @@ pub(crate) struct Args {
 
 #[derive(clap::Args, Serialize)]
 struct Keys {
-    /// Dataset to train on
-    #[arg(long, value_name = "DIR", help_heading = "Keys of the run file")]
-    data: Option<PathBuf>,
+    /// Dataset to train on; several with their shares of the rows, as in --data A=0.7 --data B=0.3, in a
+    /// run file [{ path = "A", weight = 0.7 }, ...]
+    #[arg(long, value_name = "DIR[=WEIGHT]", value_parser = data_key::part, help_heading = "Keys of the run file")]
+    #[serde(serialize_with = "data_key::data", skip_serializing_if = "Vec::is_empty")]
+    data: Vec<DataPart>,
     #[serde(flatten)]
     #[command(flatten)]
     run: RunKeys,

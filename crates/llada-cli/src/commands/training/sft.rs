@@ -1,11 +1,9 @@
 //! `llada sft`: fine-tuning on prompts and answers.
 
-use std::path::PathBuf;
-
-use llada_train::config::Training;
+use llada_train::config::{DataPart, Training};
 use serde::Serialize;
 
-use super::{RunFile, RunKeys, dry_run};
+use super::{RunFile, RunKeys, data_key, dry_run};
 
 /// Fine-tune a model on conversations
 ///
@@ -36,9 +34,11 @@ pub(crate) struct Args {
 
 #[derive(clap::Args, Serialize)]
 struct Keys {
-    /// Conversations, in a file or a folder, or a prepared dataset
-    #[arg(long, value_name = "PATH", help_heading = "Keys of the run file")]
-    data: Option<PathBuf>,
+    /// Conversations, in a file or a folder, or a prepared dataset; several with their shares of the rows, as in --data A=0.7 --data B=0.3, in a
+    /// run file [{ path = "A", weight = 0.7 }, ...]
+    #[arg(long, value_name = "PATH[=WEIGHT]", value_parser = data_key::part, help_heading = "Keys of the run file")]
+    #[serde(serialize_with = "data_key::data", skip_serializing_if = "Vec::is_empty")]
+    data: Vec<DataPart>,
     #[serde(flatten)]
     #[command(flatten)]
     run: RunKeys,

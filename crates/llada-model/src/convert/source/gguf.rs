@@ -108,7 +108,6 @@ fn keys(file: &Gguf, architecture: Autoregressive) -> Result<Map<String, Value>,
     for name in ["expert_count", "attention.sliding_window"] {
         refuse(file, &key(name), file.unsigned(&key(name))?.filter(|number| *number > 0))?;
     }
-    refuse(file, "split.count", file.unsigned("split.count")?.filter(|count| *count > 1))?;
     let scaling = file.text(&key("rope.scaling.type"))?;
     refuse(file, &key("rope.scaling.type"), scaling.filter(|scaling| *scaling != "none"))?;
     keys.extend(head_dim.map(|head_dim| ("head_dim".to_owned(), head_dim.into())));

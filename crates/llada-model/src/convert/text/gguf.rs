@@ -1,5 +1,5 @@
 //! The tokenizer of a GGUF file, rebuilt as the `tokenizer.json` that llama.cpp's converter has read: byte-level BPE
-//! (`tokenizer.ggml.model` gpt2) with the pre-tokenizers of SmolLM, GPT-2, Llama 3 and Qwen2.
+//! (`tokenizer.ggml.model` gpt2) with the pre-tokenizers of SmolLM, GPT-2, Llama 3 and Qwen2, or that of SentencePiece (`spm`).
 //!
 //! Source: `docs/gguf.md` of ggml for the keys, `llama-vocab.cpp` of llama.cpp for what its names of pre-tokenizers stand
 //! for, the published `tokenizer.json` files for their form.
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use llada_gguf::{Gguf, GgufError, Value as Stored};
 use serde_json::{Map, Value, json};
 
-use super::{TextSide, token};
+use super::{TextSide, spm, token};
 use crate::ModelError;
 
 const MODEL: &str = "tokenizer.ggml.model";
@@ -19,6 +19,7 @@ const TYPES: &str = "tokenizer.ggml.token_type";
 const MERGES: &str = "tokenizer.ggml.merges";
 
 /// Types of tokens in `tokenizer.ggml.token_type`: special ones, ones that are added and not special, and fillers.
+const UNKNOWN: u64 = 2;
 const CONTROL: u64 = 3;
 const USER_DEFINED: u64 = 4;
 const UNUSED: u64 = 5;
@@ -79,9 +80,19 @@ impl PreTokenizer {
 }
 
 /// The tokens of a file.
-struct Vocabulary<'a> {
-    tokens: Vec<&'a str>,
-    types: Vec<u64>,
+pub(super) struct Vocabulary<'a> {
+    pub(super) tokens: Vec<&'a str>,
+    pub(super) types: Vec<u64>,
+}
+
+/// What a tokenizer does with text, as parts of `tokenizer.json`.
+pub(super) struct Pipeline {
+    pub(super) normalizer: Value,
+    pub(super) pre_tokenizer: Value,
+    pub(super) post_processor: Value,
+    pub(super) decoder: Value,
+    /// The keys of BPE, but for the vocabulary.
+    pub(super) model: Map<String, Value>,
 }
 
 impl<'a> Vocabulary<'a> {
@@ -105,7 +116,7 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// Returns the token that a key names by its id.
-    fn named(&self, file: &Gguf, key: &str) -> Result<Option<(u64, &'a str)>, GgufError> {
+    pub(super) fn named(&self, file: &Gguf, key: &str) -> Result<Option<(u64, &'a str)>, GgufError> {
         let Some(id) = file.unsigned(key)? else { return Ok(None) };
         match usize::try_from(id).ok().and_then(|id| self.tokens.get(id)) {
             Some(token) => Ok(Some((id, token))),
@@ -116,14 +127,17 @@ impl<'a> Vocabulary<'a> {
 
 /// Returns the tokenizer and the chat template that `file` describes.
 pub(in crate::convert) fn text_side(file: &Gguf) -> Result<TextSide, ModelError> {
-    let model = file.text(MODEL)?.unwrap_or("not named");
-    if model != "gpt2" {
-        let message = format!("the tokenizer {model} is not read, gpt2 (byte-level BPE) alone is");
-        return Err(file.key_error(MODEL, message).into());
-    }
-    let pre_tokenizer = PreTokenizer::of(file)?;
+    // Before the tokens, so that a file is refused by the name of what is not read.
+    let pre_tokenizer = match file.text(MODEL)?.unwrap_or("not named") {
+        "gpt2" => Some(PreTokenizer::of(file)?),
+        "llama" => None,
+        model => {
+            let message =
+                format!("the tokenizer {model} is not read, gpt2 (byte-level BPE) and llama (SentencePiece) are");
+            return Err(file.key_error(MODEL, message).into());
+        }
+    };
     let vocabulary = Vocabulary::read(file)?;
-    let merges = file.list(MERGES, "a list of texts", Stored::text)?.unwrap_or_default();
     let mut settings = Map::from_iter([
         ("tokenizer_class".to_owned(), json!("PreTrainedTokenizerFast")),
         ("clean_up_tokenization_spaces".to_owned(), json!(false)),
@@ -132,29 +146,36 @@ pub(in crate::convert) fn text_side(file: &Gguf) -> Result<TextSide, ModelError>
         let named = vocabulary.named(file, &format!("tokenizer.ggml.{key}_token_id"))?;
         settings.extend(named.map(|(_, token)| (format!("{name}_token"), json!(token))));
     }
-    let begins = file.bool("tokenizer.ggml.add_bos_token")?.unwrap_or(pre_tokenizer == PreTokenizer::Llama3);
+    let begins_unless_said = matches!(pre_tokenizer, None | Some(PreTokenizer::Llama3));
+    let begins = file.bool("tokenizer.ggml.add_bos_token")?.unwrap_or(begins_unless_said);
     let bos = vocabulary.named(file, "tokenizer.ggml.bos_token_id")?.filter(|_| begins);
     let mut added = Vec::new();
     for (id, (content, kind)) in vocabulary.tokens.iter().zip(&vocabulary.types).enumerate() {
-        if matches!(*kind, CONTROL | USER_DEFINED) {
+        if matches!(*kind, UNKNOWN | CONTROL | USER_DEFINED) {
             let mut entry = token(content);
             entry["id"] = json!(id);
-            entry["special"] = json!(*kind == CONTROL);
+            entry["special"] = json!(*kind != USER_DEFINED);
             added.push(entry);
         }
     }
     let vocab: Map<String, Value> =
         (0..).zip(&vocabulary.tokens).map(|(id, token)| ((*token).to_owned(), json!(id as u32))).collect();
-    let normalizer = if pre_tokenizer == PreTokenizer::Qwen2 { json!({ "type": "NFC" }) } else { Value::Null };
+    let Pipeline { normalizer, pre_tokenizer, post_processor, decoder, mut model } = match pre_tokenizer {
+        Some(pre_tokenizer) => byte_level(file, pre_tokenizer, bos)?,
+        None => spm::pipeline(file, &vocabulary, bos)?,
+    };
+    for (key, value) in [
+        ("type", json!("BPE")),
+        ("dropout", Value::Null),
+        ("continuing_subword_prefix", Value::Null),
+        ("end_of_word_suffix", Value::Null),
+        ("vocab", vocab.into()),
+    ] {
+        model.insert(key.to_owned(), value);
+    }
     let tokenizer = json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": normalizer,
-        "pre_tokenizer": pre_tokenizer.json(), "post_processor": post_processor(bos),
-        "decoder": { "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true },
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
-            "ignore_merges": pre_tokenizer == PreTokenizer::Llama3, "vocab": vocab, "merges": merges,
-        },
+        "pre_tokenizer": pre_tokenizer, "post_processor": post_processor, "decoder": decoder, "model": model,
     });
     Ok(TextSide {
         tokenizer: tokenizer.as_object().cloned(),
@@ -165,16 +186,35 @@ pub(in crate::convert) fn text_side(file: &Gguf) -> Result<TextSide, ModelError>
     })
 }
 
-/// Returns the post-processor, which puts `bos` in front of a text if it is there.
-fn post_processor(bos: Option<(u64, &str)>) -> Value {
+/// What byte-level BPE does with text.
+fn byte_level(file: &Gguf, pre_tokenizer: PreTokenizer, bos: Option<(u64, &str)>) -> Result<Pipeline, GgufError> {
+    let merges = file.list(MERGES, "a list of texts", Stored::text)?.unwrap_or_default();
     let bytes = json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true });
-    let Some((id, bos)) = bos else { return bytes };
+    Ok(Pipeline {
+        normalizer: if pre_tokenizer == PreTokenizer::Qwen2 { json!({ "type": "NFC" }) } else { Value::Null },
+        pre_tokenizer: pre_tokenizer.json(),
+        post_processor: match bos {
+            None => bytes,
+            Some(bos) => json!({ "type": "Sequence", "processors": [bytes, begin(bos)] }),
+        },
+        decoder: json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true }),
+        model: Map::from_iter([
+            ("unk_token".to_owned(), Value::Null),
+            ("fuse_unk".to_owned(), json!(false)),
+            ("byte_fallback".to_owned(), json!(false)),
+            ("ignore_merges".to_owned(), json!(pre_tokenizer == PreTokenizer::Llama3)),
+            ("merges".to_owned(), json!(merges)),
+        ]),
+    })
+}
+
+/// Returns the post-processor that puts `bos` in front of a text.
+pub(super) fn begin((id, bos): (u64, &str)) -> Value {
     let special = json!({ "SpecialToken": { "id": bos, "type_id": 0 } });
     let sequence = |name: &str, type_id: u32| json!({ "Sequence": { "id": name, "type_id": type_id } });
-    let begin = json!({
+    json!({
         "type": "TemplateProcessing", "single": [special, sequence("A", 0)],
         "pair": [special, sequence("A", 0), { "SpecialToken": { "id": bos, "type_id": 1 } }, sequence("B", 1)],
         "special_tokens": { bos: { "id": bos, "ids": [id], "tokens": [bos] } },
-    });
-    json!({ "type": "Sequence", "processors": [bytes, begin] })
+    })
 }

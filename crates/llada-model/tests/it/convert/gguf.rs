@@ -134,6 +134,37 @@ fn a_converted_file_is_the_converted_folder() {
     }
 }
 
+#[test]
+fn a_model_in_several_files_is_converted_from_any_of_them() {
+    let sample = &SAMPLES[0];
+    let whole = written(sample);
+    run(&whole.path().join("model.gguf"), &whole.path().join("out"), &in_f32()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |number: usize| folder.path().join(format!("model-{number:05}-of-00002.gguf"));
+    let list = sample.tensors();
+    let (first, second) = list.split_at(3);
+    let mut parts = [Writer::default(), Writer::default()];
+    super::tokens::keys(&mut parts[0]);
+    shape(&mut parts[0], sample);
+    for (number, (part, tensors)) in parts.iter_mut().zip([first, second]).enumerate() {
+        part.key("split.no", Value::Unsigned(number as u64));
+        part.key("split.count", Value::Unsigned(2));
+        part.key("split.tensors.count", Value::Unsigned(list.len() as u64));
+        for tensor in tensors {
+            part.tensor(&name(&tensor.name), &tensor.shape, GgmlType::F32, bytes(&rows(sample, tensor)));
+        }
+        fs::write(path(number + 1), part.bytes()).unwrap();
+    }
+    for number in [1, 2] {
+        let out = folder.path().join(format!("out-{number}"));
+        assert!(run(&path(number), &out, &in_f32()).unwrap().has_tokenizer);
+        assert_eq!(tensors(&out), tensors(&whole.path().join("out")));
+    }
+    fs::remove_file(path(1)).unwrap();
+    let error = run(&path(2), &folder.path().join("out"), &in_f32()).unwrap_err().to_string();
+    assert!(error.ends_with("of which there is no model-00001-of-00002.gguf"), "{error}");
+}
+
 /// Bytes of blocks whose scales are small numbers.
 fn blocks(dtype: GgmlType, count: usize) -> Vec<u8> {
     let mut state = 1_u32;

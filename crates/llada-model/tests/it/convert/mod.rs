@@ -4,6 +4,7 @@
 mod gguf;
 mod refusals;
 mod sample;
+mod spm;
 mod tokens;
 
 use std::{fs, path::Path};

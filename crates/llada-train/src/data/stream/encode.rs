@@ -46,6 +46,15 @@ impl Encoder {
         }
     }
 
+    /// The number of bytes of the messages of `raw` to its last answer.
+    pub(super) fn text_bytes(&self, raw: &RawRecord, format: Format) -> usize {
+        let conversation = raw.value().ok().and_then(|value| format.conversation(value).ok());
+        conversation.map_or(0, |Conversation { messages, answers }| {
+            let end = answers.last().map_or(0, |last| last + 1);
+            messages[..end].iter().map(|message| message.content.len()).sum()
+        })
+    }
+
     /// The record that ends with one of the answers, each as likely as any other of those that are short enough.
     fn sampled(&self, messages: &[Message], answers: &[usize], row: u64, epoch: u64) -> Result<Record, Reason> {
         let mut stream = self.noise.domain(Domain::Turn).stream(row, epoch as u32, 0);

@@ -41,9 +41,6 @@ use self::{
 use super::{Record, batch_order};
 use crate::{TrainError, checkpoint::hexadecimal, config::RunConfig, loss::Observe};
 
-/// The file of a checkpoint that holds the cursor.
-const CURSOR: &str = "data.json";
-
 /// Conversations of some files, in batches.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -100,12 +97,13 @@ struct Cursor {
 }
 
 impl Stream {
-    /// Opens the conversations in `files`, which are those of the run's data.
+    /// Opens the conversations in `files`, which are those of `data`.
     ///
     /// # Errors
     /// A file cannot be read, is cut off or of no known format; the tokenizer has no chat template or end of text, or ids
     /// that the model has not; there are no records.
     pub(crate) fn open(
+        data: &Path,
         files: &[PathBuf],
         config: &RunConfig,
         model: &ModelConfig,
@@ -135,13 +133,12 @@ impl Stream {
             }
             shards.push(shard);
         }
-        let data = config.data()?.to_owned();
         if rows == 0 {
-            return Err(TrainError::file(&data, "it has no records"));
+            return Err(TrainError::file(data, "it has no records"));
         }
         let noise = Noise::new(config.seed);
         let mut stream = Self {
-            data,
+            data: data.to_owned(),
             shards,
             order: EpochOrder::new(&[], noise, 0),
             blocks,
@@ -170,35 +167,45 @@ impl Stream {
         &self.end.tally
     }
 
-    /// The next batch.
+    /// The number of rows, those included that are left out.
+    pub(crate) fn count(&self) -> u64 {
+        self.rows
+    }
+
+    /// The next `count` records; if they are grouped by length, always as many as a batch has.
     ///
     /// # Errors
     /// A file cannot be read, or no record is left.
-    pub(crate) fn batch(&mut self) -> Result<Vec<Record>, TrainError> {
+    pub(crate) fn batch(&mut self, count: usize) -> Result<Vec<Record>, TrainError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
         if self.batches.is_empty() {
             self.cursor = std::mem::take(&mut self.end);
-            self.fill()?;
+            self.fill(count)?;
         }
         self.cursor.taken += 1;
         Ok(self.batches.pop_front().unwrap_or_default())
     }
 
-    /// Writes the cursor into a checkpoint.
-    pub(crate) fn save(&self, checkpoint: &Path) -> Result<(), TrainError> {
-        let path = checkpoint.join(CURSOR);
-        let text = serde_json::to_string_pretty(&self.cursor).map_err(|e| TrainError::file(&path, e))?;
-        fs::write(&path, text + "\n").map_err(TrainError::write(&path))
+    /// Writes the cursor to the file `path` of a checkpoint.
+    pub(crate) fn save(&self, path: &Path) -> Result<(), TrainError> {
+        let cursor = if self.batches.is_empty() { &self.end } else { &self.cursor };
+        let text = serde_json::to_string_pretty(cursor).map_err(|e| TrainError::file(path, e))?;
+        fs::write(path, text + "\n").map_err(TrainError::write(path))
     }
 
-    /// Goes on where a checkpoint was written.
-    pub(crate) fn restore(&mut self, checkpoint: &Path) -> Result<(), TrainError> {
-        let path = checkpoint.join(CURSOR);
-        let text = fs::read(&path).map_err(TrainError::read(&path))?;
-        self.cursor = serde_json::from_slice(&text).map_err(|e| TrainError::file(&path, e))?;
+    /// Goes on where [`save`](Self::save) was called.
+    pub(crate) fn restore(&mut self, path: &Path) -> Result<(), TrainError> {
+        let text = fs::read(path).map_err(TrainError::read(path))?;
+        self.cursor = serde_json::from_slice(&text).map_err(|e| TrainError::file(path, e))?;
+        self.end = self.cursor.clone();
         self.batches.clear();
-        self.fill()?;
-        self.cursor.taken = self.cursor.taken.min(self.batches.len());
-        self.batches.drain(..self.cursor.taken);
+        if self.cursor.taken > 0 {
+            self.fill(self.batch_size)?;
+            self.cursor.taken = self.cursor.taken.min(self.batches.len());
+            self.batches.drain(..self.cursor.taken);
+        }
         Ok(())
     }
 
@@ -225,26 +232,52 @@ impl Stream {
         Ok(ControlFlow::Continue(tally))
     }
 
+    /// The first `count` records, in the order of the files, each with the number of bytes of what is said in it.
+    ///
+    /// # Errors
+    /// A file cannot be read, or no record can be learned from.
+    pub(crate) fn first(&self, count: usize) -> Result<Vec<(Record, usize)>, TrainError> {
+        let (mut found, mut tally) = (Vec::with_capacity(count), Tally::default());
+        for Located { shard, block, first_row } in &self.blocks {
+            let shard = &self.shards[*shard];
+            for (row, raw) in (*first_row..).zip(shard.read(block)?) {
+                if found.len() == count {
+                    return Ok(found);
+                }
+                let encoded = self.encoder.encode(&raw, shard.format, row, 0);
+                let text_bytes = self.encoder.text_bytes(&raw, shard.format);
+                let record = encoded.map_err(|reason| tally.count(Some(reason), &shard.path, raw.number));
+                found.extend(record.map(|record| (record, text_bytes)));
+            }
+        }
+        if found.is_empty() { Err(self.nothing(&tally)) } else { Ok(found) }
+    }
+
+    /// The error that no record is left.
+    fn nothing(&self, tally: &Tally) -> TrainError {
+        TrainError::file(&self.data, format!("no record can be learned from: {}", tally.reasons().join("; ")))
+    }
+
     fn order_of(&self, epoch: u64) -> EpochOrder {
         let size = |located: &Located| Size { rows: located.block.rows, bytes: located.block.bytes };
         EpochOrder::new(&self.blocks.iter().map(size).collect::<Vec<_>>(), self.noise, epoch)
     }
 
-    /// Reads the batches that begin at the cursor: one, or if they are grouped by length, so many that a batch's records can
-    /// be of about one length, but not more than an epoch has.
-    fn fill(&mut self) -> Result<(), TrainError> {
-        let of_epoch = (self.rows / self.batch_size as u64).max(1);
+    /// Reads the batches of `count` records that begin at the cursor: one, or if they are grouped by length, so many that a
+    /// batch's records can be of about one length, but not more than an epoch has.
+    fn fill(&mut self, count: usize) -> Result<(), TrainError> {
+        let of_epoch = (self.rows / count as u64).max(1);
         let batches = if self.is_grouped { of_epoch.min(batch_order::WINDOW as u64) as usize } else { 1 };
         self.end = Cursor { taken: 0, ..self.cursor.clone() };
         let mut records = Vec::new();
-        while records.len() < batches * self.batch_size {
-            let missing = batches * self.batch_size - records.len();
+        while records.len() < batches * count {
+            let missing = batches * count - records.len();
             records.extend(self.draw(missing)?);
         }
         if self.is_grouped {
             records.sort_by_key(|record| record.padded_length(&self.encoder.sft));
         }
-        self.batches = records.chunks(self.batch_size).map(<[Record]>::to_vec).collect();
+        self.batches = records.chunks(count).map(<[Record]>::to_vec).collect();
         if self.is_grouped {
             let noise = self.noise.domain(Domain::Shuffle);
             let mut stream = noise.stream(self.cursor.epoch, 3, self.cursor.position as u32);
@@ -287,8 +320,7 @@ impl Stream {
         }
         // A whole epoch is among so many rows, wherever they begin.
         if self.end.barren >= self.rows.saturating_mul(2) {
-            let reasons = self.end.tally.reasons().join("; ");
-            return Err(TrainError::file(&self.data, format!("no record can be learned from: {reasons}")));
+            return Err(self.nothing(&self.end.tally));
         }
         Ok(found)
     }

@@ -79,6 +79,21 @@ impl Tally {
         reasons
     }
 
+    /// The counts of two datasets together.
+    pub(crate) fn add(mut self, other: Self) -> Self {
+        self.records += other.records;
+        self.too_long += other.too_long;
+        self.without_answer += other.without_answer;
+        self.of_unknown_roles += other.of_unknown_roles;
+        for (role, count) in other.unknown_roles {
+            *self.unknown_roles.entry(role).or_default() += count;
+        }
+        self.malformed += other.malformed;
+        self.malformed_places.extend(other.malformed_places);
+        self.malformed_places.truncate(PLACES);
+        self
+    }
+
     /// Counts a record, which was left out if there is a reason.
     pub(super) fn count(&mut self, reason: Option<Reason>, path: &Path, number: u64) {
         let Some(reason) = reason else {
