@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    adapter, batch, chat, compare, convert, data, decide, eval, generate, inspect, logits, quantize, score, serve,
+    adapter, batch, chat, compare, convert, data, decide, eval, generate, inspect, launch, logits, quantize, score, serve,
     tasks, tokenizer, training,
 };
 
@@ -41,6 +41,7 @@ pub(crate) enum Command {
     Prefer(training::prefer::Args),
     Rl(training::rl::Args),
     Distill(training::distill::Args),
+    Launch(launch::Args),
     #[command(subcommand)]
     Tokenizer(tokenizer::Command),
     #[command(subcommand)]
@@ -71,6 +72,7 @@ impl Command {
             Self::Prefer(args) => training::prefer::run(&args),
             Self::Rl(args) => training::rl::run(&args),
             Self::Distill(args) => training::distill::run(&args),
+            Self::Launch(args) => launch::run(&args),
             Self::Tokenizer(command) => tokenizer::run(command),
             Self::Data(command) => data::run(command),
             Self::Tasks(command) => tasks::run(command),

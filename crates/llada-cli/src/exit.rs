@@ -2,6 +2,7 @@
 
 use std::{error::Error, io, process::ExitCode};
 
+use llada_distributed::DistributedError;
 use llada_eval::EvalError;
 use llada_hub::HubError;
 use llada_infer::InferError;
@@ -11,9 +12,9 @@ use llada_train::TrainError;
 use crate::hint;
 
 const FAILED: u8 = 1;
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 const ENVIRONMENT: u8 = 3;
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Settings or input that are refused.
 #[derive(Debug)]
@@ -38,6 +39,22 @@ impl std::fmt::Display for Interrupted {
 }
 
 impl Error for Interrupted {}
+
+/// The end of a process of a run that was not the end of the run.
+#[derive(Debug)]
+pub(crate) struct RankEnded {
+    pub(crate) message: String,
+    /// The exit code that stands for it: the process's own, or 128 and the number of the signal that has killed it.
+    pub(crate) code: u8,
+}
+
+impl std::fmt::Display for RankEnded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for RankEnded {}
 
 /// Creates a [`Usage`] error with this message.
 pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
@@ -101,7 +118,10 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
             _ => Some(FAILED),
         };
     }
-    if cause.is::<HubError>() {
+    if let Some(ended) = cause.downcast_ref::<RankEnded>() {
+        return Some(ended.code);
+    }
+    if cause.is::<HubError>() || cause.is::<DistributedError>() {
         return Some(ENVIRONMENT);
     }
     if let Some(error) = cause.downcast_ref::<EvalError>() {

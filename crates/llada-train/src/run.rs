@@ -10,12 +10,13 @@ use std::{
     time::Instant,
 };
 
-use llada_model::TrainableTransformer;
+use llada_model::{Device, TrainableTransformer};
+use serde_json::Value;
 
 use crate::{
     TrainError,
     checkpoint::{self, Skipped},
-    collective::{Collective, SingleProcess},
+    collective::{Collective, SingleProcess, gather},
     config::{DistillationMethod, RunConfig, Training},
     data::{Dataset, DatasetKind, Source, Tally},
     environment::Environment,
@@ -182,7 +183,13 @@ impl Run {
     /// The loss or the gradient is not finite; a file cannot be written; the model fails, or another process. The last
     /// checkpoint is intact.
     pub fn train(&mut self, stop: &AtomicBool, mut observe: impl FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
-        if self.prepare(stop, &mut observe)?.is_break() {
+        self.check_ranks()?;
+        let is_begun = self.state.step > 0;
+        let mut hear = |done, total| {
+            observe(Event::Prepared { done, total });
+            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        if self.loss.prepare(&mut self.state.model, is_begun, &mut hear, self.collective.as_mut())?.is_break() {
             return Ok(Outcome::Stopped(self.config.out.clone()));
         }
         let mut recorder = None;
@@ -191,10 +198,10 @@ impl Run {
         }
         while self.state.step < self.config.steps && !self.collective.any(stop.load(Ordering::Relaxed))? {
             let mut metrics = self.step()?;
+            if self.is_due(self.config.validate_every) {
+                self.validate(&mut metrics)?;
+            }
             if let Some(recorder) = &mut recorder {
-                if self.is_due(self.config.validate_every) {
-                    self.validate(&mut metrics)?;
-                }
                 recorder.push(&metrics)?;
             }
             observe(Event::Step(&metrics));
@@ -204,35 +211,35 @@ impl Run {
                 observe(Event::Checkpoint(&recorder.save(&self.state, self.loss.as_ref())?));
             }
         }
-        match recorder {
-            Some(recorder) => recorder.finish(&self.state, self.loss.as_ref()),
-            // Rank 0 writes them.
-            None if self.state.step >= self.config.steps => Ok(Outcome::Finished(self.config.exported())),
-            None => Ok(Outcome::Stopped(checkpoint::folder(&self.config.checkpoints(), self.state.step))),
-        }
+        let outcome = match recorder {
+            Some(recorder) => recorder.finish(&self.state, self.loss.as_ref())?,
+            None if self.state.step >= self.config.steps => Outcome::Finished(self.config.exported()),
+            None => Outcome::Stopped(checkpoint::folder(&self.config.checkpoints(), self.state.step)),
+        };
+        // Rank 0 has written what the outcome names, and the others need it no more to find each other.
+        self.collective.barrier()?;
+        Ok(outcome)
     }
 
-    /// Computes what precedes the first step: rank 0, before the others read it.
-    fn prepare(
-        &mut self,
-        stop: &AtomicBool,
-        observe: &mut impl FnMut(Event<'_>),
-    ) -> Result<ControlFlow<()>, TrainError> {
-        let is_begun = self.state.step > 0;
-        for is_first in [true, false] {
-            let mut is_stopped = false;
-            if (self.collective.rank() == 0) == is_first {
-                let flow = self.loss.prepare(&mut self.state.model, is_begun, &mut |done, total| {
-                    observe(Event::Prepared { done, total });
-                    if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                })?;
-                is_stopped = flow.is_break();
-            }
-            if self.collective.any(is_stopped)? {
-                return Ok(ControlFlow::Break(()));
+    /// Compares what the processes have opened. The device alone may differ.
+    fn check_ranks(&mut self) -> Result<(), TrainError> {
+        let refuse = |e: serde_json::Error| TrainError::Settings { message: e.to_string() };
+        let config = RunConfig { device: Device::default(), ..self.config.clone() };
+        let own = [
+            ("the last step", self.state.step.into()),
+            ("the digest of the data", self.loss.digest().into()),
+            ("the settings", serde_json::to_value(config).map_err(refuse)?),
+        ];
+        let own = own.map(|(what, value)| (what.to_owned(), value));
+        let runs = gather::<[(String, Value); 3]>(self.collective.as_mut(), vec![own])?;
+        for (rank, run) in runs.iter().enumerate() {
+            for ((what, found), (_, expected)) in run.iter().zip(&runs[0]) {
+                if found != expected {
+                    return Err(TrainError::OtherRun { rank, message: differing(what, found, expected) });
+                }
             }
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(())
     }
 
     fn step(&mut self) -> Result<Metrics, TrainError> {
@@ -261,9 +268,20 @@ impl Run {
         let Some(data) = &self.validation else { return Ok(()) };
         let RunConfig { objective, validation_rows, mc_num, .. } = self.config;
         let row_length = self.config.row_length.unwrap_or(self.state.model.config().max_sequence_length);
-        let validation = validate(&mut self.state.model, data, objective, validation_rows, row_length, mc_num)?;
+        let (model, collective) = (&mut self.state.model, self.collective.as_mut());
+        let validation = validate(model, data, objective, validation_rows, row_length, mc_num, collective)?;
         metrics.validation_bits_per_token = Some(validation.bits_per_token);
         metrics.validation_bits_per_byte = Some(validation.bits_per_byte);
         Ok(())
     }
+}
+
+/// In what `found` differs from `expected`: the first key, of objects.
+fn differing(what: &str, found: &Value, expected: &Value) -> String {
+    if let (Value::Object(found), Value::Object(expected)) = (found, expected)
+        && let Some((key, value)) = expected.iter().find(|(key, value)| found.get(*key) != Some(*value))
+    {
+        return differing(key, found.get(key).unwrap_or(&Value::Null), value);
+    }
+    format!("{what} is {found}, not {expected}")
 }

@@ -72,9 +72,12 @@ impl TrainState {
         let LossReport { loss, tokens, details } = loss.accumulate(&mut self.model, self.step, collective)?;
         // Before anything is clipped or refused: what follows has to be the same in every process.
         collective.sum_parameters(self.model.gradient_mut())?;
-        let loss = collective.sum(loss)?;
+        let router_aux_loss = self.model.router_aux_loss();
+        let mut losses = [loss, router_aux_loss.unwrap_or(0.0)];
+        collective.sum_all(&mut losses)?;
+        let [loss, of_routers] = losses;
+        let router_aux_loss = router_aux_loss.map(|_| of_routers);
         check_finite("loss", step, loss)?;
-        let router_aux_loss = self.model.router_aux_loss().map(|loss| collective.sum(loss)).transpose()?;
         let grad_norm = self.model.gradient().norm()?;
         check_finite("gradient norm", step, grad_norm)?;
         let lr = config.schedule.lr(step, config.steps);

@@ -10,6 +10,7 @@ pub(crate) mod decide;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;
+pub(crate) mod launch;
 pub(crate) mod logits;
 pub(crate) mod quantize;
 pub(crate) mod score;

@@ -93,6 +93,15 @@ impl Parameters {
         Self::new(self.layout.clone(), self.flat.device())
     }
 
+    /// Returns all numbers in one tensor, for what other crates do with them as a whole, such as summing gradients over
+    /// processes.
+    ///
+    /// # Shapes
+    /// -> (parameters) f32, contiguous.
+    pub fn flat_mut(&mut self) -> &mut Tensor {
+        &mut self.flat
+    }
+
     /// Returns one tensor as a view in its shape.
     pub(super) fn view(&self, span: &Span) -> Result<Tensor, ModelError> {
         let shape = sizes(&span.shape);

@@ -37,12 +37,13 @@ pub(crate) trait Loss: fmt::Debug {
     /// made steps.
     ///
     /// # Errors
-    /// The model fails, or a file.
+    /// The model fails, or a file; a process cannot be reached.
     fn prepare(
         &mut self,
         _model: &mut TrainableTransformer,
         _is_begun: bool,
         _observe: &mut Observe<'_>,
+        _collective: &mut dyn Collective,
     ) -> Result<ControlFlow<()>, TrainError> {
         Ok(ControlFlow::Continue(()))
     }

@@ -30,7 +30,8 @@ struct Pair {
 
 enum Message {
     Parameters(Parameters),
-    Number(f64),
+    Numbers(Vec<f64>),
+    Bytes(Vec<u8>),
 }
 
 /// Both ends of a pair.
@@ -66,9 +67,15 @@ impl Collective for Pair {
         Ok(parameters.add(&other)?)
     }
 
-    fn sum(&mut self, value: f64) -> Result<f64, TrainError> {
-        let Message::Number(other) = self.exchange(Message::Number(value))? else { panic!("not in step") };
-        Ok(value + other)
+    fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError> {
+        let Message::Numbers(others) = self.exchange(Message::Numbers(values.to_vec()))? else { panic!("not in step") };
+        values.iter_mut().zip(others).for_each(|(value, other)| *value += other);
+        Ok(())
+    }
+
+    fn gather(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>, TrainError> {
+        let Message::Bytes(other) = self.exchange(Message::Bytes(own.clone()))? else { panic!("not in step") };
+        Ok(if self.rank == 0 { vec![own, other] } else { vec![other, own] })
     }
 }
 
@@ -142,6 +149,7 @@ fn two_ranks_train_to_the_weights_of_one() {
             let off = (one.loss - two.loss).abs() / one.loss + (one.grad_norm - two.grad_norm).abs() / one.grad_norm;
             assert!(off <= 1e-5, "{kind:?} {keys}: {two:?}, not {one:?}");
             assert_eq!(one.tokens, two.tokens);
+            assert_eq!(one.validation_bits_per_token.is_some(), two.validation_bits_per_token.is_some());
         }
     }
 }

@@ -7,6 +7,7 @@ use llada_core::{
 use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
 use llada_model::{Device, Dtype, TrainableTransformer, TrainingBatch, Transformer};
 use llada_train::{
+    collective::SingleProcess,
     data::Dataset,
     objective::{Answers, Objective, Rows},
     optimizer::{Optimizer, OptimizerConfig},
@@ -97,7 +98,7 @@ fn validation_is_the_bound_under_the_same_maskings_every_time() {
         for (dtype, tolerance) in [(Dtype::F32, 1e-6), (Dtype::Bf16, 3e-3)] {
             let mut model = learned(dtype);
             let expected = expected(&mut model, &data, 3, 12, 20);
-            let found = validate(&mut model, &data, Objective::Diffusion, 3, 12, 20).unwrap();
+            let found = validate(&mut model, &data, Objective::Diffusion, 3, 12, 20, &mut SingleProcess).unwrap();
             let difference = (found.bits_per_token - expected).abs();
             assert!(difference <= tolerance * expected, "{kind}, {dtype}: {}, not {expected}", found.bits_per_token);
             assert_eq!(found.bits_per_byte, found.bits_per_token / data.bytes_per_token());

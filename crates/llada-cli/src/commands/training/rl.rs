@@ -74,7 +74,11 @@ struct RlKeys {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let config = args.file.load(&args.keys, Training::Rl)?;
-    let environment = environment::open(&config)?;
-    super::train(Run::rl(config, environment)?)
+    let ranks = args.file.ranks()?;
+    let config = ranks.settle(args.file.load(&args.keys, Training::Rl)?);
+    let run = ranks.open(|| {
+        let environment = environment::open(&config)?;
+        anyhow::Ok(Run::rl(config, environment)?)
+    })?;
+    super::train(run, &ranks)
 }

@@ -1,0 +1,134 @@
+//! Runs by several ranks and by one.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+    time::Duration,
+};
+
+use llada_distributed::C10dCollective;
+use llada_train::{
+    checkpoint::newest,
+    config::{RunConfig, Training},
+    data::{DatasetKind, DatasetWriter},
+    metrics::{self, Metrics},
+    run::{Outcome, Run},
+};
+use tempfile::TempDir;
+
+use crate::ranks;
+
+/// A folder with a small dataset of each kind.
+fn workplace() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, kind) in [("pretrain", DatasetKind::Pretrain), ("sft", DatasetKind::Sft)] {
+        let mut writer = DatasetWriter::create(&folder.path().join(name), kind, 500, 508).unwrap();
+        for document in 0..40_u32 {
+            let ids: Vec<u32> = (0..20 + document % 7).map(|i| (document * 31 + i * i) % 500).collect();
+            match kind {
+                DatasetKind::Pretrain => {
+                    writer.part(&ids, ids.len() * 3).unwrap();
+                    writer.end().unwrap();
+                }
+                DatasetKind::Sft => writer.record(&ids[..5], &ids[5..], ids.len() * 3).unwrap(),
+            }
+        }
+        writer.finish().unwrap();
+    }
+    folder
+}
+
+fn config(folder: &Path, training: Training, out: &str, keys: &str) -> RunConfig {
+    let (data, length) = if training == Training::Sft { ("sft", "") } else { ("pretrain", "row_length = 12") };
+    let init = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../llada-model/tests/fixtures/tiny-llada");
+    let text = format!(
+        "out = {:?}\ndata = {:?}\nvalidation = {:?}\ninit = {init:?}\ndtype = \"f32\"\n{length}\nvalidation_rows = 3\n\
+         mc_num = 4\nvalidate_every = 2\ncheckpoint_every = 1000\nschedule = {{ lr = 1e-3, warmup_steps = 2 }}",
+        folder.join(out),
+        folder.join(data),
+        folder.join(data),
+    );
+    RunConfig::from_tables(training, [text.parse().unwrap(), keys.parse().unwrap()]).unwrap()
+}
+
+/// Trains by `world_size` ranks, and returns what each step has told. The last checkpoint has all numbers.
+fn train(config: &RunConfig, training: Training, world_size: usize) -> Vec<Metrics> {
+    let results = ranks(world_size, Duration::from_secs(60), |group| {
+        let run = Run::open(config.clone(), training).unwrap();
+        let outcome = match world_size {
+            1 => { run }.train(&AtomicBool::new(false), |_| ()),
+            _ => run.with_collective(C10dCollective::new(group)).train(&AtomicBool::new(false), |_| ()),
+        };
+        Ok(outcome.unwrap())
+    });
+    for outcome in results {
+        assert!(matches!(outcome.unwrap(), Outcome::Finished(_)));
+    }
+    let mut lines = metrics::read(&config.out.join("metrics.jsonl")).unwrap();
+    lines.iter_mut().for_each(|line| line.tokens_per_second = 0.0);
+    lines
+}
+
+/// The files of the last checkpoint that hold numbers.
+fn numbers(config: &RunConfig) -> Vec<Vec<u8>> {
+    let folder = newest(&config.out.join("checkpoints")).unwrap().whole.unwrap().0;
+    let files = ["model", "adapter_model", "exp_avg/model", "exp_avg_sq/model", "ema/model"];
+    files.iter().filter_map(|file| fs::read(folder.join(format!("{file}.safetensors"))).ok()).collect()
+}
+
+#[test]
+fn two_ranks_with_a_micro_batch_each_equal_one_with_two_bit_for_bit() {
+    let folder = workplace();
+    for (case, (training, keys)) in [
+        (Training::Pretrain, "ema_decay = 0.9"),
+        (Training::Sft, "stratified_t = true"),
+        (Training::Sft, "adapter = { r = 4, lora_alpha = 8, lora_dropout = 0.1 }\nbase_dtype = \"nf4\""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let keys = format!("steps = 6\nbatch_size = 8\nmicro_batch_size = 4\n{keys}");
+        let one = config(folder.path(), training, &format!("one-{case}"), &keys);
+        let two = config(folder.path(), training, &format!("two-{case}"), &keys);
+        assert_eq!(train(&one, training, 1), train(&two, training, 2), "{keys}");
+        assert!(numbers(&one) == numbers(&two) && numbers(&one).len() >= 3, "{keys}");
+    }
+}
+
+#[test]
+fn four_ranks_agree_with_one() {
+    let folder = workplace();
+    let keys = "steps = 20\nbatch_size = 12";
+    let one = config(folder.path(), Training::Pretrain, "one", keys);
+    let four = config(folder.path(), Training::Pretrain, "four", keys);
+    for (one, four) in train(&one, Training::Pretrain, 1).iter().zip(train(&four, Training::Pretrain, 4)) {
+        let off = |one: f64, four: f64| (one - four).abs() / one.abs();
+        assert!(off(one.loss, four.loss) < 1e-5 && off(one.grad_norm, four.grad_norm) < 1e-5, "{one:?} {four:?}");
+        assert_eq!(one.validation_bits_per_token.is_some(), four.validation_bits_per_token.is_some());
+    }
+    let read = |config: &RunConfig| {
+        let file = numbers(config).swap_remove(0);
+        let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+        let weights = file[8 + header..].chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        weights.collect::<Vec<f32>>()
+    };
+    let (one, four) = (read(&one), read(&four));
+    let largest = one.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
+    let off = one.iter().zip(&four).map(|(one, four)| (one - four).abs()).fold(0.0, f32::max);
+    assert!(off <= 1e-5 * largest, "{off} of {largest}");
+}
+
+#[test]
+fn ranks_that_have_opened_other_runs_are_told() {
+    let folder = workplace();
+    let results = ranks(2, Duration::from_secs(60), |group| {
+        let keys = format!("steps = 6\nbatch_size = {}", 4 + group.rank());
+        let run = Run::open(config(folder.path(), Training::Pretrain, "out", &keys), Training::Pretrain).unwrap();
+        Ok(run.with_collective(C10dCollective::new(group)).train(&AtomicBool::new(false), |_| ()).unwrap_err())
+    });
+    for error in results {
+        let error = error.unwrap().to_string();
+        assert_eq!(error, "rank 1 has opened another run than rank 0: batch_size is 5, not 4");
+    }
+}
