@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    adapter, batch, chat, compare, convert, data, decide, eval, generate, inspect, launch, logits, quantize, score, serve,
-    tasks, tokenizer, training,
+    adapter, batch, chat, compare, convert, data, decide, eval, generate, inspect, launch, logits, quantize, score,
+    serve, tasks, tokenizer, training,
 };
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.

@@ -184,7 +184,11 @@ mod tests {
             (("MASTER_ADDR", " "), "environment variable MASTER_ADDR is \" \"", "host of rank 0"),
             (("MASTER_PORT", "99999"), "environment variable MASTER_PORT is \"99999\"", "from 1 to 65535"),
             (("TORCHELASTIC_RESTART_COUNT", "x"), "environment variable TORCHELASTIC_RESTART_COUNT is \"x\"", "number"),
-            (("TORCHELASTIC_USE_AGENT_STORE", "1"), "environment variable TORCHELASTIC_USE_AGENT_STORE is \"1\"", "True"),
+            (
+                ("TORCHELASTIC_USE_AGENT_STORE", "1"),
+                "environment variable TORCHELASTIC_USE_AGENT_STORE is \"1\"",
+                "True",
+            ),
         ] {
             let error = read(&[change]).unwrap_err();
             assert_eq!(error.to_string(), message);

@@ -121,7 +121,10 @@ fn what_cannot_work_is_refused_and_not_tried_again() {
         (output.status.code(), stderr(&output))
     };
     let (code, told) = refused("launch --nproc 2 -- generate --prompt x");
-    assert_eq!((code, told.as_str()), (Some(2), "error: generate does not train\nhint: one of pretrain, sft, prefer, rl, distill\n"));
+    assert_eq!(
+        (code, told.as_str()),
+        (Some(2), "error: generate does not train\nhint: one of pretrain, sft, prefer, rl, distill\n")
+    );
     let (code, told) = refused("launch --nproc 2 --max-restarts 5 -- pretrain --out out --steps 0");
     assert_eq!(code, Some(2), "{told}");
     assert!(told.contains("error: steps is 0") && !told.contains("start again"), "{told}");
@@ -130,7 +133,11 @@ fn what_cannot_work_is_refused_and_not_tried_again() {
 #[test]
 fn variables_of_a_launcher_that_contradict_themselves_are_named() {
     for (name, value, message) in [
-        ("WORLD_SIZE", "2", "error: environment variable RANK is not set\nhint: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT"),
+        (
+            "WORLD_SIZE",
+            "2",
+            "error: environment variable RANK is not set\nhint: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT",
+        ),
         ("RANK", "x", "error: environment variable WORLD_SIZE is not set\nhint: "),
     ] {
         let output = command().env(name, value).args(["pretrain", "--out", "out", "--steps", "1"]).output().unwrap();

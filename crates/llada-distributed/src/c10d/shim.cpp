@@ -2,6 +2,8 @@
 // that the caller frees, and returns once all processes have made the same call.
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -22,6 +24,8 @@ char *guarded(F f) {
   try {
     f();
     return nullptr;
+  } catch (const c10::Error &e) {
+    return strdup(e.what_without_backtrace());
   } catch (const std::exception &e) {
     return strdup(e.what());
   } catch (...) {
@@ -44,6 +48,9 @@ void llada_c10d_leave(llada_group *group) { delete group; }
 char *llada_c10d_join(const char *address, uint16_t port, bool serves, int rank, int world_size, const char *prefix,
                       int64_t timeout_ms, llada_group **out) {
   return guarded([&] {
+    // A library does not print, and what c10d would log is in the errors. TORCH_CPP_LOG_LEVEL brings it back.
+    c10::FLAGS_caffe2_log_level = c10::GLOG_FATAL;
+    c10::initLogging();
     std::chrono::milliseconds timeout(timeout_ms);
     c10d::TCPStoreOptions options;
     options.port = port;

@@ -143,7 +143,8 @@ impl Loss for DistillationLoss {
     ) -> Result<ControlFlow<()>, TrainError> {
         let mut ledger = Ledger::<Answer>::open(&self.path, &self.subject, collective)?;
         let seen = self.order.seen(self.steps);
-        let flow = ledger.complete(&seen, AT_ONCE, is_begun, observe, collective, |prompts| self.decode(model, prompts))?;
+        let flow =
+            ledger.complete(&seen, AT_ONCE, is_begun, observe, collective, |prompts| self.decode(model, prompts))?;
         self.answers = ledger.into_entries();
         Ok(flow)
     }

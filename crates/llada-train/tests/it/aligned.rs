@@ -21,7 +21,7 @@ use toml::Table;
 use crate::{fixture, run, told};
 
 /// A folder with pairs, prompts and a dataset.
-fn workplace() -> TempDir {
+pub(crate) fn workplace() -> TempDir {
     let folder = run::workplace();
     let (mut pairs, mut prompts) = (String::new(), String::new());
     for i in 0..8 {
@@ -36,7 +36,7 @@ fn workplace() -> TempDir {
     folder
 }
 
-fn config(folder: &Path, training: Training, out: &str, keys: &str) -> RunConfig {
+pub(crate) fn config(folder: &Path, training: Training, out: &str, keys: &str) -> RunConfig {
     let text = format!(
         "out = {:?}\ninit = {:?}\ndtype = \"f32\"\nsteps = 6\nbatch_size = 4\nmicro_batch_size = 3\n\
          checkpoint_every = 100\nschedule = {{ lr = 1e-3, min_lr = 1e-3, warmup_steps = 0 }}",
@@ -74,7 +74,7 @@ impl Environment for Small {
     }
 }
 
-fn open(config: &RunConfig, training: Training) -> Result<Run, TrainError> {
+pub(crate) fn open(config: &RunConfig, training: Training) -> Result<Run, TrainError> {
     if training == Training::Rl { Run::rl(config.clone(), Small::new()) } else { Run::open(config.clone(), training) }
 }
 
@@ -96,7 +96,7 @@ fn after(step: u64) -> impl Fn(&Event<'_>) -> bool {
     move |event| matches!(event, Event::Step(metrics) if metrics.step == step)
 }
 
-const SHORT: &str = "num_generations = 2, num_iterations = 3, gen_length = 8, block_length = 4";
+pub(crate) const SHORT: &str = "num_generations = 2, num_iterations = 3, gen_length = 8, block_length = 4";
 
 #[test]
 fn resumed_runs_equal_uninterrupted_ones() {

@@ -1,6 +1,7 @@
 //! Two processes train the model that one would.
 
 use std::{
+    fs,
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
@@ -14,11 +15,14 @@ use llada_train::{
     checkpoint::newest,
     collective::Collective,
     config::{RunConfig, Training},
-    metrics,
+    metrics::{self, Metrics},
     run::{Event, Outcome, Run},
 };
 
-use crate::run::{bytes, config, workplace};
+use crate::{
+    aligned,
+    run::{bytes, config, workplace},
+};
 
 /// One of two threads that stand for processes.
 #[derive(Debug)]
@@ -88,7 +92,7 @@ fn train_in_two(config: &RunConfig, kind: Training, stop_at: u64) -> [Told; 2] {
         let config = config.clone();
         thread::spawn(move || {
             let rank = process.rank;
-            let mut run = Run::open(config, kind).unwrap().with_collective(process);
+            let mut run = aligned::open(&config, kind).unwrap().with_collective(process);
             let (stop, mut losses) = (AtomicBool::new(false), Vec::new());
             let outcome = run.train(&stop, |event| {
                 if let Event::Step(metrics) = event {
@@ -150,6 +154,51 @@ fn two_ranks_train_to_the_weights_of_one() {
             assert!(off <= 1e-5, "{kind:?} {keys}: {two:?}, not {one:?}");
             assert_eq!(one.tokens, two.tokens);
             assert_eq!(one.validation_bits_per_token.is_some(), two.validation_bits_per_token.is_some());
+        }
+    }
+}
+
+#[test]
+fn two_ranks_align_and_distil_as_one_does() {
+    let folder = aligned::workplace();
+    let short = aligned::SHORT;
+    let distillation = "gen_length = 8, block_length = 4";
+    for (case, (kind, keys)) in [
+        (Training::Preference, "data = \"pairs.jsonl\"".to_owned()),
+        (Training::Distillation, "data = \"sft\"\ndistillation.objective = \"cap\"".to_owned()),
+        (
+            Training::Distillation,
+            format!("data = \"prompts.jsonl\"\ndistillation = {{ objective = \"d3llm\", {distillation} }}"),
+        ),
+        (Training::Rl, format!("rl = {{ objective = \"espo\", {short} }}")),
+        (
+            Training::Rl,
+            format!("adapter = {{ r = 2, lora_dropout = 0.1 }}\nrl = {{ objective = \"diffu_grpo\", {short} }}"),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let keys = format!("{keys}\noptimizer.eps = 1e-3");
+        let one = aligned::config(folder.path(), kind, &format!("one-{case}"), &keys);
+        aligned::open(&one, kind).unwrap().train(&AtomicBool::new(false), |_| ()).unwrap();
+        let two = aligned::config(folder.path(), kind, &format!("two-{case}"), &keys);
+        train_in_two(&two, kind, 0);
+        let lines = |config: &RunConfig| metrics::read(&config.out.join("metrics.jsonl")).unwrap();
+        for (one, two) in lines(&one).iter().zip(lines(&two)) {
+            assert_eq!((one.tokens, one.details.len()), (two.tokens, two.details.len()));
+            let numbers = |step: &Metrics| -> Vec<f64> {
+                [step.loss, step.grad_norm].into_iter().chain(step.details.values().copied()).collect()
+            };
+            for (one, two) in numbers(one).into_iter().zip(numbers(&two)) {
+                // The margins of preferences begin at 0.
+                assert!((one - two).abs() <= 1e-4 * one.abs() + 1e-6, "{keys}: {two}, not {one}");
+            }
+        }
+        // What was computed before the first step.
+        for name in ["reference.jsonl", "trajectories.jsonl"] {
+            let read = |config: &RunConfig| fs::read_to_string(config.out.join(name)).ok();
+            assert_eq!(read(&one), read(&two), "{keys}");
         }
     }
 }
