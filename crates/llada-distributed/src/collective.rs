@@ -1,6 +1,6 @@
 //! The processes of a [`ProcessGroup`] as those of a run.
 
-use llada_model::Parameters;
+use llada_model::{ParameterSlice, Parameters};
 use llada_train::{TrainError, collective::Collective};
 
 use crate::{DistributedError, ProcessGroup};
@@ -33,6 +33,10 @@ impl Collective for C10dCollective {
 
     fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError> {
         Ok(self.group.sum(values)?)
+    }
+
+    fn broadcast(&mut self, slice: &mut ParameterSlice, root: usize) -> Result<(), TrainError> {
+        Ok(self.group.broadcast(slice.flat_mut(), root)?)
     }
 
     fn gather(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>, TrainError> {

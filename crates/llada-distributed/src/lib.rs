@@ -1,7 +1,7 @@
 //! Training of LLaDA (arXiv 2502.09992) by several processes, on one machine or on several.
 //!
 //! ```text
-//! torchrun, Slurm, llada launch ─► Environment ─► ProcessGroup ─► C10dCollective ─► Run::with_collective
+//! torchrun, Slurm, llada launch ─► Environment ─► ProcessGroup ─► C10dCollective ─► Run::open_with
 //! ```
 //!
 //! The processes are told of each other by the environment variables of torchrun, and speak through libtorch's own c10d.

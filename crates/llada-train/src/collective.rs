@@ -8,7 +8,7 @@
 
 use std::{fmt, ops::Range};
 
-use llada_model::Parameters;
+use llada_model::{ParameterSlice, Parameters};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::TrainError;
@@ -36,6 +36,12 @@ pub trait Collective: fmt::Debug {
     /// # Errors
     /// A process cannot be reached.
     fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError>;
+
+    /// Replaces `slice` in all processes by that of process `root`.
+    ///
+    /// # Errors
+    /// A process cannot be reached.
+    fn broadcast(&mut self, slice: &mut ParameterSlice, root: usize) -> Result<(), TrainError>;
 
     /// The bytes of all processes, in the order of the ranks.
     ///
@@ -109,6 +115,10 @@ impl Collective for SingleProcess {
     }
 
     fn sum_all(&mut self, _values: &mut [f64]) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn broadcast(&mut self, _slice: &mut ParameterSlice, _root: usize) -> Result<(), TrainError> {
         Ok(())
     }
 

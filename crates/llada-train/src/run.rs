@@ -74,6 +74,18 @@ impl Run {
     /// # Errors
     /// A file is missing or damaged; the settings contradict the data, the model or each other.
     pub fn open(config: RunConfig, training: Training) -> Result<Self, TrainError> {
+        Self::open_with(config, training, Box::new(SingleProcess))
+    }
+
+    /// Opens a run as one process of several, all of which open the same, and train until the same step.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_with(
+        config: RunConfig,
+        training: Training,
+        collective: Box<dyn Collective>,
+    ) -> Result<Self, TrainError> {
         let model = start::model(&config)?;
         let masked = |kind| {
             Ok::<_, TrainError>(MaskedLoss::new(Source::open(&config, kind, model.config())?, model.config(), &config))
@@ -95,7 +107,7 @@ impl Run {
             }
         };
         let kind = if training == Training::Pretrain { DatasetKind::Pretrain } else { DatasetKind::Sft };
-        Self::of(config, model, loss, kind)
+        Self::of(config, model, loss, kind, collective)
     }
 
     /// Opens a run of reinforcement learning on the prompts of `environment`, as [`open`](Self::open) does.
@@ -103,9 +115,21 @@ impl Run {
     /// # Errors
     /// Those of [`open`](Self::open); there are fewer prompts than a batch has, or one is too long.
     pub fn rl(config: RunConfig, environment: impl Environment + 'static) -> Result<Self, TrainError> {
+        Self::rl_with(config, environment, Box::new(SingleProcess))
+    }
+
+    /// Opens a run of reinforcement learning as one process of several, as [`open_with`](Self::open_with) does.
+    ///
+    /// # Errors
+    /// Those of [`rl`](Self::rl).
+    pub fn rl_with(
+        config: RunConfig,
+        environment: impl Environment + 'static,
+        collective: Box<dyn Collective>,
+    ) -> Result<Self, TrainError> {
         let model = start::model(&config)?;
         let loss = Box::new(PolicyLoss::new(&config, &model, Box::new(environment))?);
-        Self::of(config, model, loss, DatasetKind::Sft)
+        Self::of(config, model, loss, DatasetKind::Sft, collective)
     }
 
     /// The run of a loss, validated on a dataset of `kind`.
@@ -114,20 +138,13 @@ impl Run {
         model: TrainableTransformer,
         loss: Box<dyn Loss>,
         kind: DatasetKind,
+        collective: Box<dyn Collective>,
     ) -> Result<Self, TrainError> {
         let validation = config.validation.as_ref().map(|folder| start::dataset(folder, kind)).transpose()?;
-        let state = TrainState::new(model, &config)?;
-        let collective = Box::new(SingleProcess);
+        let state = TrainState::new(model, &config, collective.as_ref())?;
         let mut run = Self { config, state, loss, validation, collective, skipped: Vec::new() };
         run.resume()?;
         Ok(run)
-    }
-
-    /// The same run as one process of several. All of them open the same run, and train until the same step.
-    #[must_use]
-    pub fn with_collective(mut self, collective: impl Collective + 'static) -> Self {
-        self.collective = Box::new(collective);
-        self
     }
 
     fn resume(&mut self) -> Result<(), TrainError> {
@@ -196,6 +213,7 @@ impl Run {
         if self.collective.rank() == 0 {
             recorder = Some(Recorder::open(&self.config, self.loss.digest(), self.state.step)?);
         }
+        let mut saved_at = None;
         while self.state.step < self.config.steps && !self.collective.any(stop.load(Ordering::Relaxed))? {
             let mut metrics = self.step()?;
             if self.is_due(self.config.validate_every) {
@@ -205,16 +223,23 @@ impl Run {
                 recorder.push(&metrics)?;
             }
             observe(Event::Step(&metrics));
-            if let Some(recorder) = &mut recorder
-                && self.is_due(self.config.checkpoint_every)
-            {
-                observe(Event::Checkpoint(&recorder.save(&self.state, self.loss.as_ref())?));
+            if self.is_due(self.config.checkpoint_every) {
+                saved_at = Some(self.state.step);
+                if let Some(folder) = self.save(recorder.as_ref())? {
+                    observe(Event::Checkpoint(&folder));
+                }
             }
         }
-        let outcome = match recorder {
-            Some(recorder) => recorder.finish(&self.state, self.loss.as_ref())?,
-            None if self.state.step >= self.config.steps => Outcome::Finished(self.config.exported()),
-            None => Outcome::Stopped(checkpoint::folder(&self.config.checkpoints(), self.state.step)),
+        let is_finished = self.state.step >= self.config.steps;
+        if !is_finished && saved_at != Some(self.state.step) {
+            self.save(recorder.as_ref())?;
+        }
+        if let Some(recorder) = recorder {
+            recorder.finish(&self.state)?;
+        }
+        let outcome = match is_finished {
+            true => Outcome::Finished(self.config.exported()),
+            false => Outcome::Stopped(checkpoint::folder(&self.config.checkpoints(), self.state.step)),
         };
         // Rank 0 has written what the outcome names, and the others need it no more to find each other.
         self.collective.barrier()?;
@@ -240,6 +265,15 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Has rank 0, which has a recorder, write a checkpoint.
+    fn save(&mut self, recorder: Option<&Recorder>) -> Result<Option<PathBuf>, TrainError> {
+        let collective = self.collective.as_mut();
+        match recorder {
+            Some(recorder) => recorder.save(&self.state, self.loss.as_ref(), collective).map(Some),
+            None => checkpoint::contribute(&self.state, collective).map(|()| None),
+        }
     }
 
     fn step(&mut self) -> Result<Metrics, TrainError> {

@@ -46,8 +46,13 @@ pub(crate) struct StepReport {
 
 impl TrainState {
     /// The state before the first step.
-    pub(crate) fn new(model: TrainableTransformer, config: &RunConfig) -> Result<Self, TrainError> {
-        let optimizer = Optimizer::new(&model, config.optimizer)?;
+    pub(crate) fn new(
+        model: TrainableTransformer,
+        config: &RunConfig,
+        collective: &dyn Collective,
+    ) -> Result<Self, TrainError> {
+        let (rank, world_size) = (collective.rank(), collective.world_size());
+        let optimizer = Optimizer::of_share(&model, config.optimizer, config.shard, rank, world_size)?;
         let mut ema = None;
         if config.ema_decay.is_some() {
             let mut average = model.weights().zeros_like()?;
@@ -82,6 +87,7 @@ impl TrainState {
         check_finite("gradient norm", step, grad_norm)?;
         let lr = config.schedule.lr(step, config.steps);
         self.optimizer.step(&mut self.model, step, lr)?;
+        self.optimizer.share_weights(&mut self.model, collective)?;
         if let (Some(ema), Some(decay)) = (&mut self.ema, config.ema_decay) {
             ema.lerp(self.model.weights(), 1.0 - decay)?;
         }

@@ -32,6 +32,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn llada_c10d_leave(group: *mut Group);
     fn llada_c10d_all_reduce(group: *mut Group, tensor: *mut C_tensor) -> *mut c_char;
+    fn llada_c10d_broadcast(group: *mut Group, tensor: *mut C_tensor, root: i32) -> *mut c_char;
     fn llada_c10d_all_gather(group: *mut Group, out: *mut C_tensor, own: *const C_tensor) -> *mut c_char;
 }
 
@@ -108,6 +109,21 @@ impl ProcessGroup {
         // SAFETY: a live group and a live tensor, which the shim reads and writes before it returns.
         let error = unsafe { llada_c10d_all_reduce(self.group.as_ptr(), tensor.as_mut_ptr()) };
         self.check("all_reduce", start, error)
+    }
+
+    /// Replaces `tensor`, which is as large and contiguous in every process, by that of process `root`.
+    ///
+    /// # Errors
+    /// A process has ended or does not answer.
+    pub fn broadcast(&mut self, tensor: &mut Tensor, root: usize) -> Result<(), DistributedError> {
+        // All know that there is nothing to send.
+        if tensor.numel() == 0 {
+            return Ok(());
+        }
+        let start = Instant::now();
+        // SAFETY: a live group and a live tensor, which the shim reads and writes before it returns.
+        let error = unsafe { llada_c10d_broadcast(self.group.as_ptr(), tensor.as_mut_ptr(), root as i32) };
+        self.check("broadcast", start, error)
     }
 
     /// The numbers of all processes, each of which has as many, in the order of the ranks.

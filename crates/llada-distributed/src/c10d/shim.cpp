@@ -49,7 +49,7 @@ char *llada_c10d_join(const char *address, uint16_t port, bool serves, int rank,
                       int64_t timeout_ms, llada_group **out) {
   return guarded([&] {
     // A library does not print, and what c10d would log is in the errors. TORCH_CPP_LOG_LEVEL brings it back.
-    c10::FLAGS_caffe2_log_level = c10::GLOG_FATAL;
+    FLAGS_caffe2_log_level = c10::GLOG_FATAL;
     c10::initLogging();
     std::chrono::milliseconds timeout(timeout_ms);
     c10d::TCPStoreOptions options;
@@ -70,6 +70,16 @@ char *llada_c10d_all_reduce(llada_group *group, at::Tensor *tensor) {
   return guarded([&] {
     std::vector<at::Tensor> tensors{*tensor};
     group->gloo->allreduce(tensors)->wait();
+  });
+}
+
+// What process `root` has, in place.
+char *llada_c10d_broadcast(llada_group *group, at::Tensor *tensor, int root) {
+  return guarded([&] {
+    std::vector<at::Tensor> tensors{*tensor};
+    c10d::BroadcastOptions options;
+    options.rootRank = root;
+    group->gloo->broadcast(tensors, options)->wait();
   });
 }
 

@@ -55,12 +55,11 @@ fn config(folder: &Path, training: Training, out: &str, keys: &str) -> RunConfig
 /// Trains by `world_size` ranks, and returns what each step has told. The last checkpoint has all numbers.
 fn train(config: &RunConfig, training: Training, world_size: usize) -> Vec<Metrics> {
     let results = ranks(world_size, Duration::from_secs(60), |group| {
-        let run = Run::open(config.clone(), training).unwrap();
-        let outcome = match world_size {
-            1 => { run }.train(&AtomicBool::new(false), |_| ()),
-            _ => run.with_collective(C10dCollective::new(group)).train(&AtomicBool::new(false), |_| ()),
+        let mut run = match world_size {
+            1 => Run::open(config.clone(), training).unwrap(),
+            _ => Run::open_with(config.clone(), training, Box::new(C10dCollective::new(group))).unwrap(),
         };
-        Ok(outcome.unwrap())
+        Ok(run.train(&AtomicBool::new(false), |_| ()).unwrap())
     });
     for outcome in results {
         assert!(matches!(outcome.unwrap(), Outcome::Finished(_)));
@@ -120,12 +119,36 @@ fn four_ranks_agree_with_one() {
 }
 
 #[test]
+fn ranks_that_divide_the_moments_have_the_bits_of_ranks_that_do_not_and_go_on_as_one() {
+    let folder = workplace();
+    for (case, adapter) in ["ema_decay = 0.9", "adapter = { r = 4 }"].into_iter().enumerate() {
+        let of = |name: &str, steps: u64, shard: &str| {
+            let keys =
+                format!("steps = {steps}\nbatch_size = 6\nshard = \"{shard}\"\n{adapter}");
+            config(folder.path(), Training::Pretrain, &format!("{name}-{case}"), &keys)
+        };
+        let (whole, divided) = (of("whole", 6, "none"), of("divided", 6, "optimizer"));
+        assert_eq!(train(&whole, Training::Pretrain, 3), train(&divided, Training::Pretrain, 3));
+        assert!(numbers(&whole) == numbers(&divided), "{adapter}");
+        // Interrupted, with another number of ranks before.
+        let (half, rest) = (of("parts", 3, "optimizer"), of("parts", 6, "optimizer"));
+        let (half_of_whole, rest_of_whole) = (of("parts-whole", 3, "none"), of("parts-whole", 6, "none"));
+        train(&half, Training::Pretrain, 2);
+        train(&half_of_whole, Training::Pretrain, 2);
+        assert_eq!(train(&rest, Training::Pretrain, 3), train(&rest_of_whole, Training::Pretrain, 3));
+        assert!(numbers(&rest) == numbers(&rest_of_whole), "{adapter}");
+    }
+}
+
+#[test]
 fn ranks_that_have_opened_other_runs_are_told() {
     let folder = workplace();
     let results = ranks(2, Duration::from_secs(60), |group| {
         let keys = format!("steps = 6\nbatch_size = {}", 4 + group.rank());
-        let run = Run::open(config(folder.path(), Training::Pretrain, "out", &keys), Training::Pretrain).unwrap();
-        Ok(run.with_collective(C10dCollective::new(group)).train(&AtomicBool::new(false), |_| ()).unwrap_err())
+        let config = config(folder.path(), Training::Pretrain, "out", &keys);
+        let collective = Box::new(C10dCollective::new(group));
+        let mut run = Run::open_with(config, Training::Pretrain, collective).unwrap();
+        Ok(run.train(&AtomicBool::new(false), |_| ()).unwrap_err())
     });
     for error in results {
         let error = error.unwrap().to_string();

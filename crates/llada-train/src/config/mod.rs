@@ -23,7 +23,12 @@ pub use self::{
     sft::{Padding, SftConfig, Turns},
 };
 
-use crate::{TrainError, byte_order_mark, lr::ScheduleConfig, objective::Objective, optimizer::OptimizerConfig};
+use crate::{
+    TrainError, byte_order_mark,
+    lr::ScheduleConfig,
+    objective::Objective,
+    optimizer::{OptimizerConfig, Shard},
+};
 
 /// What a run trains for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +116,9 @@ pub struct RunConfig {
     pub stratified_t: bool,
     /// Whether records of fine-tuning are batched with others of about their length \[false, as in the paper\].
     pub group_by_length: bool,
+    /// What the processes of a run divide among them to save memory: `none`, or `optimizer`, the moments of AdamW \[none\].
+    #[serde(default)]
+    pub shard: Shard,
     /// Whether blocks are computed twice to save memory \[false\].
     pub activation_checkpointing: bool,
     /// The decay of a moving average of the weights, which the exported model then has \[none\].

@@ -9,11 +9,11 @@ use std::{
     thread,
 };
 
-use llada_model::Parameters;
+use llada_model::{ParameterSlice, Parameters};
 use llada_train::{
     TrainError,
     checkpoint::newest,
-    collective::Collective,
+    collective::{Collective, SingleProcess},
     config::{RunConfig, Training},
     metrics::{self, Metrics},
     run::{Event, Outcome, Run},
@@ -34,6 +34,7 @@ struct Pair {
 
 enum Message {
     Parameters(Parameters),
+    Slice(ParameterSlice),
     Numbers(Vec<f64>),
     Bytes(Vec<u8>),
 }
@@ -77,6 +78,16 @@ impl Collective for Pair {
         Ok(())
     }
 
+    fn broadcast(&mut self, slice: &mut ParameterSlice, root: usize) -> Result<(), TrainError> {
+        let mut own = slice.zeros_like()?;
+        own.copy_from(slice)?;
+        let Message::Slice(other) = self.exchange(Message::Slice(own))? else { panic!("not in step") };
+        if self.rank != root {
+            slice.copy_from(&other)?;
+        }
+        Ok(())
+    }
+
     fn gather(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>, TrainError> {
         let Message::Bytes(other) = self.exchange(Message::Bytes(own.clone()))? else { panic!("not in step") };
         Ok(if self.rank == 0 { vec![own, other] } else { vec![other, own] })
@@ -92,7 +103,7 @@ fn train_in_two(config: &RunConfig, kind: Training, stop_at: u64) -> [Told; 2] {
         let config = config.clone();
         thread::spawn(move || {
             let rank = process.rank;
-            let mut run = aligned::open(&config, kind).unwrap().with_collective(process);
+            let mut run = aligned::open_with(&config, kind, process).unwrap();
             let (stop, mut losses) = (AtomicBool::new(false), Vec::new());
             let outcome = run.train(&stop, |event| {
                 if let Event::Step(metrics) = event {
@@ -181,7 +192,7 @@ fn two_ranks_align_and_distil_as_one_does() {
     {
         let keys = format!("{keys}\noptimizer.eps = 1e-3");
         let one = aligned::config(folder.path(), kind, &format!("one-{case}"), &keys);
-        aligned::open(&one, kind).unwrap().train(&AtomicBool::new(false), |_| ()).unwrap();
+        aligned::open_with(&one, kind, SingleProcess).unwrap().train(&AtomicBool::new(false), |_| ()).unwrap();
         let two = aligned::config(folder.path(), kind, &format!("two-{case}"), &keys);
         train_in_two(&two, kind, 0);
         let lines = |config: &RunConfig| metrics::read(&config.out.join("metrics.jsonl")).unwrap();
@@ -224,7 +235,7 @@ fn a_rank_that_is_lost_is_an_error_of_the_other() {
     let config = config(folder.path(), Training::Pretrain, "run", "steps = 2");
     let [first, second] = pair();
     drop(second);
-    let mut run = Run::open(config, Training::Pretrain).unwrap().with_collective(first);
+    let mut run = Run::open_with(config, Training::Pretrain, Box::new(first)).unwrap();
     let error = run.train(&AtomicBool::new(false), |_| ()).unwrap_err();
     assert!(matches!(error, TrainError::Collective(_)), "{error}");
 }

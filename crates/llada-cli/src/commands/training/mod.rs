@@ -59,7 +59,7 @@ impl RunFile {
 fn run(file: &RunFile, keys: &impl Serialize, training: Training) -> anyhow::Result<()> {
     let ranks = file.ranks()?;
     let config = ranks.settle(file.load(keys, training)?);
-    train(ranks.open(|| Run::open(config, training))?, &ranks)
+    train(Run::open_with(config, training, ranks.join()?)?, &ranks)
 }
 
 /// Trains until the last step or until Ctrl-C, and says where the result is.

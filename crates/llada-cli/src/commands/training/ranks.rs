@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use llada_distributed::{C10dCollective, Environment, ProcessGroup};
-use llada_train::{config::RunConfig, run::Run};
+use llada_train::{
+    collective::{Collective, SingleProcess},
+    config::RunConfig,
+};
 
 /// The place of this process among those of a run.
 pub(super) struct Ranks {
@@ -31,11 +34,11 @@ impl Ranks {
         }
     }
 
-    /// Meets the other processes and opens the run with them.
-    pub(super) fn open<E: Into<anyhow::Error>>(&self, open: impl FnOnce() -> Result<Run, E>) -> anyhow::Result<Run> {
-        let Some(environment) = &self.environment else { return open().map_err(Into::into) };
-        // First of all, so that an error while the run is opened ends all of them.
-        let group = ProcessGroup::join(environment, self.timeout)?;
-        Ok(open().map_err(Into::into)?.with_collective(C10dCollective::new(group)))
+    /// Meets the other processes.
+    pub(super) fn join(&self) -> anyhow::Result<Box<dyn Collective>> {
+        Ok(match &self.environment {
+            Some(environment) => Box::new(C10dCollective::new(ProcessGroup::join(environment, self.timeout)?)),
+            None => Box::new(SingleProcess),
+        })
     }
 }

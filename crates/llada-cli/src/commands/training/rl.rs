@@ -76,9 +76,6 @@ struct RlKeys {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let ranks = args.file.ranks()?;
     let config = ranks.settle(args.file.load(&args.keys, Training::Rl)?);
-    let run = ranks.open(|| {
-        let environment = environment::open(&config)?;
-        anyhow::Ok(Run::rl(config, environment)?)
-    })?;
-    super::train(run, &ranks)
+    let environment = environment::open(&config)?;
+    super::train(Run::rl_with(config, environment, ranks.join()?)?, &ranks)
 }
