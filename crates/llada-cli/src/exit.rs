@@ -40,6 +40,18 @@ impl std::fmt::Display for Interrupted {
 
 impl Error for Interrupted {}
 
+/// The same, where another process has told the user.
+#[derive(Debug)]
+pub(crate) struct InterruptedTogether;
+
+impl std::fmt::Display for InterruptedTogether {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted with the other processes")
+    }
+}
+
+impl Error for InterruptedTogether {}
+
 /// The end of a process of a run that was not the end of the run.
 #[derive(Debug)]
 pub(crate) struct RankEnded {
@@ -69,6 +81,9 @@ pub(crate) fn hinted(error: &impl std::fmt::Display, hint: &str) -> anyhow::Erro
 /// Prints the error and returns its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let code = code(error);
+    if error.is::<InterruptedTogether>() {
+        return ExitCode::from(code);
+    }
     if code == INTERRUPTED {
         eprintln!("interrupted");
     } else {
@@ -101,7 +116,7 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
     if cause.is::<Usage>() {
         return Some(USAGE);
     }
-    if cause.is::<Interrupted>() {
+    if cause.is::<Interrupted>() || cause.is::<InterruptedTogether>() {
         return Some(INTERRUPTED);
     }
     if let Some(error) = cause.downcast_ref::<llada::Error>() {

@@ -21,7 +21,7 @@ use nix::{
 };
 
 use crate::{
-    exit::{INTERRUPTED, Interrupted, RankEnded, USAGE, usage},
+    exit::{INTERRUPTED, InterruptedTogether, RankEnded, USAGE, usage},
     interrupt,
 };
 
@@ -177,7 +177,7 @@ impl Ranks {
         Ok(match died {
             Some((ended, _)) if is_interrupted || ended.code == USAGE => End::Stopped(ended.into()),
             Some((ended, _)) => End::Died(ended),
-            None if is_interrupted => End::Stopped(Interrupted.into()),
+            None if is_interrupted => End::Stopped(InterruptedTogether.into()),
             None => End::Done,
         })
     }

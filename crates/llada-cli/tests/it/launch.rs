@@ -65,7 +65,9 @@ fn a_launched_run_that_is_stopped_and_killed_ends_as_if_it_had_not_been() {
     signal(&stopped, "-TERM");
     let output = stopped.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-    assert!(stderr(&output).contains("hint: the same command goes on from there"), "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(told.ends_with("hint: the same command goes on from there\ninterrupted\n"), "{told}");
+    assert!(!told.contains("[rank 1]"), "{told}");
 
     let killed = launched(at, &["--max-restarts", "2"], "parts", &[]);
     reached(at, "parts", 22);

@@ -187,7 +187,7 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// The text of an error, if there is one.
+/// The first sentence of an error without its place in the source, if there is one: others give advice to programmers of Python.
 ///
 /// # Safety
 /// `error` is null or owned text from the shim.
@@ -199,6 +199,33 @@ unsafe fn text_of(error: *mut c_char) -> Option<String> {
     unsafe {
         let text = CStr::from_ptr(error).to_string_lossy().into_owned();
         llada_c10d_free(error);
-        Some(text)
+        Some(first_sentence(&text).to_owned())
+    }
+}
+
+fn first_sentence(text: &str) -> &str {
+    let text = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(text, |(_place, rest)| rest);
+    let line = text.lines().next().unwrap_or_default();
+    line.split(". ").next().unwrap_or_default().trim_end_matches('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_in_a_sentence() {
+        for (text, sentence) in [
+            (
+                "[/pair.cc:553] Connection closed by peer [127.0.0.1]:1448. Check the logs. GLHF!",
+                "Connection closed by peer [127.0.0.1]:1448",
+            ),
+            ("Connection reset by peer\nframe #0: f", "Connection reset by peer"),
+            ("It failed.", "It failed"),
+            ("[not closed", "[not closed"),
+            ("", ""),
+        ] {
+            assert_eq!(first_sentence(text), sentence);
+        }
     }
 }

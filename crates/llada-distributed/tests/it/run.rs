@@ -123,8 +123,7 @@ fn ranks_that_divide_the_moments_have_the_bits_of_ranks_that_do_not_and_go_on_as
     let folder = workplace();
     for (case, adapter) in ["ema_decay = 0.9", "adapter = { r = 4 }"].into_iter().enumerate() {
         let of = |name: &str, steps: u64, shard: &str| {
-            let keys =
-                format!("steps = {steps}\nbatch_size = 6\nshard = \"{shard}\"\n{adapter}");
+            let keys = format!("steps = {steps}\nbatch_size = 6\nshard = \"{shard}\"\n{adapter}");
             config(folder.path(), Training::Pretrain, &format!("{name}-{case}"), &keys)
         };
         let (whole, divided) = (of("whole", 6, "none"), of("divided", 6, "optimizer"));

@@ -23,7 +23,7 @@ use toml::Table;
 
 use self::{keys::RunKeys, ranks::Ranks};
 use crate::{
-    exit::{Interrupted, usage},
+    exit::{Interrupted, InterruptedTogether, usage},
     interrupt,
 };
 
@@ -67,7 +67,7 @@ fn train(mut run: Run, ranks: &Ranks) -> anyhow::Result<()> {
     if !ranks.is_first() {
         return match run.train(interrupt::asked(), |_| ())? {
             Outcome::Finished(_) => Ok(()),
-            Outcome::Stopped(_) => Err(Interrupted.into()),
+            Outcome::Stopped(_) => Err(InterruptedTogether.into()),
         };
     }
     let steps = run.config().steps;
