@@ -16,14 +16,7 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    TrainError, byte_order_mark,
-    collective::Collective,
-    config::RunConfig,
-    loss::Loss,
-    optimizer::{Optimizer, gather_moments},
-    state::TrainState,
-};
+use crate::{TrainError, byte_order_mark, collective::Collective, config::RunConfig, loss::Loss, state::TrainState};
 
 /// The folders of the optimizer's moments and of the moving average, in a checkpoint.
 const EXP_AVG: &str = "exp_avg";
@@ -117,9 +110,9 @@ fn with_moments(
     collective: &mut dyn Collective,
     write: impl Fn(&str, &Parameters) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
-    let Optimizer { exp_avg, exp_avg_sq, .. } = &state.optimizer;
-    for (name, own) in [(EXP_AVG, exp_avg), (EXP_AVG_SQ, exp_avg_sq)] {
-        if let Some(all) = gather_moments(own, state.model.weights(), collective)? {
+    let optimizer = &state.optimizer;
+    for (name, own) in [(EXP_AVG, &optimizer.exp_avg), (EXP_AVG_SQ, &optimizer.exp_avg_sq)] {
+        if let Some(all) = optimizer.gather(own, state.model.weights(), collective)? {
             write(name, &all)?;
         }
     }

@@ -105,28 +105,29 @@ impl Optimizer {
         }
         Ok(())
     }
-}
 
-/// All moments, of which this process has `own`; rank 0 alone gets them. `weights` says what they are of.
-pub(crate) fn gather_moments(
-    own: &ParameterSlice,
-    weights: &Parameters,
-    collective: &mut dyn Collective,
-) -> Result<Option<Parameters>, TrainError> {
-    let (rank, world_size) = (collective.rank(), collective.world_size());
-    if let Some(whole) = own.whole() {
-        return Ok((rank == 0).then_some(whole));
-    }
-    let whole = if rank == 0 { Some(weights.zeros_like()?) } else { None };
-    for root in 0..world_size {
-        let mut slice = match &whole {
-            Some(whole) => whole.slice(root, world_size)?,
-            None => weights.slice(root, world_size)?.zeros_like()?,
-        };
-        if rank == root {
-            slice.copy_from(own)?;
+    /// All moments of a kind, of which this process has `own`; rank 0 alone gets them. `weights` says what they are of.
+    pub(crate) fn gather(
+        &self,
+        own: &ParameterSlice,
+        weights: &Parameters,
+        collective: &mut dyn Collective,
+    ) -> Result<Option<Parameters>, TrainError> {
+        let (rank, world_size) = (collective.rank(), collective.world_size());
+        if self.shard == Shard::None || world_size == 1 {
+            return Ok(own.whole().filter(|_| rank == 0));
         }
-        collective.broadcast(&mut slice, root)?;
+        let whole = if rank == 0 { Some(weights.zeros_like()?) } else { None };
+        for root in 0..world_size {
+            let mut slice = match &whole {
+                Some(whole) => whole.slice(root, world_size)?,
+                None => weights.slice(root, world_size)?.zeros_like()?,
+            };
+            if rank == root {
+                slice.copy_from(own)?;
+            }
+            collective.broadcast(&mut slice, root)?;
+        }
+        Ok(whole)
     }
-    Ok(whole)
 }

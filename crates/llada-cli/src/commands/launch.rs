@@ -10,7 +10,7 @@ use std::{
     path::Path,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     sync::atomic::Ordering,
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -124,10 +124,8 @@ fn attempt(args: &Args, program: &Path, restarts: u32) -> anyhow::Result<End> {
             command.stderr(Stdio::piped());
         }
         let mut child = command.spawn().context("cannot start a process")?;
-        if let Some(stderr) = child.stderr.take() {
-            thread::spawn(move || tell(rank, stderr));
-        }
-        ranks.running.push((rank, child));
+        let teller = child.stderr.take().map(|stderr| thread::spawn(move || tell(rank, stderr)));
+        ranks.running.push(Rank { number: rank, child, teller });
     }
     ranks.wait()
 }
@@ -144,10 +142,18 @@ fn tell(rank: u16, stderr: ChildStderr) {
     }
 }
 
+/// A process.
+struct Rank {
+    number: u16,
+    child: Child,
+    /// What prints its messages, unless it does so itself.
+    teller: Option<JoinHandle<()>>,
+}
+
 /// The processes that have not ended. Those that are left at the end are killed.
 #[derive(Default)]
 struct Ranks {
-    running: Vec<(u16, Child)>,
+    running: Vec<Rank>,
 }
 
 impl Ranks {
@@ -186,11 +192,17 @@ impl Ranks {
     fn reap(&mut self) -> anyhow::Result<Vec<RankEnded>> {
         let mut ended = Vec::new();
         let mut running = Vec::with_capacity(self.running.len());
-        for (rank, mut child) in self.running.drain(..) {
-            match child.try_wait().context("cannot wait for a process")? {
-                None => running.push((rank, child)),
-                Some(status) if status.success() => {}
-                Some(status) => ended.push(end_of(rank, status)),
+        for mut rank in self.running.drain(..) {
+            let Some(status) = rank.child.try_wait().context("cannot wait for a process")? else {
+                running.push(rank);
+                continue;
+            };
+            if let Some(teller) = rank.teller.take() {
+                // It fails if standard error is gone.
+                let _ = teller.join();
+            }
+            if !status.success() {
+                ended.push(end_of(rank.number, status));
             }
         }
         self.running = running;
@@ -198,9 +210,9 @@ impl Ranks {
     }
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        for (rank, child) in &self.running {
+        for Rank { number, child, .. } in &self.running {
             let pid = i32::try_from(child.id()).context("the number of a process")?;
-            kill(Pid::from_raw(pid), signal).with_context(|| format!("cannot end rank {rank}"))?;
+            kill(Pid::from_raw(pid), signal).with_context(|| format!("cannot end rank {number}"))?;
         }
         Ok(())
     }
@@ -208,7 +220,7 @@ impl Ranks {
 
 impl Drop for Ranks {
     fn drop(&mut self) {
-        for (_, child) in &mut self.running {
+        for Rank { child, .. } in &mut self.running {
             // It may have ended by itself.
             let _ = child.kill();
             let _ = child.wait();

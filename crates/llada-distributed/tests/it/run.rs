@@ -121,7 +121,15 @@ fn four_ranks_agree_with_one() {
 #[test]
 fn ranks_that_divide_the_moments_have_the_bits_of_ranks_that_do_not_and_go_on_as_one() {
     let folder = workplace();
-    for (case, adapter) in ["ema_decay = 0.9", "adapter = { r = 4 }"].into_iter().enumerate() {
+    for (case, adapter) in [
+        "ema_decay = 0.9",
+        "adapter = { r = 4 }",
+        // So few numbers that one rank has none.
+        "adapter = { r = 1, target_modules = [\"0.q_proj\"] }",
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let of = |name: &str, steps: u64, shard: &str| {
             let keys = format!("steps = {steps}\nbatch_size = 6\nshard = \"{shard}\"\n{adapter}");
             config(folder.path(), Training::Pretrain, &format!("{name}-{case}"), &keys)

@@ -102,3 +102,37 @@ impl ParameterSlice {
         self.flat.numel() as i64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A set of `count` numbers from 0 on.
+    fn numbers(count: usize) -> Parameters {
+        let vector = [("norm".to_owned(), vec![3])];
+        let layout = ParameterLayout::new([("matrix".to_owned(), vec![count / 5, 5])].into_iter().chain(vector));
+        let mut numbers = Parameters::new(Arc::new(layout), tch::Device::Cpu).unwrap();
+        let total = numbers.layout.total;
+        numbers.flat_mut().copy_(&Tensor::arange(total, (Kind::Float, tch::Device::Cpu)));
+        numbers
+    }
+
+    #[test]
+    fn shares_are_all_numbers_once_and_are_read_from_a_file_of_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        for (count, world_size) in [(1000, 1), (1000, 2), (1000, 3), (1000, 7), (5, 4)] {
+            let whole = numbers(count);
+            whole.write(folder.path(), crate::Dtype::F32).unwrap();
+            let mut found = Vec::new();
+            for rank in 0..world_size {
+                let share = whole.slice(rank, world_size).unwrap();
+                let mut read = share.zeros_like().unwrap();
+                read.read(folder.path()).unwrap();
+                assert_eq!(Vec::<f32>::try_from(&read.flat).unwrap(), Vec::<f32>::try_from(&share.flat).unwrap());
+                found.extend(Vec::<f32>::try_from(&share.flat).unwrap());
+                assert_eq!(share.whole().is_some(), share.len() == whole.layout.total);
+            }
+            assert_eq!(found, (0..count + 3).map(|number| number as f32).collect::<Vec<_>>(), "{world_size}");
+        }
+    }
+}
