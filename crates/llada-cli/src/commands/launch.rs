@@ -1,6 +1,7 @@
 //! `llada launch`: a training command as several processes of this machine, as torchrun starts them.
 
 use std::{
+    cmp::Reverse,
     env,
     ffi::OsString,
     io::{BufRead, BufReader},
@@ -170,7 +171,8 @@ impl Ranks {
             let ended = self.reap()?;
             is_interrupted |= died.is_none() && ended.iter().any(|ended| ended.code == INTERRUPTED);
             // One that was killed is the cause of the errors of others.
-            let first = ended.into_iter().filter(|ended| ended.code != INTERRUPTED).max_by_key(|ended| ended.code);
+            let others = ended.into_iter().filter(|ended| ended.code != INTERRUPTED);
+            let first = others.min_by_key(|ended| Reverse(ended.code));
             match (&died, first) {
                 (None, Some(first)) => {
                     self.signal(Signal::SIGTERM)?;

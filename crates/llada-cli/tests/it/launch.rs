@@ -95,20 +95,20 @@ fn a_launched_run_that_is_stopped_and_killed_ends_as_if_it_had_not_been() {
 fn a_rank_that_hangs_is_an_error_and_the_last_checkpoint_stays() {
     let folder = workplace();
     let at = folder.path();
-    let mut hung = launched(at, &[], "out", &["--collective-timeout", "2"]);
+    let mut hung = launched(at, &[], "out", &["--collective-timeout", "4"]);
     reached(at, "out", 12);
     let second = rank(&hung, 1);
     send("-STOP", &second);
     let mut told = String::new();
     for line in BufReader::new(hung.stderr.take().unwrap()).lines() {
         let line = line.unwrap() + "\n";
-        if line.contains("has waited 2 s for another process") {
+        if line.contains("has waited 4 s for another process") {
             send("-CONT", &second);
         }
         told += &line;
     }
-    assert!(told.contains("error: rank 0 of 2 has waited 2 s for another process in all_reduce: "), "{told}");
-    assert!(told.contains("rank 0 has ended with exit code 1"), "{told}");
+    assert!(told.contains("error: rank 0 of 2 has waited 4 s for another process in all_reduce: "), "{told}");
+    assert!(told.contains("has ended with exit code 1"), "{told}");
     assert_eq!(hung.wait().unwrap().code(), Some(1), "{told}");
     let output = launched(at, &[], "out", &[]).wait_with_output().unwrap();
     assert!(stderr(&output).contains("going on after step 1"), "{}", stderr(&output));
