@@ -98,6 +98,10 @@ pub(crate) struct CompatArgs {
     #[arg(long, conflicts_with_all = ["clients", "page", "server"])]
     pub(crate) adapters: bool,
 
+    /// Have torchrun start runs of several processes, instead of the clients
+    #[arg(long, conflicts_with_all = ["clients", "page", "server", "adapters"])]
+    pub(crate) torchrun: bool,
+
     /// Run these clients only
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = compat::CLIENTS.map(|client| client.name))]
     pub(crate) clients: Vec<String>,

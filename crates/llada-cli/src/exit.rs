@@ -2,6 +2,7 @@
 
 use std::{error::Error, io, process::ExitCode};
 
+use llada_distributed::DistributedError;
 use llada_eval::EvalError;
 use llada_hub::HubError;
 use llada_infer::InferError;
@@ -11,9 +12,9 @@ use llada_train::TrainError;
 use crate::hint;
 
 const FAILED: u8 = 1;
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 const ENVIRONMENT: u8 = 3;
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Settings or input that are refused.
 #[derive(Debug)]
@@ -39,6 +40,34 @@ impl std::fmt::Display for Interrupted {
 
 impl Error for Interrupted {}
 
+/// The same, where another process has told the user.
+#[derive(Debug)]
+pub(crate) struct InterruptedTogether;
+
+impl std::fmt::Display for InterruptedTogether {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted with the other processes")
+    }
+}
+
+impl Error for InterruptedTogether {}
+
+/// The end of a process of a run that was not the end of the run.
+#[derive(Debug)]
+pub(crate) struct RankEnded {
+    pub(crate) message: String,
+    /// The exit code that stands for it: the process's own, or 128 and the number of the signal that has killed it.
+    pub(crate) code: u8,
+}
+
+impl std::fmt::Display for RankEnded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for RankEnded {}
+
 /// Creates a [`Usage`] error with this message.
 pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
@@ -52,6 +81,9 @@ pub(crate) fn hinted(error: &impl std::fmt::Display, hint: &str) -> anyhow::Erro
 /// Prints the error and returns its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let code = code(error);
+    if error.is::<InterruptedTogether>() {
+        return ExitCode::from(code);
+    }
     if code == INTERRUPTED {
         eprintln!("interrupted");
     } else {
@@ -84,7 +116,7 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
     if cause.is::<Usage>() {
         return Some(USAGE);
     }
-    if cause.is::<Interrupted>() {
+    if cause.is::<Interrupted>() || cause.is::<InterruptedTogether>() {
         return Some(INTERRUPTED);
     }
     if let Some(error) = cause.downcast_ref::<llada::Error>() {
@@ -101,7 +133,10 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
             _ => Some(FAILED),
         };
     }
-    if cause.is::<HubError>() {
+    if let Some(ended) = cause.downcast_ref::<RankEnded>() {
+        return Some(ended.code);
+    }
+    if cause.is::<HubError>() || cause.is::<DistributedError>() {
         return Some(ENVIRONMENT);
     }
     if let Some(error) = cause.downcast_ref::<EvalError>() {

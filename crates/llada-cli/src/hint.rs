@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use llada_core::{CoreError, Hint};
+use llada_distributed::DistributedError;
 use llada_eval::EvalError;
 use llada_hub::HubError;
 use llada_infer::InferError;
@@ -46,6 +47,9 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<Hint> {
             EvalError::Column { .. } => command("llada eval TASK --help names the columns of a task"),
             _ => error.hint(),
         };
+    }
+    if let Some(error) = error.downcast_ref::<DistributedError>() {
+        return error.hint();
     }
     if let Some(error) = error.downcast_ref::<HubError>() {
         return error.hint().map(Hint::Advice);

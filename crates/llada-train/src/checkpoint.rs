@@ -16,7 +16,7 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{TrainError, byte_order_mark, config::RunConfig, loss::Loss, state::TrainState};
+use crate::{TrainError, byte_order_mark, collective::Collective, config::RunConfig, loss::Loss, state::TrainState};
 
 /// The folders of the optimizer's moments and of the moving average, in a checkpoint.
 const EXP_AVG: &str = "exp_avg";
@@ -68,7 +68,8 @@ pub(crate) fn folder(checkpoints: &Path, step: u64) -> PathBuf {
     checkpoints.join(format!("step-{step:08}"))
 }
 
-/// Writes a checkpoint into `checkpoints` and removes the oldest ones beyond `keep`.
+/// Writes a checkpoint into `checkpoints` and removes the oldest ones beyond `keep`, in rank 0, while the other processes
+/// [`contribute`].
 pub(crate) fn save(
     checkpoints: &Path,
     state: &TrainState,
@@ -76,13 +77,13 @@ pub(crate) fn save(
     tokenizer: Option<&Path>,
     mut manifest: Manifest,
     keep: usize,
+    collective: &mut dyn Collective,
 ) -> Result<PathBuf, TrainError> {
     let pending = PendingFolder::create(&folder(checkpoints, manifest.step))?;
     let path = pending.path();
     state.model.save(path, Dtype::F32)?;
     copy_tokenizer(tokenizer, path)?;
-    save_parameters(&state.optimizer.exp_avg, &path.join(EXP_AVG))?;
-    save_parameters(&state.optimizer.exp_avg_sq, &path.join(EXP_AVG_SQ))?;
+    with_moments(state, collective, |name, moments| save_parameters(moments, &path.join(name)))?;
     if let Some(ema) = &state.ema {
         save_parameters(ema, &path.join(EMA))?;
     }
@@ -96,6 +97,26 @@ pub(crate) fn save(
         fs::remove_dir_all(&old).map_err(TrainError::write(&old))?;
     }
     Ok(saved)
+}
+
+/// Gives rank 0 what this process alone has of a checkpoint that is being saved.
+pub(crate) fn contribute(state: &TrainState, collective: &mut dyn Collective) -> Result<(), TrainError> {
+    with_moments(state, collective, |_, _| Ok(()))
+}
+
+/// Calls `write` with all moments, by the names of their folders, in rank 0.
+fn with_moments(
+    state: &TrainState,
+    collective: &mut dyn Collective,
+    write: impl Fn(&str, &Parameters) -> Result<(), TrainError>,
+) -> Result<(), TrainError> {
+    let optimizer = &state.optimizer;
+    for (name, own) in [(EXP_AVG, &optimizer.exp_avg), (EXP_AVG_SQ, &optimizer.exp_avg_sq)] {
+        if let Some(all) = optimizer.gather(own, state.model.weights(), collective)? {
+            write(name, &all)?;
+        }
+    }
+    Ok(())
 }
 
 fn save_parameters(parameters: &Parameters, folder: &Path) -> Result<(), TrainError> {

@@ -6,18 +6,22 @@
 //!
 //! [`MaskedBatch::share`]: crate::objective::MaskedBatch::share
 
-use std::{fmt, ops::Range};
+use std::{
+    fmt,
+    ops::{ControlFlow, Range},
+};
 
-use llada_model::Parameters;
+use llada_model::{ParameterSlice, Parameters};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::TrainError;
 
 /// The processes that train one model together.
 ///
-/// All of them make the same calls in the same order; a call returns once all have made it. Whoever implements it sums in
-/// the order of the ranks, so that a run of one world size is the same bit for bit whenever it is repeated.
+/// All of them make the same calls in the same order; a call returns once all have made it. Sums have the same bits in every
+/// process, and whenever they are repeated by as many.
 pub trait Collective: fmt::Debug {
-    /// The number of this process, from 0. Rank 0 alone validates and writes files.
+    /// The number of this process, from 0. Rank 0 alone writes files.
     fn rank(&self) -> usize;
 
     /// The number of processes.
@@ -29,11 +33,34 @@ pub trait Collective: fmt::Debug {
     /// A process cannot be reached.
     fn sum_parameters(&mut self, parameters: &mut Parameters) -> Result<(), TrainError>;
 
+    /// Replaces each of `values` by its sum over all processes. If a value is 0 in all processes but one, the sum is that of
+    /// this one, bit for bit.
+    ///
+    /// # Errors
+    /// A process cannot be reached.
+    fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError>;
+
+    /// Replaces `slice` in all processes by that of process `root`.
+    ///
+    /// # Errors
+    /// A process cannot be reached.
+    fn broadcast(&mut self, slice: &mut ParameterSlice, root: usize) -> Result<(), TrainError>;
+
+    /// The bytes of all processes, in the order of the ranks.
+    ///
+    /// # Errors
+    /// A process cannot be reached.
+    fn gather(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>, TrainError>;
+
     /// The sum of `value` over all processes.
     ///
     /// # Errors
     /// A process cannot be reached.
-    fn sum(&mut self, value: f64) -> Result<f64, TrainError>;
+    fn sum(&mut self, value: f64) -> Result<f64, TrainError> {
+        let mut values = [value];
+        self.sum_all(&mut values)?;
+        Ok(values[0])
+    }
 
     /// Whether `condition` holds in any process.
     ///
@@ -42,11 +69,43 @@ pub trait Collective: fmt::Debug {
     fn any(&mut self, condition: bool) -> Result<bool, TrainError> {
         Ok(self.sum(if condition { 1.0 } else { 0.0 })? > 0.0)
     }
+
+    /// Returns once all processes are here.
+    ///
+    /// # Errors
+    /// A process cannot be reached.
+    fn barrier(&mut self) -> Result<(), TrainError> {
+        self.sum(0.0).map(|_| ())
+    }
 }
 
 /// The share of process `rank` of `world_size` in `count` items: consecutive, as many as any other's or one more.
 pub(crate) fn share(count: usize, rank: usize, world_size: usize) -> Range<usize> {
     count * rank / world_size..count * (rank + 1) / world_size
+}
+
+/// The items of all processes, in the order of the ranks.
+pub(crate) fn gather<T: Serialize + DeserializeOwned>(
+    collective: &mut dyn Collective,
+    own: Vec<T>,
+) -> Result<Vec<T>, TrainError> {
+    if collective.world_size() == 1 {
+        return Ok(own);
+    }
+    let refuse = |error: serde_json::Error| TrainError::Collective(error.into());
+    let mut items = Vec::new();
+    for bytes in collective.gather(serde_json::to_vec(&own).map_err(refuse)?)? {
+        items.extend(serde_json::from_slice::<Vec<T>>(&bytes).map_err(refuse)?);
+    }
+    Ok(items)
+}
+
+/// What `own` has, unless any process was stopped.
+pub(crate) fn agreed<T>(
+    collective: &mut dyn Collective,
+    own: ControlFlow<(), T>,
+) -> Result<ControlFlow<(), T>, TrainError> {
+    Ok(if collective.any(own.is_break())? { ControlFlow::Break(()) } else { own })
 }
 
 /// A run in one process.
@@ -66,7 +125,15 @@ impl Collective for SingleProcess {
         Ok(())
     }
 
-    fn sum(&mut self, value: f64) -> Result<f64, TrainError> {
-        Ok(value)
+    fn sum_all(&mut self, _values: &mut [f64]) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn broadcast(&mut self, _slice: &mut ParameterSlice, _root: usize) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn gather(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>, TrainError> {
+        Ok(vec![own])
     }
 }

@@ -23,9 +23,17 @@ pub enum TrainError {
     /// A validation failed.
     #[error(transparent)]
     Infer(#[from] llada_infer::InferError),
-    /// The processes of a run could not reach each other.
+    /// The processes of a run cannot reach each other any more.
     #[error(transparent)]
     Collective(Box<dyn Error + Send + Sync>),
+    /// The processes of a run have not opened the same one.
+    #[error("rank {rank} has opened another run than rank 0: {message}")]
+    OtherRun {
+        /// The first process that differs.
+        rank: usize,
+        /// In what.
+        message: String,
+    },
     /// A file or folder could not be read.
     #[error("{}: {source}", path.display())]
     Read {
@@ -224,7 +232,13 @@ impl TrainError {
             Self::NotFinite { .. } => {
                 Some(advice("the last checkpoint is intact; lower schedule.lr and go on from it"))
             }
-            Self::Collective(_) | Self::File { .. } | Self::Settings { .. } => None,
+            Self::Collective(_) => {
+                Some(advice("the last checkpoint is whole: start all processes again, and they go on from it"))
+            }
+            Self::OtherRun { .. } => Some(advice(
+                "all processes need the same settings and data, and a folder out that they share, as on a network file system",
+            )),
+            Self::File { .. } | Self::Settings { .. } => None,
         }
     }
 

@@ -1,4 +1,5 @@
 //! Numbers that a run computes once, ahead of its first step: a file of JSON lines that an interrupted run goes on with.
+//! The processes of a run share the work; rank 0 alone has the file.
 //!
 //! The first line says what the others are of. A ledger of something else is refused, so that no run goes on with numbers of
 //! other data or settings.
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use crate::{
     TrainError,
+    collective::{Collective, agreed, gather, share},
     loss::{IsStopped, Observe},
 };
 
@@ -23,7 +25,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Ledger<T> {
     path: PathBuf,
-    file: File,
+    /// The open file, in rank 0.
+    file: Option<File>,
     entries: BTreeMap<usize, T>,
 }
 
@@ -31,8 +34,17 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
     /// Opens or begins the ledger `path` of what `subject` describes. A last line that was cut off is dropped.
     ///
     /// # Errors
-    /// The file is of another subject, or cannot be read or written.
-    pub(crate) fn open(path: &Path, subject: &Value) -> Result<Self, TrainError> {
+    /// The file is of another subject, or cannot be read or written; a process cannot be reached.
+    pub(crate) fn open(path: &Path, subject: &Value, collective: &mut dyn Collective) -> Result<Self, TrainError> {
+        let mut ledger = match collective.rank() {
+            0 => Self::of_file(path, subject)?,
+            _ => Self { path: path.to_owned(), file: None, entries: BTreeMap::new() },
+        };
+        ledger.entries = gather(collective, ledger.entries.into_iter().collect())?.into_iter().collect();
+        Ok(ledger)
+    }
+
+    fn of_file(path: &Path, subject: &Value) -> Result<Self, TrainError> {
         let mut text = String::new();
         if path.exists() {
             text = fs::read_to_string(path).map_err(TrainError::read(path))?;
@@ -51,24 +63,26 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
             fs::create_dir_all(folder).map_err(TrainError::write(folder))?;
         }
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        let mut ledger = Self { path: path.to_owned(), file: file.map_err(TrainError::write(path))?, entries };
-        ledger.file.write_all(text.as_bytes()).map_err(TrainError::write(path))?;
-        ledger.file.set_len(text.len() as u64).map_err(TrainError::write(path))?;
-        Ok(ledger)
+        let mut file = file.map_err(TrainError::write(path))?;
+        file.write_all(text.as_bytes()).map_err(TrainError::write(path))?;
+        file.set_len(text.len() as u64).map_err(TrainError::write(path))?;
+        Ok(Self { path: path.to_owned(), file: Some(file), entries })
     }
 
-    /// Computes the entries of `items` that are missing, at most `at_once` of them in one call of `compute`, which may ask
-    /// whether it is stopped. Once the run has begun, its model is no longer the one that they are of, and none may be
-    /// missing.
+    /// Computes the entries of `items` that are missing, each process at most `at_once` of them in one call of `compute`, which
+    /// may ask whether this process is stopped. Once the run has begun, its model is no longer the one that they are of, and
+    /// none may be missing.
     ///
     /// # Errors
-    /// An entry is missing that can no longer be computed; `compute` fails; the file cannot be written.
+    /// An entry is missing that can no longer be computed; `compute` fails; the file cannot be written; a process cannot be
+    /// reached.
     pub(crate) fn complete(
         &mut self,
         items: &BTreeSet<usize>,
         at_once: usize,
         is_begun: bool,
         observe: &mut Observe<'_>,
+        collective: &mut dyn Collective,
         mut compute: impl FnMut(&[usize], &mut IsStopped<'_>) -> Result<ControlFlow<(), Vec<T>>, TrainError>,
     ) -> Result<ControlFlow<()>, TrainError> {
         let missing: Vec<usize> = items.iter().copied().filter(|item| !self.entries.contains_key(item)).collect();
@@ -76,13 +90,14 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
             return Err(TrainError::MissingNumbers { path: self.path.clone(), item: *item });
         }
         let (mut done, total) = ((items.len() - missing.len()) as u64, items.len() as u64);
-        for items in missing.chunks(at_once) {
-            if observe(done, total).is_break() {
+        let (rank, world_size) = (collective.rank(), collective.world_size());
+        for items in missing.chunks(at_once * world_size) {
+            if collective.any(observe(done, total).is_break())? {
                 return Ok(ControlFlow::Break(()));
             }
-            let computed = compute(items, &mut || Ok(observe(done, total).is_break()))?;
-            let ControlFlow::Continue(entries) = computed else { return Ok(ControlFlow::Break(())) };
-            for (&item, entry) in items.iter().zip(entries) {
+            let own = compute(&items[share(items.len(), rank, world_size)], &mut || observe(done, total).is_break())?;
+            let ControlFlow::Continue(own) = agreed(collective, own)? else { return Ok(ControlFlow::Break(())) };
+            for (&item, entry) in items.iter().zip(gather(collective, own)?) {
                 self.push(item, entry)?;
             }
             done += items.len() as u64;
@@ -96,8 +111,10 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
     }
 
     fn push(&mut self, item: usize, entry: T) -> Result<(), TrainError> {
-        let line = serde_json::to_string(&(item, &entry)).map_err(|e| TrainError::file(&self.path, e))? + "\n";
-        self.file.write_all(line.as_bytes()).map_err(TrainError::write(&self.path))?;
+        if let Some(file) = &mut self.file {
+            let line = serde_json::to_string(&(item, &entry)).map_err(|e| TrainError::file(&self.path, e))? + "\n";
+            file.write_all(line.as_bytes()).map_err(TrainError::write(&self.path))?;
+        }
         self.entries.insert(item, entry);
         Ok(())
     }
@@ -106,15 +123,17 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collective::SingleProcess;
 
     const NUMBERS: [f64; 3] = [0.1, -1e-300, 5.0];
 
     fn complete(path: &Path, is_begun: bool) -> Result<Vec<usize>, TrainError> {
-        let mut ledger = Ledger::<f64>::open(path, &serde_json::json!({"n": 8}))?;
+        let mut ledger = Ledger::<f64>::open(path, &serde_json::json!({"n": 8}), &mut SingleProcess)?;
         let mut computed = Vec::new();
         let mut go_on = |_, _| ControlFlow::Continue(());
-        let flow = ledger.complete(&BTreeSet::from([0, 1, 2]), 2, is_begun, &mut go_on, |items, is_stopped| {
-            assert!(!is_stopped()?);
+        let items = BTreeSet::from([0, 1, 2]);
+        let flow = ledger.complete(&items, 2, is_begun, &mut go_on, &mut SingleProcess, |items, is_stopped| {
+            assert!(!is_stopped());
             computed.extend(items);
             Ok(ControlFlow::Continue(items.iter().map(|&item| NUMBERS[item]).collect()))
         })?;
@@ -140,7 +159,7 @@ mod tests {
             assert_eq!(computed, (lines.max(1) - 1..3).collect::<Vec<_>>());
             assert_eq!(fs::read(&path).unwrap(), whole, "cut at {kept}");
         }
-        let error = Ledger::<f64>::open(&path, &serde_json::json!({"n": 9})).unwrap_err();
+        let error = Ledger::<f64>::open(&path, &serde_json::json!({"n": 9}), &mut SingleProcess).unwrap_err();
         assert!(error.to_string().ends_with("numbers.jsonl: it is of other data or settings"), "{error}");
     }
 }

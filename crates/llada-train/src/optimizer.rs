@@ -1,10 +1,11 @@
 //! AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) with decoupled weight decay on matrices alone, and with gradients
-//! clipped by their global norm. Its moments can be saved.
+//! clipped by their global norm. Its moments can be saved, and divided among the processes of a run (ZeRO stage 1, Rajbhandari et
+//! al. 2020, arXiv 1910.02054).
 
-use llada_model::{AdamW, Parameters, TrainableTransformer};
+use llada_model::{AdamW, ParameterSlice, Parameters, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{TrainError, collective::Collective};
 
 /// The settings of AdamW that do not change from step to step. The defaults are those of SMDM, the small models that
 /// preceded LLaDA.
@@ -27,27 +28,57 @@ impl Default for OptimizerConfig {
     }
 }
 
-/// AdamW with its moments.
+/// What the processes of a run divide among them, instead of each keeping the whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Shard {
+    /// Nothing.
+    #[default]
+    None,
+    /// The moments of the optimizer: each process moves its share of the weights, and the others get it from there.
+    Optimizer,
+}
+
+/// AdamW with its moments, or with a process's share of them.
 #[derive(Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
+    shard: Shard,
     /// The moving average of the gradient.
-    pub exp_avg: Parameters,
+    pub exp_avg: ParameterSlice,
     /// The moving average of the gradient's square.
-    pub exp_avg_sq: Parameters,
+    pub exp_avg_sq: ParameterSlice,
 }
 
 impl Optimizer {
-    /// An optimizer that has seen no gradient of `model` yet.
+    /// An optimizer that has seen no gradient of `model` yet, with all moments.
     ///
     /// # Errors
     /// There is no memory for the moments.
     pub fn new(model: &TrainableTransformer, config: OptimizerConfig) -> Result<Self, TrainError> {
-        let weights = model.weights();
-        Ok(Self { config, exp_avg: weights.zeros_like()?, exp_avg_sq: weights.zeros_like()? })
+        Self::of_share(model, config, Shard::None, 0, 1)
     }
 
-    /// Moves the weights by step `step`, counted from 1, and clears the gradient.
+    /// An optimizer that has seen no gradient of `model` yet, as process `rank` of `world_size` has it.
+    ///
+    /// # Errors
+    /// There is no memory for the moments.
+    pub fn of_share(
+        model: &TrainableTransformer,
+        config: OptimizerConfig,
+        shard: Shard,
+        rank: usize,
+        world_size: usize,
+    ) -> Result<Self, TrainError> {
+        let own = match shard {
+            Shard::None => model.weights().slice(0, 1)?,
+            Shard::Optimizer => model.weights().slice(rank, world_size)?,
+        };
+        Ok(Self { config, shard, exp_avg: own.zeros_like()?, exp_avg_sq: own.zeros_like()? })
+    }
+
+    /// Moves the weights, or this process's share of them, by step `step`, counted from 1, and clears the gradient.
     ///
     /// # Errors
     /// libtorch fails.
@@ -56,5 +87,47 @@ impl Optimizer {
         let settings = AdamW { lr, betas, eps, weight_decay };
         model.adamw([&mut self.exp_avg, &mut self.exp_avg_sq], step, settings, clip)?;
         Ok(model.clear_gradient()?)
+    }
+
+    /// Gets the weights that other processes have moved.
+    ///
+    /// # Errors
+    /// A process cannot be reached.
+    pub fn share_weights(
+        &self,
+        model: &mut TrainableTransformer,
+        collective: &mut dyn Collective,
+    ) -> Result<(), TrainError> {
+        if self.shard == Shard::Optimizer {
+            for root in 0..collective.world_size() {
+                collective.broadcast(&mut model.weights_mut().slice(root, collective.world_size())?, root)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All moments of a kind, of which this process has `own`; rank 0 alone gets them. `weights` says what they are of.
+    pub(crate) fn gather(
+        &self,
+        own: &ParameterSlice,
+        weights: &Parameters,
+        collective: &mut dyn Collective,
+    ) -> Result<Option<Parameters>, TrainError> {
+        let (rank, world_size) = (collective.rank(), collective.world_size());
+        if self.shard == Shard::None || world_size == 1 {
+            return Ok(own.whole().filter(|_| rank == 0));
+        }
+        let whole = if rank == 0 { Some(weights.zeros_like()?) } else { None };
+        for root in 0..world_size {
+            let mut slice = match &whole {
+                Some(whole) => whole.slice(root, world_size)?,
+                None => weights.slice(root, world_size)?.zeros_like()?,
+            };
+            if rank == root {
+                slice.copy_from(own)?;
+            }
+            collective.broadcast(&mut slice, root)?;
+        }
+        Ok(whole)
     }
 }

@@ -9,11 +9,11 @@ use llada_model::atomic::PendingFolder;
 use crate::{
     TrainError,
     checkpoint::{self, Manifest, copy_tokenizer},
+    collective::Collective,
     config::RunConfig,
     curve,
     loss::Loss,
     metrics::{self, Metrics, MetricsFile},
-    run::Outcome,
     state::TrainState,
     tensorboard::EventFile,
 };
@@ -26,8 +26,6 @@ pub(crate) struct Recorder {
     data: String,
     metrics: MetricsFile,
     events: EventFile,
-    /// The checkpoint of the last step, if it has one.
-    saved: Option<PathBuf>,
 }
 
 impl Recorder {
@@ -39,47 +37,45 @@ impl Recorder {
             data: data.to_owned(),
             metrics: MetricsFile::open(&config.out.join("metrics.jsonl"), step)?,
             events: EventFile::create(&config.out.join("tensorboard"), step)?,
-            saved: None,
         })
     }
 
     /// Records a step.
     pub(crate) fn push(&mut self, metrics: &Metrics) -> Result<(), TrainError> {
-        self.saved = None;
         self.metrics.push(metrics)?;
         self.events.push(metrics)
     }
 
     /// Writes a checkpoint.
-    pub(crate) fn save(&mut self, state: &TrainState, loss: &dyn Loss) -> Result<PathBuf, TrainError> {
+    pub(crate) fn save(
+        &self,
+        state: &TrainState,
+        loss: &dyn Loss,
+        collective: &mut dyn Collective,
+    ) -> Result<PathBuf, TrainError> {
         let manifest = Manifest::new(state.step, state.tokens, &self.data, &self.config);
         let (checkpoints, tokenizer) = (self.config.checkpoints(), self.config.tokenizer_folder());
-        let folder = checkpoint::save(&checkpoints, state, loss, tokenizer, manifest, self.config.keep)?;
-        self.saved = Some(folder.clone());
-        Ok(folder)
+        checkpoint::save(&checkpoints, state, loss, tokenizer, manifest, self.config.keep, collective)
     }
 
-    /// Writes the loss curve and, after the last step, the model; else a checkpoint, unless the last step has one.
-    pub(crate) fn finish(mut self, state: &TrainState, loss: &dyn Loss) -> Result<Outcome, TrainError> {
+    /// Writes the loss curve and, after the last step, the model.
+    pub(crate) fn finish(self, state: &TrainState) -> Result<(), TrainError> {
         let metrics = metrics::read(&self.config.out.join("metrics.jsonl"))?;
         curve::write(&self.config.out.join("loss.svg"), &metrics)?;
         if state.step >= self.config.steps {
-            return Ok(Outcome::Finished(self.export(state)?));
+            self.export(state)?;
         }
-        let folder = match self.saved.take() {
-            Some(folder) => folder,
-            None => self.save(state, loss)?,
-        };
-        Ok(Outcome::Stopped(folder))
+        Ok(())
     }
 
     /// Writes a Hugging Face folder, or peft's folder of an adapter, with the weights or with their moving average if
     /// there is one.
-    fn export(&self, state: &TrainState) -> Result<PathBuf, TrainError> {
+    fn export(&self, state: &TrainState) -> Result<(), TrainError> {
         let pending = PendingFolder::create(&self.config.exported())?;
         let weights = state.ema.as_ref().unwrap_or(state.model.weights());
         state.model.save_as(weights, pending.path(), self.config.export_dtype)?;
         copy_tokenizer(self.config.tokenizer_folder(), pending.path())?;
-        Ok(pending.finish()?)
+        pending.finish()?;
+        Ok(())
     }
 }

@@ -10,12 +10,13 @@ use std::{
     time::Instant,
 };
 
-use llada_model::TrainableTransformer;
+use llada_model::{Device, TrainableTransformer};
+use serde_json::Value;
 
 use crate::{
     TrainError,
     checkpoint::{self, Skipped},
-    collective::{Collective, SingleProcess},
+    collective::{Collective, SingleProcess, gather},
     config::{DistillationMethod, RunConfig, Training},
     data::{DatasetKind, Source, Tally, ValidationSet},
     environment::Environment,
@@ -73,6 +74,18 @@ impl Run {
     /// # Errors
     /// A file is missing or damaged; the settings contradict the data, the model or each other.
     pub fn open(config: RunConfig, training: Training) -> Result<Self, TrainError> {
+        Self::open_with(config, training, Box::new(SingleProcess))
+    }
+
+    /// Opens a run as one process of several, all of which open the same, and train until the same step.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_with(
+        config: RunConfig,
+        training: Training,
+        collective: Box<dyn Collective>,
+    ) -> Result<Self, TrainError> {
         let model = start::model(&config)?;
         let masked = |kind| {
             Ok::<_, TrainError>(MaskedLoss::new(Source::open(&config, kind, model.config())?, model.config(), &config))
@@ -94,7 +107,7 @@ impl Run {
             }
         };
         let kind = if training == Training::Pretrain { DatasetKind::Pretrain } else { DatasetKind::Sft };
-        Self::of(config, model, loss, kind)
+        Self::of(config, model, loss, kind, collective)
     }
 
     /// Opens a run of reinforcement learning on the prompts of `environment`, as [`open`](Self::open) does.
@@ -102,9 +115,21 @@ impl Run {
     /// # Errors
     /// Those of [`open`](Self::open); there are fewer prompts than a batch has, or one is too long.
     pub fn rl(config: RunConfig, environment: impl Environment + 'static) -> Result<Self, TrainError> {
+        Self::rl_with(config, environment, Box::new(SingleProcess))
+    }
+
+    /// Opens a run of reinforcement learning as one process of several, as [`open_with`](Self::open_with) does.
+    ///
+    /// # Errors
+    /// Those of [`rl`](Self::rl).
+    pub fn rl_with(
+        config: RunConfig,
+        environment: impl Environment + 'static,
+        collective: Box<dyn Collective>,
+    ) -> Result<Self, TrainError> {
         let model = start::model(&config)?;
         let loss = Box::new(PolicyLoss::new(&config, &model, Box::new(environment))?);
-        Self::of(config, model, loss, DatasetKind::Sft)
+        Self::of(config, model, loss, DatasetKind::Sft, collective)
     }
 
     /// The run of a loss, validated on a dataset of `kind`.
@@ -113,21 +138,14 @@ impl Run {
         model: TrainableTransformer,
         loss: Box<dyn Loss>,
         kind: DatasetKind,
+        collective: Box<dyn Collective>,
     ) -> Result<Self, TrainError> {
         let open = |path: &PathBuf| ValidationSet::open(path, &config, kind, model.config());
         let validation = config.validation.as_ref().map(open).transpose()?;
-        let state = TrainState::new(model, &config)?;
-        let collective = Box::new(SingleProcess);
+        let state = TrainState::new(model, &config, collective.as_ref())?;
         let mut run = Self { config, state, loss, validation, collective, skipped: Vec::new() };
         run.resume()?;
         Ok(run)
-    }
-
-    /// The same run as one process of several. All of them open the same run, and train until the same step.
-    #[must_use]
-    pub fn with_collective(mut self, collective: impl Collective + 'static) -> Self {
-        self.collective = Box::new(collective);
-        self
     }
 
     fn resume(&mut self) -> Result<(), TrainError> {
@@ -183,65 +201,88 @@ impl Run {
     /// The loss or the gradient is not finite; a file cannot be written; the model fails, or another process. The last
     /// checkpoint is intact.
     pub fn train(&mut self, stop: &AtomicBool, mut observe: impl FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
-        if self.prepare(stop, &mut observe)?.is_break() {
+        self.check_ranks()?;
+        let is_begun = self.state.step > 0;
+        let mut hear = |done, total| {
+            observe(Event::Prepared { done, total });
+            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        if self.loss.prepare(&mut self.state.model, is_begun, &mut hear, self.collective.as_mut())?.is_break() {
             return Ok(Outcome::Stopped(self.config.out.clone()));
         }
         let mut recorder = None;
         if self.collective.rank() == 0 {
             recorder = Some(Recorder::open(&self.config, self.loss.digest(), self.state.step)?);
         }
+        let mut saved_at = None;
         while self.state.step < self.config.steps && !self.collective.any(stop.load(Ordering::Relaxed))? {
             let ControlFlow::Continue(mut metrics) = self.step(stop)? else { break };
+            if self.is_due(self.config.validate_every) {
+                self.validate(&mut metrics)?;
+            }
             if let Some(recorder) = &mut recorder {
-                if self.is_due(self.config.validate_every) {
-                    self.validate(&mut metrics)?;
-                }
                 recorder.push(&metrics)?;
             }
             observe(Event::Step(&metrics));
-            if let Some(recorder) = &mut recorder
-                && self.is_due(self.config.checkpoint_every)
-            {
-                observe(Event::Checkpoint(&recorder.save(&self.state, self.loss.as_ref())?));
+            if self.is_due(self.config.checkpoint_every) {
+                saved_at = Some(self.state.step);
+                if let Some(folder) = self.save(recorder.as_ref())? {
+                    observe(Event::Checkpoint(&folder));
+                }
             }
         }
-        match recorder {
-            Some(recorder) => recorder.finish(&self.state, self.loss.as_ref()),
-            // Rank 0 writes them.
-            None if self.state.step >= self.config.steps => Ok(Outcome::Finished(self.config.exported())),
-            None => Ok(Outcome::Stopped(checkpoint::folder(&self.config.checkpoints(), self.state.step))),
+        let is_finished = self.state.step >= self.config.steps;
+        if !is_finished && saved_at != Some(self.state.step) {
+            self.save(recorder.as_ref())?;
         }
+        if let Some(recorder) = recorder {
+            recorder.finish(&self.state)?;
+        }
+        let outcome = match is_finished {
+            true => Outcome::Finished(self.config.exported()),
+            false => Outcome::Stopped(checkpoint::folder(&self.config.checkpoints(), self.state.step)),
+        };
+        // Rank 0 has written what the outcome names, and the others need it no more to find each other.
+        self.collective.barrier()?;
+        Ok(outcome)
     }
 
-    /// Computes what precedes the first step: rank 0, before the others read it.
-    fn prepare(
-        &mut self,
-        stop: &AtomicBool,
-        observe: &mut impl FnMut(Event<'_>),
-    ) -> Result<ControlFlow<()>, TrainError> {
-        let is_begun = self.state.step > 0;
-        for is_first in [true, false] {
-            let mut is_stopped = false;
-            if (self.collective.rank() == 0) == is_first {
-                let flow = self.loss.prepare(&mut self.state.model, is_begun, &mut |done, total| {
-                    observe(Event::Prepared { done, total });
-                    if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                })?;
-                is_stopped = flow.is_break();
-            }
-            if self.collective.any(is_stopped)? {
-                return Ok(ControlFlow::Break(()));
+    /// Compares what the processes have opened. The device alone may differ.
+    fn check_ranks(&mut self) -> Result<(), TrainError> {
+        let refuse = |e: serde_json::Error| TrainError::Settings { message: e.to_string() };
+        let config = RunConfig { device: Device::default(), ..self.config.clone() };
+        let own = [
+            ("the last step", self.state.step.into()),
+            ("the digest of the data", self.loss.digest().into()),
+            ("the settings", serde_json::to_value(config).map_err(refuse)?),
+        ];
+        let own = own.map(|(what, value)| (what.to_owned(), value));
+        let runs = gather::<[(String, Value); 3]>(self.collective.as_mut(), vec![own])?;
+        for (rank, run) in runs.iter().enumerate() {
+            for ((what, found), (_, expected)) in run.iter().zip(&runs[0]) {
+                if found != expected {
+                    return Err(TrainError::OtherRun { rank, message: differing(what, found, expected) });
+                }
             }
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(())
+    }
+
+    /// Has rank 0, which has a recorder, write a checkpoint.
+    fn save(&mut self, recorder: Option<&Recorder>) -> Result<Option<PathBuf>, TrainError> {
+        let collective = self.collective.as_mut();
+        match recorder {
+            Some(recorder) => recorder.save(&self.state, self.loss.as_ref(), collective).map(Some),
+            None => checkpoint::contribute(&self.state, collective).map(|()| None),
+        }
     }
 
     /// Makes a step, unless the run is stopped before its gradient.
     fn step(&mut self, stop: &AtomicBool) -> Result<ControlFlow<(), Metrics>, TrainError> {
         let start = Instant::now();
         let Self { state, loss, collective, .. } = self;
-        let mut is_stopped = || collective.any(stop.load(Ordering::Relaxed));
-        if loss.roll_out(&mut state.model, state.step, &mut is_stopped)?.is_break() {
+        let mut is_stopped = || stop.load(Ordering::Relaxed);
+        if loss.roll_out(&mut state.model, state.step, &mut is_stopped, collective.as_mut())?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
         let report = state.advance(loss.as_mut(), &self.config, collective.as_mut())?;
@@ -267,9 +308,19 @@ impl Run {
     fn validate(&mut self, metrics: &mut Metrics) -> Result<(), TrainError> {
         let Some(data) = &self.validation else { return Ok(()) };
         let RunConfig { objective, mc_num, .. } = self.config;
-        let validation = validate(&mut self.state.model, data, objective, mc_num)?;
+        let validation = validate(&mut self.state.model, data, objective, mc_num, self.collective.as_mut())?;
         metrics.validation_bits_per_token = Some(validation.bits_per_token);
         metrics.validation_bits_per_byte = Some(validation.bits_per_byte);
         Ok(())
     }
+}
+
+/// In what `found` differs from `expected`: the first key, of objects.
+fn differing(what: &str, found: &Value, expected: &Value) -> String {
+    if let (Value::Object(found), Value::Object(expected)) = (found, expected)
+        && let Some((key, value)) = expected.iter().find(|(key, value)| found.get(*key) != Some(*value))
+    {
+        return differing(key, found.get(key).unwrap_or(&Value::Null), value);
+    }
+    format!("{what} is {found}, not {expected}")
 }

@@ -46,8 +46,13 @@ pub(crate) struct StepReport {
 
 impl TrainState {
     /// The state before the first step.
-    pub(crate) fn new(model: TrainableTransformer, config: &RunConfig) -> Result<Self, TrainError> {
-        let optimizer = Optimizer::new(&model, config.optimizer)?;
+    pub(crate) fn new(
+        model: TrainableTransformer,
+        config: &RunConfig,
+        collective: &dyn Collective,
+    ) -> Result<Self, TrainError> {
+        let (rank, world_size) = (collective.rank(), collective.world_size());
+        let optimizer = Optimizer::of_share(&model, config.optimizer, config.shard, rank, world_size)?;
         let mut ema = None;
         if config.ema_decay.is_some() {
             let mut average = model.weights().zeros_like()?;
@@ -72,13 +77,17 @@ impl TrainState {
         let LossReport { loss, tokens, details } = loss.accumulate(&mut self.model, self.step, collective)?;
         // Before anything is clipped or refused: what follows has to be the same in every process.
         collective.sum_parameters(self.model.gradient_mut())?;
-        let loss = collective.sum(loss)?;
+        let router_aux_loss = self.model.router_aux_loss();
+        let mut losses = [loss, router_aux_loss.unwrap_or(0.0)];
+        collective.sum_all(&mut losses)?;
+        let [loss, of_routers] = losses;
+        let router_aux_loss = router_aux_loss.map(|_| of_routers);
         check_finite("loss", step, loss)?;
-        let router_aux_loss = self.model.router_aux_loss().map(|loss| collective.sum(loss)).transpose()?;
         let grad_norm = self.model.gradient().norm()?;
         check_finite("gradient norm", step, grad_norm)?;
         let lr = config.schedule.lr(step, config.steps);
         self.optimizer.step(&mut self.model, step, lr)?;
+        self.optimizer.share_weights(&mut self.model, collective)?;
         if let (Some(ema), Some(decay)) = (&mut self.ema, config.ema_decay) {
             ema.lerp(self.model.weights(), 1.0 - decay)?;
         }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::{
     TrainError,
+    collective::{Collective, share},
     data::ValidationSet,
     objective::{Answers, MaskedBatch, Objective, Rows},
 };
@@ -34,26 +35,31 @@ struct Cost {
     tokens: usize,
 }
 
-/// Validates `model` on `data`, each row masked `mc_num` times.
+/// Validates `model` on `data`, each row masked `mc_num` times. The rows are shared by the processes of `collective`; the result
+/// has the bits that one process computes.
 ///
 /// # Errors
-/// A row does not fit the model, or the model fails.
+/// A row does not fit the model, or the model fails; a process cannot be reached.
 pub fn validate(
     model: &mut TrainableTransformer,
     data: &ValidationSet,
     objective: Objective,
     mc_num: usize,
+    collective: &mut dyn Collective,
 ) -> Result<Validation, TrainError> {
-    let mut total = Cost { nats: 0.0, tokens: 0 };
-    for (index, row) in data.rows.iter().enumerate() {
+    let count = data.rows.len();
+    let (mut nats, mut tokens) = (vec![0.0; count], vec![0.0; count]);
+    for index in share(count, collective.rank(), collective.world_size()) {
+        let row = &data.rows[index];
         let cost = match objective {
             Objective::Diffusion => bound(model, row, mc_num, index as u64)?,
             Objective::Ar => exact(model, row)?,
         };
-        total.nats += cost.nats;
-        total.tokens += cost.tokens;
+        (nats[index], tokens[index]) = (cost.nats, cost.tokens as f64);
     }
-    let bits_per_token = total.nats / (total.tokens as f64).max(1.0) / LN_2;
+    collective.sum_all(&mut nats)?;
+    collective.sum_all(&mut tokens)?;
+    let bits_per_token = nats.iter().sum::<f64>() / tokens.iter().sum::<f64>().max(1.0) / LN_2;
     Ok(Validation { bits_per_token, bits_per_byte: bits_per_token / data.bytes_per_token })
 }
 

@@ -1,5 +1,5 @@
-//! `cargo xtask compat`: real clients of OpenAI's API against `llada serve`, its page in a real browser, and adapters that
-//! are exchanged with peft.
+//! `cargo xtask compat`: real clients of OpenAI's API against `llada serve`, its page in a real browser, adapters that are
+//! exchanged with peft, and runs that torchrun starts.
 //!
 //! The checks are in `xtask/compat`: those of clients of Python are run by pytest, those of clients of Node by `node --test`.
 
@@ -24,7 +24,10 @@ use crate::{process, setup, style, workspace};
 
 pub(crate) fn run(args: &CompatArgs) -> Result<()> {
     if args.adapters {
-        return adapters();
+        return with_torch("peft", "--adapters", "adapters go both ways");
+    }
+    if args.torchrun {
+        return with_torch("torchrun", "--torchrun", "torchrun starts runs, and starts them again");
     }
     let clients: Vec<&Client> = CLIENTS
         .iter()
@@ -79,19 +82,20 @@ fn serve(llada: &Path, name: &str, arguments: &[&str]) -> Result<Server> {
     Server::start(&mut command, &scratch().join(format!("log/serve-{name}.txt")))
 }
 
-/// Has peft read adapters of `llada`, and `llada` those of peft.
-fn adapters() -> Result<()> {
+/// Runs the checks in `folder`, which need PyTorch and the built command. `flag` repeats them.
+fn with_torch(folder: &str, flag: &str, outcome: &str) -> Result<()> {
     let python = install::peft()?;
     setup::ensure()?;
     let llada = llada::build()?;
     let mut command = Command::new(python);
-    command.args(["-m", "pytest", "--quiet"]).current_dir(sources().join("peft")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.args(["-m", "pytest", "--quiet"]).current_dir(sources().join(folder)).env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("LLADA", llada).env("LLADA_FIXTURES", workspace::root().join("crates/llada-model/tests/fixtures"));
     if process::show(&mut command)? {
-        println!("{} adapters go both ways", style::good("ok"));
+        println!("{} {outcome}", style::good("ok"));
         return Ok(());
     }
-    Err(Failure::failed("checks with peft failed, as shown above", "cargo xtask compat --adapters").into())
+    let again = format!("cargo xtask compat {flag}");
+    Err(Failure::failed(format!("checks with {folder} failed, as shown above"), again).into())
 }
 
 /// Runs the clients one after the other.

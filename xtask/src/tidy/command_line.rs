@@ -5,9 +5,10 @@ use super::{Source, Violation};
 
 const RULE: &str = "command-line";
 
-const LIBRARIES: [&str; 10] = [
+const LIBRARIES: [&str; 11] = [
     "llada",
     "llada-core",
+    "llada-distributed",
     "llada-eval",
     "llada-grammar",
     "llada-hub",
@@ -19,13 +20,14 @@ const LIBRARIES: [&str; 10] = [
 ];
 
 /// The commands of `llada`.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "batch",
     "compare",
     "data",
     "eval",
     "generate",
     "inspect",
+    "launch",
     "logits",
     "pretrain",
     "quantize",

@@ -7,7 +7,7 @@ use super::{Source, Violation, source};
 const RULE: &str = "layering";
 
 /// Each crate with the crates of the workspace that it may depend on, in builds and in tests.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("llada", &["llada-core", "llada-grammar", "llada-hub", "llada-infer", "llada-model"]),
     ("llada-core", &[]),
     ("llada-gguf", &["llada-core"]),
@@ -19,11 +19,13 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("llada-tasks", &["llada-core"]),
     ("llada-eval", &["llada-core"]),
     ("llada-train", &["llada-core", "llada-infer", "llada-model"]),
+    ("llada-distributed", &["llada-core", "llada-model", "llada-train"]),
     (
         "llada-cli",
         &[
             "llada",
             "llada-core",
+            "llada-distributed",
             "llada-eval",
             "llada-hub",
             "llada-model",
@@ -103,6 +105,7 @@ mod tests {
         assert_eq!(violations("llada-model", &["llada-core", "llada"]), [3]);
         assert_eq!(violations("llada-infer", &["llada-train"]), [2]);
         assert_eq!(violations("llada-model", &["llada-train"]), [2]);
+        assert_eq!(violations("llada-train", &["llada-distributed"]), [2]);
         assert_eq!(violations("llada-infer", &["llada"]), [2]);
         assert_eq!(violations("xtask", &["llada-core"]), [2]);
     }

@@ -11,6 +11,7 @@ pub(crate) mod eval;
 pub(crate) mod filter;
 pub(crate) mod generate;
 pub(crate) mod inspect;
+pub(crate) mod launch;
 pub(crate) mod logits;
 pub(crate) mod quantize;
 mod questions;

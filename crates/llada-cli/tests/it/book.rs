@@ -14,7 +14,7 @@ use std::{
 use tempfile::tempdir;
 
 /// Why a block is not executed.
-const MARKS: [&str; 4] = ["needs-weights", "needs-network", "needs-gpu", "slow"];
+const MARKS: [&str; 5] = ["needs-weights", "needs-network", "needs-gpu", "needs-cluster", "slow"];
 
 /// What a page's commands may read, in the repository.
 const READABLE: [&str; 5] = ["README.md", "ARCHITECTURE.md", "crates", "docs", "models"];

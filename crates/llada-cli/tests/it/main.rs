@@ -16,6 +16,7 @@ mod generate;
 mod golden;
 mod inspect;
 mod kernels;
+mod launch;
 #[path = "../../../llada-model/tests/it/mutation.rs"]
 mod mutation;
 mod quantize;

@@ -26,7 +26,7 @@ fn llada(folder: &Path, args: &[&str]) -> Output {
 }
 
 /// A folder with `book.txt`, `tokenizer/`, `data/` and `run.toml`.
-fn workplace() -> TempDir {
+pub(crate) fn workplace() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let sentence = |i: usize| format!("The {i}th cat sat on mat number {}.\n\n", i * i);
@@ -56,12 +56,12 @@ fn started(training: &str, folder: &Path, out: &str, lines: usize) -> Child {
     child
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let sent = std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }
 
-fn weights(folder: &Path, out: &str) -> Vec<u8> {
+pub(crate) fn weights(folder: &Path, out: &str) -> Vec<u8> {
     fs::read(folder.join(out).join("checkpoints/step-00000060/model.safetensors")).unwrap()
 }
 

@@ -17,6 +17,7 @@ mod init;
 mod open;
 mod parameters;
 mod predictor;
+mod slice;
 mod source;
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
@@ -29,6 +30,7 @@ pub use self::{
     batch::TrainingBatch,
     certainty::{EntropyTerm, Prediction},
     parameters::{AdamW, Parameters},
+    slice::ParameterSlice,
 };
 use crate::{
     Adapter, Dtype, ModelConfig, ModelError, adapter,
@@ -121,13 +123,13 @@ impl TrainableTransformer {
         self.gradient.clear()
     }
 
-    /// Updates the weights by one step of AdamW ([`Parameters::adamw`]).
+    /// Updates the share of the weights of which `moments` are by one step of AdamW ([`Parameters::adamw`]).
     ///
     /// # Errors
     /// libtorch's own.
     pub fn adamw(
         &mut self,
-        moments: [&mut Parameters; 2],
+        moments: [&mut ParameterSlice; 2],
         step: u64,
         settings: AdamW,
         max_norm: f64,

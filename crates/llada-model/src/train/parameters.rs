@@ -3,11 +3,12 @@
 //! All numbers of a set are in one flat tensor, those of matrices first. Hence an operation on all parameters is a
 //! single call, and one that treats matrices differently, such as weight decay, is two.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
 
 use safetensors::tensor::TensorView;
 use tch::{Kind, Tensor, no_grad};
 
+use super::slice::ParameterSlice;
 use crate::{
     Dtype, ModelError, Weights,
     files::write_safetensors,
@@ -33,7 +34,7 @@ pub(super) struct ParameterLayout {
     /// The number of parameters of all matrices, which precede the others.
     matrices: i64,
     /// The number of all parameters.
-    total: i64,
+    pub(super) total: i64,
 }
 
 /// The place of one tensor in the flat tensor.
@@ -91,6 +92,15 @@ impl Parameters {
     /// The device has too little memory.
     pub fn zeros_like(&self) -> Result<Self, ModelError> {
         Self::new(self.layout.clone(), self.flat.device())
+    }
+
+    /// Returns all numbers in one tensor, for what other crates do with them as a whole, such as summing gradients over
+    /// processes.
+    ///
+    /// # Shapes
+    /// -> (parameters) f32, contiguous.
+    pub fn flat_mut(&mut self) -> &mut Tensor {
+        &mut self.flat
     }
 
     /// Returns one tensor as a view in its shape.
@@ -155,17 +165,17 @@ impl Parameters {
         Ok(())
     }
 
-    /// Updates these weights by one step of AdamW, after scaling the gradient to a [`norm`](Self::norm) of at most
-    /// `max_norm`.
+    /// Updates the share of these weights of which `exp_avg` and `exp_avg_sq` are by one step of AdamW, after scaling the
+    /// gradient to a [`norm`](Self::norm) of at most `max_norm`.
     ///
-    /// `step` is counted from 1. The moments `exp_avg` and `exp_avg_sq` are zero before the first step.
+    /// `step` is counted from 1. The moments are zero before the first step.
     ///
     /// # Errors
     /// libtorch's own.
     pub fn adamw(
         &mut self,
         gradient: &mut Self,
-        [exp_avg, exp_avg_sq]: [&mut Self; 2],
+        [exp_avg, exp_avg_sq]: [&mut ParameterSlice; 2],
         step: u64,
         settings: AdamW,
         max_norm: f64,
@@ -176,6 +186,7 @@ impl Parameters {
         let step = Tensor::f_full([], step as f64, (Kind::Float, self.flat.device()))?;
         let (matrices, total) = (self.layout.matrices, self.layout.total);
         for (start, end, weight_decay) in [(0, matrices, settings.weight_decay), (matrices, total, 0.0)] {
+            let Range { start, end } = exp_avg.within(start, end);
             let mut tensors = [
                 self.stretch(start, end)?,
                 gradient.stretch(start, end)?,

@@ -28,7 +28,12 @@ pub use self::{
     training::Training,
 };
 
-use crate::{TrainError, byte_order_mark, lr::ScheduleConfig, objective::Objective, optimizer::OptimizerConfig};
+use crate::{
+    TrainError, byte_order_mark,
+    lr::ScheduleConfig,
+    objective::Objective,
+    optimizer::{OptimizerConfig, Shard},
+};
 
 /// Everything that a run depends on. Values in brackets are defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +83,9 @@ pub struct RunConfig {
     pub stratified_t: bool,
     /// Whether records of fine-tuning are batched with others of about their length \[false, as in the paper\].
     pub group_by_length: bool,
+    /// What the processes of a run divide among them to save memory: `none`, or `optimizer`, the moments of AdamW \[none\].
+    #[serde(default)]
+    pub shard: Shard,
     /// Whether blocks are computed twice to save memory \[false\].
     pub activation_checkpointing: bool,
     /// The decay of a moving average of the weights, which the exported model then has \[none\].

@@ -145,10 +145,11 @@ impl Loss for DistillationLoss {
         model: &mut TrainableTransformer,
         is_begun: bool,
         observe: &mut Observe<'_>,
+        collective: &mut dyn Collective,
     ) -> Result<ControlFlow<()>, TrainError> {
-        let mut ledger = Ledger::<Answer>::open(&self.path, &self.subject)?;
+        let mut ledger = Ledger::<Answer>::open(&self.path, &self.subject, collective)?;
         let seen = self.order.seen(self.steps);
-        let flow = ledger.complete(&seen, AT_ONCE, is_begun, observe, |prompts, is_stopped| {
+        let flow = ledger.complete(&seen, AT_ONCE, is_begun, observe, collective, |prompts, is_stopped| {
             self.decode(model, prompts, is_stopped)
         })?;
         self.answers = ledger.into_entries();

@@ -31,8 +31,8 @@ use crate::{
 /// Hears how much of a preparation is done, of how much, and says whether it goes on.
 pub(crate) type Observe<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
 
-/// Says whether any process of the run is asked to stop; all of them ask at the same places.
-pub(crate) type IsStopped<'a> = dyn FnMut() -> Result<bool, TrainError> + 'a;
+/// Says whether this process is asked to stop. What the others are asked, it does not know.
+pub(crate) type IsStopped<'a> = dyn FnMut() -> bool + 'a;
 
 /// A loss with the data that it is of.
 pub(crate) trait Loss: fmt::Debug {
@@ -40,18 +40,19 @@ pub(crate) trait Loss: fmt::Debug {
     /// made steps.
     ///
     /// # Errors
-    /// The model fails, or a file.
+    /// The model fails, or a file; a process cannot be reached.
     fn prepare(
         &mut self,
         _model: &mut TrainableTransformer,
         _is_begun: bool,
         _observe: &mut Observe<'_>,
+        _collective: &mut dyn Collective,
     ) -> Result<ControlFlow<()>, TrainError> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Lets the model say what step `step`, counted from 0, learns from, unless earlier steps have. All processes compute the
-    /// same. If the run is stopped, the loss stays as it was.
+    /// Lets the model say what step `step`, counted from 0, learns from, unless earlier steps have. If any process is stopped,
+    /// all of them are, and the loss stays as it was.
     ///
     /// # Errors
     /// The model fails, or the collective.
@@ -60,6 +61,7 @@ pub(crate) trait Loss: fmt::Debug {
         _model: &mut TrainableTransformer,
         _step: u64,
         _is_stopped: &mut IsStopped<'_>,
+        _collective: &mut dyn Collective,
     ) -> Result<ControlFlow<()>, TrainError> {
         Ok(ControlFlow::Continue(()))
     }
@@ -132,23 +134,12 @@ fn answer(
     is_stopped: &mut IsStopped<'_>,
 ) -> Result<ControlFlow<(), Vec<Answered>>, TrainError> {
     let special = SpecialTokens { eos: model.config().eos_token_id, eot: None };
-    let (mut last, mut failure) = (None, None);
+    let mut last = None;
     let generations = Engine::new(model, special).generate_batch(requests, |progress| {
         // Jobs tell of a step in their order, so the next step begins with one that is not behind the last.
         let is_first = last.replace(progress.job).is_none_or(|last| progress.job <= last);
-        if !is_first {
-            return ControlFlow::Continue(());
-        }
-        match is_stopped() {
-            Ok(false) => return ControlFlow::Continue(()),
-            Ok(true) => {}
-            Err(error) => failure = Some(error),
-        }
-        ControlFlow::Break(())
+        if is_first && is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    if let Some(error) = failure {
-        return Err(error);
-    }
     if matches!(generations, Err(InferError::Interrupted)) {
         return Ok(ControlFlow::Break(()));
     }

@@ -19,7 +19,7 @@ use super::{Answered, IsStopped, Loss, LossReport, accumulate, answer, cross_ent
 use crate::{
     TrainError,
     checkpoint::sha256,
-    collective::Collective,
+    collective::{Collective, agreed, gather},
     config::{RlConfig, RunConfig},
     data::BatchOrder,
     environment::Environment,
@@ -141,59 +141,65 @@ impl PolicyLoss {
         model: &mut TrainableTransformer,
         mut rollouts: Rollouts,
         is_stopped: &mut IsStopped<'_>,
+        collective: &mut dyn Collective,
     ) -> Result<ControlFlow<(), Rollouts>, TrainError> {
         let mut reference = Vec::new();
         for iteration in 0..self.config.num_iterations {
-            if is_stopped()? {
+            if collective.any(is_stopped())? {
                 return Ok(ControlFlow::Break(()));
             }
             let draw = self.draw(&rollouts, iteration)?;
             let batches: Vec<MaskedBatch> = self.batches(&rollouts, &draw).collect();
             let micro_batch_size = self.micro_batch_size;
             if self.config.method.has_ratio() {
-                rollouts.old.push(log_probs(model, &batches, &draw, micro_batch_size)?);
+                rollouts.old.push(log_probs(model, &batches, &draw, micro_batch_size, collective)?);
             }
             match &mut self.reference {
                 Reference::None => {}
                 Reference::Adapter(start) => {
                     let now = copy(model.weights())?;
                     model.weights_mut().copy_from(start)?;
-                    let of_start = log_probs(model, &batches, &draw, micro_batch_size);
+                    let of_start = log_probs(model, &batches, &draw, micro_batch_size, collective);
                     model.weights_mut().copy_from(&now)?;
                     reference.push(of_start?);
                 }
-                Reference::Model(model) => reference.push(log_probs(model, &batches, &draw, micro_batch_size)?),
+                Reference::Model(model) => {
+                    reference.push(log_probs(model, &batches, &draw, micro_batch_size, collective)?);
+                }
             }
         }
         rollouts.reference = (!reference.is_empty()).then_some(reference);
         Ok(ControlFlow::Continue(rollouts))
     }
 
-    /// Lets the model answer the prompts of a set, and compares what the answers are worth.
+    /// Lets the model answer the prompts of a set, each process its share of them, and compares what the answers are worth.
     fn ask(
         &mut self,
         model: &mut TrainableTransformer,
         number: u64,
         is_stopped: &mut IsStopped<'_>,
+        collective: &mut dyn Collective,
     ) -> Result<ControlFlow<(), Rollouts>, TrainError> {
         let prompts = self.order.batch(number).to_vec();
         let group = self.config.num_generations;
-        let mut requests = Vec::with_capacity(prompts.len() * group);
-        for (index, &prompt) in prompts.iter().enumerate() {
+        let mine = share(prompts.len(), collective);
+        let mut requests = Vec::with_capacity(mine.len() * group);
+        for (index, &prompt) in prompts.iter().enumerate().filter(|(index, _)| mine.contains(index)) {
             for generation in 0..group {
                 let place = number * (prompts.len() * group) as u64 + (index * group + generation) as u64;
                 let seed = self.noise.domain(Domain::Token).stream(place, 0, 0).below(u64::MAX);
                 requests.push(Request::new(self.environment.prompt(prompt), self.config.sampler(seed)));
             }
         }
-        let ControlFlow::Continue(answered) = answer(model, &requests, is_stopped)? else {
+        let answered = answer(model, &requests, is_stopped)?;
+        let ControlFlow::Continue(answered) = agreed(collective, answered)? else {
             return Ok(ControlFlow::Break(()));
         };
         let mut answers = Vec::with_capacity(answered.len());
-        let mut rewards = Vec::with_capacity(answered.len());
-        for (index, Answered { prompt, ids, step_of_token }) in answered.into_iter().enumerate() {
+        let mut rewards = vec![0.0; prompts.len() * group];
+        for (index, Answered { prompt, ids, step_of_token }) in (mine.start * group..).zip(answered) {
             let end = ids.iter().position(|&id| id == self.eos_id).unwrap_or(ids.len());
-            rewards.push(self.environment.reward(prompts[index / group], &ids[..end]));
+            rewards[index] = self.environment.reward(prompts[index / group], &ids[..end]);
             let completion = Completion {
                 prompt_length: prompt.len(),
                 length: ids.len().min(end + 1),
@@ -202,6 +208,8 @@ impl PolicyLoss {
             };
             answers.push(Rollout { completion, step_map: step_of_token });
         }
+        let answers = gather(collective, answers)?;
+        collective.sum_all(&mut rewards)?;
         let advantage = self.config.advantage.unwrap_or(self.config.method.advantage());
         let advantages = rewards.chunks(group).flat_map(|rewards| advantage.of(rewards)).collect();
         let subject = self.subject.clone();
@@ -232,21 +240,29 @@ fn copy(weights: &Parameters) -> Result<Parameters, TrainError> {
     Ok(copied)
 }
 
-/// The log-probabilities of scored tokens under `model`, where `batches` has the views of `draw`.
+/// The log-probabilities of scored tokens under `model`, where `batches` has the views of `draw`. Each process computes those
+/// of its share of the batches.
 fn log_probs(
     model: &mut TrainableTransformer,
     batches: &[MaskedBatch],
     draw: &Draw,
     micro_batch_size: usize,
+    collective: &mut dyn Collective,
 ) -> Result<Vec<LogProbs>, TrainError> {
+    let mine = share(batches.len(), collective);
     let mut losses = Vec::new();
-    for batch in batches {
-        losses.extend(cross_entropy(model, batch, micro_batch_size)?);
+    for (index, batch) in batches.iter().enumerate() {
+        if mine.contains(&index) {
+            losses.extend(cross_entropy(model, batch, micro_batch_size)?.into_iter().map(f64::from));
+        } else {
+            losses.resize(losses.len() + batch.weights().len(), 0.0);
+        }
     }
+    collective.sum_all(&mut losses)?;
     let mut losses = losses.into_iter();
     let mut log_probs = Vec::with_capacity(draw.views.len());
     for views in &draw.views {
-        let of_view = |view: &View| losses.by_ref().take(view.scored.len()).map(|loss| -f64::from(loss)).collect();
+        let of_view = |view: &View| losses.by_ref().take(view.scored.len()).map(|loss| -loss).collect();
         log_probs.push(views.iter().map(of_view).collect());
     }
     Ok(log_probs)
@@ -258,15 +274,16 @@ impl Loss for PolicyLoss {
         model: &mut TrainableTransformer,
         step: u64,
         is_stopped: &mut IsStopped<'_>,
+        collective: &mut dyn Collective,
     ) -> Result<ControlFlow<()>, TrainError> {
         let number = step / self.config.num_iterations as u64;
         if self.rollouts.as_ref().is_some_and(|rollouts| rollouts.number == number) {
             return Ok(ControlFlow::Continue(()));
         }
-        let ControlFlow::Continue(asked) = self.ask(model, number, is_stopped)? else {
+        let ControlFlow::Continue(asked) = self.ask(model, number, is_stopped, collective)? else {
             return Ok(ControlFlow::Break(()));
         };
-        let ControlFlow::Continue(rollouts) = self.score(model, asked, is_stopped)? else {
+        let ControlFlow::Continue(rollouts) = self.score(model, asked, is_stopped, collective)? else {
             return Ok(ControlFlow::Break(()));
         };
         self.rollouts = Some(rollouts);
@@ -287,7 +304,7 @@ impl Loss for PolicyLoss {
         let log_probs = match old {
             // The model is the one that gave the answers.
             Some(old) if iteration == 0 => old.clone(),
-            _ => log_probs(model, &prompts, &draw, self.micro_batch_size)?,
+            _ => log_probs(model, &prompts, &draw, self.micro_batch_size, collective)?,
         };
         let mut batch = Vec::with_capacity(rollouts.answers.len());
         for (i, answer) in rollouts.answers.iter().enumerate() {

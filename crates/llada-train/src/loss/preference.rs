@@ -138,10 +138,11 @@ impl Loss for PairLoss {
         model: &mut TrainableTransformer,
         is_begun: bool,
         observe: &mut Observe<'_>,
+        collective: &mut dyn Collective,
     ) -> Result<ControlFlow<()>, TrainError> {
-        let mut ledger = Ledger::<Bounds>::open(&self.path, &self.subject)?;
+        let mut ledger = Ledger::<Bounds>::open(&self.path, &self.subject, collective)?;
         let seen = self.order.seen(self.steps);
-        let flow = ledger.complete(&seen, 1, is_begun, observe, |pairs, _| {
+        let flow = ledger.complete(&seen, 1, is_begun, observe, collective, |pairs, _| {
             let bounds = pairs.iter().map(|&pair| self.bounds(model, &self.masked(pair)?));
             bounds.collect::<Result<_, _>>().map(ControlFlow::Continue)
         })?;
@@ -180,8 +181,9 @@ impl Loss for PairLoss {
             }
         }
         // The names are those of trl.
+        collective.sum_all(&mut sums)?;
         for (name, sum) in ["chosen", "rejected", "margins", "accuracies"].into_iter().zip(sums) {
-            report.details.insert(format!("rewards/{name}"), collective.sum(sum)?);
+            report.details.insert(format!("rewards/{name}"), sum);
         }
         let mut tokens = 0;
         for Pair { prompt, chosen, rejected } in pairs.iter().map(|&pair| &self.pairs[pair]) {

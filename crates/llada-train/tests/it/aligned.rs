@@ -12,6 +12,7 @@ use std::{
 
 use llada_train::{
     TrainError,
+    collective::{Collective, SingleProcess},
     config::{RunConfig, Training},
     environment::Environment,
     metrics::{self, Metrics},
@@ -78,7 +79,19 @@ impl Environment for Small {
 }
 
 fn open(config: &RunConfig, training: Training) -> Result<Run, TrainError> {
-    if training == Training::Rl { Run::rl(config.clone(), Small::new()) } else { Run::open(config.clone(), training) }
+    open_with(config, training, SingleProcess)
+}
+
+pub(crate) fn open_with(
+    config: &RunConfig,
+    training: Training,
+    collective: impl Collective + 'static,
+) -> Result<Run, TrainError> {
+    let (config, collective) = (config.clone(), Box::new(collective));
+    match training {
+        Training::Rl => Run::rl_with(config, Small::new(), collective),
+        _ => Run::open_with(config, training, collective),
+    }
 }
 
 /// Runs to the end, or until `stop` says so.

@@ -1,6 +1,7 @@
 //! Two processes train the model that one would.
 
 use std::{
+    fs,
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
@@ -8,17 +9,20 @@ use std::{
     thread,
 };
 
-use llada_model::Parameters;
+use llada_model::{ParameterSlice, Parameters};
 use llada_train::{
     TrainError,
     checkpoint::newest,
-    collective::Collective,
+    collective::{Collective, SingleProcess},
     config::{RunConfig, Training},
-    metrics,
+    metrics::{self, Metrics},
     run::{Event, Outcome, Run},
 };
 
-use crate::run::{bytes, config, workplace};
+use crate::{
+    aligned,
+    run::{bytes, config, workplace},
+};
 
 /// One of two threads that stand for processes.
 #[derive(Debug)]
@@ -30,7 +34,9 @@ struct Pair {
 
 enum Message {
     Parameters(Parameters),
-    Number(f64),
+    Slice(ParameterSlice),
+    Numbers(Vec<f64>),
+    Bytes(Vec<u8>),
 }
 
 /// Both ends of a pair.
@@ -66,9 +72,25 @@ impl Collective for Pair {
         Ok(parameters.add(&other)?)
     }
 
-    fn sum(&mut self, value: f64) -> Result<f64, TrainError> {
-        let Message::Number(other) = self.exchange(Message::Number(value))? else { panic!("not in step") };
-        Ok(value + other)
+    fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError> {
+        let Message::Numbers(others) = self.exchange(Message::Numbers(values.to_vec()))? else { panic!("not in step") };
+        values.iter_mut().zip(others).for_each(|(value, other)| *value += other);
+        Ok(())
+    }
+
+    fn broadcast(&mut self, slice: &mut ParameterSlice, root: usize) -> Result<(), TrainError> {
+        let mut own = slice.zeros_like()?;
+        own.copy_from(slice)?;
+        let Message::Slice(other) = self.exchange(Message::Slice(own))? else { panic!("not in step") };
+        if self.rank != root {
+            slice.copy_from(&other)?;
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>, TrainError> {
+        let Message::Bytes(other) = self.exchange(Message::Bytes(own.clone()))? else { panic!("not in step") };
+        Ok(if self.rank == 0 { vec![own, other] } else { vec![other, own] })
     }
 }
 
@@ -81,7 +103,7 @@ fn train_in_two(config: &RunConfig, kind: Training, stop_at: u64) -> [Told; 2] {
         let config = config.clone();
         thread::spawn(move || {
             let rank = process.rank;
-            let mut run = Run::open(config, kind).unwrap().with_collective(process);
+            let mut run = aligned::open_with(&config, kind, process).unwrap();
             let (stop, mut losses) = (AtomicBool::new(false), Vec::new());
             let outcome = run.train(&stop, |event| {
                 if let Event::Step(metrics) = event {
@@ -142,6 +164,52 @@ fn two_ranks_train_to_the_weights_of_one() {
             let off = (one.loss - two.loss).abs() / one.loss + (one.grad_norm - two.grad_norm).abs() / one.grad_norm;
             assert!(off <= 1e-5, "{kind:?} {keys}: {two:?}, not {one:?}");
             assert_eq!(one.tokens, two.tokens);
+            assert_eq!(one.validation_bits_per_token.is_some(), two.validation_bits_per_token.is_some());
+        }
+    }
+}
+
+#[test]
+fn two_ranks_align_and_distil_as_one_does() {
+    let folder = aligned::workplace();
+    let short = aligned::SHORT;
+    let distillation = "gen_length = 8, block_length = 4";
+    for (case, (kind, keys)) in [
+        (Training::Preference, "data = \"pairs.jsonl\"".to_owned()),
+        (Training::Distillation, "data = \"sft\"\ndistillation.objective = \"cap\"".to_owned()),
+        (
+            Training::Distillation,
+            format!("data = \"prompts.jsonl\"\ndistillation = {{ objective = \"d3llm\", {distillation} }}"),
+        ),
+        (Training::Rl, format!("rl = {{ objective = \"espo\", {short} }}")),
+        (
+            Training::Rl,
+            format!("adapter = {{ r = 2, lora_dropout = 0.1 }}\nrl = {{ objective = \"diffu_grpo\", {short} }}"),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let keys = format!("{keys}\noptimizer.eps = 1e-3");
+        let one = aligned::config(folder.path(), kind, &format!("one-{case}"), &keys);
+        aligned::open_with(&one, kind, SingleProcess).unwrap().train(&AtomicBool::new(false), |_| ()).unwrap();
+        let two = aligned::config(folder.path(), kind, &format!("two-{case}"), &keys);
+        train_in_two(&two, kind, 0);
+        let lines = |config: &RunConfig| metrics::read(&config.out.join("metrics.jsonl")).unwrap();
+        for (one, two) in lines(&one).iter().zip(lines(&two)) {
+            assert_eq!((one.tokens, one.details.len()), (two.tokens, two.details.len()));
+            let numbers = |step: &Metrics| -> Vec<f64> {
+                [step.loss, step.grad_norm].into_iter().chain(step.details.values().copied()).collect()
+            };
+            for (one, two) in numbers(one).into_iter().zip(numbers(&two)) {
+                // The margins of preferences begin at 0.
+                assert!((one - two).abs() <= 1e-4 * one.abs() + 1e-6, "{keys}: {two}, not {one}");
+            }
+        }
+        // What was computed before the first step.
+        for name in ["reference.jsonl", "trajectories.jsonl"] {
+            let read = |config: &RunConfig| fs::read_to_string(config.out.join(name)).ok();
+            assert_eq!(read(&one), read(&two), "{keys}");
         }
     }
 }
@@ -167,7 +235,7 @@ fn a_rank_that_is_lost_is_an_error_of_the_other() {
     let config = config(folder.path(), Training::Pretrain, "run", "steps = 2");
     let [first, second] = pair();
     drop(second);
-    let mut run = Run::open(config, Training::Pretrain).unwrap().with_collective(first);
+    let mut run = Run::open_with(config, Training::Pretrain, Box::new(first)).unwrap();
     let error = run.train(&AtomicBool::new(false), |_| ()).unwrap_err();
     assert!(matches!(error, TrainError::Collective(_)), "{error}");
 }

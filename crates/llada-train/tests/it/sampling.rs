@@ -7,6 +7,7 @@ use llada_core::{
 use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
 use llada_model::{Device, Dtype, TrainableTransformer, TrainingBatch, Transformer};
 use llada_train::{
+    collective::SingleProcess,
     data::{Dataset, ValidationSet},
     objective::{Answers, Objective, Rows},
     optimizer::{Optimizer, OptimizerConfig},
@@ -98,7 +99,7 @@ fn validation_is_the_bound_under_the_same_maskings_every_time() {
             let mut model = learned(dtype);
             let expected = expected(&mut model, &data, 3, 12, 20);
             let rows = ValidationSet::of_dataset(&data, 3, 12);
-            let found = validate(&mut model, &rows, Objective::Diffusion, 20).unwrap();
+            let found = validate(&mut model, &rows, Objective::Diffusion, 20, &mut SingleProcess).unwrap();
             let difference = (found.bits_per_token - expected).abs();
             assert!(difference <= tolerance * expected, "{kind}, {dtype}: {}, not {expected}", found.bits_per_token);
             assert_eq!(found.bits_per_byte, found.bits_per_token / data.bytes_per_token());

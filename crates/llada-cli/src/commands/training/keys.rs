@@ -44,6 +44,9 @@ pub(super) struct RunKeys {
     /// cpu, cuda, cuda:1 [default: cpu]
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
+    /// none, or optimizer: what the processes of a run divide among them to save memory [default: none]
+    #[arg(long, value_name = "NAME")]
+    shard: Option<String>,
     /// Blocks computed twice to save memory [default: false]
     #[arg(long, value_name = "BOOL")]
     activation_checkpointing: Option<bool>,

@@ -8,10 +8,11 @@ mod environment;
 mod keys;
 pub(crate) mod prefer;
 pub(crate) mod pretrain;
+mod ranks;
 pub(crate) mod rl;
 pub(crate) mod sft;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_train::{
@@ -21,9 +22,9 @@ use llada_train::{
 use serde::Serialize;
 use toml::Table;
 
-use self::keys::RunKeys;
+use self::{keys::RunKeys, ranks::Ranks};
 use crate::{
-    exit::{Interrupted, usage},
+    exit::{Interrupted, InterruptedTogether, usage},
     interrupt,
 };
 
@@ -32,6 +33,9 @@ struct RunFile {
     /// Run file: TOML with the keys below, underscores for dashes
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Seconds for which the processes of a run wait for each other (`llada launch`, torchrun)
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
+    collective_timeout: u64,
 }
 
 impl RunFile {
@@ -46,15 +50,27 @@ impl RunFile {
             None => RunConfig::from_tables(training, [flags])?,
         })
     }
+
+    /// The processes of the run.
+    fn ranks(&self) -> anyhow::Result<Ranks> {
+        Ranks::from_env(Duration::from_secs(self.collective_timeout))
+    }
 }
 
 fn run(file: &RunFile, keys: &impl Serialize, training: Training) -> anyhow::Result<()> {
-    let config = file.load(keys, training)?;
-    train(Run::open(config, training)?)
+    let ranks = file.ranks()?;
+    let config = ranks.settle(file.load(keys, training)?);
+    train(Run::open_with(config, training, ranks.join()?)?, &ranks)
 }
 
 /// Trains until the last step or until Ctrl-C, and says where the result is.
-fn train(mut run: Run) -> anyhow::Result<()> {
+fn train(mut run: Run, ranks: &Ranks) -> anyhow::Result<()> {
+    if !ranks.is_first() {
+        return match run.train(interrupt::asked(), |_| ())? {
+            Outcome::Finished(_) => Ok(()),
+            Outcome::Stopped(_) => Err(InterruptedTogether.into()),
+        };
+    }
     let steps = run.config().steps;
     let what = if run.config().adapter.is_some() { "adapter" } else { "model" };
     for skipped in run.skipped() {

@@ -74,7 +74,8 @@ struct RlKeys {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let config = args.file.load(&args.keys, Training::Rl)?;
+    let ranks = args.file.ranks()?;
+    let config = ranks.settle(args.file.load(&args.keys, Training::Rl)?);
     let environment = environment::open(&config)?;
-    super::train(Run::rl(config, environment)?)
+    super::train(Run::rl_with(config, environment, ranks.join()?)?, &ranks)
 }

@@ -1,0 +1,44 @@
+//! The processes of a run, if a launcher has started several.
+
+use std::time::Duration;
+
+use llada_distributed::{C10dCollective, Environment, ProcessGroup};
+use llada_train::{
+    collective::{Collective, SingleProcess},
+    config::RunConfig,
+};
+
+/// The place of this process among those of a run.
+pub(super) struct Ranks {
+    /// What a launcher has told it, if it is not alone.
+    environment: Option<Environment>,
+    timeout: Duration,
+}
+
+impl Ranks {
+    /// Reads the environment. A process waits for the others for `timeout` at most.
+    pub(super) fn from_env(timeout: Duration) -> anyhow::Result<Self> {
+        Ok(Self { environment: Environment::from_env()?, timeout })
+    }
+
+    /// Whether this process tells of the run.
+    pub(super) fn is_first(&self) -> bool {
+        self.environment.as_ref().is_none_or(|environment| environment.rank == 0)
+    }
+
+    /// The settings of this process.
+    pub(super) fn settle(&self, config: RunConfig) -> RunConfig {
+        match &self.environment {
+            Some(environment) => RunConfig { device: environment.device(config.device), ..config },
+            None => config,
+        }
+    }
+
+    /// Meets the other processes.
+    pub(super) fn join(&self) -> anyhow::Result<Box<dyn Collective>> {
+        Ok(match &self.environment {
+            Some(environment) => Box::new(C10dCollective::new(ProcessGroup::join(environment, self.timeout)?)),
+            None => Box::new(SingleProcess),
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! The interface to c10d: process groups of libtorch, over TCP by gloo. The `unsafe` code of this crate, and its C++, are in
+//! this module only.
+
+use std::{
+    ffi::{CStr, CString, c_char},
+    ptr::{NonNull, null_mut},
+    time::{Duration, Instant},
+};
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+use crate::{DistributedError, Environment};
+
+/// The shim's `llada_group`.
+#[repr(C)]
+struct Group {
+    _opaque: [u8; 0],
+}
+
+unsafe extern "C" {
+    fn llada_c10d_free(text: *mut c_char);
+    fn llada_c10d_join(
+        address: *const c_char,
+        port: u16,
+        serves: bool,
+        rank: i32,
+        world_size: i32,
+        prefix: *const c_char,
+        timeout_ms: i64,
+        out: *mut *mut Group,
+    ) -> *mut c_char;
+    fn llada_c10d_leave(group: *mut Group);
+    fn llada_c10d_all_reduce(group: *mut Group, tensor: *mut C_tensor) -> *mut c_char;
+    fn llada_c10d_broadcast(group: *mut Group, tensor: *mut C_tensor, root: i32) -> *mut c_char;
+    fn llada_c10d_all_gather(group: *mut Group, out: *mut C_tensor, own: *const C_tensor) -> *mut c_char;
+}
+
+/// Processes that have found each other. All make the same calls in the same order, and a call returns once all have made
+/// it.
+#[derive(Debug)]
+pub struct ProcessGroup {
+    group: NonNull<Group>,
+    rank: usize,
+    world_size: usize,
+    timeout: Duration,
+}
+
+// SAFETY: c10d's groups belong to no thread, and every use takes `&mut self`.
+unsafe impl Send for ProcessGroup {}
+
+impl ProcessGroup {
+    /// Meets the other processes of `environment`: waits until all are there, `timeout` at most. Later calls wait for the
+    /// others as long.
+    ///
+    /// # Errors
+    /// A process does not come, or cannot be reached.
+    pub fn join(environment: &Environment, timeout: Duration) -> Result<Self, DistributedError> {
+        let Environment { rank, world_size, port, .. } = *environment;
+        let refuse = |message: String| DistributedError::NotMet {
+            address: environment.address.clone(),
+            port,
+            rank,
+            world_size,
+            message,
+        };
+        let text = |text: &str| CString::new(text).map_err(|error| refuse(error.to_string()));
+        let (address, prefix) = (text(&environment.address)?, text(&environment.prefix())?);
+        let number = |count: usize| i32::try_from(count).map_err(|error| refuse(error.to_string()));
+        let (of_rank, of_world) = (number(rank)?, number(world_size)?);
+        let milliseconds = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let mut group = null_mut();
+        // SAFETY: C strings that outlive the call go in; the group that comes out is owned by the value returned.
+        let error = unsafe {
+            llada_c10d_join(
+                address.as_ptr(),
+                port,
+                environment.serves_store(),
+                of_rank,
+                of_world,
+                prefix.as_ptr(),
+                milliseconds,
+                &mut group,
+            )
+        };
+        // SAFETY: the shim's own text, or null.
+        unsafe { text_of(error) }.map_or(Ok(()), |message| Err(refuse(message)))?;
+        let group = NonNull::new(group).ok_or_else(|| refuse("no group".to_owned()))?;
+        Ok(Self { group, rank, world_size, timeout })
+    }
+
+    /// The number of this process, from 0.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// The number of processes.
+    pub fn world_size(&self) -> usize {
+        self.world_size
+    }
+
+    /// Replaces `tensor`, which is as large and contiguous in every process, by its sum over all processes. The sum has the
+    /// same bits in all of them, and whenever it is repeated.
+    ///
+    /// # Errors
+    /// A process has ended or does not answer.
+    pub fn all_reduce(&mut self, tensor: &mut Tensor) -> Result<(), DistributedError> {
+        let start = Instant::now();
+        // SAFETY: a live group and a live tensor, which the shim reads and writes before it returns.
+        let error = unsafe { llada_c10d_all_reduce(self.group.as_ptr(), tensor.as_mut_ptr()) };
+        self.check("all_reduce", start, error)
+    }
+
+    /// Replaces `tensor`, which is as large and contiguous in every process, by that of process `root`.
+    ///
+    /// # Errors
+    /// A process has ended or does not answer.
+    pub fn broadcast(&mut self, tensor: &mut Tensor, root: usize) -> Result<(), DistributedError> {
+        // All know that there is nothing to send.
+        if tensor.numel() == 0 {
+            return Ok(());
+        }
+        let start = Instant::now();
+        // SAFETY: a live group and a live tensor, which the shim reads and writes before it returns.
+        let error = unsafe { llada_c10d_broadcast(self.group.as_ptr(), tensor.as_mut_ptr(), root as i32) };
+        self.check("broadcast", start, error)
+    }
+
+    /// The numbers of all processes, each of which has as many, in the order of the ranks.
+    ///
+    /// # Errors
+    /// A process has ended or does not answer; there is no memory for the numbers.
+    fn all_gather(&mut self, own: &Tensor) -> Result<Tensor, DistributedError> {
+        let start = Instant::now();
+        let mut all = Tensor::f_empty([own.size1()? * self.world_size as i64], (own.kind(), own.device()))?;
+        // SAFETY: a live group and live tensors, `all` world_size times as large as `own`.
+        let error = unsafe { llada_c10d_all_gather(self.group.as_ptr(), all.as_mut_ptr(), own.as_ptr()) };
+        self.check("all_gather", start, error)?;
+        Ok(all)
+    }
+
+    /// The bytes of all processes, in the order of the ranks.
+    ///
+    /// # Errors
+    /// A process has ended or does not answer; there is no memory for the bytes.
+    pub fn gather_bytes(&mut self, own: &[u8]) -> Result<Vec<Vec<u8>>, DistributedError> {
+        let lengths: Vec<i64> = self.all_gather(&Tensor::f_from_slice(&[own.len() as i64])?)?.try_into()?;
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let mut padded = own.to_vec();
+        padded.resize(longest as usize, 0);
+        if longest == 0 {
+            return Ok(vec![Vec::new(); self.world_size]);
+        }
+        let all: Vec<u8> = self.all_gather(&Tensor::f_from_slice(&padded)?)?.try_into()?;
+        let rows = all.chunks(padded.len()).zip(lengths);
+        Ok(rows.map(|(row, length)| row[..length as usize].to_vec()).collect())
+    }
+
+    /// Replaces each of `values` by its sum over all processes.
+    ///
+    /// # Errors
+    /// A process has ended or does not answer.
+    pub fn sum(&mut self, values: &mut [f64]) -> Result<(), DistributedError> {
+        let mut tensor = Tensor::f_from_slice(values)?;
+        self.all_reduce(&mut tensor)?;
+        let sums: Vec<f64> = tensor.try_into()?;
+        values.copy_from_slice(&sums);
+        Ok(())
+    }
+
+    /// The error of a call that began at `start`, if it has one.
+    fn check(&self, call: &'static str, start: Instant, error: *mut c_char) -> Result<(), DistributedError> {
+        // SAFETY: the shim's own text, or null.
+        let Some(message) = (unsafe { text_of(error) }) else { return Ok(()) };
+        let Self { rank, world_size, timeout, .. } = *self;
+        Err(match start.elapsed() < timeout {
+            true => DistributedError::Lost { call, rank, world_size, message },
+            false => DistributedError::NoAnswer { call, rank, world_size, timeout, message },
+        })
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        // SAFETY: the group is owned by this value and not used again.
+        unsafe { llada_c10d_leave(self.group.as_ptr()) }
+    }
+}
+
+/// The first sentence of an error without its place in the source, if there is one: others give advice to programmers of Python.
+///
+/// # Safety
+/// `error` is null or owned text from the shim.
+unsafe fn text_of(error: *mut c_char) -> Option<String> {
+    if error.is_null() {
+        return None;
+    }
+    // SAFETY: a C string made by the shim, read once and freed by the allocator that made it.
+    unsafe {
+        let text = CStr::from_ptr(error).to_string_lossy().into_owned();
+        llada_c10d_free(error);
+        Some(first_sentence(&text).to_owned())
+    }
+}
+
+fn first_sentence(text: &str) -> &str {
+    let text = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(text, |(_place, rest)| rest);
+    let line = text.lines().next().unwrap_or_default();
+    line.split(". ").next().unwrap_or_default().trim_end_matches('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_in_a_sentence() {
+        for (text, sentence) in [
+            (
+                "[/pair.cc:553] Connection closed by peer [127.0.0.1]:1448. Check the logs. GLHF!",
+                "Connection closed by peer [127.0.0.1]:1448",
+            ),
+            ("Connection reset by peer\nframe #0: f", "Connection reset by peer"),
+            ("It failed.", "It failed"),
+            ("[not closed", "[not closed"),
+            ("", ""),
+        ] {
+            assert_eq!(first_sentence(text), sentence);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The processes of a [`ProcessGroup`] as those of a run.
+
+use llada_model::{ParameterSlice, Parameters};
+use llada_train::{TrainError, collective::Collective};
+
+use crate::{DistributedError, ProcessGroup};
+
+/// The processes of a group, which train one model.
+#[derive(Debug)]
+pub struct C10dCollective {
+    group: ProcessGroup,
+}
+
+impl C10dCollective {
+    /// The processes of `group`.
+    pub fn new(group: ProcessGroup) -> Self {
+        Self { group }
+    }
+}
+
+impl Collective for C10dCollective {
+    fn rank(&self) -> usize {
+        self.group.rank()
+    }
+
+    fn world_size(&self) -> usize {
+        self.group.world_size()
+    }
+
+    fn sum_parameters(&mut self, parameters: &mut Parameters) -> Result<(), TrainError> {
+        Ok(self.group.all_reduce(parameters.flat_mut())?)
+    }
+
+    fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError> {
+        Ok(self.group.sum(values)?)
+    }
+
+    fn broadcast(&mut self, slice: &mut ParameterSlice, root: usize) -> Result<(), TrainError> {
+        Ok(self.group.broadcast(slice.flat_mut(), root)?)
+    }
+
+    fn gather(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>, TrainError> {
+        Ok(self.group.gather_bytes(&own)?)
+    }
+}
+
+impl From<DistributedError> for TrainError {
+    fn from(error: DistributedError) -> Self {
+        Self::Collective(error.into())
+    }
+}

@@ -1,0 +1,90 @@
+//! What a process group promises: sums, gathered bytes, and errors where a rank is lost or hangs.
+
+use std::{
+    sync::{Barrier, mpsc::channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use llada_distributed::{DistributedError, ProcessGroup};
+use tch::{Kind, Tensor};
+
+use crate::{environments, ranks};
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn sums_and_bytes_are_those_of_all_ranks() {
+    for world_size in [1, 2, 3, 4] {
+        let results = ranks(world_size, LONG, |mut group| {
+            let rank = group.rank();
+            let mut numbers = [rank as f64 + 0.1, -1.5, if rank == 0 { 1e-300 } else { 0.0 }];
+            group.sum(&mut numbers)?;
+            // As many bytes as the rank, so that rank 0 has none.
+            Ok((numbers, group.gather_bytes(&vec![rank as u8 + 7; rank])?))
+        });
+        let expected: Vec<Vec<u8>> = (0..world_size).map(|rank| vec![rank as u8 + 7; rank]).collect();
+        let sum: f64 = (0..world_size).map(|rank| rank as f64 + 0.1).sum();
+        for result in results {
+            let ([ranks, constants, tiny], bytes) = result.unwrap();
+            assert!((ranks - sum).abs() < 1e-12 && constants == -1.5 * world_size as f64, "{ranks} {constants}");
+            assert_eq!((tiny, &bytes), (1e-300, &expected));
+        }
+    }
+}
+
+#[test]
+fn a_sum_has_the_same_bits_in_every_rank_and_in_every_repetition() {
+    let sums = || {
+        ranks(3, LONG, |mut group| {
+            let rank = group.rank();
+            let numbers: Vec<f32> = (0..10_007).map(|i| ((i * 7919 + rank * 104_729) as f32).sin()).collect();
+            let mut tensor = Tensor::f_from_slice(&numbers)?;
+            group.all_reduce(&mut tensor)?;
+            assert_eq!(tensor.kind(), Kind::Float);
+            Ok(Vec::<f32>::try_from(tensor)?)
+        })
+    };
+    let (first, second) = (sums(), sums());
+    let expected = first[0].as_ref().unwrap();
+    assert!(first.iter().chain(&second).all(|sum| sum.as_ref().unwrap() == expected));
+}
+
+#[test]
+fn a_rank_that_is_lost_is_an_error_at_once() {
+    let start = Instant::now();
+    let results = ranks(2, LONG, |mut group| {
+        group.sum(&mut [1.0])?;
+        if group.rank() == 0 { group.sum(&mut [1.0]) } else { Ok(()) }
+    });
+    let error = results[0].as_ref().unwrap_err();
+    assert!(matches!(error, DistributedError::Lost { call: "all_reduce", rank: 0, world_size: 2, .. }), "{error}");
+    assert!(error.to_string().starts_with("rank 0 of 2 has lost another process in all_reduce: "), "{error}");
+    assert!(start.elapsed() < LONG, "it has waited for the timeout");
+}
+
+#[test]
+fn a_rank_that_hangs_is_an_error_after_the_timeout() {
+    let done = Barrier::new(2);
+    let results = ranks(2, Duration::from_secs(1), |mut group| {
+        let result = if group.rank() == 0 { group.gather_bytes(b"here").map(|_| ()) } else { Ok(()) };
+        done.wait();
+        result
+    });
+    let error = results[0].as_ref().unwrap_err();
+    assert!(matches!(error, DistributedError::NoAnswer { call: "all_gather", rank: 0, .. }), "{error}");
+    assert!(error.to_string().starts_with("rank 0 of 2 has waited 1 s for another process in all_gather: "), "{error}");
+}
+
+#[test]
+fn a_rank_that_does_not_come_is_an_error_after_the_timeout() {
+    for rank in [0, 1] {
+        let (sender, receiver) = channel();
+        let environment = environments(2).swap_remove(rank);
+        thread::spawn(move || sender.send(ProcessGroup::join(&environment, Duration::from_secs(1))));
+        let error = receiver.recv_timeout(LONG).unwrap().unwrap_err();
+        let expected = format!("rank {rank} of 2 has not met the others at 127.0.0.1:");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        assert!(error.hint().unwrap().to_string().contains("GLOO_SOCKET_IFNAME"));
+    }
+}
