@@ -29,11 +29,11 @@ pub enum Preset {
     Exact,
     /// Blocks, in which a step commits what the model is confident of, and recomputes the block alone.
     Balanced,
-    /// The same with less confidence, seeing the next masks only, until the text ends.
+    /// The same with less confidence, until the text ends.
     Fast,
 }
 
-/// Of Fast-dLLM and Streaming-dLLM.
+/// That of Fast-dLLM.
 const BLOCK_LENGTH: u64 = 32;
 
 impl Preset {
@@ -50,8 +50,7 @@ impl Preset {
             }
             Self::Balanced => in_parallel(&mut options, 0.9),
             Self::Fast => {
-                in_parallel(&mut options, 0.8);
-                options.default_to("suffix_window", 3 * BLOCK_LENGTH);
+                in_parallel(&mut options, 0.7);
                 options.default_to("stop_at_eos", true);
             }
         }

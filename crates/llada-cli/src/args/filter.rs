@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use llada_infer::{Request, learn2pd::Filter};
+use llada_infer::{Request, SamplerConfig, learn2pd::Filter};
 
-use crate::{exit::hinted, file::read_text};
+use crate::{
+    exit::{hinted, usage},
+    file::read_text,
+};
 
 /// A filter in place of a decoder.
 #[derive(Args)]
@@ -21,14 +24,21 @@ pub(crate) struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// Reads the filter, if one is named.
+    /// Reads the filter, if one is named, for the blocks of `config`.
     ///
     /// # Errors
-    /// The file cannot be read, or is no filter.
-    pub(crate) fn read(&self) -> anyhow::Result<Option<Filter>> {
+    /// The file cannot be read, is no filter, or is one of another block length.
+    pub(crate) fn read(&self, config: &SamplerConfig) -> anyhow::Result<Option<Filter>> {
         let Some(path) = &self.filter else { return Ok(None) };
         let filter = Filter::from_json(&read_text(path)?);
         let mut filter = filter.map_err(|error| hinted(&error, "llada filter").context(path.display().to_string()))?;
+        let block_length = config.block_length.unwrap_or(config.gen_length);
+        if filter.block_length() != block_length {
+            let (place, fits) = (path.display(), filter.block_length());
+            let message =
+                format!("{place} is for blocks of {fits} tokens, not {block_length}\nhint: --block-length {fits}");
+            return Err(usage(message));
+        }
         filter.threshold = self.filter_threshold.unwrap_or(filter.threshold);
         Ok(Some(filter))
     }

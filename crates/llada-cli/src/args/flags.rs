@@ -44,7 +44,7 @@ impl Eos {
 pub(super) struct Flags {
     /// Options that go well together; those that are given too come first. exact: the plain sampler, a token a step;
     /// balanced: in blocks, a step commits what the model is confident of, and recomputes the block alone; fast: with less
-    /// confidence, seeing the next masks only, until the text ends
+    /// confidence, until the text ends
     #[arg(long, value_name = "NAME", value_parser = named::<Preset>, conflicts_with = "algorithm")]
     preset: Option<Preset>,
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ArgGroup;
 use indicatif::{ProgressBar, ProgressStyle};
 use llada_infer::{
-    Algorithm, Request,
+    Algorithm, DecoderConfig, Request,
     learn2pd::{Fit, Quality, examples},
 };
 use llada_tasks::Split;
@@ -22,10 +22,10 @@ use crate::{
 
 /// Train a decoder: a small network that tells which predictions are final (Learn2PD)
 ///
-/// The model answers each prompt a token a step, and then again with the fewest steps that give the same tokens. A network
-/// of one hidden layer learns from the confidences in these steps which predictions are those of the answer: 2112 numbers
-/// for blocks of 32 tokens. `llada generate --filter FILE` and `llada compare --filter FILE` commit what it takes for final.
-/// One answer in ten is kept back, to tell how well it does.
+/// The model answers each prompt a token a step, and then again, committing in each step all predictions that are in that
+/// answer. A network of one hidden layer learns from the confidences in these steps which predictions these are: 2112
+/// numbers for blocks of 32 tokens. `llada generate --filter FILE` and `llada compare --filter FILE` commit what it takes
+/// for final. One answer in nine is kept back, to tell how well it does.
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["prompts", "tasks"]))]
 #[command(after_help = "Examples:
@@ -41,8 +41,14 @@ pub(crate) struct Args {
     tasks: Option<u32>,
 
     /// How often the network sees each step
-    #[arg(long, value_name = "N", default_value_t = Fit::default().epochs, help_heading = "Training")]
-    epochs: usize,
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = Fit::default().epochs as u32,
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Training"
+    )]
+    epochs: u32,
 
     /// Learning rate of Adam
     #[arg(long, value_name = "F", default_value_t = Fit::default().lr, help_heading = "Training")]
@@ -74,11 +80,19 @@ struct Report {
     quality: Quality,
 }
 
-/// Every so many-th answer is kept back.
-const KEPT_BACK: usize = 10;
+/// Every so many-th answer is kept back; no multiple of the number of tasks, which take turns.
+const KEPT_BACK: usize = 9;
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config(Algorithm::Vanilla)?;
+    if config.decoder != DecoderConfig::Schedule || config.steps.is_some() {
+        return Err(usage("a filter learns from answers of a token a step\nhint: neither --decoder nor --steps"));
+    }
+    if config.temperature != 0.0 {
+        let message =
+            format!("temperature {} leaves answers to chance\nhint: leave --temperature out", config.temperature);
+        return Err(usage(message));
+    }
     let block_length = config.block_length.unwrap_or(config.gen_length);
     check_writable(&args.out)?;
     let mut session = Session::open(&args.model)?;
@@ -105,7 +119,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let filter = Fit { epochs: args.epochs, lr: args.lr, seed: config.seed }.filter(block_length, &learned)?;
+    let filter = Fit { epochs: args.epochs as usize, lr: args.lr, seed: config.seed }.filter(block_length, &learned)?;
     write_whole(&args.out, |file| Ok(serde_json::to_writer(file, &filter)?))?;
     let report = Report {
         answers: requests.len(),

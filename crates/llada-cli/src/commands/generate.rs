@@ -113,7 +113,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let request = Request::new(args.prompt.encode(&session)?, config);
     let request = session.model.with_stop_texts(request, &args.stop)?;
     let request = patterns.constrain(&session.model, request)?;
-    let request = filtered(request, args.filter.read()?.as_ref());
+    let filter = args.filter.read(&request.config)?;
+    let request = filtered(request, filter.as_ref());
     session.model.engine().validate(&request)?;
     session.warn_about(&request.config);
     let tokenizer = session.model.tokenizer().ok().cloned();

@@ -48,9 +48,9 @@ impl Decoder for Oracle {
     }
 }
 
-/// Answers a request as the plain sampler does, a token a step, and then once more with the fewest steps that give the same
-/// tokens: an example a step. Blocks and cache are those of the request, decoder and steps are not. `observe` is called after
-/// each step and can stop it.
+/// Answers a request as the plain sampler does, a token a step, and then once more, committing in each step the predictions
+/// that are in that answer, or else the most confident one: an example a step. Blocks and cache are those of the request,
+/// decoder and steps are not. `observe` is called after each step and can stop it.
 ///
 /// # Errors
 /// Those of [`Engine::generate_batch`].

@@ -252,16 +252,20 @@ fn config(
     effort: Option<Effort>,
     ends_by_itself: bool,
 ) -> Result<SamplerConfig, ApiError> {
+    options.retain(|_, value| !value.is_null());
+    let has_preset = options.contains_key("preset");
     let chooses = ["algorithm", "decoder", "cache", "length", "steps"].iter().any(|name| options.contains_key(*name));
     if default == Algorithm::Vanilla && !chooses {
-        let preset = match effort {
-            Some(Effort::High) => Preset::Exact,
-            Some(Effort::Low | Effort::Medium) | None => Preset::Balanced,
-            Some(Effort::Instant) => Preset::Fast,
-        };
-        options.entry("preset").or_insert_with(|| preset.to_string().into());
-        if effort == Some(Effort::Low) {
-            options.entry("threshold").or_insert_with(|| 0.8.into());
+        if !has_preset {
+            let preset = match effort {
+                Some(Effort::High) => Preset::Exact,
+                Some(Effort::Low | Effort::Medium) | None => Preset::Balanced,
+                Some(Effort::Instant) => Preset::Fast,
+            };
+            options.insert("preset".to_owned(), preset.to_string().into());
+            if effort == Some(Effort::Low) {
+                options.entry("threshold").or_insert_with(|| 0.8.into());
+            }
         }
         if ends_by_itself {
             options.insert("length".to_owned(), "append".into());
@@ -270,4 +274,59 @@ fn config(
         }
     }
     Ok(SamplerConfig::from_request(options, default)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use llada::{CacheKind, DecoderConfig, LengthKind};
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(effort: Option<Effort>, options: Value) -> Result<SamplerConfig, ApiError> {
+        let Value::Object(options) = options else { panic!("options are an object") };
+        config(options, Algorithm::Vanilla, effort, true)
+    }
+
+    /// The threshold of a config, if it has the decoder of that name.
+    fn threshold(config: &SamplerConfig) -> Option<f32> {
+        match config.decoder {
+            DecoderConfig::Threshold(decoder) => Some(decoder.threshold),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn efforts_are_presets() {
+        for (effort, expected) in [
+            (None, Some(0.9)),
+            (Some(Effort::Medium), Some(0.9)),
+            (Some(Effort::Low), Some(0.8)),
+            (Some(Effort::Instant), Some(0.7)),
+            (Some(Effort::High), None),
+        ] {
+            for options in [json!({}), json!({"preset": null, "decoder": null, "algorithm": null})] {
+                let config = read(effort, options).unwrap();
+                assert_eq!(threshold(&config), expected, "{effort:?}");
+                let cache = if expected.is_some() { CacheKind::Dual } else { CacheKind::None };
+                assert_eq!((config.cache, config.block_length), (cache.into(), Some(32)), "{effort:?}");
+                assert_eq!((config.length, config.stop_at_eos), (LengthKind::Append.into(), true), "{effort:?}");
+            }
+        }
+    }
+
+    /// A preset goes before the effort, and what a request says before both.
+    #[test]
+    fn what_is_asked_for_goes_before_the_effort() {
+        for effort in [None, Some(Effort::Low), Some(Effort::High)] {
+            let config = read(effort, json!({"preset": "exact"})).unwrap();
+            assert_eq!((threshold(&config), config.length), (None, LengthKind::Append.into()));
+            let config = read(effort, json!({"preset": "fast", "threshold": 0.5})).unwrap();
+            assert_eq!(threshold(&config), Some(0.5));
+            let config = read(effort, json!({"decoder": "schedule", "steps": 4})).unwrap();
+            assert_eq!((threshold(&config), config.length), (None, LengthKind::Fixed.into()));
+            let error = read(effort, json!({"preset": "fast", "algorithm": "dream"}));
+            assert!(error.is_err());
+        }
+    }
 }

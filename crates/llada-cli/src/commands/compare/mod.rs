@@ -91,7 +91,7 @@ fn plain(config: &SamplerConfig) -> SamplerConfig {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config(Algorithm::Vanilla)?;
-    let filter = args.filter.read()?;
+    let filter = args.filter.read(&config)?;
     let pattern = args.constraint.pattern()?;
     let is_constrained = args.constrain || pattern.is_some();
     let vanilla = match config.draft_length {

@@ -26,7 +26,7 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: Option<u32>,
 
-    /// Worked examples before each question [default: the published, or none]
+    /// Worked examples before each question [default: as published, or none]
     #[arg(long, value_name = "K")]
     num_fewshot: Option<usize>,
 
@@ -69,12 +69,12 @@ pub(crate) struct ChoiceArgs {
     #[command(flatten)]
     pub(super) job: JobArgs,
 
-    /// Samples of an option's likelihood [default: the published, or 128]; an option of one token needs, and gets, one
+    /// Samples of an option's likelihood [default: as published, or 128]; an option of one token needs, and gets, one
     #[arg(long, value_name = "N", help_heading = "Scoring")]
     mc_num: Option<usize>,
 
     /// How an option is scored: by the bound of its likelihood, or by revealing its tokens one by one, the most probable
-    /// first [default: the published, or likelihood]
+    /// first [default: as published, or likelihood]
     #[arg(long, value_enum, help_heading = "Scoring")]
     score: Option<OptionScore>,
 
