@@ -169,11 +169,21 @@ fn commands_of_the_book_do_what_they_say() {
     check(&book());
 }
 
-/// The targets of a page's links, without those to other sites and the parts after `#`.
-fn links(page: &str) -> impl Iterator<Item = &str> {
+/// The targets of a page's links, without those to other sites: a file, which is empty for the page itself, and a heading.
+fn links(page: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let local = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
-    local.filter_map(|target| target.split('#').next())
+    let local = targets.filter(|target| !target.contains("://"));
+    local.map(|target| target.split_once('#').map_or((target, None), |(file, heading)| (file, Some(heading))))
+}
+
+/// Whether a page has a heading that is linked to as `anchor`.
+fn has_heading(page: &str, anchor: &str) -> bool {
+    let is_kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_');
+    let headings =
+        page.lines().filter_map(|line| line.strip_prefix('#')).map(|line| line.trim_start_matches('#').trim());
+    headings
+        .into_iter()
+        .any(|heading| heading.to_lowercase().chars().filter(is_kept).collect::<String>().replace(' ', "-") == anchor)
 }
 
 #[test]
@@ -181,13 +191,17 @@ fn every_page_is_in_the_summary_and_no_link_is_dead() {
     let docs = root().join("docs");
     for page in book().into_iter().chain([root().join("README.md")]) {
         let text = fs::read_to_string(&page).unwrap();
-        for link in links(&text) {
-            let target = page.parent().unwrap().join(link);
-            assert!(target.exists(), "{}: {link} is not there", page.display());
+        for (file, heading) in links(&text) {
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: {file} is not there", page.display());
+            if let Some(heading) = heading {
+                let target = fs::read_to_string(&target).unwrap();
+                assert!(has_heading(&target, heading), "{}: {file} has no heading #{heading}", page.display());
+            }
         }
     }
     let summary = fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
-    let listed: Vec<PathBuf> = links(&summary).map(|link| docs.join(link)).collect();
+    let listed: Vec<PathBuf> = links(&summary).map(|(file, _)| docs.join(file)).collect();
     for page in book().iter().filter(|page| !page.ends_with("SUMMARY.md")) {
         assert!(listed.contains(page), "{} is not in docs/SUMMARY.md", page.display());
     }
