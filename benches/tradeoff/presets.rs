@@ -11,28 +11,26 @@ use crate::{
     measure::{Outcome, SEED, Subject},
 };
 
-/// Settings near the presets, by the flags that they are typed as, and the options that these are.
+/// The presets and settings near them, by the flags that they are typed as, with the options that these are.
 fn settings() -> Vec<(String, Map<String, Value>)> {
-    let presets = Preset::ALL.iter().map(|preset| (format!("--preset {preset}"), json!({"preset": preset})));
-    let near = [0.95, 0.8, 0.7, 0.6, 0.5]
-        .map(|threshold| {
-            let options = json!({"preset": Preset::Balanced, "threshold": threshold});
-            (format!("--preset balanced --threshold {threshold}"), options)
-        })
-        .into_iter()
-        .chain([
-            ("--preset balanced --cache none".to_owned(), json!({"preset": Preset::Balanced, "cache": "none"})),
-            ("--preset balanced --cache prefix".to_owned(), json!({"preset": Preset::Balanced, "cache": "prefix"})),
-            (
-                "--preset balanced --confidence-alpha 0.3".to_owned(),
-                json!({"preset": Preset::Balanced, "confidence_alpha": 0.3}),
-            ),
-            ("--preset balanced --suffix-window 8".to_owned(), json!({"preset": Preset::Balanced, "suffix_window": 8})),
-            ("--preset fast --suffix-window 8".to_owned(), json!({"preset": Preset::Fast, "suffix_window": 8})),
-            ("--preset fast --decoder factor".to_owned(), json!({"preset": Preset::Fast, "decoder": "factor"})),
-        ]);
-    let object = |(flags, options): (String, Value)| (flags, options.as_object().cloned().unwrap_or_default());
-    presets.chain(near).map(object).collect()
+    let mut settings = Vec::new();
+    let mut add = |preset: Preset, flags: &str, options: Value| {
+        let mut options = options.as_object().cloned().unwrap_or_default();
+        options.insert("preset".to_owned(), preset.to_string().into());
+        settings.push((format!("--preset {preset} {flags}").trim_end().to_owned(), options));
+    };
+    for &preset in Preset::ALL {
+        add(preset, "", json!({}));
+    }
+    for threshold in [0.95, 0.8, 0.7, 0.6] {
+        add(Preset::Balanced, &format!("--threshold {threshold}"), json!({"threshold": threshold}));
+    }
+    add(Preset::Balanced, "--confidence-alpha 0.3", json!({"confidence_alpha": 0.3}));
+    add(Preset::Balanced, "--cache none", json!({"cache": "none"}));
+    add(Preset::Balanced, "--cache prefix", json!({"cache": "prefix"}));
+    add(Preset::Balanced, "--stop-at-eos", json!({"stop_at_eos": true}));
+    add(Preset::Fast, "--decoder factor", json!({"decoder": "factor"}));
+    settings
 }
 
 /// One of the settings, and what came of it.

@@ -50,7 +50,7 @@ impl Preset {
             }
             Self::Balanced => in_parallel(&mut options, 0.9),
             Self::Fast => {
-                in_parallel(&mut options, 0.7);
+                in_parallel(&mut options, 0.8);
                 options.default_to("stop_at_eos", true);
             }
         }

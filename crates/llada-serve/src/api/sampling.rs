@@ -259,12 +259,12 @@ fn config(
         if !has_preset {
             let preset = match effort {
                 Some(Effort::High) => Preset::Exact,
-                Some(Effort::Low | Effort::Medium) | None => Preset::Balanced,
-                Some(Effort::Instant) => Preset::Fast,
+                Some(Effort::Medium) | None => Preset::Balanced,
+                Some(Effort::Low | Effort::Instant) => Preset::Fast,
             };
             options.insert("preset".to_owned(), preset.to_string().into());
-            if effort == Some(Effort::Low) {
-                options.entry("threshold").or_insert_with(|| 0.8.into());
+            if effort == Some(Effort::Instant) {
+                options.entry("threshold").or_insert_with(|| 0.7.into());
             }
         }
         if ends_by_itself {
