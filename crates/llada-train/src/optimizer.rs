@@ -78,14 +78,21 @@ impl Optimizer {
         Ok(Self { config, shard, exp_avg: own.zeros_like()?, exp_avg_sq: own.zeros_like()? })
     }
 
-    /// Moves the weights, or this process's share of them, by step `step`, counted from 1, and clears the gradient.
+    /// Moves the weights, or this process's share of them, by step `step`, counted from 1, and clears the gradient, whose
+    /// norm is `grad_norm`, the same number in all processes.
     ///
     /// # Errors
     /// libtorch fails.
-    pub fn step(&mut self, model: &mut TrainableTransformer, step: u64, lr: f64) -> Result<(), TrainError> {
+    pub fn step(
+        &mut self,
+        model: &mut TrainableTransformer,
+        step: u64,
+        lr: f64,
+        grad_norm: f64,
+    ) -> Result<(), TrainError> {
         let OptimizerConfig { betas, eps, weight_decay, clip } = self.config;
         let settings = AdamW { lr, betas, eps, weight_decay };
-        model.adamw([&mut self.exp_avg, &mut self.exp_avg_sq], step, settings, clip)?;
+        model.adamw([&mut self.exp_avg, &mut self.exp_avg_sq], step, settings, (grad_norm / clip).max(1.0))?;
         Ok(model.clear_gradient()?)
     }
 

@@ -214,6 +214,59 @@ fn two_ranks_align_and_distil_as_one_does() {
     }
 }
 
+/// A process whose sum of gradients is a little off, as another number of threads makes their norm.
+#[derive(Debug)]
+struct Drifting(Pair);
+
+impl Collective for Drifting {
+    fn rank(&self) -> usize {
+        self.0.rank()
+    }
+
+    fn world_size(&self) -> usize {
+        self.0.world_size()
+    }
+
+    fn sum_parameters(&mut self, parameters: &mut Parameters) -> Result<(), TrainError> {
+        self.0.sum_parameters(parameters)?;
+        Ok(parameters.lerp(&parameters.zeros_like()?, self.rank() as f64 / 1024.0)?)
+    }
+
+    fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError> {
+        self.0.sum_all(values)
+    }
+
+    fn broadcast(&mut self, slice: &mut ParameterSlice, root: usize) -> Result<(), TrainError> {
+        self.0.broadcast(slice, root)
+    }
+
+    fn gather(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>, TrainError> {
+        self.0.gather(own)
+    }
+}
+
+#[test]
+fn gradients_are_clipped_by_the_norm_of_one_rank() {
+    let folder = workplace();
+    let config = config(folder.path(), Training::Pretrain, "norm", "steps = 1");
+    let ranks = pair().map(|process| {
+        let config = config.clone();
+        thread::spawn(move || {
+            let mut run = Run::open_with(config, Training::Pretrain, Box::new(Drifting(process))).unwrap();
+            let mut norm = None;
+            let observe = |event: Event<'_>| {
+                if let Event::Step(metrics) = event {
+                    norm = Some(metrics.grad_norm);
+                }
+            };
+            run.train(&AtomicBool::new(false), observe).unwrap();
+            norm.unwrap()
+        })
+    });
+    let [first, second] = ranks.map(|rank| rank.join().unwrap());
+    assert_eq!(first, second);
+}
+
 #[test]
 fn ranks_stop_at_one_step_whoever_is_asked_and_go_on_from_it() {
     let folder = workplace();
