@@ -22,6 +22,7 @@ use llada_train::{
 use serde::Serialize;
 use toml::Table;
 
+pub(crate) use self::ranks::LAUNCHED;
 use self::{keys::RunKeys, ranks::Ranks};
 use crate::{
     exit::{Interrupted, InterruptedTogether, usage},
