@@ -212,6 +212,11 @@ fn flags_override_keys_and_wrong_ones_are_refused() {
         ("sft --data data --init run/model --steps 1 --out sft", 1, "another kind of training\nhint: llada pretrain\n"),
         ("data prepare --input book.txt --tokenizer tokenizer --out data", 1, "\nhint: --out FOLDER of another name"),
         (
+            "pretrain --data data=-1 --init run/model --steps 1 --out other",
+            2,
+            "data.weight is -1\nhint: give data a positive share of the rows, such as 0.3",
+        ),
+        (
             "pretrain --data nowhere --init run/model --steps 1 --out other",
             3,
             "\nhint: is it there, and may it be read?",
