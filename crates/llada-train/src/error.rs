@@ -180,6 +180,14 @@ pub enum TrainError {
         /// What would work.
         hint: Hint,
     },
+    /// The model that a run starts from gives an answer no likelihood.
+    #[error("the log-likelihood of an answer of pair {pair} is {value}")]
+    NoLikelihood {
+        /// The pair of the data, counted from 0.
+        pair: usize,
+        /// The log-likelihood.
+        value: f64,
+    },
     /// The loss or the gradient overflowed.
     #[error("{what} of step {step} is {value}")]
     NotFinite {
@@ -229,6 +237,7 @@ impl TrainError {
             Self::MissingNumbers { .. } => Some(advice(
                 "the run began with fewer steps or a smaller batch_size: go on with those, or with another out",
             )),
+            Self::NoLikelihood { .. } => Some(advice("check the weights of init, or compute in dtype f32")),
             Self::NotFinite { .. } => {
                 Some(advice("the last checkpoint is intact; lower schedule.lr and go on from it"))
             }

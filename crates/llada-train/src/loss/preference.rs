@@ -47,6 +47,16 @@ struct Bounds {
     rejected: f64,
 }
 
+impl Bounds {
+    /// The same, unless one is not finite: JSON has no such numbers, so no process could read it again.
+    fn finite(self, pair: usize) -> Result<Self, TrainError> {
+        match [self.chosen, self.rejected].into_iter().find(|bound| !bound.is_finite()) {
+            Some(value) => Err(TrainError::NoLikelihood { pair, value }),
+            None => Ok(self),
+        }
+    }
+}
+
 /// An answer under its masks: rows of one length, and what each masked token weighs in the estimate.
 struct Masked {
     batch: MaskedBatch,
@@ -143,7 +153,7 @@ impl Loss for PairLoss {
         let mut ledger = Ledger::<Bounds>::open(&self.path, &self.subject, collective)?;
         let seen = self.order.seen(self.steps);
         let flow = ledger.complete(&seen, 1, is_begun, observe, collective, |pairs, _| {
-            let bounds = pairs.iter().map(|&pair| self.bounds(model, &self.masked(pair)?));
+            let bounds = pairs.iter().map(|&pair| self.bounds(model, &self.masked(pair)?)?.finite(pair));
             bounds.collect::<Result<_, _>>().map(ControlFlow::Continue)
         })?;
         self.reference = ledger.into_entries();

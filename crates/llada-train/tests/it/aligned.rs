@@ -281,6 +281,30 @@ fn numbers_that_were_lost_or_are_of_another_run_are_refused() {
     assert!(error.contains("reference.jsonl: it is of other data or settings"), "{error}");
 }
 
+/// A reference that is not finite is told before it is written, since JSON has no such numbers.
+#[test]
+fn likelihoods_that_are_not_finite_are_refused() {
+    let folder = workplace();
+    let damaged = folder.path().join("damaged");
+    fs::create_dir(&damaged).unwrap();
+    for file in fs::read_dir(fixture("tiny-llada")).unwrap().flatten().filter(|file| file.path().is_file()) {
+        let mut bytes = fs::read(file.path()).unwrap();
+        if file.path().extension().is_some_and(|extension| extension == "safetensors") {
+            let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+            // In every dtype it is not a number.
+            bytes[8 + header..].fill(0xff);
+        }
+        fs::write(damaged.join(file.file_name()), bytes).unwrap();
+    }
+    let keys = format!("data = \"pairs.jsonl\"\ninit = {damaged:?}");
+    let config = config(folder.path(), Training::Preference, "infinite", &keys);
+    let stop = AtomicBool::new(false);
+    for _ in 0..2 {
+        let error = open(&config, Training::Preference).unwrap().train(&stop, |_| ()).unwrap_err();
+        assert!(error.to_string().ends_with("the log-likelihood of an answer of pair 0 is NaN"), "{error}");
+    }
+}
+
 #[test]
 fn settings_that_cannot_be_are_refused() {
     let folder = workplace();
