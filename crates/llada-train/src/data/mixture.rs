@@ -72,9 +72,19 @@ impl Mixture {
     }
 }
 
-/// What the noise of phases and orders is keyed by, beside that of the datasets' own orders.
+/// The noise of dataset `part` of a run with `noise`, so that datasets of one size are not seen in one order. The first has
+/// the run's own, as it has alone.
+pub(super) fn noise_of(part: usize, noise: Noise) -> Noise {
+    if part == 0 {
+        return noise;
+    }
+    Noise::new(noise.domain(Domain::Shuffle).stream(part as u64, SEED, 0).below(u64::MAX))
+}
+
+/// What the noise of phases, orders and seeds is keyed by, beside that of the datasets' own orders.
 const PHASE: u32 = 4;
 const ORDER: u32 = 5;
+const SEED: u32 = 6;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use llada_core::rng::Noise;
 use llada_model::ModelConfig;
 
 use super::{
@@ -60,7 +61,8 @@ impl ValidationSet {
         let config = RunConfig { sft, ..config.clone() };
         let tokenizer = start::tokenizer(&config)?;
         let eos = end_of_text(&tokenizer)?;
-        let stream = Stream::open(path, &files(path, &config.sft)?, &config, model, tokenizer)?;
+        let noise = Noise::new(config.seed);
+        let stream = Stream::open(path, &files(path, &config.sft)?, &config, model, tokenizer, noise)?;
         let first = stream.first(config.validation_rows)?;
         let (mut found, mut bytes, mut tokens) = (Vec::with_capacity(first.len()), 0, 0);
         for (record, text_bytes) in first {

@@ -97,7 +97,7 @@ struct Cursor {
 }
 
 impl Stream {
-    /// Opens the conversations in `files`, which are those of `data`.
+    /// Opens the conversations in `files`, which are those of `data`, in the order that `noise` draws.
     ///
     /// # Errors
     /// A file cannot be read, is cut off or of no known format; the tokenizer has no chat template or end of text, or ids
@@ -108,6 +108,7 @@ impl Stream {
         config: &RunConfig,
         model: &ModelConfig,
         tokenizer: Tokenizer,
+        noise: Noise,
     ) -> Result<Self, TrainError> {
         if let Some(problem) = tokenizer.chat_problem() {
             return Err(ModelError::NoChat { message: problem.to_owned() }.into());
@@ -136,7 +137,6 @@ impl Stream {
         if rows == 0 {
             return Err(TrainError::file(data, "it has no records"));
         }
-        let noise = Noise::new(config.seed);
         let mut stream = Self {
             data: data.to_owned(),
             shards,
