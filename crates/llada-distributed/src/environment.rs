@@ -53,7 +53,10 @@ impl Environment {
         }
         for name in NEEDED {
             if lookup(name).is_none() {
-                let expected = format!("{} belong together: a launcher sets all of them", NEEDED.join(", "));
+                let expected = format!(
+                    "{} belong together, and a launcher sets all of them: unset them all to train in one process",
+                    NEEDED.join(", ")
+                );
                 return Err(DistributedError::Variable { name, value: None, expected });
             }
         }
@@ -176,7 +179,7 @@ mod tests {
     fn what_is_missing_or_impossible_is_named_with_its_value() {
         for (change, message, hint) in [
             (("RANK", ""), "environment variable RANK is not set", "RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT belong"),
-            (("MASTER_PORT", ""), "environment variable MASTER_PORT is not set", "belong together"),
+            (("MASTER_PORT", ""), "environment variable MASTER_PORT is not set", "to train in one process"),
             (("RANK", "4"), "environment variable RANK is \"4\"", "from 0 to 3"),
             (("RANK", "one"), "environment variable RANK is \"one\"", "a whole number"),
             (("WORLD_SIZE", "0"), "environment variable WORLD_SIZE is \"0\"", "from 1 to 65535"),

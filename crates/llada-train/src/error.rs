@@ -112,6 +112,18 @@ pub enum TrainError {
         /// What it is for.
         found: DatasetKind,
     },
+    /// The datasets of a mixture were tokenised differently.
+    #[error("data has end of text {found} in {}, and {expected} in {}", path.display(), first.display())]
+    OtherEnd {
+        /// The dataset that differs from the first.
+        path: PathBuf,
+        /// The token that ends its texts.
+        found: u32,
+        /// The first dataset.
+        first: PathBuf,
+        /// The token that ends its texts.
+        expected: u32,
+    },
     /// A folder that should hold a tokenizer holds none.
     #[error("{}: no tokenizer.json", folder.display())]
     NoTokenizer {
@@ -224,6 +236,7 @@ impl TrainError {
             Self::DamagedShard { .. } => Some(advice("prepare the dataset again")),
             Self::OtherKind { found: DatasetKind::Pretrain, .. } => Some(advice("it is for pre-training")),
             Self::OtherKind { found: DatasetKind::Sft, .. } => Some(advice("it is for fine-tuning")),
+            Self::OtherEnd { .. } => Some(advice("prepare them with one tokenizer")),
             Self::NoTokenizer { .. } => Some(advice("train a tokenizer, or take that of a checkpoint")),
             Self::OtherData { .. } => {
                 Some(Hint::set_with("out", "FOLDER", " of another name, or the data of this run"))

@@ -79,9 +79,8 @@ impl Source {
         }
         let eos = ends.first().copied().unwrap_or(model.eos_token_id);
         if let Some((index, other)) = ends.iter().enumerate().find(|(_, other)| **other != eos) {
-            let hint = format!("that of {} is {eos}: prepare them with one tokenizer", paths[0].0.display());
-            let value = format!("with end of text {other} in {}", paths[index].0.display());
-            return Err(TrainError::config("data", value, hint));
+            let [first, other_path] = [0, index].map(|index| paths[index].0.to_owned());
+            return Err(TrainError::OtherEnd { path: other_path, found: *other, first, expected: eos });
         }
         let weights: Vec<f64> = paths.iter().map(|(_, weight)| *weight).collect();
         let mixture = Mixture::new(&weights, config.batch_size, Noise::new(config.seed));

@@ -158,7 +158,7 @@ fn mixtures_that_cannot_be_are_refused() {
     other.finish().unwrap();
     let error = told_of(Training::Sft, &list(["s1", "s3"]), "");
     assert!(
-        error.contains("data is with end of text 7 in ") && error.contains("prepare them with one tokenizer"),
+        error.contains("data has end of text 7 in ") && error.contains("prepare them with one tokenizer"),
         "{error}"
     );
 
