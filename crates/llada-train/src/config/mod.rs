@@ -230,6 +230,9 @@ impl RunConfig {
         if self.steps > u64::from(u32::MAX) {
             return Err(TrainError::config("steps", self.steps, "2^32 - 1 at most"));
         }
+        if self.objective == Objective::Ar && self.stratified_t {
+            return Err(TrainError::config("stratified_t", true, "objective ar has no noise levels: leave it out"));
+        }
         if let Some(decay) = self.ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
             return Err(TrainError::config("ema_decay", decay, "give a number from 0 to below 1, such as 0.999"));
         }
@@ -244,7 +247,8 @@ impl RunConfig {
                 return Err(TrainError::config("base_dtype", base, "it is that of frozen weights: give [adapter] too"));
             }
             (Some(_), _) if self.init.is_none() => {
-                return Err(TrainError::config("adapter", "given", "give init too, the checkpoint that it changes"));
+                let key = if self.init_adapter.is_some() { "init_adapter" } else { "adapter" };
+                return Err(TrainError::config(key, "given", "give init too, the checkpoint that it changes"));
             }
             (Some(adapter), _) => adapter.check()?,
             (None, None) => {}

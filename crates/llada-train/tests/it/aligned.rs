@@ -328,6 +328,7 @@ fn settings_that_cannot_be_are_refused() {
         (Training::Rl, "rl.num_generations = 2\nobjective = \"ar\"", "objective is ar"),
         (Training::Preference, "rl.num_generations = 2", "rl is given, and this kind of training does not read it"),
         (Training::Preference, "stratified_t = true", "hint: it is for pre-training, fine-tuning, distillation"),
+        (Training::Pretrain, "objective = \"ar\"\nstratified_t = true", "stratified_t is true\nhint: objective ar has"),
         (Training::Pretrain, "preference.beta = 0.1", "hint: it is for preference optimisation"),
         (Training::Rl, "row_length = 8", "hint: it is for pre-training"),
         (Training::Distillation, "group_by_length = true", "hint: it is for distillation.objective cap"),
