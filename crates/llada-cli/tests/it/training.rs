@@ -208,7 +208,10 @@ fn flags_override_keys_and_wrong_ones_are_refused() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("unknown field `learning_rate`"), "{}", stderr(&output));
     assert_eq!(llada(at, &["sft"]).status.code(), Some(2));
+    let rl = "out = \"rl\"\ninit = \"tokenizer\"\nsteps = 1\nbatch_size = 8\nrl.tasks = [\"gsm8k\"]";
+    fs::write(at.join("rl.toml"), format!("{rl}\ndata = [{{ path = \"a\" }}, {{ path = \"b\" }}]")).unwrap();
     for (args, code, message) in [
+        ("rl --config rl.toml", 2, "data is a list\nhint: pre-training and fine-tuning alone mix datasets"),
         ("sft --data data --init run/model --steps 1 --out sft", 1, "another kind of training\nhint: llada pretrain\n"),
         ("data prepare --input book.txt --tokenizer tokenizer --out data", 1, "\nhint: --out FOLDER of another name"),
         (

@@ -262,7 +262,10 @@ impl RunConfig {
     }
 
     /// What to train on, if it is one file or folder.
-    pub(crate) fn one_data(&self) -> Result<&Path, TrainError> {
+    ///
+    /// # Errors
+    /// It is missing, or a list.
+    pub fn one_data(&self) -> Result<&Path, TrainError> {
         let several = || TrainError::config("data", "a list", "pre-training and fine-tuning alone mix datasets");
         self.data()?.one().ok_or_else(several)
     }
