@@ -185,6 +185,11 @@ impl Run {
         self.loss.tally()
     }
 
+    /// The same of conversations that the run is validated on, as far as they were read for its rows.
+    pub fn validation_tally(&self) -> Option<&Tally> {
+        self.validation.as_ref().and_then(ValidationSet::tally)
+    }
+
     /// The model as it is.
     pub fn model(&self) -> &TrainableTransformer {
         &self.state.model

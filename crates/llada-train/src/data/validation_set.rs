@@ -6,7 +6,7 @@ use llada_core::rng::Noise;
 use llada_model::ModelConfig;
 
 use super::{
-    Dataset, DatasetKind, Stream, files, rows,
+    Dataset, DatasetKind, Stream, Tally, files, rows,
     source::{check_dataset, end_of_text, is_streamed},
 };
 use crate::{
@@ -24,6 +24,7 @@ const SPLITS: [&str; 2] = ["validation", "test"];
 pub struct ValidationSet {
     pub(crate) rows: Vec<Rows>,
     pub(crate) bytes_per_token: f64,
+    tally: Option<Tally>,
 }
 
 impl ValidationSet {
@@ -33,7 +34,13 @@ impl ValidationSet {
         Self {
             rows: (0..rows).map(|row| data.read(&[row], row_length)).collect(),
             bytes_per_token: data.bytes_per_token(),
+            tally: None,
         }
+    }
+
+    /// What was read of conversations until there were enough rows, and left out.
+    pub fn tally(&self) -> Option<&Tally> {
+        self.tally.as_ref()
     }
 
     /// The rows in `path` of a run of `config`, whose data is for `kind`.
@@ -63,7 +70,7 @@ impl ValidationSet {
         let eos = end_of_text(&tokenizer)?;
         let noise = Noise::new(config.seed);
         let stream = Stream::open(path, &files(path, &config.sft)?, &config, model, tokenizer, noise)?;
-        let first = stream.first(config.validation_rows)?;
+        let (first, tally) = stream.first(config.validation_rows)?;
         let (mut found, mut bytes, mut tokens) = (Vec::with_capacity(first.len()), 0, 0);
         for (record, text_bytes) in first {
             let row = rows(&[record], &config.sft, eos);
@@ -71,7 +78,7 @@ impl ValidationSet {
             tokens += row.ids.len();
             found.push(row);
         }
-        Ok(Self { rows: found, bytes_per_token: bytes as f64 / (tokens as f64).max(1.0) })
+        Ok(Self { rows: found, bytes_per_token: bytes as f64 / (tokens as f64).max(1.0), tally: Some(tally) })
     }
 }
 

@@ -7,10 +7,7 @@ use llada_core::rng::Noise;
 use llada_eval::{Benchmark, Question, Style, TaskKind, read};
 use llada_model::{Message, Tokenizer};
 use llada_tasks::{Split, SyntheticTask, by_name, mixture};
-use llada_train::{
-    config::RunConfig,
-    environment::Environment,
-};
+use llada_train::{config::RunConfig, environment::Environment};
 
 use crate::exit::usage;
 

@@ -232,25 +232,30 @@ impl Stream {
         Ok(ControlFlow::Continue(tally))
     }
 
-    /// The first `count` records, in the order of the files, each with the number of bytes of what is said in it.
+    /// The first `count` records, in the order of the files, each with the number of bytes of what is said in it; and what
+    /// was read for them and left out.
     ///
     /// # Errors
     /// A file cannot be read, or no record can be learned from.
-    pub(crate) fn first(&self, count: usize) -> Result<Vec<(Record, usize)>, TrainError> {
+    pub(crate) fn first(&self, count: usize) -> Result<(Vec<(Record, usize)>, Tally), TrainError> {
         let (mut found, mut tally) = (Vec::with_capacity(count), Tally::default());
         for Located { shard, block, first_row } in &self.blocks {
             let shard = &self.shards[*shard];
             for (row, raw) in (*first_row..).zip(shard.read(block)?) {
                 if found.len() == count {
-                    return Ok(found);
+                    return Ok((found, tally));
                 }
                 let encoded = self.encoder.encode(&raw, shard.format, row, 0);
                 let text_bytes = self.encoder.text_bytes(&raw, shard.format);
-                let record = encoded.map_err(|reason| tally.count(Some(reason), &shard.path, raw.number));
-                found.extend(record.map(|record| (record, text_bytes)));
+                let (record, reason) = match encoded {
+                    Ok(record) => (Some((record, text_bytes)), None),
+                    Err(reason) => (None, Some(reason)),
+                };
+                tally.count(reason, &shard.path, raw.number);
+                found.extend(record);
             }
         }
-        if found.is_empty() { Err(self.nothing(&tally)) } else { Ok(found) }
+        if found.is_empty() { Err(self.nothing(&tally)) } else { Ok((found, tally)) }
     }
 
     /// The error that no record is left.
