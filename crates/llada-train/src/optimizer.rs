@@ -113,7 +113,8 @@ impl Optimizer {
         Ok(())
     }
 
-    /// All moments of a kind, of which this process has `own`; rank 0 alone gets them. `weights` says what they are of.
+    /// All moments of a kind, of which this process has `own`; rank 0 alone gets them. `weights` says what they are of. They
+    /// are put together in the memory of the CPU, since a device may have no room for what was divided to save it.
     pub(crate) fn gather(
         &self,
         own: &ParameterSlice,
@@ -124,11 +125,11 @@ impl Optimizer {
         if self.shard == Shard::None || world_size == 1 {
             return Ok(own.whole().filter(|_| rank == 0));
         }
-        let whole = if rank == 0 { Some(weights.zeros_like()?) } else { None };
+        let whole = if rank == 0 { Some(weights.zeros_on_cpu()?) } else { None };
         for root in 0..world_size {
             let mut slice = match &whole {
                 Some(whole) => whole.slice(root, world_size)?,
-                None => weights.slice(root, world_size)?.zeros_like()?,
+                None => weights.slice(root, world_size)?.zeros_on_cpu()?,
             };
             if rank == root {
                 slice.copy_from(own)?;

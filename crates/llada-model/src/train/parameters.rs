@@ -94,6 +94,14 @@ impl Parameters {
         Self::new(self.layout.clone(), self.flat.device())
     }
 
+    /// Creates a set of zeros with the same tensors, in the memory of the CPU.
+    ///
+    /// # Errors
+    /// There is too little memory.
+    pub fn zeros_on_cpu(&self) -> Result<Self, ModelError> {
+        Self::new(self.layout.clone(), tch::Device::Cpu)
+    }
+
     /// Returns all numbers in one tensor, for what other crates do with them as a whole, such as summing gradients over
     /// processes.
     ///

@@ -41,11 +41,23 @@ impl ParameterSlice {
     /// # Errors
     /// The device has too little memory.
     pub fn zeros_like(&self) -> Result<Self, ModelError> {
-        let flat = Tensor::f_zeros([self.len()], (Kind::Float, self.flat.device()))?;
+        self.zeros_on(self.flat.device())
+    }
+
+    /// Creates zeros for the same share, in the memory of the CPU.
+    ///
+    /// # Errors
+    /// There is too little memory.
+    pub fn zeros_on_cpu(&self) -> Result<Self, ModelError> {
+        self.zeros_on(tch::Device::Cpu)
+    }
+
+    fn zeros_on(&self, device: tch::Device) -> Result<Self, ModelError> {
+        let flat = Tensor::f_zeros([self.len()], (Kind::Float, device))?;
         Ok(Self { layout: self.layout.clone(), start: self.start, flat })
     }
 
-    /// Copies the numbers of `other`, which is of the same share.
+    /// Copies the numbers of `other`, which is of the same share, from whatever device it is on.
     ///
     /// # Errors
     /// libtorch's own.
