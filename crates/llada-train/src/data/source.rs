@@ -65,7 +65,7 @@ impl Source {
                 (Part::Streamed(Box::new(Stream::open(data, &files, config, model, tokenizer, noise)?)), eos)
             } else {
                 let dataset = start::dataset(data, kind)?;
-                config.sft.check_prepared()?;
+                config.sft.check_prepared(data)?;
                 check_dataset(&dataset, model, row_length)?;
                 let is_grouped = config.group_by_length && kind == DatasetKind::Sft;
                 let lengths = if is_grouped { Some(dataset.record_lengths()) } else { None };

@@ -141,7 +141,7 @@ fn mixtures_that_cannot_be_are_refused() {
             "group_by_length = true",
             "hint: rows of several datasets are not grouped",
         ),
-        (Training::Sft, list(["s1", "a.jsonl"]), "sft.turns = \"all\"", "sft.turns is set"),
+        (Training::Sft, list(["s1", "a.jsonl"]), "sft.turns = \"all\"", "s1 was prepared and has settled it"),
         (
             Training::Preference,
             list(["a.jsonl", "b.jsonl"]),
