@@ -155,11 +155,19 @@ fn resumed_runs_equal_uninterrupted_ones() {
 
 /// [`Small`], which asks to stop while the prompts of the second set of answers are asked.
 #[derive(Debug)]
-struct Impatient {
+pub(crate) struct Impatient {
     small: Small,
     asked: AtomicUsize,
     judged: AtomicUsize,
+    /// The number of answers of a set that this process gives.
+    of_set: usize,
     stop: Arc<AtomicBool>,
+}
+
+impl Impatient {
+    pub(crate) fn new(of_set: usize, stop: Arc<AtomicBool>) -> Self {
+        Self { small: Small::new(), asked: AtomicUsize::new(0), judged: AtomicUsize::new(0), of_set, stop }
+    }
 }
 
 impl Environment for Impatient {
@@ -168,15 +176,15 @@ impl Environment for Impatient {
     }
 
     fn prompt(&self, index: usize) -> &[u32] {
-        // Four when the run is opened, and four in each set.
-        if self.asked.fetch_add(1, Ordering::Relaxed) == 8 {
+        // All when the run is opened, and each answer's in each set.
+        if self.asked.fetch_add(1, Ordering::Relaxed) == self.len() + self.of_set {
             self.stop.store(true, Ordering::Relaxed);
         }
         self.small.prompt(index)
     }
 
     fn reward(&self, index: usize, answer: &[u32]) -> f64 {
-        assert!(self.judged.fetch_add(1, Ordering::Relaxed) < 4, "the second set was answered to its end");
+        assert!(self.judged.fetch_add(1, Ordering::Relaxed) < self.of_set, "the second set was answered to its end");
         self.small.reward(index, answer)
     }
 }
@@ -189,8 +197,7 @@ fn a_run_stops_within_a_set_of_answers_and_goes_on() {
     let [whole, parts] = ["whole", "parts"].map(|out| config(folder.path(), Training::Rl, out, &keys));
     train(&whole, Training::Rl, |_| false);
     let stop = Arc::new(AtomicBool::new(false));
-    let (asked, judged) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let environment = Impatient { small: Small::new(), asked, judged, stop: stop.clone() };
+    let environment = Impatient::new(4, stop.clone());
     let outcome = Run::rl(parts.clone(), environment).unwrap().train(&stop, |_| ()).unwrap();
     assert_eq!(outcome, Outcome::Stopped(parts.out.join("checkpoints/step-00000003")));
     train(&parts, Training::Rl, |_| false);

@@ -20,7 +20,7 @@ use crate::{
 
 /// A folder with prepared datasets `p1`, `p2` of documents and `s1`, `s2` of records, and with files of conversations
 /// `a.jsonl` and `b.jsonl`, in which a record cannot be read.
-fn workplace() -> TempDir {
+pub(crate) fn workplace() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     for (name, kind, count) in [
@@ -50,7 +50,7 @@ fn workplace() -> TempDir {
     folder
 }
 
-fn config(folder: &Path, kind: Training, out: &str, data: &[(&str, f64)], keys: &str) -> RunConfig {
+pub(crate) fn config(folder: &Path, kind: Training, out: &str, data: &[(&str, f64)], keys: &str) -> RunConfig {
     let parts: Vec<String> = data
         .iter()
         .map(|(name, weight)| format!("{{ path = {:?}, weight = {weight:?} }}", folder.join(name)))
