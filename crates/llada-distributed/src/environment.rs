@@ -1,6 +1,7 @@
 //! What a launcher tells each process of a run: the environment variables of torchrun, which other launchers set too.
 //!
-//! Source: `torch/distributed/elastic/agent/server/local_elastic_agent.py` and the `env://` method of `torch.distributed`.
+//! Source: `torch/distributed/elastic/agent/server/local_elastic_agent.py` and the `env://` method of
+//! `torch.distributed`.
 
 use std::env;
 
@@ -100,8 +101,8 @@ impl Environment {
         }))
     }
 
-    /// The device of this process, where `device` is that of the first process of each machine: its neighbours take the CUDA
-    /// devices after it.
+    /// The device of this process, where `device` is that of the first process of each machine: its neighbours take the
+    /// CUDA devices after it.
     pub fn device(&self, device: Device) -> Device {
         match device {
             Device::Cuda(first) => Device::Cuda(first + self.local_rank),

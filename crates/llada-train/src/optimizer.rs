@@ -1,6 +1,6 @@
 //! AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) with decoupled weight decay on matrices alone, and with gradients
-//! clipped by their global norm. Its moments can be saved, and divided among the processes of a run (ZeRO stage 1, Rajbhandari et
-//! al. 2020, arXiv 1910.02054).
+//! clipped by their global norm. Its moments can be saved, and divided among the processes of a run (ZeRO stage 1,
+//! Rajbhandari et al. 2020, arXiv 1910.02054).
 
 use llada_model::{AdamW, ParameterSlice, Parameters, TrainableTransformer};
 use serde::{Deserialize, Serialize};
@@ -78,8 +78,8 @@ impl Optimizer {
         Ok(Self { config, shard, exp_avg: own.zeros_like()?, exp_avg_sq: own.zeros_like()? })
     }
 
-    /// Moves the weights, or this process's share of them, by step `step`, counted from 1, and clears the gradient, whose
-    /// norm is `grad_norm`, the same number in all processes.
+    /// Moves the weights, or this process's share of them, by step `step`, counted from 1, and clears the gradient,
+    /// whose norm is `grad_norm`, the same number in all processes.
     ///
     /// # Errors
     /// libtorch fails.
@@ -113,8 +113,8 @@ impl Optimizer {
         Ok(())
     }
 
-    /// All moments of a kind, of which this process has `own`; rank 0 alone gets them. `weights` says what they are of. They
-    /// are put together in the memory of the CPU, since a device may have no room for what was divided to save it.
+    /// All moments of a kind, of which this process has `own`; rank 0 alone gets them. `weights` says what they are of.
+    /// They are put together in the memory of the CPU, since a device may have no room for what was divided to save it.
     pub(crate) fn gather(
         &self,
         own: &ParameterSlice,

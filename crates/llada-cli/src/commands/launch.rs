@@ -45,9 +45,10 @@ const LOOPBACK: &str = if cfg!(target_os = "macos") { "lo0" } else { "lo" };
 
 /// Train by several processes of this machine
 ///
-/// Each process computes its share of every batch, and the first one tells of the run. With --device cuda each has a CUDA
-/// device of its own. Ctrl-C saves and ends, as it does in one process. If a process dies, the others are ended; the same
-/// command, or --max-restarts, goes on from the last checkpoint. Several machines are started by torchrun or by Slurm.
+/// Each process computes its share of every batch, and the first one tells of the run. With --device cuda each has a
+/// CUDA device of its own. Ctrl-C saves and ends, as it does in one process. If a process dies, the others are ended;
+/// the same command, or --max-restarts, goes on from the last checkpoint. Several machines are started by torchrun or
+/// by Slurm.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   llada launch --nproc 2 -- pretrain --config run.toml

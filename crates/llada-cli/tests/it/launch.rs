@@ -1,4 +1,5 @@
-//! `llada launch`: processes that are killed, stopped, hung and started again, and runs that end as if nothing had happened.
+//! `llada launch`: processes that are killed, stopped, hung and started again, and runs that end as if nothing had
+//! happened.
 #![cfg(target_os = "linux")]
 
 use std::{

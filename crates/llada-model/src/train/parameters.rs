@@ -131,8 +131,8 @@ impl Parameters {
     /// # Errors
     /// libtorch's own.
     pub fn norm(&self) -> Result<f64, ModelError> {
-        // From the norms of the tensors: in one pass over all numbers in f32, the small ones would be lost to rounding, and
-        // a conversion to f64 would need a copy.
+        // From the norms of the tensors: in one pass over all numbers in f32, the small ones would be lost to rounding,
+        // and a conversion to f64 would need a copy.
         let mut norms = Vec::with_capacity(self.layout.spans.len());
         for span in self.layout.spans.values() {
             norms.push(self.view(span)?.f_norm()?);

@@ -1,5 +1,5 @@
-//! A stretch of the flat tensor of [`Parameters`], where processes divide among them what each would otherwise keep whole: the
-//! moments of the optimizer (ZeRO stage 1, Rajbhandari et al. 2020, arXiv 1910.02054).
+//! A stretch of the flat tensor of [`Parameters`], where processes divide among them what each would otherwise keep
+//! whole: the moments of the optimizer (ZeRO stage 1, Rajbhandari et al. 2020, arXiv 1910.02054).
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -8,8 +8,8 @@ use tch::{Kind, Tensor, no_grad};
 use super::parameters::{ParameterLayout, Parameters};
 use crate::{ModelError, Weights, torch::tensor::map};
 
-/// Stretches begin at multiples of this many numbers, so that those of several processes are computed in the vectors in which
-/// one process computes them.
+/// Stretches begin at multiples of this many numbers, so that those of several processes are computed in the vectors in
+/// which one process computes them.
 const ALIGNMENT: i64 = 64;
 
 /// The numbers of one process's share of the parameters of a model.
@@ -79,7 +79,8 @@ impl ParameterSlice {
         &mut self.flat
     }
 
-    /// Reads this share of the safetensors in `folder`, whose tensors must be those of the whole set, stored in f32 or bf16.
+    /// Reads this share of the safetensors in `folder`, whose tensors must be those of the whole set, stored in f32 or
+    /// bf16.
     ///
     /// # Errors
     /// A file is damaged; a tensor is missing or unexpected, or has another shape or dtype.

@@ -1,4 +1,5 @@
-//! The rows that a run is validated on: the first of a dataset that was prepared, or of conversations as files have them.
+//! The rows that a run is validated on: the first of a dataset that was prepared, or of conversations as files have
+//! them.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! Distillation for parallel decoding: the model answers prompts one token a step, before the first step, and learns to be
-//! certain of many tokens of these answers at once.
+//! Distillation for parallel decoding: the model answers prompts one token a step, before the first step, and learns to
+//! be certain of many tokens of these answers at once.
 
 use std::{collections::BTreeMap, ops::ControlFlow, path::PathBuf};
 

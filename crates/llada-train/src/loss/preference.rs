@@ -1,8 +1,8 @@
-//! Preference optimisation (VRPO, arXiv 2505.19223): the margin between a chosen and a rejected answer is widened, beyond
-//! that of the model that the run starts from.
+//! Preference optimisation (VRPO, arXiv 2505.19223): the margin between a chosen and a rejected answer is widened,
+//! beyond that of the model that the run starts from.
 //!
-//! An answer's likelihood is estimated under the same masks whenever it is, so the numbers of the reference are computed
-//! once, before the first step, and no second model is in memory.
+//! An answer's likelihood is estimated under the same masks whenever it is, so the numbers of the reference are
+//! computed once, before the first step, and no second model is in memory.
 
 use std::{collections::BTreeMap, ops::ControlFlow, path::PathBuf};
 

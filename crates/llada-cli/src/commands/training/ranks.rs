@@ -49,8 +49,8 @@ impl Ranks {
     }
 }
 
-/// Ends this process once its launcher is gone, even if that was killed: whoever starts the run again must find nobody who
-/// writes in its folder. What is written meanwhile is no worse off than if this process had been killed too.
+/// Ends this process once its launcher is gone, even if that was killed: whoever starts the run again must find nobody
+/// who writes in its folder. What is written meanwhile is no worse off than if this process had been killed too.
 fn end_with_launcher() {
     // The launcher sends nothing.
     let _ = io::copy(&mut io::stdin(), &mut io::sink());

@@ -232,8 +232,8 @@ impl Stream {
         Ok(ControlFlow::Continue(tally))
     }
 
-    /// The first `count` records, in the order of the files, each with the number of bytes of what is said in it; and what
-    /// was read for them and left out.
+    /// The first `count` records, in the order of the files, each with the number of bytes of what is said in it; and
+    /// what was read for them and left out.
     ///
     /// # Errors
     /// A file cannot be read, or no record can be learned from.
@@ -268,8 +268,8 @@ impl Stream {
         EpochOrder::new(&self.blocks.iter().map(size).collect::<Vec<_>>(), self.noise, epoch)
     }
 
-    /// Reads the batches of `count` records that begin at the cursor: one, or if they are grouped by length, so many that a
-    /// batch's records can be of about one length, but not more than an epoch has.
+    /// Reads the batches of `count` records that begin at the cursor: one, or if they are grouped by length, so many
+    /// that a batch's records can be of about one length, but not more than an epoch has.
     fn fill(&mut self, count: usize) -> Result<(), TrainError> {
         let of_epoch = (self.rows / count as u64).max(1);
         let batches = if self.is_grouped { of_epoch.min(batch_order::WINDOW as u64) as usize } else { 1 };
