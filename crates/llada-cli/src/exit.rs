@@ -149,6 +149,7 @@ fn kind(cause: &(dyn Error + 'static)) -> Option<u8> {
             TrainError::Settings { .. }
             | TrainError::Config { .. }
             | TrainError::OtherTraining { .. }
+            | TrainError::OtherEnd { .. }
             | TrainError::OtherAdapter { .. } => Some(USAGE),
             TrainError::Read { .. } | TrainError::Write { .. } => Some(ENVIRONMENT),
             _ => Some(FAILED),

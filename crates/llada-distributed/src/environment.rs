@@ -1,6 +1,7 @@
 //! What a launcher tells each process of a run: the environment variables of torchrun, which other launchers set too.
 //!
-//! Source: `torch/distributed/elastic/agent/server/local_elastic_agent.py` and the `env://` method of `torch.distributed`.
+//! Source: `torch/distributed/elastic/agent/server/local_elastic_agent.py` and the `env://` method of
+//! `torch.distributed`.
 
 use std::env;
 
@@ -53,7 +54,10 @@ impl Environment {
         }
         for name in NEEDED {
             if lookup(name).is_none() {
-                let expected = format!("{} belong together: a launcher sets all of them", NEEDED.join(", "));
+                let expected = format!(
+                    "{} belong together, and a launcher sets all of them: unset them all to train in one process",
+                    NEEDED.join(", ")
+                );
                 return Err(DistributedError::Variable { name, value: None, expected });
             }
         }
@@ -97,8 +101,8 @@ impl Environment {
         }))
     }
 
-    /// The device of this process, where `device` is that of the first process of each machine: its neighbours take the CUDA
-    /// devices after it.
+    /// The device of this process, where `device` is that of the first process of each machine: its neighbours take the
+    /// CUDA devices after it.
     pub fn device(&self, device: Device) -> Device {
         match device {
             Device::Cuda(first) => Device::Cuda(first + self.local_rank),
@@ -176,7 +180,7 @@ mod tests {
     fn what_is_missing_or_impossible_is_named_with_its_value() {
         for (change, message, hint) in [
             (("RANK", ""), "environment variable RANK is not set", "RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT belong"),
-            (("MASTER_PORT", ""), "environment variable MASTER_PORT is not set", "belong together"),
+            (("MASTER_PORT", ""), "environment variable MASTER_PORT is not set", "to train in one process"),
             (("RANK", "4"), "environment variable RANK is \"4\"", "from 0 to 3"),
             (("RANK", "one"), "environment variable RANK is \"one\"", "a whole number"),
             (("WORLD_SIZE", "0"), "environment variable WORLD_SIZE is \"0\"", "from 1 to 65535"),

@@ -4,7 +4,8 @@
 //! torchrun, Slurm, llada launch ─► Environment ─► ProcessGroup ─► C10dCollective ─► Run::open_with
 //! ```
 //!
-//! The processes are told of each other by the environment variables of torchrun, and speak through libtorch's own c10d.
+//! The processes are told of each other by the environment variables of torchrun, and speak through libtorch's own
+//! c10d.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

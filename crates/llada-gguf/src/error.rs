@@ -37,7 +37,7 @@ pub enum GgufError {
         message: String,
     },
     /// The file is a part of a model, and other parts are not beside it.
-    #[error("{}: one of {count} files of a model, of which there is no {}", path.display(), missing.join(", "))]
+    #[error("{}: part of a model in {count} files; missing: {}", path.display(), missing.join(", "))]
     MissingParts {
         /// The path of the file.
         path: PathBuf,

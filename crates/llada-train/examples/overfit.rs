@@ -38,7 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let batch = Objective::Diffusion.mask(&rows, MASK, true, Noise::new(0), step)?;
         let cross_entropy = model.accumulate(&batch.batch())?;
         mean += batch.loss(&cross_entropy)? / f64::from(every);
-        optimizer.step(&mut model, u64::from(step) + 1, 3e-3)?;
+        let grad_norm = model.gradient().norm()?;
+        optimizer.step(&mut model, u64::from(step) + 1, 3e-3, grad_norm)?;
         if (step + 1) % every == 0 {
             println!("step {:4}  loss {mean:.4} nats a token", step + 1);
             mean = 0.0;

@@ -44,7 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         let batch = Objective::Diffusion.mask(&rows, mask_id, false, noise, step)?;
         losses.push(batch.loss(&model.accumulate(&batch.batch())?)?);
-        optimizer.step(&mut model, u64::from(step) + 1, 1e-4)?;
+        let grad_norm = model.gradient().norm()?;
+        optimizer.step(&mut model, u64::from(step) + 1, 1e-4, grad_norm)?;
         seconds.push(start.elapsed().as_secs_f64());
     }
     // The first step warms up.

@@ -1,9 +1,9 @@
 //! Checkpoints: everything that the next step depends on, written so that each is whole or absent.
 //!
-//! `step-00000500/` is a Hugging Face folder with f32 weights, or peft's folder of an adapter. Beside them lie the optimizer's moments, the moving average
-//! of the weights, and `state.json`, which holds the step (with the seed, that is the state of all randomness and the place
-//! in the data) and the SHA-256 of every file. A folder is written under another name and renamed once all of it is on the
-//! disk.
+//! `step-00000500/` is a Hugging Face folder with f32 weights, or peft's folder of an adapter. Beside them lie the
+//! optimizer's moments, the moving average of the weights, and `state.json`, which holds the step (with the seed, that
+//! is the state of all randomness and the place in the data) and the SHA-256 of every file. A folder is written under
+//! another name and renamed once all of it is on the disk.
 
 use std::{
     collections::BTreeMap,

@@ -1,8 +1,8 @@
 //! What the processes of a data-parallel run tell each other.
 //!
-//! Every process holds the whole model and computes its share of each batch ([`MaskedBatch::share`]). The weights of the
-//! loss are those of the whole batch, so the gradient of the batch is the plain sum of the shares' gradients. From there on
-//! all processes compute the same, and their models stay equal without ever being compared.
+//! Every process holds the whole model and computes its share of each batch ([`MaskedBatch::share`]). The weights of
+//! the loss are those of the whole batch, so the gradient of the batch is the plain sum of the shares' gradients. From
+//! there on all processes compute the same, and their models stay equal without ever being compared.
 //!
 //! [`MaskedBatch::share`]: crate::objective::MaskedBatch::share
 
@@ -18,8 +18,8 @@ use crate::TrainError;
 
 /// The processes that train one model together.
 ///
-/// All of them make the same calls in the same order; a call returns once all have made it. Sums have the same bits in every
-/// process, and whenever they are repeated by as many.
+/// All of them make the same calls in the same order; a call returns once all have made it. Sums have the same bits in
+/// every process, and whenever they are repeated by as many.
 pub trait Collective: fmt::Debug {
     /// The number of this process, from 0. Rank 0 alone writes files.
     fn rank(&self) -> usize;
@@ -33,8 +33,8 @@ pub trait Collective: fmt::Debug {
     /// A process cannot be reached.
     fn sum_parameters(&mut self, parameters: &mut Parameters) -> Result<(), TrainError>;
 
-    /// Replaces each of `values` by its sum over all processes. If a value is 0 in all processes but one, the sum is that of
-    /// this one, bit for bit.
+    /// Replaces each of `values` by its sum over all processes. If a value is 0 in all processes but one, the sum is
+    /// that of this one, bit for bit.
     ///
     /// # Errors
     /// A process cannot be reached.

@@ -112,6 +112,18 @@ pub enum TrainError {
         /// What it is for.
         found: DatasetKind,
     },
+    /// The datasets of a mixture were tokenised differently.
+    #[error("data has end of text {found} in {}, and {expected} in {}", path.display(), first.display())]
+    OtherEnd {
+        /// The dataset that differs from the first.
+        path: PathBuf,
+        /// The token that ends its texts.
+        found: u32,
+        /// The first dataset.
+        first: PathBuf,
+        /// The token that ends its texts.
+        expected: u32,
+    },
     /// A folder that should hold a tokenizer holds none.
     #[error("{}: no tokenizer.json", folder.display())]
     NoTokenizer {
@@ -180,6 +192,14 @@ pub enum TrainError {
         /// What would work.
         hint: Hint,
     },
+    /// The model that a run starts from gives an answer no likelihood.
+    #[error("the log-likelihood of an answer of pair {pair} is {value}")]
+    NoLikelihood {
+        /// The pair of the data, counted from 0.
+        pair: usize,
+        /// The log-likelihood.
+        value: f64,
+    },
     /// The loss or the gradient overflowed.
     #[error("{what} of step {step} is {value}")]
     NotFinite {
@@ -216,6 +236,7 @@ impl TrainError {
             Self::DamagedShard { .. } => Some(advice("prepare the dataset again")),
             Self::OtherKind { found: DatasetKind::Pretrain, .. } => Some(advice("it is for pre-training")),
             Self::OtherKind { found: DatasetKind::Sft, .. } => Some(advice("it is for fine-tuning")),
+            Self::OtherEnd { .. } => Some(advice("prepare them with one tokenizer")),
             Self::NoTokenizer { .. } => Some(advice("train a tokenizer, or take that of a checkpoint")),
             Self::OtherData { .. } => {
                 Some(Hint::set_with("out", "FOLDER", " of another name, or the data of this run"))
@@ -229,6 +250,7 @@ impl TrainError {
             Self::MissingNumbers { .. } => Some(advice(
                 "the run began with fewer steps or a smaller batch_size: go on with those, or with another out",
             )),
+            Self::NoLikelihood { .. } => Some(advice("check the weights of init, or compute in dtype f32")),
             Self::NotFinite { .. } => {
                 Some(advice("the last checkpoint is intact; lower schedule.lr and go on from it"))
             }

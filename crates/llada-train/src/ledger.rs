@@ -1,8 +1,8 @@
-//! Numbers that a run computes once, ahead of its first step: a file of JSON lines that an interrupted run goes on with.
-//! The processes of a run share the work; rank 0 alone has the file.
+//! Numbers that a run computes once, ahead of its first step: a file of JSON lines that an interrupted run goes on
+//! with. The processes of a run share the work; rank 0 alone has the file.
 //!
-//! The first line says what the others are of. A ledger of something else is refused, so that no run goes on with numbers of
-//! other data or settings.
+//! The first line says what the others are of. A ledger of something else is refused, so that no run goes on with
+//! numbers of other data or settings.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -69,9 +69,9 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
         Ok(Self { path: path.to_owned(), file: Some(file), entries })
     }
 
-    /// Computes the entries of `items` that are missing, each process at most `at_once` of them in one call of `compute`, which
-    /// may ask whether this process is stopped. Once the run has begun, its model is no longer the one that they are of, and
-    /// none may be missing.
+    /// Computes the entries of `items` that are missing, each process at most `at_once` of them in one call of
+    /// `compute`, which may ask whether this process is stopped. Once the run has begun, its model is no longer the one
+    /// that they are of, and none may be missing.
     ///
     /// # Errors
     /// An entry is missing that can no longer be computed; `compute` fails; the file cannot be written; a process cannot be

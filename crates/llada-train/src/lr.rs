@@ -41,7 +41,8 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
-    /// LLaDA's schedule of fine-tuning: up to 2.5e-5 in 50 steps, down to a tenth of that in the last tenth of the steps.
+    /// LLaDA's schedule of fine-tuning: up to 2.5e-5 in 50 steps, down to a tenth of that in the last tenth of the
+    /// steps.
     pub fn sft() -> Self {
         Self { lr: 2.5e-5, min_lr: 2.5e-6, warmup_steps: 50, ..Self::default() }
     }

@@ -123,8 +123,8 @@ impl Answers {
 }
 
 impl Objective {
-    /// Masks `rows` for step `step`, with noise levels that are drawn one by one or, if `stratified`, spread evenly over
-    /// the batch. The noise of a row depends on its place in the batch.
+    /// Masks `rows` for step `step`, with noise levels that are drawn one by one or, if `stratified`, spread evenly
+    /// over the batch. The noise of a row depends on its place in the batch.
     ///
     /// # Errors
     /// The rows contradict themselves.
@@ -214,8 +214,8 @@ impl MaskedBatch {
         self.row_lengths.extend(other.row_lengths);
     }
 
-    /// The baseline's batch: nothing is masked, and each token predicts the next. The loss is the mean over all predicted
-    /// tokens or, with answers, what these say.
+    /// The baseline's batch: nothing is masked, and each token predicts the next. The loss is the mean over all
+    /// predicted tokens or, with answers, what these say.
     pub fn autoregressive(rows: &Rows) -> Self {
         let row_length = rows.row_length;
         let is_predicted = |token: usize| {

@@ -1,6 +1,6 @@
 //! AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) with decoupled weight decay on matrices alone, and with gradients
-//! clipped by their global norm. Its moments can be saved, and divided among the processes of a run (ZeRO stage 1, Rajbhandari et
-//! al. 2020, arXiv 1910.02054).
+//! clipped by their global norm. Its moments can be saved, and divided among the processes of a run (ZeRO stage 1,
+//! Rajbhandari et al. 2020, arXiv 1910.02054).
 
 use llada_model::{AdamW, ParameterSlice, Parameters, TrainableTransformer};
 use serde::{Deserialize, Serialize};
@@ -78,14 +78,21 @@ impl Optimizer {
         Ok(Self { config, shard, exp_avg: own.zeros_like()?, exp_avg_sq: own.zeros_like()? })
     }
 
-    /// Moves the weights, or this process's share of them, by step `step`, counted from 1, and clears the gradient.
+    /// Moves the weights, or this process's share of them, by step `step`, counted from 1, and clears the gradient,
+    /// whose norm is `grad_norm`, the same number in all processes.
     ///
     /// # Errors
     /// libtorch fails.
-    pub fn step(&mut self, model: &mut TrainableTransformer, step: u64, lr: f64) -> Result<(), TrainError> {
+    pub fn step(
+        &mut self,
+        model: &mut TrainableTransformer,
+        step: u64,
+        lr: f64,
+        grad_norm: f64,
+    ) -> Result<(), TrainError> {
         let OptimizerConfig { betas, eps, weight_decay, clip } = self.config;
         let settings = AdamW { lr, betas, eps, weight_decay };
-        model.adamw([&mut self.exp_avg, &mut self.exp_avg_sq], step, settings, clip)?;
+        model.adamw([&mut self.exp_avg, &mut self.exp_avg_sq], step, settings, (grad_norm / clip).max(1.0))?;
         Ok(model.clear_gradient()?)
     }
 
@@ -107,6 +114,7 @@ impl Optimizer {
     }
 
     /// All moments of a kind, of which this process has `own`; rank 0 alone gets them. `weights` says what they are of.
+    /// They are put together in the memory of the CPU, since a device may have no room for what was divided to save it.
     pub(crate) fn gather(
         &self,
         own: &ParameterSlice,
@@ -117,11 +125,11 @@ impl Optimizer {
         if self.shard == Shard::None || world_size == 1 {
             return Ok(own.whole().filter(|_| rank == 0));
         }
-        let whole = if rank == 0 { Some(weights.zeros_like()?) } else { None };
+        let whole = if rank == 0 { Some(weights.zeros_on_cpu()?) } else { None };
         for root in 0..world_size {
             let mut slice = match &whole {
                 Some(whole) => whole.slice(root, world_size)?,
-                None => weights.slice(root, world_size)?.zeros_like()?,
+                None => weights.slice(root, world_size)?.zeros_on_cpu()?,
             };
             if rank == root {
                 slice.copy_from(own)?;

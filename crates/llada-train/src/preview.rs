@@ -30,8 +30,8 @@ pub struct PreviewRow {
     pub masked: Vec<bool>,
 }
 
-/// Opens the data of a run of fine-tuning, masks its first batch, and reads all of its conversations once. `observe` hears
-/// how many of how many were read, and says whether to go on.
+/// Opens the data of a run of fine-tuning, masks its first batch, and reads all of its conversations once. `observe`
+/// hears how many of how many were read, and says whether to go on.
 ///
 /// # Errors
 /// Those of [`Run::open`](crate::run::Run::open) that concern the data.

@@ -1,7 +1,8 @@
 //! The loop: steps, validations and checkpoints until the last step, or until somebody asks to stop.
 //!
 //! A run's folder holds `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `loss.svg`, and at the end `model/`, or
-//! `adapter/` if an adapter is trained. A run whose folder holds a checkpoint goes on from there, bit for bit as if it had never stopped.
+//! `adapter/` if an adapter is trained. A run whose folder holds a checkpoint goes on from there, bit for bit as if it
+//! had never stopped.
 
 use std::{
     ops::ControlFlow,
@@ -63,8 +64,8 @@ pub enum Event<'a> {
 pub enum Outcome {
     /// All steps were made; the model, or the adapter, is in this folder.
     Finished(PathBuf),
-    /// The run was asked to stop; it goes on from the checkpoint in this folder, or from the run's folder if it was before
-    /// its first step.
+    /// The run was asked to stop; it goes on from the checkpoint in this folder, or from the run's folder if it was
+    /// before its first step.
     Stopped(PathBuf),
 }
 
@@ -179,10 +180,15 @@ impl Run {
         &self.skipped
     }
 
-    /// What the first epoch has shown so far of conversations that are read while the run lasts: how many, and what was left
-    /// out of them.
+    /// What the first epoch has shown so far of conversations that are read while the run lasts: how many, and what was
+    /// left out of them.
     pub fn tally(&self) -> Option<Tally> {
         self.loss.tally()
+    }
+
+    /// The same of conversations that the run is validated on, as far as they were read for its rows.
+    pub fn validation_tally(&self) -> Option<&Tally> {
+        self.validation.as_ref().and_then(ValidationSet::tally)
     }
 
     /// The model as it is.

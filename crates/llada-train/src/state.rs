@@ -78,15 +78,16 @@ impl TrainState {
         // Before anything is clipped or refused: what follows has to be the same in every process.
         collective.sum_parameters(self.model.gradient_mut())?;
         let router_aux_loss = self.model.router_aux_loss();
-        let mut losses = [loss, router_aux_loss.unwrap_or(0.0)];
-        collective.sum_all(&mut losses)?;
-        let [loss, of_routers] = losses;
+        // The rounding of a norm depends on the number of threads, hence all clip by that of one process.
+        let own_norm = if collective.rank() == 0 { self.model.gradient().norm()? } else { 0.0 };
+        let mut sums = [loss, router_aux_loss.unwrap_or(0.0), own_norm];
+        collective.sum_all(&mut sums)?;
+        let [loss, of_routers, grad_norm] = sums;
         let router_aux_loss = router_aux_loss.map(|_| of_routers);
         check_finite("loss", step, loss)?;
-        let grad_norm = self.model.gradient().norm()?;
         check_finite("gradient norm", step, grad_norm)?;
         let lr = config.schedule.lr(step, config.steps);
-        self.optimizer.step(&mut self.model, step, lr)?;
+        self.optimizer.step(&mut self.model, step, lr, grad_norm)?;
         self.optimizer.share_weights(&mut self.model, collective)?;
         if let (Some(ema), Some(decay)) = (&mut self.ema, config.ema_decay) {
             ema.lerp(self.model.weights(), 1.0 - decay)?;

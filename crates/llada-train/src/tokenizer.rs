@@ -1,5 +1,5 @@
-//! Training of a tokenizer of LLaDA's kind: byte-level BPE, so that any text has ids; digits one by one, so that numbers of
-//! any length are read alike; and LLaDA's special tokens.
+//! Training of a tokenizer of LLaDA's kind: byte-level BPE, so that any text has ids; digits one by one, so that
+//! numbers of any length are read alike; and LLaDA's special tokens.
 
 use std::{fs, path::Path};
 

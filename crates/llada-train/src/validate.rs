@@ -35,8 +35,8 @@ struct Cost {
     tokens: usize,
 }
 
-/// Validates `model` on `data`, each row masked `mc_num` times. The rows are shared by the processes of `collective`; the result
-/// has the bits that one process computes.
+/// Validates `model` on `data`, each row masked `mc_num` times. The rows are shared by the processes of `collective`;
+/// the result has the bits that one process computes.
 ///
 /// # Errors
 /// A row does not fit the model, or the model fails; a process cannot be reached.

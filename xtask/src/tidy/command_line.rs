@@ -20,17 +20,25 @@ const LIBRARIES: [&str; 11] = [
 ];
 
 /// The commands of `llada`.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 23] = [
+    "adapter",
     "batch",
+    "chat",
     "compare",
+    "convert",
     "data",
+    "decide",
+    "distill",
     "eval",
+    "filter",
     "generate",
     "inspect",
     "launch",
     "logits",
+    "prefer",
     "pretrain",
     "quantize",
+    "rl",
     "score",
     "serve",
     "sft",
@@ -86,6 +94,7 @@ mod tests {
             (r##"#[error("lower --gen-length")]"##, 1),
             (r#"format!("--steps {steps}, or --block-length 8")"#, 1),
             (r#"let hint = "llada inspect DIR";"#, 1),
+            (r#"let hint = "llada prefer again";"#, 1),
             (r#"let hint = "llada eval gsm8k --limit 1";"#, 2),
             ("// --steps is a flag of `llada generate`", 0),
             (r#"let text = "a -- b, a---b, llada generates";"#, 0),

@@ -21,6 +21,7 @@ use nix::{
     unistd::Pid,
 };
 
+use super::training::LAUNCHED;
 use crate::{
     exit::{INTERRUPTED, InterruptedTogether, RankEnded, USAGE, usage},
     interrupt,
@@ -44,9 +45,10 @@ const LOOPBACK: &str = if cfg!(target_os = "macos") { "lo0" } else { "lo" };
 
 /// Train by several processes of this machine
 ///
-/// Each process computes its share of every batch, and the first one tells of the run. With --device cuda each has a CUDA device
-/// of its own. Ctrl-C saves and ends, as it does in one process. If a process dies, the others are ended; the same command,
-/// or --max-restarts, goes on from the last checkpoint. Several machines are started by torchrun or by Slurm.
+/// Each process computes its share of every batch, and the first one tells of the run. With --device cuda each has a
+/// CUDA device of its own. Ctrl-C saves and ends, as it does in one process. If a process dies, the others are ended;
+/// the same command, or --max-restarts, goes on from the last checkpoint. Several machines are started by torchrun or
+/// by Slurm.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   llada launch --nproc 2 -- pretrain --config run.toml
@@ -111,7 +113,8 @@ fn attempt(args: &Args, program: &Path, restarts: u32) -> anyhow::Result<End> {
             .env("TORCHELASTIC_RESTART_COUNT", restarts.to_string())
             .env_remove("TORCHELASTIC_USE_AGENT_STORE")
             .env_remove("TORCHELASTIC_RUN_ID")
-            .stdin(Stdio::null())
+            .env(LAUNCHED, "1")
+            .stdin(Stdio::piped())
             // Ctrl-C in a terminal reaches this process alone, which hands it on.
             .process_group(0);
         if env::var_os(INTERFACE).is_none() {

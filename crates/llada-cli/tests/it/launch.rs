@@ -1,4 +1,5 @@
-//! `llada launch`: processes that are killed, stopped, hung and started again, and runs that end as if nothing had happened.
+//! `llada launch`: processes that are killed, stopped, hung and started again, and runs that end as if nothing had
+//! happened.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -89,6 +90,27 @@ fn a_launched_run_that_is_stopped_and_killed_ends_as_if_it_had_not_been() {
         assert!(told.contains(line), "{line}\nis not in\n{told}");
     }
     assert!(weights(at, "whole") == weights(at, "parts"));
+}
+
+/// Whether a process has ended. One whose parent is gone may stay in the table of processes.
+fn has_ended(process: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status"));
+    status.map_or(true, |status| status.lines().any(|line| line.starts_with("State:\tZ")))
+}
+
+#[test]
+fn no_rank_outlives_a_launcher_that_is_killed() {
+    let folder = workplace();
+    let at = folder.path();
+    let mut launcher = launched(at, &[], "out", &["--steps", "4000", "--checkpoint-every", "4000"]);
+    reached(at, "out", 3);
+    let ranks = [0, 1].map(|number| rank(&launcher, number));
+    signal(&launcher, "-KILL");
+    launcher.wait().unwrap();
+    while !ranks.iter().all(|rank| has_ended(rank)) {
+        std::thread::yield_now();
+    }
+    assert!(!at.join("out/model").exists(), "the ranks went on to the end");
 }
 
 #[test]

@@ -208,9 +208,17 @@ fn flags_override_keys_and_wrong_ones_are_refused() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("unknown field `learning_rate`"), "{}", stderr(&output));
     assert_eq!(llada(at, &["sft"]).status.code(), Some(2));
+    let rl = "out = \"rl\"\ninit = \"tokenizer\"\nsteps = 1\nbatch_size = 8\nrl.tasks = [\"gsm8k\"]";
+    fs::write(at.join("rl.toml"), format!("{rl}\ndata = [{{ path = \"a\" }}, {{ path = \"b\" }}]")).unwrap();
     for (args, code, message) in [
+        ("rl --config rl.toml", 2, "data is a list\nhint: pre-training and fine-tuning alone mix datasets"),
         ("sft --data data --init run/model --steps 1 --out sft", 1, "another kind of training\nhint: llada pretrain\n"),
         ("data prepare --input book.txt --tokenizer tokenizer --out data", 1, "\nhint: --out FOLDER of another name"),
+        (
+            "pretrain --data data=-1 --init run/model --steps 1 --out other",
+            2,
+            "data.weight is -1\nhint: give data a positive share of the rows, such as 0.3",
+        ),
         (
             "pretrain --data nowhere --init run/model --steps 1 --out other",
             3,

@@ -1,5 +1,5 @@
-//! The interface to c10d: process groups of libtorch, over TCP by gloo. The `unsafe` code of this crate, and its C++, are in
-//! this module only.
+//! The interface to c10d: process groups of libtorch, over TCP by gloo. The `unsafe` code of this crate, and its C++,
+//! are in this module only.
 
 use std::{
     ffi::{CStr, CString, c_char},
@@ -36,8 +36,8 @@ unsafe extern "C" {
     fn llada_c10d_all_gather(group: *mut Group, out: *mut C_tensor, own: *const C_tensor) -> *mut c_char;
 }
 
-/// Processes that have found each other. All make the same calls in the same order, and a call returns once all have made
-/// it.
+/// Processes that have found each other. All make the same calls in the same order, and a call returns once all have
+/// made it.
 #[derive(Debug)]
 pub struct ProcessGroup {
     group: NonNull<Group>,
@@ -50,8 +50,8 @@ pub struct ProcessGroup {
 unsafe impl Send for ProcessGroup {}
 
 impl ProcessGroup {
-    /// Meets the other processes of `environment`: waits until all are there, `timeout` at most. Later calls wait for the
-    /// others as long.
+    /// Meets the other processes of `environment`: waits until all are there, `timeout` at most. Later calls wait for
+    /// the others as long.
     ///
     /// # Errors
     /// A process does not come, or cannot be reached.
@@ -99,8 +99,8 @@ impl ProcessGroup {
         self.world_size
     }
 
-    /// Replaces `tensor`, which is as large and contiguous in every process, by its sum over all processes. The sum has the
-    /// same bits in all of them, and whenever it is repeated.
+    /// Replaces `tensor`, which is as large and contiguous in every process, by its sum over all processes. The sum has
+    /// the same bits in all of them, and whenever it is repeated.
     ///
     /// # Errors
     /// A process has ended or does not answer.
@@ -187,7 +187,8 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// The first sentence of an error without its place in the source, if there is one: others give advice to programmers of Python.
+/// The first sentence of an error without its place in the source, if there is one: others give advice to programmers
+/// of Python.
 ///
 /// # Safety
 /// `error` is null or owned text from the shim.

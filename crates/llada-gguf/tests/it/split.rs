@@ -66,7 +66,7 @@ fn missing_parts_are_named() {
     fs::remove_file(folder.path().join(name(1))).unwrap();
     fs::remove_file(folder.path().join(name(3))).unwrap();
     let error = refusal(folder.path(), 2);
-    let expected = ": one of 3 files of a model, of which there is no my-model-00001-of-00003.gguf, \
+    let expected = ": part of a model in 3 files; missing: my-model-00001-of-00003.gguf, \
                     my-model-00003-of-00003.gguf";
     assert!(error.ends_with(expected), "{error}");
     // A hostile count is no list of as many names.

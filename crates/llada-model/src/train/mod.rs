@@ -132,9 +132,9 @@ impl TrainableTransformer {
         moments: [&mut ParameterSlice; 2],
         step: u64,
         settings: AdamW,
-        max_norm: f64,
+        grad_scale: f64,
     ) -> Result<(), ModelError> {
-        self.weights.adamw(&mut self.gradient, moments, step, settings, max_norm)
+        self.weights.adamw(&mut self.gradient, moments, step, settings, grad_scale)
     }
 
     /// Returns the cross-entropy of each wanted token, in nats, without a gradient.

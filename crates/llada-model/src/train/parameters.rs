@@ -94,6 +94,14 @@ impl Parameters {
         Self::new(self.layout.clone(), self.flat.device())
     }
 
+    /// Creates a set of zeros with the same tensors, in the memory of the CPU.
+    ///
+    /// # Errors
+    /// There is too little memory.
+    pub fn zeros_on_cpu(&self) -> Result<Self, ModelError> {
+        Self::new(self.layout.clone(), tch::Device::Cpu)
+    }
+
     /// Returns all numbers in one tensor, for what other crates do with them as a whole, such as summing gradients over
     /// processes.
     ///
@@ -123,20 +131,13 @@ impl Parameters {
     /// # Errors
     /// libtorch's own.
     pub fn norm(&self) -> Result<f64, ModelError> {
-        Ok(self.norm_on_device()?.f_double_value(&[])?)
-    }
-
-    /// Computes the norm from the norms of the tensors. In one pass over all numbers in f32, the small ones would be
-    /// lost to rounding; a conversion to f64 would need a copy.
-    ///
-    /// # Shapes
-    /// -> () f64.
-    fn norm_on_device(&self) -> Result<Tensor, ModelError> {
+        // From the norms of the tensors: in one pass over all numbers in f32, the small ones would be lost to rounding,
+        // and a conversion to f64 would need a copy.
         let mut norms = Vec::with_capacity(self.layout.spans.len());
         for span in self.layout.spans.values() {
             norms.push(self.view(span)?.f_norm()?);
         }
-        Ok(Tensor::f_stack(&norms, 0)?.f_to_kind(Kind::Double)?.f_norm()?)
+        Ok(Tensor::f_stack(&norms, 0)?.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?)
     }
 
     /// Adds `other`, which has the same tensors. The gradient of a batch is the sum of those of its parts.
@@ -165,8 +166,8 @@ impl Parameters {
         Ok(())
     }
 
-    /// Updates the share of these weights of which `exp_avg` and `exp_avg_sq` are by one step of AdamW, after scaling the
-    /// gradient to a [`norm`](Self::norm) of at most `max_norm`.
+    /// Updates the share of these weights of which `exp_avg` and `exp_avg_sq` are by one step of AdamW, after dividing
+    /// the gradient by `grad_scale`.
     ///
     /// `step` is counted from 1. The moments are zero before the first step.
     ///
@@ -178,12 +179,10 @@ impl Parameters {
         [exp_avg, exp_avg_sq]: [&mut ParameterSlice; 2],
         step: u64,
         settings: AdamW,
-        max_norm: f64,
+        grad_scale: f64,
     ) -> Result<(), ModelError> {
-        // The scale stays on the device, so that a GPU need not finish before the next operation is issued.
-        let scale = gradient.norm_on_device()?;
-        let scale = scale.f_div_scalar(max_norm)?.f_clamp_min(1.0)?.f_to_kind(Kind::Float)?;
-        let step = Tensor::f_full([], step as f64, (Kind::Float, self.flat.device()))?;
+        let scalar = |value| Tensor::f_full([], value, (Kind::Float, self.flat.device()));
+        let (scale, step) = (scalar(grad_scale)?, scalar(step as f64)?);
         let (matrices, total) = (self.layout.matrices, self.layout.total);
         for (start, end, weight_decay) in [(0, matrices, settings.weight_decay), (matrices, total, 0.0)] {
             let Range { start, end } = exp_avg.within(start, end);

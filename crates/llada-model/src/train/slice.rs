@@ -1,5 +1,5 @@
-//! A stretch of the flat tensor of [`Parameters`], where processes divide among them what each would otherwise keep whole: the
-//! moments of the optimizer (ZeRO stage 1, Rajbhandari et al. 2020, arXiv 1910.02054).
+//! A stretch of the flat tensor of [`Parameters`], where processes divide among them what each would otherwise keep
+//! whole: the moments of the optimizer (ZeRO stage 1, Rajbhandari et al. 2020, arXiv 1910.02054).
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -8,8 +8,8 @@ use tch::{Kind, Tensor, no_grad};
 use super::parameters::{ParameterLayout, Parameters};
 use crate::{ModelError, Weights, torch::tensor::map};
 
-/// Stretches begin at multiples of this many numbers, so that those of several processes are computed in the vectors in which
-/// one process computes them.
+/// Stretches begin at multiples of this many numbers, so that those of several processes are computed in the vectors in
+/// which one process computes them.
 const ALIGNMENT: i64 = 64;
 
 /// The numbers of one process's share of the parameters of a model.
@@ -41,11 +41,23 @@ impl ParameterSlice {
     /// # Errors
     /// The device has too little memory.
     pub fn zeros_like(&self) -> Result<Self, ModelError> {
-        let flat = Tensor::f_zeros([self.len()], (Kind::Float, self.flat.device()))?;
+        self.zeros_on(self.flat.device())
+    }
+
+    /// Creates zeros for the same share, in the memory of the CPU.
+    ///
+    /// # Errors
+    /// There is too little memory.
+    pub fn zeros_on_cpu(&self) -> Result<Self, ModelError> {
+        self.zeros_on(tch::Device::Cpu)
+    }
+
+    fn zeros_on(&self, device: tch::Device) -> Result<Self, ModelError> {
+        let flat = Tensor::f_zeros([self.len()], (Kind::Float, device))?;
         Ok(Self { layout: self.layout.clone(), start: self.start, flat })
     }
 
-    /// Copies the numbers of `other`, which is of the same share.
+    /// Copies the numbers of `other`, which is of the same share, from whatever device it is on.
     ///
     /// # Errors
     /// libtorch's own.
@@ -67,7 +79,8 @@ impl ParameterSlice {
         &mut self.flat
     }
 
-    /// Reads this share of the safetensors in `folder`, whose tensors must be those of the whole set, stored in f32 or bf16.
+    /// Reads this share of the safetensors in `folder`, whose tensors must be those of the whole set, stored in f32 or
+    /// bf16.
     ///
     /// # Errors
     /// A file is damaged; a tensor is missing or unexpected, or has another shape or dtype.

@@ -1,5 +1,5 @@
-//! The settings of an adapter that a run goes on with: those in its folder. A run may change what is dropped, which is no
-//! part of what an adapter computes.
+//! The settings of an adapter that a run goes on with: those in its folder. A run may change what is dropped, which is
+//! no part of what an adapter computes.
 
 use std::path::Path;
 

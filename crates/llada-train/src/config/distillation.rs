@@ -32,8 +32,8 @@ pub enum DistillationMethod {
     Dparallel,
     /// The states in which a block was decoded, from the last tokens to ever more of them (arXiv 2601.07568).
     D3llm,
-    /// Fine-tuning on given answers, with the entropy of right predictions (confidence-aware parallel training of LLaDA2.0,
-    /// arXiv 2512.15745).
+    /// Fine-tuning on given answers, with the entropy of right predictions (confidence-aware parallel training of
+    /// LLaDA2.0, arXiv 2512.15745).
     Cap,
 }
 

@@ -41,8 +41,8 @@ use crate::{
 pub struct RunConfig {
     /// The run's folder: checkpoints, metrics, and at the end the model.
     pub out: PathBuf,
-    /// The dataset to train on, or several with their weights; in fine-tuning also conversations, in a file or a folder; in
-    /// preference optimisation and distillation, a file of JSON lines or a folder of such.
+    /// The dataset to train on, or several with their weights; in fine-tuning also conversations, in a file or a
+    /// folder; in preference optimisation and distillation, a file of JSON lines or a folder of such.
     pub data: Option<Data>,
     /// The dataset to validate on, in all but pre-training also conversations \[none\].
     pub validation: Option<PathBuf>,
@@ -54,11 +54,11 @@ pub struct RunConfig {
     pub model: Option<ModelShape>,
     /// The LoRA adapter that is trained in place of the weights of `init`, which are frozen \[none\].
     pub adapter: Option<LoraConfig>,
-    /// The folder of an adapter in peft's format that the run goes on with; its settings are those of `adapter`, in which
-    /// `lora_dropout` alone may be another \[none: a new adapter\].
+    /// The folder of an adapter in peft's format that the run goes on with; its settings are those of `adapter`, in
+    /// which `lora_dropout` alone may be another \[none: a new adapter\].
     pub init_adapter: Option<PathBuf>,
-    /// The format of the frozen weights of `init`, if an adapter is trained: `f32`, `bf16`, `int8`, `nf4`, or `nf4-double`,
-    /// whose scales are quantised too \[dtype\].
+    /// The format of the frozen weights of `init`, if an adapter is trained: `f32`, `bf16`, `int8`, `nf4`, or
+    /// `nf4-double`, whose scales are quantised too \[dtype\].
     pub base_dtype: Option<Precision>,
     /// `diffusion`, LLaDA's, or `ar`, the autoregressive baseline \[diffusion\].
     #[serde(default)]
@@ -83,7 +83,8 @@ pub struct RunConfig {
     pub stratified_t: bool,
     /// Whether records of fine-tuning are batched with others of about their length \[false, as in the paper\].
     pub group_by_length: bool,
-    /// What the processes of a run divide among them to save memory: `none`, or `optimizer`, the moments of AdamW \[none\].
+    /// What the processes of a run divide among them to save memory: `none`, or `optimizer`, the moments of AdamW
+    /// \[none\].
     #[serde(default)]
     pub shard: Shard,
     /// Whether blocks are computed twice to save memory \[false\].
@@ -230,6 +231,9 @@ impl RunConfig {
         if self.steps > u64::from(u32::MAX) {
             return Err(TrainError::config("steps", self.steps, "2^32 - 1 at most"));
         }
+        if self.objective == Objective::Ar && self.stratified_t {
+            return Err(TrainError::config("stratified_t", true, "objective ar has no noise levels: leave it out"));
+        }
         if let Some(decay) = self.ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
             return Err(TrainError::config("ema_decay", decay, "give a number from 0 to below 1, such as 0.999"));
         }
@@ -244,7 +248,8 @@ impl RunConfig {
                 return Err(TrainError::config("base_dtype", base, "it is that of frozen weights: give [adapter] too"));
             }
             (Some(_), _) if self.init.is_none() => {
-                return Err(TrainError::config("adapter", "given", "give init too, the checkpoint that it changes"));
+                let key = if self.init_adapter.is_some() { "init_adapter" } else { "adapter" };
+                return Err(TrainError::config(key, "given", "give init too, the checkpoint that it changes"));
             }
             (Some(adapter), _) => adapter.check()?,
             (None, None) => {}
@@ -258,7 +263,10 @@ impl RunConfig {
     }
 
     /// What to train on, if it is one file or folder.
-    pub(crate) fn one_data(&self) -> Result<&Path, TrainError> {
+    ///
+    /// # Errors
+    /// It is missing, or a list.
+    pub fn one_data(&self) -> Result<&Path, TrainError> {
         let several = || TrainError::config("data", "a list", "pre-training and fine-tuning alone mix datasets");
         self.data()?.one().ok_or_else(several)
     }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// The settings of reinforcement learning. Values in brackets are defaults; those of the sampler are d1's (arXiv 2504.12216).
+/// The settings of reinforcement learning. Values in brackets are defaults; those of the sampler are d1's (arXiv
+/// 2504.12216).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RlConfig {
     /// The method, by the name of its paper, with its settings beside \[espo\].

@@ -1,5 +1,7 @@
 //! The table `[sft]` of a run file.
 
+use std::path::Path;
+
 use llada_core::objective::{LossWeight, Normalisation};
 use serde::{Deserialize, Serialize};
 
@@ -76,8 +78,8 @@ impl SftConfig {
         Ok(())
     }
 
-    /// Refuses what a prepared dataset has settled.
-    pub(crate) fn check_prepared(&self) -> Result<(), TrainError> {
+    /// Refuses what the prepared dataset in `folder` has settled.
+    pub(crate) fn check_prepared(&self, folder: &Path) -> Result<(), TrainError> {
         let settled = [
             ("sft.padding", self.padding != Padding::default()),
             ("sft.turns", self.turns.is_some()),
@@ -89,7 +91,8 @@ impl SftConfig {
         ];
         match settled.into_iter().find(|(_, is_set)| *is_set) {
             Some((key, _)) => {
-                let hint = "the data was prepared and has settled it: give the files of the conversations as data";
+                let folder = folder.display();
+                let hint = format!("{folder} was prepared and has settled it: give the files of its conversations");
                 Err(TrainError::config(key, "set", hint))
             }
             None => Ok(()),

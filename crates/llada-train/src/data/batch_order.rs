@@ -1,4 +1,5 @@
-//! The order in which training sees the rows of a dataset: each once an epoch, shuffled by the seed and the epoch alone.
+//! The order in which training sees the rows of a dataset: each once an epoch, shuffled by the seed and the epoch
+//! alone.
 //!
 //! Nothing is remembered from step to step, so a run that resumes at a step sees exactly what it would have seen.
 
@@ -8,8 +9,8 @@ use llada_core::rng::{Domain, Noise, Stream};
 
 use crate::TrainError;
 
-/// The number of batches within which rows are sorted by length, if they are grouped: enough for the rows of a batch to be
-/// about equally long, few enough for batches to stay random.
+/// The number of batches within which rows are sorted by length, if they are grouped: enough for the rows of a batch to
+/// be about equally long, few enough for batches to stay random.
 pub(super) const WINDOW: usize = 50;
 
 /// A seeded order of rows, epoch after epoch.
@@ -27,8 +28,8 @@ pub struct BatchOrder {
 }
 
 impl BatchOrder {
-    /// The order of `rows` rows in batches of `batch_size`. With `lengths`, one a row, the rows of a batch are about equally
-    /// long.
+    /// The order of `rows` rows in batches of `batch_size`. With `lengths`, one a row, the rows of a batch are about
+    /// equally long.
     ///
     /// # Errors
     /// There are fewer rows than one batch.
@@ -43,8 +44,8 @@ impl BatchOrder {
         Ok(order)
     }
 
-    /// The rows of step `step`, counted from 0. The rows that are left over at the end of an epoch, fewer than a batch, are
-    /// not seen in it.
+    /// The rows of step `step`, counted from 0. The rows that are left over at the end of an epoch, fewer than a batch,
+    /// are not seen in it.
     pub fn batch(&mut self, step: u64) -> &[usize] {
         let batches = (self.rows / self.batch_size) as u64;
         let (epoch, batch) = (step / batches, (step % batches) as usize);

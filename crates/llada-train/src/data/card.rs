@@ -17,8 +17,8 @@ use crate::TrainError;
 /// The deepest nesting of a header; a card needs five.
 const DEEPEST: usize = 64;
 
-/// The files of the split `wanted` in the configuration `config_name`, or in the default one, and the names of the others;
-/// none if there is no card, or it names no files.
+/// The files of the split `wanted` in the configuration `config_name`, or in the default one, and the names of the
+/// others; none if there is no card, or it names no files.
 ///
 /// # Errors
 /// The card cannot be read, has no such configuration, or a pattern that matches no file.

@@ -1,7 +1,7 @@
 //! A dataset on disk: a folder of token shards, memory-mapped, each with a SHA-256 that is checked when it is opened.
 //!
-//! `dataset.json` names the shards. A shard is a safetensors file with `tokens`, u32, and for fine-tuning `records`, u32 of
-//! shape (records, 2): the lengths of each record's prompt and answer, whose tokens follow one another.
+//! `dataset.json` names the shards. A shard is a safetensors file with `tokens`, u32, and for fine-tuning `records`,
+//! u32 of shape (records, 2): the lengths of each record's prompt and answer, whose tokens follow one another.
 
 use std::{
     fs::{self, File},

@@ -1,7 +1,7 @@
 //! The files of a dataset: those of a split of a folder, by the rules of Hugging Face's `datasets`.
 //!
-//! The header of `README.md` (`configs`, with `data_files`) says which they are. Without, they are found by their names:
-//! `data/train-00000-of-00010.parquet`, then folders and names with the word of a split, then all files.
+//! The header of `README.md` (`configs`, with `data_files`) says which they are. Without, they are found by their
+//! names: `data/train-00000-of-00010.parquet`, then folders and names with the word of a split, then all files.
 
 use std::{
     collections::BTreeMap,

@@ -1,9 +1,10 @@
 //! The rows of several datasets in one run: which of them a row of a step is from.
 //!
-//! Weights are shares of rows. Row i of a dataset with the share w, counted from 0, comes at the time (i + u) / w, where u is
-//! drawn once from the seed (systematic sampling), and rows are taken in the order of their times. So the number of rows of
-//! a dataset among the first n of a run is n w, give or take the number of datasets, and it is a function of the seed and n
-//! alone: nothing is remembered from step to step. Where a dataset ends, its next epoch begins.
+//! Weights are shares of rows. Row i of a dataset with the share w, counted from 0, comes at the time (i + u) / w,
+//! where u is drawn once from the seed (systematic sampling), and rows are taken in the order of their times. So the
+//! number of rows of a dataset among the first n of a run is n w, give or take the number of datasets, and it is a
+//! function of the seed and n alone: nothing is remembered from step to step. Where a dataset ends, its next epoch
+//! begins.
 
 use std::ops::Range;
 
@@ -41,15 +42,16 @@ impl Mixture {
         Self { parts, batch_size: batch_size as u64, noise }
     }
 
-    /// The rows of step `step` that each dataset gives, by their numbers in the sequence of its rows, epoch after epoch.
+    /// The rows of step `step` that each dataset gives, by their numbers in the sequence of its rows, epoch after
+    /// epoch.
     pub(crate) fn step(&self, step: u64) -> Vec<Range<u64>> {
         let first = step * self.batch_size;
         let ends = self.counts(first + self.batch_size);
         self.counts(first).into_iter().zip(ends).map(|(start, end)| start..end).collect()
     }
 
-    /// Puts the rows of step `step`, which come dataset by dataset, into a random order: what is drawn for a row depends on
-    /// its place.
+    /// Puts the rows of step `step`, which come dataset by dataset, into a random order: what is drawn for a row
+    /// depends on its place.
     pub(crate) fn shuffle<T>(&self, rows: &mut [T], step: u64) {
         if self.parts.len() > 1 {
             shuffle(rows, &mut self.noise.stream(step, ORDER, 0));
@@ -72,9 +74,19 @@ impl Mixture {
     }
 }
 
-/// What the noise of phases and orders is keyed by, beside that of the datasets' own orders.
+/// The noise of dataset `part` of a run with `noise`, so that datasets of one size are not seen in one order. The first
+/// has the run's own, as it has alone.
+pub(super) fn noise_of(part: usize, noise: Noise) -> Noise {
+    if part == 0 {
+        return noise;
+    }
+    Noise::new(noise.domain(Domain::Shuffle).stream(part as u64, SEED, 0).below(u64::MAX))
+}
+
+/// What the noise of phases, orders and seeds is keyed by, beside that of the datasets' own orders.
 const PHASE: u32 = 4;
 const ORDER: u32 = 5;
+const SEED: u32 = 6;
 
 #[cfg(test)]
 mod tests {

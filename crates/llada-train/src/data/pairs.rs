@@ -1,7 +1,7 @@
 //! Preference data: for each prompt an answer that was chosen and one that was rejected, a line of JSON each.
 //!
-//! `prompt`, `chosen` and `rejected` are texts or lists of messages. Where there is no prompt, the two answers are whole
-//! conversations, and what they have in common is the prompt.
+//! `prompt`, `chosen` and `rejected` are texts or lists of messages. Where there is no prompt, the two answers are
+//! whole conversations, and what they have in common is the prompt.
 
 use llada_model::{Message, Tokenizer, Turn};
 use serde::Deserialize;

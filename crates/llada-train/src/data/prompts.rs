@@ -1,5 +1,5 @@
-//! Prompts without answers, a line of JSON each: `prompt`, a text or a list of messages, or `messages`, of which the last
-//! answer is left out.
+//! Prompts without answers, a line of JSON each: `prompt`, a text or a list of messages, or `messages`, of which the
+//! last answer is left out.
 
 use llada_model::{Message, Tokenizer};
 use serde::Deserialize;

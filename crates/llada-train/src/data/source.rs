@@ -5,7 +5,11 @@ use std::{ops::ControlFlow, path::Path};
 use llada_core::rng::Noise;
 use llada_model::{ModelConfig, Tokenizer};
 
-use super::{BatchOrder, Dataset, DatasetKind, Record, Stream, Tally, files, mixture::Mixture, rows};
+use super::{
+    BatchOrder, Dataset, DatasetKind, Record, Stream, Tally, files,
+    mixture::{Mixture, noise_of},
+    rows,
+};
 use crate::{
     TrainError,
     checkpoint::sha256,
@@ -52,21 +56,21 @@ impl Source {
         }
         let row_length = config.row_length.unwrap_or(model.max_sequence_length);
         let (mut parts, mut ends) = (Vec::with_capacity(paths.len()), Vec::with_capacity(paths.len()));
-        for (data, _) in &paths {
+        for (index, (data, _)) in paths.iter().enumerate() {
+            let noise = noise_of(index, Noise::new(config.seed));
             let (part, eos) = if is_streamed(data, kind) {
                 let tokenizer = start::tokenizer(config)?;
                 let eos = end_of_text(&tokenizer)?;
                 let files = files::find(data, &config.sft)?;
-                (Part::Streamed(Box::new(Stream::open(data, &files, config, model, tokenizer)?)), eos)
+                (Part::Streamed(Box::new(Stream::open(data, &files, config, model, tokenizer, noise)?)), eos)
             } else {
                 let dataset = start::dataset(data, kind)?;
-                config.sft.check_prepared()?;
+                config.sft.check_prepared(data)?;
                 check_dataset(&dataset, model, row_length)?;
                 let is_grouped = config.group_by_length && kind == DatasetKind::Sft;
                 let lengths = if is_grouped { Some(dataset.record_lengths()) } else { None };
                 let at_once = if is_mixed { 1 } else { config.batch_size };
-                let (rows, noise) = (dataset.rows(row_length), Noise::new(config.seed));
-                let order = BatchOrder::new(rows, at_once, noise, lengths)?;
+                let order = BatchOrder::new(dataset.rows(row_length), at_once, noise, lengths)?;
                 let eos = dataset.eos_token_id();
                 (Part::Prepared { dataset: Box::new(dataset), order, at_once: at_once as u64 }, eos)
             };
@@ -75,9 +79,8 @@ impl Source {
         }
         let eos = ends.first().copied().unwrap_or(model.eos_token_id);
         if let Some((index, other)) = ends.iter().enumerate().find(|(_, other)| **other != eos) {
-            let hint = format!("that of {} is {eos}: prepare them with one tokenizer", paths[0].0.display());
-            let value = format!("with end of text {other} in {}", paths[index].0.display());
-            return Err(TrainError::config("data", value, hint));
+            let [first, other_path] = [0, index].map(|index| paths[index].0.to_owned());
+            return Err(TrainError::OtherEnd { path: other_path, found: *other, first, expected: eos });
         }
         let weights: Vec<f64> = paths.iter().map(|(_, weight)| *weight).collect();
         let mixture = Mixture::new(&weights, config.batch_size, Noise::new(config.seed));
@@ -236,29 +239,46 @@ mod tests {
         source.rows(step).unwrap().ids.chunks(ROW_LENGTH).map(|row| row[0]).collect()
     }
 
-    #[test]
-    fn weights_are_shares_of_rows_and_every_dataset_has_epochs_of_its_own() {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, first, rows) in [("large", 0, 90), ("small", 1000, 7)] {
-            let path = folder.path().join(name);
+    /// The rows of a run on datasets of so many rows, of which the i-th has the ids from 1000 i on.
+    fn source(folder: &Path, parts: &[(&str, usize, f64)]) -> Source {
+        let mut list = String::new();
+        for (index, (name, rows, weight)) in parts.iter().enumerate() {
+            let path = folder.join(name);
             let mut writer = DatasetWriter::create(&path, DatasetKind::Pretrain, 2000, 1999).unwrap();
+            let first = 1000 * index as u32;
             let ids: Vec<u32> = (first..first + (rows * ROW_LENGTH) as u32).collect();
             writer.part(&ids, ids.len()).unwrap();
             writer.finish().unwrap();
+            list += &format!("{{ path = {path:?}, weight = {weight:?} }}, ");
         }
-        let text = format!(
-            "out = \"o\"\nsteps = 1\nbatch_size = 4\nrow_length = {ROW_LENGTH}\nseed = 3\n\
-             data = [{{ path = {:?}, weight = 0.75 }}, {{ path = {:?}, weight = 0.25 }}]",
-            folder.path().join("large"),
-            folder.path().join("small"),
-        );
+        let text =
+            format!("out = \"o\"\nsteps = 1\nbatch_size = 4\nrow_length = {ROW_LENGTH}\nseed = 3\ndata = [{list}]");
         let config = RunConfig::from_tables(Training::Pretrain, [text.parse::<Table>().unwrap()]).unwrap();
         let keys = serde_json::json!({
             "d_model": 8, "n_layers": 1, "n_heads": 1, "n_kv_heads": 1, "mlp_hidden_size": 8, "vocab_size": 2000,
             "max_sequence_length": 8, "mask_token_id": 1998, "eos_token_id": 1999,
         });
         let model = ModelConfig::from_keys(keys.as_object().unwrap().clone()).unwrap();
-        let mut source = Source::open(&config, DatasetKind::Pretrain, &model).unwrap();
+        Source::open(&config, DatasetKind::Pretrain, &model).unwrap()
+    }
+
+    #[test]
+    fn datasets_of_one_size_have_orders_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut source = source(folder.path(), &[("first", 20, 1.0), ("second", 20, 1.0)]);
+        let mut pairs: Vec<[BTreeSet<u32>; 2]> = Vec::new();
+        for step in 0..10 {
+            let (first, second): (Vec<u32>, Vec<u32>) =
+                firsts(&mut source, step).into_iter().partition(|&id| id < 1000);
+            pairs.push([first.into_iter().collect(), second.into_iter().map(|id| id - 1000).collect()]);
+        }
+        assert!(pairs.iter().filter(|[first, second]| first == second).count() < 3, "{pairs:?}");
+    }
+
+    #[test]
+    fn weights_are_shares_of_rows_and_every_dataset_has_epochs_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut source = source(folder.path(), &[("large", 90, 0.75), ("small", 7, 0.25)]);
         let steps: Vec<Vec<u32>> = (0..140).map(|step| firsts(&mut source, step)).collect();
         let (large, small): (Vec<u32>, Vec<u32>) = steps.concat().into_iter().partition(|&id| id < 1000);
         assert!((419..=421).contains(&large.len()), "{}", large.len());

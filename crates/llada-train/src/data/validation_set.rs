@@ -1,11 +1,13 @@
-//! The rows that a run is validated on: the first of a dataset that was prepared, or of conversations as files have them.
+//! The rows that a run is validated on: the first of a dataset that was prepared, or of conversations as files have
+//! them.
 
 use std::path::{Path, PathBuf};
 
+use llada_core::rng::Noise;
 use llada_model::ModelConfig;
 
 use super::{
-    Dataset, DatasetKind, Stream, files, rows,
+    Dataset, DatasetKind, Stream, Tally, files, rows,
     source::{check_dataset, end_of_text, is_streamed},
 };
 use crate::{
@@ -23,6 +25,7 @@ const SPLITS: [&str; 2] = ["validation", "test"];
 pub struct ValidationSet {
     pub(crate) rows: Vec<Rows>,
     pub(crate) bytes_per_token: f64,
+    tally: Option<Tally>,
 }
 
 impl ValidationSet {
@@ -32,7 +35,13 @@ impl ValidationSet {
         Self {
             rows: (0..rows).map(|row| data.read(&[row], row_length)).collect(),
             bytes_per_token: data.bytes_per_token(),
+            tally: None,
         }
+    }
+
+    /// What was read of conversations until there were enough rows, and left out.
+    pub fn tally(&self) -> Option<&Tally> {
+        self.tally.as_ref()
     }
 
     /// The rows in `path` of a run of `config`, whose data is for `kind`.
@@ -60,8 +69,9 @@ impl ValidationSet {
         let config = RunConfig { sft, ..config.clone() };
         let tokenizer = start::tokenizer(&config)?;
         let eos = end_of_text(&tokenizer)?;
-        let stream = Stream::open(path, &files(path, &config.sft)?, &config, model, tokenizer)?;
-        let first = stream.first(config.validation_rows)?;
+        let noise = Noise::new(config.seed);
+        let stream = Stream::open(path, &files(path, &config.sft)?, &config, model, tokenizer, noise)?;
+        let (first, tally) = stream.first(config.validation_rows)?;
         let (mut found, mut bytes, mut tokens) = (Vec::with_capacity(first.len()), 0, 0);
         for (record, text_bytes) in first {
             let row = rows(&[record], &config.sft, eos);
@@ -69,7 +79,7 @@ impl ValidationSet {
             tokens += row.ids.len();
             found.push(row);
         }
-        Ok(Self { rows: found, bytes_per_token: bytes as f64 / (tokens as f64).max(1.0) })
+        Ok(Self { rows: found, bytes_per_token: bytes as f64 / (tokens as f64).max(1.0), tally: Some(tally) })
     }
 }
 

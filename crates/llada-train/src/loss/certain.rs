@@ -1,4 +1,5 @@
-//! A loss that makes a model certain: weighted cross-entropies, and the mean entropy of those predictions that are right.
+//! A loss that makes a model certain: weighted cross-entropies, and the mean entropy of those predictions that are
+//! right.
 
 use llada_core::rng::Noise;
 use llada_model::TrainableTransformer;
@@ -23,8 +24,8 @@ pub(super) struct Found {
 }
 
 impl Certainty {
-    /// Adds the gradient of the loss of `batches` in step `step`, with their own weights of cross-entropies, to the model's. The mean of
-    /// the entropies is over all processes.
+    /// Adds the gradient of the loss of `batches` in step `step`, with their own weights of cross-entropies, to the
+    /// model's. The mean of the entropies is over all processes.
     pub(super) fn accumulate(
         self,
         model: &mut TrainableTransformer,

@@ -1,5 +1,5 @@
-//! Distillation for parallel decoding: the model answers prompts one token a step, before the first step, and learns to be
-//! certain of many tokens of these answers at once.
+//! Distillation for parallel decoding: the model answers prompts one token a step, before the first step, and learns to
+//! be certain of many tokens of these answers at once.
 
 use std::{collections::BTreeMap, ops::ControlFlow, path::PathBuf};
 
@@ -35,6 +35,7 @@ pub(crate) struct DistillationLoss {
     config: DistillationConfig,
     prompts: Lines<Prompt>,
     order: BatchOrder,
+    micro_batch_size: usize,
     steps: u64,
     mask_id: u32,
     eos_id: u32,
@@ -76,6 +77,7 @@ impl DistillationLoss {
             config: config.distillation,
             order: BatchOrder::new(prompts.items.len(), config.batch_size, noise, None)?,
             prompts,
+            micro_batch_size: config.micro_batch_size(),
             steps: config.steps,
             mask_id: model.mask_token_id,
             eos_id: model.eos_token_id,
@@ -176,14 +178,11 @@ impl Loss for DistillationLoss {
         for (half, [cross_entropy, entropy]) in self.weights().into_iter().enumerate() {
             let count: usize = rows.iter().map(|(_, halves)| halves[half].scored.len()).sum();
             let weight = (cross_entropy / count.max(1) as f64) as f32;
-            let mut batches = Vec::new();
-            for (index, (row, halves)) in rows.iter().enumerate().filter(|(index, _)| mine.contains(index)) {
-                let view = &halves[half];
-                let batch = MaskedBatch::of_views([(row.as_slice(), std::slice::from_ref(view))]);
-                batches.push(
-                    batch.with_weights(vec![weight; view.scored.len()]).from_row(2 * index + half, 2 * rows.len()),
-                );
-            }
+            let own = rows[mine.clone()].iter().map(|(row, halves)| (row.as_slice(), &halves[half..=half]));
+            let batch = MaskedBatch::of_views(own);
+            let weights = vec![weight; batch.weights().len()];
+            let batch = batch.with_weights(weights).from_row(half * rows.len() + mine.start, 2 * rows.len());
+            let batches = batch.micro_batches(self.micro_batch_size);
             let certainty = Certainty { weight: entropy, temperature: self.config.temperature() };
             let found = certainty.accumulate(model, &batches, self.noise, step, collective)?;
             report.loss += found.loss;

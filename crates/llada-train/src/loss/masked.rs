@@ -1,5 +1,5 @@
-//! Pre-training, supervised fine-tuning and the autoregressive baseline: the rows of each step, and their masks. These are a
-//! function of the settings, the data and the step alone.
+//! Pre-training, supervised fine-tuning and the autoregressive baseline: the rows of each step, and their masks. These
+//! are a function of the settings, the data and the step alone.
 
 use std::path::Path;
 

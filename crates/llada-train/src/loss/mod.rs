@@ -1,7 +1,8 @@
-//! What a run minimises: each kind of training is a [`Loss`], which knows its data and adds a step's gradient to the model's.
+//! What a run minimises: each kind of training is a [`Loss`], which knows its data and adds a step's gradient to the
+//! model's.
 //!
-//! A loss sees no optimizer, no files of the run and no clock, and what it does at a step is a function of the seed, the
-//! step and the weights.
+//! A loss sees no optimizer, no files of the run and no clock, and what it does at a step is a function of the seed,
+//! the step and the weights.
 
 mod certain;
 pub(crate) mod distillation;
@@ -36,8 +37,8 @@ pub(crate) type IsStopped<'a> = dyn FnMut() -> bool + 'a;
 
 /// A loss with the data that it is of.
 pub(crate) trait Loss: fmt::Debug {
-    /// Computes what is the same in all steps, or goes on with it after an interruption. `is_begun` says whether `model` has
-    /// made steps.
+    /// Computes what is the same in all steps, or goes on with it after an interruption. `is_begun` says whether
+    /// `model` has made steps.
     ///
     /// # Errors
     /// The model fails, or a file; a process cannot be reached.
@@ -51,8 +52,8 @@ pub(crate) trait Loss: fmt::Debug {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Lets the model say what step `step`, counted from 0, learns from, unless earlier steps have. If any process is stopped,
-    /// all of them are, and the loss stays as it was.
+    /// Lets the model say what step `step`, counted from 0, learns from, unless earlier steps have. If any process is
+    /// stopped, all of them are, and the loss stays as it was.
     ///
     /// # Errors
     /// The model fails, or the collective.

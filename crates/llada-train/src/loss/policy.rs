@@ -1,8 +1,8 @@
 //! Reinforcement learning with a program that checks answers: the model answers prompts, several times each, and learns
 //! from how its answers compare.
 //!
-//! One set of answers serves for several steps. The probabilities under the model that gave them, and under that which the
-//! run started from, are computed when they are given, under the masks of all these steps.
+//! One set of answers serves for several steps. The probabilities under the model that gave them, and under that which
+//! the run started from, are computed when they are given, under the masks of all these steps.
 
 use std::{collections::BTreeMap, fs, ops::ControlFlow, path::Path};
 
@@ -172,7 +172,8 @@ impl PolicyLoss {
         Ok(ControlFlow::Continue(rollouts))
     }
 
-    /// Lets the model answer the prompts of a set, each process its share of them, and compares what the answers are worth.
+    /// Lets the model answer the prompts of a set, each process its share of them, and compares what the answers are
+    /// worth.
     fn ask(
         &mut self,
         model: &mut TrainableTransformer,
@@ -240,8 +241,8 @@ fn copy(weights: &Parameters) -> Result<Parameters, TrainError> {
     Ok(copied)
 }
 
-/// The log-probabilities of scored tokens under `model`, where `batches` has the views of `draw`. Each process computes those
-/// of its share of the batches.
+/// The log-probabilities of scored tokens under `model`, where `batches` has the views of `draw`. Each process computes
+/// those of its share of the batches.
 fn log_probs(
     model: &mut TrainableTransformer,
     batches: &[MaskedBatch],

@@ -1,8 +1,8 @@
-//! Preference optimisation (VRPO, arXiv 2505.19223): the margin between a chosen and a rejected answer is widened, beyond
-//! that of the model that the run starts from.
+//! Preference optimisation (VRPO, arXiv 2505.19223): the margin between a chosen and a rejected answer is widened,
+//! beyond that of the model that the run starts from.
 //!
-//! An answer's likelihood is estimated under the same masks whenever it is, so the numbers of the reference are computed
-//! once, before the first step, and no second model is in memory.
+//! An answer's likelihood is estimated under the same masks whenever it is, so the numbers of the reference are
+//! computed once, before the first step, and no second model is in memory.
 
 use std::{collections::BTreeMap, ops::ControlFlow, path::PathBuf};
 
@@ -45,6 +45,16 @@ pub(crate) struct PairLoss {
 struct Bounds {
     chosen: f64,
     rejected: f64,
+}
+
+impl Bounds {
+    /// The same, unless one is not finite: JSON has no such numbers, so no process could read it again.
+    fn finite(self, pair: usize) -> Result<Self, TrainError> {
+        match [self.chosen, self.rejected].into_iter().find(|bound| !bound.is_finite()) {
+            Some(value) => Err(TrainError::NoLikelihood { pair, value }),
+            None => Ok(self),
+        }
+    }
 }
 
 /// An answer under its masks: rows of one length, and what each masked token weighs in the estimate.
@@ -143,7 +153,7 @@ impl Loss for PairLoss {
         let mut ledger = Ledger::<Bounds>::open(&self.path, &self.subject, collective)?;
         let seen = self.order.seen(self.steps);
         let flow = ledger.complete(&seen, 1, is_begun, observe, collective, |pairs, _| {
-            let bounds = pairs.iter().map(|&pair| self.bounds(model, &self.masked(pair)?));
+            let bounds = pairs.iter().map(|&pair| self.bounds(model, &self.masked(pair)?)?.finite(pair));
             bounds.collect::<Result<_, _>>().map(ControlFlow::Continue)
         })?;
         self.reference = ledger.into_entries();

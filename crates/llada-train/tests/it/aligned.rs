@@ -155,11 +155,19 @@ fn resumed_runs_equal_uninterrupted_ones() {
 
 /// [`Small`], which asks to stop while the prompts of the second set of answers are asked.
 #[derive(Debug)]
-struct Impatient {
+pub(crate) struct Impatient {
     small: Small,
     asked: AtomicUsize,
     judged: AtomicUsize,
+    /// The number of answers of a set that this process gives.
+    of_set: usize,
     stop: Arc<AtomicBool>,
+}
+
+impl Impatient {
+    pub(crate) fn new(of_set: usize, stop: Arc<AtomicBool>) -> Self {
+        Self { small: Small::new(), asked: AtomicUsize::new(0), judged: AtomicUsize::new(0), of_set, stop }
+    }
 }
 
 impl Environment for Impatient {
@@ -168,15 +176,15 @@ impl Environment for Impatient {
     }
 
     fn prompt(&self, index: usize) -> &[u32] {
-        // Four when the run is opened, and four in each set.
-        if self.asked.fetch_add(1, Ordering::Relaxed) == 8 {
+        // All when the run is opened, and each answer's in each set.
+        if self.asked.fetch_add(1, Ordering::Relaxed) == self.len() + self.of_set {
             self.stop.store(true, Ordering::Relaxed);
         }
         self.small.prompt(index)
     }
 
     fn reward(&self, index: usize, answer: &[u32]) -> f64 {
-        assert!(self.judged.fetch_add(1, Ordering::Relaxed) < 4, "the second set was answered to its end");
+        assert!(self.judged.fetch_add(1, Ordering::Relaxed) < self.of_set, "the second set was answered to its end");
         self.small.reward(index, answer)
     }
 }
@@ -189,8 +197,7 @@ fn a_run_stops_within_a_set_of_answers_and_goes_on() {
     let [whole, parts] = ["whole", "parts"].map(|out| config(folder.path(), Training::Rl, out, &keys));
     train(&whole, Training::Rl, |_| false);
     let stop = Arc::new(AtomicBool::new(false));
-    let (asked, judged) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let environment = Impatient { small: Small::new(), asked, judged, stop: stop.clone() };
+    let environment = Impatient::new(4, stop.clone());
     let outcome = Run::rl(parts.clone(), environment).unwrap().train(&stop, |_| ()).unwrap();
     assert_eq!(outcome, Outcome::Stopped(parts.out.join("checkpoints/step-00000003")));
     train(&parts, Training::Rl, |_| false);
@@ -281,6 +288,30 @@ fn numbers_that_were_lost_or_are_of_another_run_are_refused() {
     assert!(error.contains("reference.jsonl: it is of other data or settings"), "{error}");
 }
 
+/// A reference that is not finite is told before it is written, since JSON has no such numbers.
+#[test]
+fn likelihoods_that_are_not_finite_are_refused() {
+    let folder = workplace();
+    let damaged = folder.path().join("damaged");
+    fs::create_dir(&damaged).unwrap();
+    for file in fs::read_dir(fixture("tiny-llada")).unwrap().flatten().filter(|file| file.path().is_file()) {
+        let mut bytes = fs::read(file.path()).unwrap();
+        if file.path().extension().is_some_and(|extension| extension == "safetensors") {
+            let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+            // In every dtype it is not a number.
+            bytes[8 + header..].fill(0xff);
+        }
+        fs::write(damaged.join(file.file_name()), bytes).unwrap();
+    }
+    let keys = format!("data = \"pairs.jsonl\"\ninit = {damaged:?}");
+    let config = config(folder.path(), Training::Preference, "infinite", &keys);
+    let stop = AtomicBool::new(false);
+    for _ in 0..2 {
+        let error = open(&config, Training::Preference).unwrap().train(&stop, |_| ()).unwrap_err();
+        assert!(error.to_string().ends_with("the log-likelihood of an answer of pair 0 is NaN"), "{error}");
+    }
+}
+
 #[test]
 fn settings_that_cannot_be_are_refused() {
     let folder = workplace();
@@ -304,6 +335,7 @@ fn settings_that_cannot_be_are_refused() {
         (Training::Rl, "rl.num_generations = 2\nobjective = \"ar\"", "objective is ar"),
         (Training::Preference, "rl.num_generations = 2", "rl is given, and this kind of training does not read it"),
         (Training::Preference, "stratified_t = true", "hint: it is for pre-training, fine-tuning, distillation"),
+        (Training::Pretrain, "objective = \"ar\"\nstratified_t = true", "stratified_t is true\nhint: objective ar has"),
         (Training::Pretrain, "preference.beta = 0.1", "hint: it is for preference optimisation"),
         (Training::Rl, "row_length = 8", "hint: it is for pre-training"),
         (Training::Distillation, "group_by_length = true", "hint: it is for distillation.objective cap"),

@@ -26,8 +26,8 @@ use crate::{
 
 /// One of two threads that stand for processes.
 #[derive(Debug)]
-struct Pair {
-    rank: usize,
+pub(crate) struct Pair {
+    pub(crate) rank: usize,
     to_other: Sender<Message>,
     from_other: Receiver<Message>,
 }
@@ -40,7 +40,7 @@ enum Message {
 }
 
 /// Both ends of a pair.
-fn pair() -> [Pair; 2] {
+pub(crate) fn pair() -> [Pair; 2] {
     let (to_second, from_first) = channel();
     let (to_first, from_second) = channel();
     [
@@ -95,12 +95,21 @@ impl Collective for Pair {
 }
 
 /// What a rank has to tell: how its run ended, after how many steps, and the losses that it saw.
-type Told = (Outcome, u64, Vec<f64>);
+pub(crate) type Told = (Outcome, u64, Vec<f64>);
 
 /// Trains with two ranks, of which the second is asked to stop after `stop_at` steps.
-fn train_in_two(config: &RunConfig, kind: Training, stop_at: u64) -> [Told; 2] {
+pub(crate) fn train_in_two(config: &RunConfig, kind: Training, stop_at: u64) -> [Told; 2] {
+    train_in_two_until(config, kind, move |event| matches!(event, Event::Step(metrics) if metrics.step == stop_at))
+}
+
+/// Trains with two ranks, of which the second is asked to stop when `stop` says so.
+pub(crate) fn train_in_two_until(
+    config: &RunConfig,
+    kind: Training,
+    stop: impl Fn(&Event<'_>) -> bool + Clone + Send + 'static,
+) -> [Told; 2] {
     let ranks = pair().map(|process| {
-        let config = config.clone();
+        let (config, is_due) = (config.clone(), stop.clone());
         thread::spawn(move || {
             let rank = process.rank;
             let mut run = aligned::open_with(&config, kind, process).unwrap();
@@ -108,8 +117,8 @@ fn train_in_two(config: &RunConfig, kind: Training, stop_at: u64) -> [Told; 2] {
             let outcome = run.train(&stop, |event| {
                 if let Event::Step(metrics) = event {
                     losses.push(metrics.loss);
-                    stop.store(rank == 1 && metrics.step == stop_at, Ordering::Relaxed);
                 }
+                stop.store(rank == 1 && is_due(&event), Ordering::Relaxed);
             });
             (outcome.unwrap(), run.steps_made(), losses)
         })
@@ -196,6 +205,7 @@ fn two_ranks_align_and_distil_as_one_does() {
         let two = aligned::config(folder.path(), kind, &format!("two-{case}"), &keys);
         train_in_two(&two, kind, 0);
         let lines = |config: &RunConfig| metrics::read(&config.out.join("metrics.jsonl")).unwrap();
+        assert_eq!((lines(&one).len(), lines(&two).len()), (6, 6));
         for (one, two) in lines(&one).iter().zip(lines(&two)) {
             assert_eq!((one.tokens, one.details.len()), (two.tokens, two.details.len()));
             let numbers = |step: &Metrics| -> Vec<f64> {
@@ -212,6 +222,59 @@ fn two_ranks_align_and_distil_as_one_does() {
             assert_eq!(read(&one), read(&two), "{keys}");
         }
     }
+}
+
+/// A process whose sum of gradients is a little off, as another number of threads makes their norm.
+#[derive(Debug)]
+struct Drifting(Pair);
+
+impl Collective for Drifting {
+    fn rank(&self) -> usize {
+        self.0.rank()
+    }
+
+    fn world_size(&self) -> usize {
+        self.0.world_size()
+    }
+
+    fn sum_parameters(&mut self, parameters: &mut Parameters) -> Result<(), TrainError> {
+        self.0.sum_parameters(parameters)?;
+        Ok(parameters.lerp(&parameters.zeros_like()?, self.rank() as f64 / 1024.0)?)
+    }
+
+    fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError> {
+        self.0.sum_all(values)
+    }
+
+    fn broadcast(&mut self, slice: &mut ParameterSlice, root: usize) -> Result<(), TrainError> {
+        self.0.broadcast(slice, root)
+    }
+
+    fn gather(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>, TrainError> {
+        self.0.gather(own)
+    }
+}
+
+#[test]
+fn gradients_are_clipped_by_the_norm_of_one_rank() {
+    let folder = workplace();
+    let config = config(folder.path(), Training::Pretrain, "norm", "steps = 1");
+    let ranks = pair().map(|process| {
+        let config = config.clone();
+        thread::spawn(move || {
+            let mut run = Run::open_with(config, Training::Pretrain, Box::new(Drifting(process))).unwrap();
+            let mut norm = None;
+            let observe = |event: Event<'_>| {
+                if let Event::Step(metrics) = event {
+                    norm = Some(metrics.grad_norm);
+                }
+            };
+            run.train(&AtomicBool::new(false), observe).unwrap();
+            norm.unwrap()
+        })
+    });
+    let [first, second] = ranks.map(|rank| rank.join().unwrap());
+    assert_eq!(first, second);
 }
 
 #[test]

@@ -99,7 +99,8 @@ fn check_learned_by_heart(objective: Objective) {
     let mut loss = f64::INFINITY;
     for step in 1..=400 {
         loss = batch.loss(&model.accumulate(&batch.batch()).unwrap()).unwrap();
-        optimizer.step(&mut model, step, 1e-2).unwrap();
+        let grad_norm = model.gradient().norm().unwrap();
+        optimizer.step(&mut model, step, 1e-2, grad_norm).unwrap();
     }
     assert!(loss < 0.01, "{objective:?}: {loss}");
 }

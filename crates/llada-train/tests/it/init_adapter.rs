@@ -94,6 +94,9 @@ fn settings_that_differ_are_named() {
         );
     }
     assert!(told_of("adapter.rank = 3").unwrap_err().contains("unknown field `rank`"));
+    let keys = format!("out = \"o\"\nsteps = 1\n{}", peft());
+    let error = told(&RunConfig::from_tables(Training::Sft, [keys.parse().unwrap()]).unwrap_err());
+    assert!(error.starts_with("init_adapter is given\nhint: give init too"), "{error}");
     let error = settings(folder.path(), "init_adapter = \"nowhere\"").unwrap_err().to_string();
     assert!(error.contains("nowhere/adapter_config.json"), "{error}");
 }

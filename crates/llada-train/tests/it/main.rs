@@ -9,6 +9,7 @@ mod fuzz;
 mod golden;
 mod gradients;
 mod init_adapter;
+mod interrupted_ranks;
 mod lora;
 mod mixture;
 #[path = "../../../llada-model/tests/it/mutation.rs"]

@@ -20,7 +20,7 @@ use crate::{
 
 /// A folder with prepared datasets `p1`, `p2` of documents and `s1`, `s2` of records, and with files of conversations
 /// `a.jsonl` and `b.jsonl`, in which a record cannot be read.
-fn workplace() -> TempDir {
+pub(crate) fn workplace() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     for (name, kind, count) in [
@@ -50,7 +50,7 @@ fn workplace() -> TempDir {
     folder
 }
 
-fn config(folder: &Path, kind: Training, out: &str, data: &[(&str, f64)], keys: &str) -> RunConfig {
+pub(crate) fn config(folder: &Path, kind: Training, out: &str, data: &[(&str, f64)], keys: &str) -> RunConfig {
     let parts: Vec<String> = data
         .iter()
         .map(|(name, weight)| format!("{{ path = {:?}, weight = {weight:?} }}", folder.join(name)))
@@ -141,7 +141,7 @@ fn mixtures_that_cannot_be_are_refused() {
             "group_by_length = true",
             "hint: rows of several datasets are not grouped",
         ),
-        (Training::Sft, list(["s1", "a.jsonl"]), "sft.turns = \"all\"", "sft.turns is set"),
+        (Training::Sft, list(["s1", "a.jsonl"]), "sft.turns = \"all\"", "s1 was prepared and has settled it"),
         (
             Training::Preference,
             list(["a.jsonl", "b.jsonl"]),
@@ -158,7 +158,7 @@ fn mixtures_that_cannot_be_are_refused() {
     other.finish().unwrap();
     let error = told_of(Training::Sft, &list(["s1", "s3"]), "");
     assert!(
-        error.contains("data is with end of text 7 in ") && error.contains("prepare them with one tokenizer"),
+        error.contains("data has end of text 7 in ") && error.contains("prepare them with one tokenizer"),
         "{error}"
     );
 

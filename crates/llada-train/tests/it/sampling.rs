@@ -24,7 +24,8 @@ fn learned(dtype: Dtype) -> TrainableTransformer {
     for step in 1..=2 {
         let batch = Objective::Diffusion.mask(&rows, 510, true, Noise::new(5), step).unwrap();
         model.accumulate(&batch.batch()).unwrap();
-        optimizer.step(&mut model, step.into(), 1e-2).unwrap();
+        let grad_norm = model.gradient().norm().unwrap();
+        optimizer.step(&mut model, step.into(), 1e-2, grad_norm).unwrap();
     }
     model
 }

@@ -70,6 +70,19 @@ fn conversations_are_validated_on_as_if_they_were_prepared() {
 }
 
 #[test]
+fn what_is_left_out_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("train.jsonl"), lines(0..6)).unwrap();
+    let silent = "{\"messages\": [{\"role\": \"user\", \"content\": \"hm\"}]}\n";
+    fs::write(at.join("some.jsonl"), silent.to_owned() + &lines(1..3) + silent + &lines(3..9) + silent).unwrap();
+    let run = Run::open(config(at, "some.jsonl", "validation_rows = 4"), Training::Sft).unwrap();
+    let tally = run.validation_tally().unwrap();
+    // The last is not reached.
+    assert_eq!((tally.records, tally.without_answer, tally.left_out()), (4, 2, 2));
+}
+
+#[test]
 fn what_cannot_be_validated_on_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -10,8 +10,8 @@ use super::{RunFile, RunKeys};
 /// Teach a model to decode many tokens at once
 ///
 /// The model answers the prompts of the data one token a step, before the first step, and learns to be certain of these
-/// answers. They are kept in OUT/trajectories.jsonl. With `--objective cap` the data is a dataset of answers, as for `llada
-/// sft`. Ctrl-C saves and ends; the same command goes on, bit for bit.
+/// answers. They are kept in OUT/trajectories.jsonl. With `--objective cap` the data is a dataset of answers, as for
+/// `llada sft`. Ctrl-C saves and ends; the same command goes on, bit for bit.
 #[derive(clap::Args)]
 #[command(after_help = r#"Example of a run file:
   out = "distilled"

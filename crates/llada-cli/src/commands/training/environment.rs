@@ -7,10 +7,7 @@ use llada_core::rng::Noise;
 use llada_eval::{Benchmark, Question, Style, TaskKind, read};
 use llada_model::{Message, Tokenizer};
 use llada_tasks::{Split, SyntheticTask, by_name, mixture};
-use llada_train::{
-    config::{Data, RunConfig},
-    environment::Environment,
-};
+use llada_train::{config::RunConfig, environment::Environment};
 
 use crate::exit::usage;
 
@@ -82,11 +79,10 @@ impl Questions {
     }
 
     fn of_benchmark(&mut self, name: &str, config: &RunConfig) -> anyhow::Result<()> {
-        let data = config
-            .data
-            .as_ref()
-            .and_then(Data::one)
-            .ok_or_else(|| usage(format!("no records of {name}\nhint: --data FILE")))?;
+        if config.data.is_none() {
+            return Err(usage(format!("no records of {name}\nhint: --data FILE")));
+        }
+        let data = config.one_data()?;
         let benchmark = Benchmark::by_name(name).filter(|task| matches!(task.kind, TaskKind::FreeForm { .. }));
         let benchmark = benchmark.ok_or_else(|| usage(format!("{name} has options and no answers in words")))?;
         for record in read(data)? {

@@ -16,11 +16,12 @@ pub(super) struct RunKeys {
     /// Checkpoint to start from
     #[arg(long, value_name = "DIR")]
     init: Option<PathBuf>,
-    /// Adapter to go on with, in peft's format, with the settings in its folder; no key of [adapter] but lora_dropout may
-    /// be another [default: none]
+    /// Adapter to go on with, in peft's format, with the settings in its folder; no key of [adapter] but lora_dropout
+    /// may be another [default: none]
     #[arg(long, value_name = "DIR")]
     init_adapter: Option<PathBuf>,
-    /// f32, bf16, int8, nf4, or nf4-double: what frozen weights are kept in while an adapter is trained [default: dtype]
+    /// f32, bf16, int8, nf4, or nf4-double: what frozen weights are kept in while an adapter is trained [default:
+    /// dtype]
     #[arg(long, value_name = "NAME")]
     base_dtype: Option<String>,
     /// Dataset to validate on, as `llada data prepare` writes it; for answers also conversations, in a file or a folder

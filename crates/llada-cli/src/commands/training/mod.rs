@@ -22,6 +22,7 @@ use llada_train::{
 use serde::Serialize;
 use toml::Table;
 
+pub(crate) use self::ranks::LAUNCHED;
 use self::{keys::RunKeys, ranks::Ranks};
 use crate::{
     exit::{Interrupted, InterruptedTogether, usage},
@@ -99,8 +100,9 @@ fn train(mut run: Run, ranks: &Ranks) -> anyhow::Result<()> {
         _ => {}
     })?;
     bar.finish_and_clear();
-    if let Some(tally) = run.tally().filter(|tally| tally.left_out() > 0) {
-        eprintln!("left out of {} records: {}", tally.records + tally.left_out(), tally.left_out());
+    for (what, tally) in [("records", run.tally()), ("records to validate on", run.validation_tally().cloned())] {
+        let Some(tally) = tally.filter(|tally| tally.left_out() > 0) else { continue };
+        eprintln!("left out of {} {what}: {}", tally.records + tally.left_out(), tally.left_out());
         for reason in tally.reasons() {
             eprintln!("  {reason}");
         }

@@ -9,9 +9,10 @@ use super::{RunFile, RunKeys};
 
 /// Teach a model to prefer some answers to others (VRPO)
 ///
-/// Each line of the data is a prompt with an answer that was chosen and one that was rejected: {"prompt": ..., "chosen": ...,
-/// "rejected": ...}, texts or lists of messages. Before the first step the likelihoods under the model at the start are
-/// computed; they are kept in OUT/reference.jsonl. Ctrl-C saves and ends; the same command goes on, bit for bit.
+/// Each line of the data is a prompt with an answer that was chosen and one that was rejected: {"prompt": ...,
+/// "chosen": ..., "rejected": ...}, texts or lists of messages. Before the first step the likelihoods under the model
+/// at the start are computed; they are kept in OUT/reference.jsonl. Ctrl-C saves and ends; the same command goes on,
+/// bit for bit.
 #[derive(clap::Args)]
 #[command(after_help = r#"Example of a run file:
   out = "preferred"

@@ -1,12 +1,15 @@
 //! The processes of a run, if a launcher has started several.
 
-use std::time::Duration;
+use std::{env, io, process, thread, time::Duration};
 
 use llada_distributed::{C10dCollective, Environment, ProcessGroup};
 use llada_train::{
     collective::{Collective, SingleProcess},
     config::RunConfig,
 };
+
+/// The variable that tells a process that its standard input is a pipe of `llada launch`, which ends when that ends.
+pub(crate) const LAUNCHED: &str = "LLADA_LAUNCHED";
 
 /// The place of this process among those of a run.
 pub(super) struct Ranks {
@@ -18,6 +21,9 @@ pub(super) struct Ranks {
 impl Ranks {
     /// Reads the environment. A process waits for the others for `timeout` at most.
     pub(super) fn from_env(timeout: Duration) -> anyhow::Result<Self> {
+        if env::var_os(LAUNCHED).is_some() {
+            thread::spawn(end_with_launcher);
+        }
         Ok(Self { environment: Environment::from_env()?, timeout })
     }
 
@@ -41,4 +47,13 @@ impl Ranks {
             None => Box::new(SingleProcess),
         })
     }
+}
+
+/// Ends this process once its launcher is gone, even if that was killed: whoever starts the run again must find nobody
+/// who writes in its folder. What is written meanwhile is no worse off than if this process had been killed too.
+fn end_with_launcher() {
+    // The launcher sends nothing.
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    eprintln!("error: llada launch has ended\nhint: the same command goes on from the last checkpoint");
+    process::exit(1);
 }

@@ -9,9 +9,10 @@ use super::{RunFile, RunKeys, environment};
 
 /// Teach a model by rewards for answers that a program checks
 ///
-/// The model answers each prompt several times, and learns from how its answers compare. Questions are those of synthetic
-/// tasks (`llada tasks list`), whose held-out half is never asked, or those of a benchmark of `llada eval` that is answered in
-/// words and needs no sandbox, with the records in --data. Ctrl-C saves and ends; the same command goes on, bit for bit.
+/// The model answers each prompt several times, and learns from how its answers compare. Questions are those of
+/// synthetic tasks (`llada tasks list`), whose held-out half is never asked, or those of a benchmark of `llada eval`
+/// that is answered in words and needs no sandbox, with the records in --data. Ctrl-C saves and ends; the same command
+/// goes on, bit for bit.
 #[derive(clap::Args)]
 #[command(after_help = r#"Example of a run file:
   out = "rl"

@@ -34,8 +34,8 @@ pub(crate) struct Args {
 
 #[derive(clap::Args, Serialize)]
 struct Keys {
-    /// Conversations, in a file or a folder, or a prepared dataset; several with their shares of the rows, as in --data A=0.7 --data B=0.3, in a
-    /// run file [{ path = "A", weight = 0.7 }, ...]
+    /// Conversations, in a file or a folder, or a prepared dataset; several with their shares of the rows, as in --data
+    /// A=0.7 --data B=0.3, in a run file [{ path = "A", weight = 0.7 }, ...]
     #[arg(long, value_name = "PATH[=WEIGHT]", value_parser = data_key::part, help_heading = "Keys of the run file")]
     #[serde(serialize_with = "data_key::data", skip_serializing_if = "Vec::is_empty")]
     data: Vec<DataPart>,
@@ -58,13 +58,15 @@ struct Keys {
 #[derive(clap::Args, Serialize)]
 #[command(next_help_heading = "Keys of [sft]")]
 struct SftKeys {
-    /// What follows an answer and is learned: answer, end-of-text to the longest row; one_eos; or none [default: answer]
+    /// What follows an answer and is learned: answer, end-of-text to the longest row; one_eos; or none [default:
+    /// answer]
     #[arg(long, value_name = "NAME")]
     padding: Option<String>,
     /// Answers of a conversation that are learned: last, all at once, or sampled, one in each epoch [default: sampled]
     #[arg(long, value_name = "NAME")]
     turns: Option<String>,
-    /// What counts alike: every answer with sequence, every token with token; batch divides by rows alone [default: sequence]
+    /// What counts alike: every answer with sequence, every token with token; batch divides by rows alone [default:
+    /// sequence]
     #[arg(long, value_name = "NAME")]
     normalisation: Option<String>,
     /// Weight of a masked token: scheduler, one over the mask's probability, or uniform [default: scheduler]

@@ -162,7 +162,7 @@ fn a_model_in_several_files_is_converted_from_any_of_them() {
     }
     fs::remove_file(path(1)).unwrap();
     let error = run(&path(2), &folder.path().join("out"), &in_f32()).unwrap_err().to_string();
-    assert!(error.ends_with("of which there is no model-00001-of-00002.gguf"), "{error}");
+    assert!(error.ends_with("missing: model-00001-of-00002.gguf"), "{error}");
 }
 
 /// Bytes of blocks whose scales are small numbers.

@@ -21,8 +21,8 @@ use crate::TrainError;
 pub enum Format {
     /// Text, each file a document.
     Text,
-    /// One `{"text": ...}` a line, each a document. A line of [`Chat`](Self::Chat) is the document of its messages, a line
-    /// each.
+    /// One `{"text": ...}` a line, each a document. A line of [`Chat`](Self::Chat) is the document of its messages, a
+    /// line each.
     Jsonl,
     /// One `{"messages": [{"role": ..., "content": ...}, ...]}` a line, each a conversation: every answer of the
     /// assistant becomes a record, with all that was said before as its prompt (section 2.3 of the paper).
@@ -36,8 +36,8 @@ pub struct Options {
     pub format: Format,
     /// The largest number of tokens of a record; longer ones are left out.
     pub max_length: usize,
-    /// The smallest number of tokens of an answer, its EOS included; shorter ones are padded with EOS. This is how a model
-    /// learns to end an answer on a canvas of this length, without the padding of a whole batch.
+    /// The smallest number of tokens of an answer, its EOS included; shorter ones are padded with EOS. This is how a
+    /// model learns to end an answer on a canvas of this length, without the padding of a whole batch.
     pub answer_length: usize,
 }
 

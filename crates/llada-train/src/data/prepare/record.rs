@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::{Format, units::Unit};
 use crate::TrainError;
 
-/// The roles of those who speak in a conversation. Another name may stand for one of them, and only the author of the data
-/// knows which: if `gpt` is the assistant, nothing would be learnt from its answers.
+/// The roles of those who speak in a conversation. Another name may stand for one of them, and only the author of the
+/// data knows which: if `gpt` is the assistant, nothing would be learnt from its answers.
 pub(in crate::data) const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
 /// A prompt, its answer, and the number of bytes of their text. In pre-training the prompt is what begins a document.
@@ -29,8 +29,8 @@ pub struct Remarks {
     pub unknown_roles: BTreeMap<String, u64>,
     /// The number of conversations in which the assistant says nothing: there is no answer to learn.
     pub without_answer: u64,
-    /// The number of answers that the chat template renders otherwise than as a continuation of their prompt: their content
-    /// and an end of turn are learnt.
+    /// The number of answers that the chat template renders otherwise than as a continuation of their prompt: their
+    /// content and an end of turn are learnt.
     pub not_rendered: u64,
     /// The number of times that the text spells the mask, which is text to learn like any other.
     pub masks: u64,

@@ -1,4 +1,5 @@
-//! From records of files to rows of tokens: which answers of a conversation are learned, and which conversations are not.
+//! From records of files to rows of tokens: which answers of a conversation are learned, and which conversations are
+//! not.
 
 use std::ops::Range;
 
@@ -70,8 +71,8 @@ impl Encoder {
         }
     }
 
-    /// The record of `messages`, of which the last is learned, and those at `others`, as far as the template writes them as
-    /// it wrote them when they were last.
+    /// The record of `messages`, of which the last is learned, and those at `others`, as far as the template writes
+    /// them as it wrote them when they were last.
     fn record(&self, messages: &[Message], others: &[usize]) -> Result<Record, Reason> {
         let whole = self.turn(messages)?;
         let (ids, last) = joined(whole);

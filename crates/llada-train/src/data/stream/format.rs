@@ -13,7 +13,8 @@ pub enum Format {
     Messages,
     /// `conversations`, each with `from`, such as `human` and `gpt`, and `value`.
     Sharegpt,
-    /// `instruction`, `input` and `output`; also `context` and `response`, and `system` and `history`, if they are there.
+    /// `instruction`, `input` and `output`; also `context` and `response`, and `system` and `history`, if they are
+    /// there.
     Alpaca,
     /// `prompt` and `completion`: texts, or lists of messages.
     PromptCompletion,

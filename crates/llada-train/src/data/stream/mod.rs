@@ -97,7 +97,7 @@ struct Cursor {
 }
 
 impl Stream {
-    /// Opens the conversations in `files`, which are those of `data`.
+    /// Opens the conversations in `files`, which are those of `data`, in the order that `noise` draws.
     ///
     /// # Errors
     /// A file cannot be read, is cut off or of no known format; the tokenizer has no chat template or end of text, or ids
@@ -108,6 +108,7 @@ impl Stream {
         config: &RunConfig,
         model: &ModelConfig,
         tokenizer: Tokenizer,
+        noise: Noise,
     ) -> Result<Self, TrainError> {
         if let Some(problem) = tokenizer.chat_problem() {
             return Err(ModelError::NoChat { message: problem.to_owned() }.into());
@@ -136,7 +137,6 @@ impl Stream {
         if rows == 0 {
             return Err(TrainError::file(data, "it has no records"));
         }
-        let noise = Noise::new(config.seed);
         let mut stream = Self {
             data: data.to_owned(),
             shards,
@@ -232,25 +232,30 @@ impl Stream {
         Ok(ControlFlow::Continue(tally))
     }
 
-    /// The first `count` records, in the order of the files, each with the number of bytes of what is said in it.
+    /// The first `count` records, in the order of the files, each with the number of bytes of what is said in it; and
+    /// what was read for them and left out.
     ///
     /// # Errors
     /// A file cannot be read, or no record can be learned from.
-    pub(crate) fn first(&self, count: usize) -> Result<Vec<(Record, usize)>, TrainError> {
+    pub(crate) fn first(&self, count: usize) -> Result<(Vec<(Record, usize)>, Tally), TrainError> {
         let (mut found, mut tally) = (Vec::with_capacity(count), Tally::default());
         for Located { shard, block, first_row } in &self.blocks {
             let shard = &self.shards[*shard];
             for (row, raw) in (*first_row..).zip(shard.read(block)?) {
                 if found.len() == count {
-                    return Ok(found);
+                    return Ok((found, tally));
                 }
                 let encoded = self.encoder.encode(&raw, shard.format, row, 0);
                 let text_bytes = self.encoder.text_bytes(&raw, shard.format);
-                let record = encoded.map_err(|reason| tally.count(Some(reason), &shard.path, raw.number));
-                found.extend(record.map(|record| (record, text_bytes)));
+                let (record, reason) = match encoded {
+                    Ok(record) => (Some((record, text_bytes)), None),
+                    Err(reason) => (None, Some(reason)),
+                };
+                tally.count(reason, &shard.path, raw.number);
+                found.extend(record);
             }
         }
-        if found.is_empty() { Err(self.nothing(&tally)) } else { Ok(found) }
+        if found.is_empty() { Err(self.nothing(&tally)) } else { Ok((found, tally)) }
     }
 
     /// The error that no record is left.
@@ -263,8 +268,8 @@ impl Stream {
         EpochOrder::new(&self.blocks.iter().map(size).collect::<Vec<_>>(), self.noise, epoch)
     }
 
-    /// Reads the batches of `count` records that begin at the cursor: one, or if they are grouped by length, so many that a
-    /// batch's records can be of about one length, but not more than an epoch has.
+    /// Reads the batches of `count` records that begin at the cursor: one, or if they are grouped by length, so many
+    /// that a batch's records can be of about one length, but not more than an epoch has.
     fn fill(&mut self, count: usize) -> Result<(), TrainError> {
         let of_epoch = (self.rows / count as u64).max(1);
         let batches = if self.is_grouped { of_epoch.min(batch_order::WINDOW as u64) as usize } else { 1 };

@@ -1,7 +1,7 @@
 //! The order of an epoch: a function of the seed, the epoch and the sizes of the blocks alone.
 //!
-//! Blocks are shuffled. Then as many blocks in a row as fit into memory are a window, whose rows are shuffled too. So data of
-//! any size is read in large pieces, and data that fits into one window is shuffled wholly.
+//! Blocks are shuffled. Then as many blocks in a row as fit into memory are a window, whose rows are shuffled too. So
+//! data of any size is read in large pieces, and data that fits into one window is shuffled wholly.
 
 use llada_core::rng::{Domain, Noise};
 

@@ -17,12 +17,12 @@ use serde_json::{Map, Value};
 use super::format::COLUMNS;
 use crate::TrainError;
 
-/// The number of rows that a file of any size may have. A file with more must have a byte a row, because a damaged file of a
-/// few bytes can claim more rows than memory holds.
+/// The number of rows that a file of any size may have. A file with more must have a byte a row, because a damaged file
+/// of a few bytes can claim more rows than memory holds.
 const ROWS: u64 = 1 << 22;
 
-/// The most bytes of text that a row group may have once it is decoded. In the file it may be far smaller, because a value
-/// that is repeated is stored once.
+/// The most bytes of text that a row group may have once it is decoded. In the file it may be far smaller, because a
+/// value that is repeated is stored once.
 const LARGEST: usize = 1 << 30;
 
 /// A row group, as the footer describes it.

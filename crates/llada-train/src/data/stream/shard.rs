@@ -79,8 +79,8 @@ impl RawRecord {
 }
 
 impl Shard {
-    /// Finds the blocks of `path` and adds what identifies its content to `digest`: of lines all, of parquet the footer.
-    /// The format is `format`, or that of the first record.
+    /// Finds the blocks of `path` and adds what identifies its content to `digest`: of lines all, of parquet the
+    /// footer. The format is `format`, or that of the first record.
     ///
     /// # Errors
     /// The file cannot be read, is cut off, or is of no known format.

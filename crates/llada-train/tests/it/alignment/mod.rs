@@ -1,5 +1,5 @@
-//! Preferences, policy gradients and distillation as PyTorch computed them: losses, the weights of cross-entropies, gradient
-//! norms. Here is what the three have in common.
+//! Preferences, policy gradients and distillation as PyTorch computed them: losses, the weights of cross-entropies,
+//! gradient norms. Here is what the three have in common.
 
 mod distillation;
 mod policy;
