@@ -20,7 +20,7 @@ const LIBRARIES: [&str; 11] = [
 ];
 
 /// The commands of `llada`.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "batch",
     "compare",
     "data",
@@ -29,6 +29,7 @@ const COMMANDS: [&str; 15] = [
     "inspect",
     "launch",
     "logits",
+    "plan",
     "pretrain",
     "quantize",
     "score",
