@@ -13,13 +13,17 @@ use crate::exit::usage;
 /// The name of LLaDA-8B's shape, which needs no checkpoint.
 const LLADA_8B: &str = "8b";
 
+/// The heading of what runs are computed on.
+const GPU: &str = "GPU and network";
+
 const GB: f64 = 1e9;
 const TERA: f64 = 1e12;
 
-/// What a training run takes on a cluster, on paper: memory, traffic and time, however its state is divided
+/// Compute what a training run takes on a cluster: memory, traffic and time
 ///
-/// Nothing is measured, and no weights are read. The memory is that of a process with so many rows at a time, with blocks that are
-/// computed once or twice (activation checkpointing). Runs divide nothing or the optimizer today; the rest is planned.
+/// Nothing is measured, and no weights are read. There are two lines for each way to divide a run's state among its processes:
+/// with blocks that are computed once, and twice to save memory (activation checkpointing). Runs divide nothing or the moments
+/// of the optimizer today; the rest is planned. Defaults are those of an H100 SXM, and of 100 Gb/s for each.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   llada plan --model 8b --gpus 64 --batch 1280
@@ -50,16 +54,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DTYPE", requires = "adapter")]
     base_dtype: Option<Precision>,
     /// Memory of a GPU, in gigabytes
-    #[arg(long, value_name = "GB", default_value = "80", value_parser = positive, help_heading = "GPU [an H100 SXM]")]
+    #[arg(long, value_name = "GB", default_value = "80", value_parser = positive, help_heading = GPU)]
     memory: f64,
     /// Operations a second of a GPU, in TFLOP/s
-    #[arg(long, value_name = "TFLOPS", default_value = "989", value_parser = positive, help_heading = "GPU [an H100 SXM]")]
+    #[arg(long, value_name = "TFLOPS", default_value = "989", value_parser = positive, help_heading = GPU)]
     flops: f64,
     /// Share of them that training reaches
-    #[arg(long, value_name = "SHARE", default_value = "0.4", value_parser = share, help_heading = "GPU [an H100 SXM]")]
+    #[arg(long, value_name = "SHARE", default_value = "0.4", value_parser = share, help_heading = GPU)]
     utilisation: f64,
-    /// What a process sends to the others while it receives as much, in gigabytes a second; 12.5 are 100 Gb/s
-    #[arg(long, value_name = "GB/S", default_value = "12.5", value_parser = positive, help_heading = "GPU [an H100 SXM]")]
+    /// What a process sends to the others while it receives as much, in gigabytes a second
+    #[arg(long, value_name = "GB/S", default_value = "12.5", value_parser = positive, help_heading = GPU)]
     bandwidth: f64,
     /// Print one JSON object
     #[arg(long)]
@@ -120,7 +124,7 @@ impl Args {
             return Err(usage(format!("--length {length}: the model takes {longest} tokens at most")));
         }
         if let Some(r) = self.adapter {
-            LoraConfig { r, ..LoraConfig::default() }.check()?;
+            LoraConfig { r, ..LoraConfig::default() }.check().map_err(|error| usage(error.to_string()))?;
         }
         Ok(Run {
             ranks: self.gpus,
