@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    adapter, batch, chat, compare, convert, data, decide, eval, filter, generate, inspect, launch, logits, quantize,
-    score, serve, tasks, tokenizer, training,
+    adapter, batch, chat, compare, convert, data, decide, eval, filter, generate, inspect, launch, logits, plan,
+    quantize, score, serve, tasks, tokenizer, training,
 };
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Distill(training::distill::Args),
     Filter(filter::Args),
     Launch(launch::Args),
+    Plan(plan::Args),
     #[command(subcommand)]
     Tokenizer(tokenizer::Command),
     #[command(subcommand)]
@@ -75,6 +76,7 @@ impl Command {
             Self::Distill(args) => training::distill::run(&args),
             Self::Filter(args) => filter::run(args),
             Self::Launch(args) => launch::run(&args),
+            Self::Plan(args) => plan::run(&args),
             Self::Tokenizer(command) => tokenizer::run(command),
             Self::Data(command) => data::run(command),
             Self::Tasks(command) => tasks::run(command),

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | noise: a counter-based generator | [`rng`] |
 //! | training: noise schedules, masking, loss weights | [`schedule`], [`masking`], [`objective`] |
+//! | training: what a run takes, on paper | [`plan`] |
 //! | alignment: preferences, policy gradients, distillation | [`preference`], [`policy`], [`distillation`] |
 //! | evaluation: log-likelihood by Monte Carlo; confidence intervals | [`likelihood`], [`interval`] |
 //! | sampling: blocks and steps, confidences, tokens, guidance | [`block`], [`confidence`], [`sampling`], [`guidance`] |
@@ -29,6 +30,7 @@ pub mod interval;
 pub mod likelihood;
 pub mod masking;
 pub mod objective;
+pub mod plan;
 pub mod policy;
 pub mod predictor;
 pub mod preference;

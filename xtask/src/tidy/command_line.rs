@@ -20,7 +20,7 @@ const LIBRARIES: [&str; 11] = [
 ];
 
 /// The commands of `llada`.
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "adapter",
     "batch",
     "chat",
@@ -35,6 +35,7 @@ const COMMANDS: [&str; 23] = [
     "inspect",
     "launch",
     "logits",
+    "plan",
     "prefer",
     "pretrain",
     "quantize",

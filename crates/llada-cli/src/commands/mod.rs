@@ -13,6 +13,7 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod launch;
 pub(crate) mod logits;
+pub(crate) mod plan;
 pub(crate) mod quantize;
 mod questions;
 pub(crate) mod score;

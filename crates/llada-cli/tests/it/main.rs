@@ -19,6 +19,7 @@ mod kernels;
 mod launch;
 #[path = "../../../llada-model/tests/it/mutation.rs"]
 mod mutation;
+mod plan;
 mod quantize;
 mod reference;
 mod refusals;

@@ -4,4 +4,5 @@
 mod golden;
 mod laws;
 mod oracles;
+mod plan;
 mod policy;

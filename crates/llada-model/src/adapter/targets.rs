@@ -258,7 +258,8 @@ impl<'a> Names<'a> {
     }
 }
 
-fn is_linear_of_block(tensor: &StoredTensor) -> bool {
+/// Whether a tensor is the weight of a linear layer of a block: those that have adapters unless others are chosen.
+pub(crate) fn is_linear_of_block(tensor: &StoredTensor) -> bool {
     tensor.is_linear_weight() && matches!(tensor.role, Role::Block(_, role) if role != BlockRole::Router)
 }
 

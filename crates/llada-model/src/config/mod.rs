@@ -6,6 +6,7 @@
 mod keys;
 mod known;
 mod moe;
+mod plan;
 mod read;
 
 use crate::{Precision, arch::Family, weights::role};
@@ -128,19 +129,22 @@ impl ModelConfig {
 
     /// Number of parameters of a model of this shape; the largest number there is if they are more.
     pub fn parameters(&self) -> usize {
-        let blocks = self.num_hidden_layers;
-        let with_moe = self.moe.as_ref().map_or(0, |moe| moe.layers.count(blocks));
-        // One block of each kind tells for all: a config may claim more of them than could be listed.
-        let of_blocks = |layers: Option<MoeLayers>| {
-            let moe = self.moe.clone().zip(layers).map(|(moe, layers)| MoeConfig { layers, ..moe });
-            role::block_parameters(&Self { moe, ..self.clone() })
-        };
-        let dense = of_blocks(None).saturating_mul(blocks - with_moe);
-        let sparse = match with_moe {
-            0 => 0,
-            _ => of_blocks(Some(MoeLayers::From(0))).saturating_mul(with_moe),
-        };
-        role::parameters_outside(self).saturating_add(dense).saturating_add(sparse)
+        role::parameters_outside(self).saturating_add(self.sum_of_blocks(role::block_parameters))
+    }
+
+    /// The sum over all blocks of what `of_block` counts in the first block of a config.
+    fn sum_of_blocks(&self, of_block: impl Fn(&Self) -> usize) -> usize {
+        let kinds = self.kinds_of_blocks().into_iter();
+        kinds.fold(0, |sum: usize, (kind, blocks)| sum.saturating_add(of_block(&kind).saturating_mul(blocks)))
+    }
+
+    /// The kinds of blocks that there are, dense ones and those with experts: a config whose first block is of that kind,
+    /// and their number. A config may claim more blocks than could be listed.
+    fn kinds_of_blocks(&self) -> Vec<(Self, usize)> {
+        let sparse = self.moe.as_ref().map_or(0, |moe| moe.layers.count(self.num_hidden_layers));
+        let moe = self.moe.clone().map(|moe| MoeConfig { layers: MoeLayers::From(0), ..moe });
+        let kinds = [(None, self.num_hidden_layers - sparse), (moe, sparse)].into_iter();
+        kinds.filter(|&(_, blocks)| blocks > 0).map(|(moe, blocks)| (Self { moe, ..self.clone() }, blocks)).collect()
     }
 
     /// Bytes that the weights of a model of this shape take in `precision`; the largest number there is if they are more.

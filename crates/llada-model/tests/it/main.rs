@@ -15,6 +15,7 @@ mod lora;
 mod loss;
 mod mutation;
 mod partial;
+mod plan;
 mod text;
 mod trainable;
 mod turns;
