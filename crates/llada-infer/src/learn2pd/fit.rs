@@ -31,7 +31,7 @@ pub struct Fit {
 
 impl Default for Fit {
     fn default() -> Self {
-        Self { epochs: 30, lr: 1e-3, seed: 0 }
+        Self { epochs: 200, lr: 1e-3, seed: 0 }
     }
 }
 
