@@ -50,5 +50,6 @@ fn step(
     let batch = Objective::Diffusion.mask(rows, model.config().mask_token_id, true, Noise::new(0), *number)?;
     *number += 1;
     model.accumulate(&batch.batch())?;
-    optimizer.step(model, (*number).into(), LR)
+    let grad_norm = model.gradient().norm()?;
+    optimizer.step(model, (*number).into(), LR, grad_norm)
 }
