@@ -117,6 +117,13 @@ impl Stream {
         }
     }
 
+    /// Puts `items` into a random order, each with the same probability, by the method of Fisher and Yates.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i as u64 + 1) as usize);
+        }
+    }
+
     /// Fills `out` with integers that are uniform in 0..2¹⁶, eight at the cost of two numbers. They are other digits of the
     /// numbers that [`at`](Self::at) returns, so a stream should be read in one way only.
     pub fn fill(&self, out: &mut [u16]) {

@@ -73,7 +73,7 @@ impl Fit {
         let mut optimizer = Adam::new(filter.parameters(), self.lr);
         let mut order: Vec<usize> = (0..examples.len()).collect();
         for epoch in 0..self.epochs {
-            shuffle(&mut order, orders.stream(0, epoch as u32, 0));
+            orders.stream(0, epoch as u32, 0).shuffle(&mut order);
             for batch in order.chunks(BATCH) {
                 let mut gradient = filter.zeros_like();
                 for &index in batch {
@@ -91,7 +91,7 @@ impl Filter {
     pub fn quality(&self, examples: &[Example]) -> Quality {
         let mut quality = Quality::default();
         for example in examples {
-            let probabilities = self.probabilities(&example.confidence);
+            let (_, probabilities) = self.forward(&example.confidence);
             for &(place, is_final) in &example.is_final {
                 let is_committed = probabilities[place] >= self.threshold;
                 quality.places += 1;
@@ -120,13 +120,10 @@ impl Filter {
 
     /// Adds the gradient of the mean cross-entropy of an example's masked places.
     fn add_gradient(&self, example: &Example, gradient: &mut Self) {
-        let mut hidden = self.hidden.apply(&example.confidence);
-        hidden.iter_mut().for_each(|value| *value = value.max(0.0));
-        let logits = self.output.apply(&hidden);
+        let (hidden, probabilities) = self.forward(&example.confidence);
         let mut of_logits = vec![0.0; self.block_length];
         for &(place, is_final) in &example.is_final {
-            let probability = 1.0 / (1.0 + (-logits[place]).exp());
-            of_logits[place] = (probability - f32::from(u8::from(is_final))) / example.is_final.len() as f32;
+            of_logits[place] = (probabilities[place] - f32::from(u8::from(is_final))) / example.is_final.len() as f32;
         }
         gradient.output.add_outer(&of_logits, &hidden);
         let mut of_hidden = vec![0.0; self.block_length];
@@ -191,18 +188,12 @@ impl Adam {
     }
 }
 
-fn shuffle(order: &mut [usize], mut stream: Stream) {
-    for last in (1..order.len()).rev() {
-        order.swap(last, stream.below(last as u64 + 1) as usize);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn loss(filter: &Filter, example: &Example) -> f64 {
-        let probabilities = filter.probabilities(&example.confidence);
+        let (_, probabilities) = filter.forward(&example.confidence);
         let of = |&(place, is_final): &(usize, bool)| {
             let probability = f64::from(probabilities[place]);
             -(if is_final { probability } else { 1.0 - probability }).ln()

@@ -75,11 +75,12 @@ impl Filter {
         2 * (self.block_length + 1) * self.block_length
     }
 
-    /// For each place of a block, the probability that its prediction is final.
-    fn probabilities(&self, confidence: &[f32]) -> Vec<f32> {
+    /// The values of the hidden layer, and for each place of a block the probability that its prediction is final.
+    fn forward(&self, confidence: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let mut hidden = self.hidden.apply(confidence);
         hidden.iter_mut().for_each(|value| *value = value.max(0.0));
-        self.output.apply(&hidden).into_iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()
+        let probabilities = self.output.apply(&hidden).into_iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect();
+        (hidden, probabilities)
     }
 }
 
@@ -92,7 +93,7 @@ impl Decoder for Filter {
     /// alone, one a step.
     fn choose(&self, at: &StepContext, predictions: &[Prediction], chosen: &mut Vec<usize>) {
         let places = Places { end: at.block.end, block_length: self.block_length };
-        let probabilities = self.probabilities(&places.confidences(predictions));
+        let (_, probabilities) = self.forward(&places.confidences(predictions));
         chosen.extend((0..predictions.len()).filter(|&index| {
             let place = places.of(predictions[index].position);
             place.is_some_and(|place| probabilities[place] >= self.threshold)

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use llada_core::rng::{Domain, Noise, Stream};
+use llada_core::rng::{Domain, Noise};
 
 use crate::TrainError;
 
@@ -71,22 +71,15 @@ impl BatchOrder {
     fn shuffled(&self, epoch: u64) -> Vec<usize> {
         let mut stream = self.noise.stream(epoch, 0, 0);
         let mut order: Vec<usize> = (0..self.rows).collect();
-        shuffle(&mut order, &mut stream);
+        stream.shuffle(&mut order);
         let Some(lengths) = &self.lengths else { return order };
         order.truncate(self.rows / self.batch_size * self.batch_size);
         for window in order.chunks_mut(WINDOW * self.batch_size) {
             window.sort_by_key(|&row| lengths[row]);
         }
         let mut batches: Vec<&[usize]> = order.chunks(self.batch_size).collect();
-        shuffle(&mut batches, &mut stream);
+        stream.shuffle(&mut batches);
         batches.concat()
-    }
-}
-
-/// Shuffles by the method of Fisher and Yates.
-pub(super) fn shuffle<T>(items: &mut [T], stream: &mut Stream) {
-    for i in (1..items.len()).rev() {
-        items.swap(i, stream.below(i as u64 + 1) as usize);
     }
 }
 

@@ -10,8 +10,6 @@ use std::ops::Range;
 
 use llada_core::rng::{Domain, Noise};
 
-use super::batch_order::shuffle;
-
 /// The shares of datasets.
 #[derive(Debug)]
 pub(crate) struct Mixture {
@@ -54,7 +52,7 @@ impl Mixture {
     /// depends on its place.
     pub(crate) fn shuffle<T>(&self, rows: &mut [T], step: u64) {
         if self.parts.len() > 1 {
-            shuffle(rows, &mut self.noise.stream(step, ORDER, 0));
+            self.noise.stream(step, ORDER, 0).shuffle(rows);
         }
     }
 

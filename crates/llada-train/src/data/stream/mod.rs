@@ -286,7 +286,7 @@ impl Stream {
         if self.is_grouped {
             let noise = self.noise.domain(Domain::Shuffle);
             let mut stream = noise.stream(self.cursor.epoch, 3, self.cursor.position as u32);
-            batch_order::shuffle(self.batches.make_contiguous(), &mut stream);
+            stream.shuffle(self.batches.make_contiguous());
         }
         Ok(())
     }

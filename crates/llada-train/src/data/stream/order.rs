@@ -5,8 +5,6 @@
 
 use llada_core::rng::{Domain, Noise};
 
-use crate::data::batch_order::shuffle;
-
 /// The number of bytes of records that are in memory at once, at least one block.
 const WINDOW: u64 = 1 << 26;
 
@@ -41,7 +39,7 @@ impl EpochOrder {
     pub(super) fn new(sizes: &[Size], noise: Noise, epoch: u64) -> Self {
         let noise = noise.domain(Domain::Shuffle);
         let mut order: Vec<usize> = (0..sizes.len()).collect();
-        shuffle(&mut order, &mut noise.stream(epoch, 1, 0));
+        noise.stream(epoch, 1, 0).shuffle(&mut order);
         let (mut windows, mut rows, mut bytes) = (Vec::<Window>::new(), 0, 0);
         for block in order {
             let size = sizes[block];
@@ -74,7 +72,7 @@ impl EpochOrder {
         let blocks = &self.windows[window].blocks;
         let mut rows: Vec<Row> =
             blocks.iter().flat_map(|&(block, rows)| (0..rows).map(move |row| (block, row))).collect();
-        shuffle(&mut rows, &mut self.noise.stream(self.epoch, 2, window as u32));
+        self.noise.stream(self.epoch, 2, window as u32).shuffle(&mut rows);
         rows
     }
 }
