@@ -77,6 +77,11 @@ pub trait Collective: fmt::Debug {
     fn barrier(&mut self) -> Result<(), TrainError> {
         self.sum(0.0).map(|_| ())
     }
+
+    /// The share of this process in `count` items: consecutive, as many as any other's or one more.
+    fn share(&self, count: usize) -> Range<usize> {
+        share(count, self.rank(), self.world_size())
+    }
 }
 
 /// The share of process `rank` of `world_size` in `count` items: consecutive, as many as any other's or one more.

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::{
     TrainError,
-    collective::{Collective, agreed, gather, share},
+    collective::{Collective, agreed, gather},
     loss::{IsStopped, Observe},
 };
 
@@ -90,12 +90,11 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
             return Err(TrainError::MissingNumbers { path: self.path.clone(), item: *item });
         }
         let (mut done, total) = ((items.len() - missing.len()) as u64, items.len() as u64);
-        let (rank, world_size) = (collective.rank(), collective.world_size());
-        for items in missing.chunks(at_once * world_size) {
+        for items in missing.chunks(at_once * collective.world_size()) {
             if collective.any(observe(done, total).is_break())? {
                 return Ok(ControlFlow::Break(()));
             }
-            let own = compute(&items[share(items.len(), rank, world_size)], &mut || observe(done, total).is_break())?;
+            let own = compute(&items[collective.share(items.len())], &mut || observe(done, total).is_break())?;
             let ControlFlow::Continue(own) = agreed(collective, own)? else { return Ok(ControlFlow::Break(())) };
             for (&item, entry) in items.iter().zip(gather(collective, own)?) {
                 self.push(item, entry)?;

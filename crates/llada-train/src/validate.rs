@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     TrainError,
-    collective::{Collective, share},
+    collective::Collective,
     data::ValidationSet,
     objective::{Answers, MaskedBatch, Objective, Rows},
 };
@@ -49,7 +49,7 @@ pub fn validate(
 ) -> Result<Validation, TrainError> {
     let count = data.rows.len();
     let (mut nats, mut tokens) = (vec![0.0; count], vec![0.0; count]);
-    for index in share(count, collective.rank(), collective.world_size()) {
+    for index in collective.share(count) {
         let row = &data.rows[index];
         let cost = match objective {
             Objective::Diffusion => bound(model, row, mc_num, index as u64)?,

@@ -13,7 +13,7 @@ use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answered, IsStopped, Loss, LossReport, Observe, answer, certain::Certainty, share};
+use super::{Answered, IsStopped, Loss, LossReport, Observe, answer, certain::Certainty};
 use crate::{
     TrainError,
     collective::Collective,
@@ -173,7 +173,7 @@ impl Loss for DistillationLoss {
             tokens: 2 * rows.iter().map(|(row, _)| row.len() as u64).sum::<u64>(),
             ..LossReport::default()
         };
-        let mine = share(rows.len(), collective);
+        let mine = collective.share(rows.len());
         let [mut scored, mut correct] = [0.0; 2];
         for (half, [cross_entropy, entropy]) in self.weights().into_iter().enumerate() {
             let count: usize = rows.iter().map(|(_, halves)| halves[half].scored.len()).sum();

@@ -10,24 +10,14 @@ pub(crate) mod masked;
 pub(crate) mod policy;
 pub(crate) mod preference;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    ops::{ControlFlow, Range},
-    path::Path,
-};
+use std::{collections::BTreeMap, fmt, ops::ControlFlow, path::Path};
 
 use llada_core::rng::Noise;
 use llada_infer::{Engine, Generation, InferError, Request, SpecialTokens};
 use llada_model::TrainableTransformer;
 
 pub(crate) use self::certain::Certainty;
-use crate::{
-    TrainError,
-    collective::{self, Collective},
-    data::Tally,
-    objective::MaskedBatch,
-};
+use crate::{TrainError, collective::Collective, data::Tally, objective::MaskedBatch};
 
 /// Hears how much of a preparation is done, of how much, and says whether it goes on.
 pub(crate) type Observe<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
@@ -112,11 +102,6 @@ pub(crate) struct LossReport {
     pub(crate) tokens: u64,
     /// What the kind of training has to tell beside, of all processes.
     pub(crate) details: BTreeMap<String, f64>,
-}
-
-/// The share of this process in `count` items.
-fn share(count: usize, collective: &dyn Collective) -> Range<usize> {
-    collective::share(count, collective.rank(), collective.world_size())
 }
 
 /// An answer of the model.

@@ -15,7 +15,7 @@ use llada_model::{Parameters, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answered, IsStopped, Loss, LossReport, accumulate, answer, cross_entropy, share};
+use super::{Answered, IsStopped, Loss, LossReport, accumulate, answer, cross_entropy};
 use crate::{
     TrainError,
     checkpoint::sha256,
@@ -183,7 +183,7 @@ impl PolicyLoss {
     ) -> Result<ControlFlow<(), Rollouts>, TrainError> {
         let prompts = self.order.batch(number).to_vec();
         let group = self.config.num_generations;
-        let mine = share(prompts.len(), collective);
+        let mine = collective.share(prompts.len());
         let mut requests = Vec::with_capacity(mine.len() * group);
         for (index, &prompt) in prompts.iter().enumerate().filter(|(index, _)| mine.contains(index)) {
             for generation in 0..group {
@@ -250,7 +250,7 @@ fn log_probs(
     micro_batch_size: usize,
     collective: &mut dyn Collective,
 ) -> Result<Vec<LogProbs>, TrainError> {
-    let mine = share(batches.len(), collective);
+    let mine = collective.share(batches.len());
     let mut losses = Vec::new();
     for (index, batch) in batches.iter().enumerate() {
         if mine.contains(&index) {
@@ -320,7 +320,7 @@ impl Loss for PolicyLoss {
         }
         let group = self.config.num_generations;
         let surrogate = self.config.method.surrogate(&batch, &draw, group)?;
-        let mine = share(prompts.len(), collective);
+        let mine = collective.share(prompts.len());
         let all: usize = prompts.iter().map(MaskedBatch::rows).sum();
         let mut first_row = 0;
         for (prompt, masked) in prompts.into_iter().enumerate() {

@@ -11,7 +11,7 @@ use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Loss, LossReport, Observe, accumulate, cross_entropy, share};
+use super::{Loss, LossReport, Observe, accumulate, cross_entropy};
 use crate::{
     TrainError,
     collective::Collective,
@@ -170,7 +170,7 @@ impl Loss for PairLoss {
         let (loss, beta, count) = (self.config.loss(), self.config.beta, pairs.len() as f64);
         let mut report = LossReport::default();
         let mut sums = [0.0; 4];
-        for index in share(pairs.len(), collective) {
+        for index in collective.share(pairs.len()) {
             let pair = pairs[index];
             let masked = self.masked(pair)?;
             let (now, reference) = (self.bounds(model, &masked)?, self.reference[&pair]);
