@@ -253,10 +253,11 @@ fn config(
     ends_by_itself: bool,
 ) -> Result<SamplerConfig, ApiError> {
     options.retain(|_, value| !value.is_null());
-    let has_preset = options.contains_key("preset");
-    let chooses = ["algorithm", "decoder", "cache", "length", "steps"].iter().any(|name| options.contains_key(*name));
-    if default == Algorithm::Vanilla && !chooses {
-        if !has_preset {
+    let preset = options.remove("preset");
+    let is_conversation =
+        default == Algorithm::Vanilla && !SamplerConfig::names_a_sampler(&options) && !options.contains_key("steps");
+    if is_conversation {
+        if preset.is_none() {
             let preset = match effort {
                 Some(Effort::High) => Preset::Exact,
                 Some(Effort::Medium) | None => Preset::Balanced,
@@ -273,6 +274,7 @@ fn config(
             options.entry("stop_at_eos").or_insert_with(|| true.into());
         }
     }
+    options.extend(preset.map(|preset| ("preset".to_owned(), preset)));
     Ok(SamplerConfig::from_request(options, default)?)
 }
 
