@@ -15,6 +15,7 @@ mod mutation;
 mod openmp;
 mod patterns;
 mod picture;
+mod progress;
 mod report;
 mod results;
 mod session;

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::ArgGroup;
-use indicatif::{ProgressBar, ProgressStyle};
 use llada_infer::{
     Algorithm, DecoderConfig, Request,
     learn2pd::{Fit, Quality, examples},
@@ -16,7 +15,7 @@ use crate::{
     args::{ModelArgs, SamplerArgs},
     exit::usage,
     file::{check_writable, write_whole},
-    interrupt,
+    interrupt, progress,
     session::Session,
 };
 
@@ -96,9 +95,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let block_length = config.block_length.unwrap_or(config.gen_length);
     check_writable(&args.out)?;
     let mut session = Session::open(&args.model)?;
-    let questions = match (args.tasks, &args.prompts) {
-        (None, Some(path)) => questions::of_file(&session, path, None)?,
-        (limit, _) => questions::of_tasks(&session, Split::Train, limit.unwrap_or_default(), None, false)?,
+    let questions = match &args.prompts {
+        Some(path) => questions::of_file(&session, path, None)?,
+        None => questions::of_tasks(&session, Split::Train, args.tasks.unwrap_or_default(), None, false)?,
     };
     if questions.len() < KEPT_BACK {
         let message = format!("{} prompts are too few to learn from\nhint: {KEPT_BACK} or more", questions.len());
@@ -109,9 +108,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     for request in &requests {
         session.model.engine().validate(request)?;
     }
-    // The bar is hidden if standard error is not a terminal.
-    let bar = ProgressBar::new(requests.len() as u64)
-        .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
+    let bar = progress::bar(requests.len(), "answers")?;
     let (mut learned, mut kept_back) = (Vec::new(), Vec::new());
     for (number, request) in (1..).zip(&requests) {
         let steps = if number % KEPT_BACK == 0 { &mut kept_back } else { &mut learned };

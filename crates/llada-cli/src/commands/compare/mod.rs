@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::ArgGroup;
-use indicatif::{ProgressBar, ProgressStyle};
 use llada_infer::{Algorithm, CacheConfig, DecoderConfig, SamplerConfig};
 use llada_tasks::Split;
 
@@ -20,6 +19,7 @@ use crate::{
     args::{ConstraintArgs, FilterArgs, ModelArgs, SamplerArgs},
     commands::questions,
     file::{check_writable, write_whole},
+    progress,
     session::Session,
 };
 
@@ -120,9 +120,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     let is_exact = compared.config.cache == CacheConfig::None && compared.config.suffix_window.is_none();
     let passes = if is_exact { 2 } else { 3 };
-    // The bar is hidden if standard error is not a terminal.
-    let bar = ProgressBar::new(passes * questions.len() as u64)
-        .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
+    let bar = progress::bar(passes * questions.len(), "answers")?;
     let vanilla = Side::measure(&mut session, &questions, &vanilla, &bar)?;
     let mean_kl = if is_exact { 0.0 } else { measure::mean_kl(&mut session, &questions, &compared, &bar)? };
     let compared = Side::measure(&mut session, &questions, &compared, &bar)?;

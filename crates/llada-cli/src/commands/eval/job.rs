@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use llada_core::rng::Noise;
 use llada_eval::{Benchmark, Marks, PublishedModel, Question, Record, Shots, Style, Summary, read};
 use llada_hub::dataset_file;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::args::JobArgs;
 use crate::{
     exit::{hinted, usage},
+    progress,
     results::{Results, digest},
     session::Session,
 };
@@ -143,9 +144,7 @@ impl Progress {
             }
             None => (None, Vec::new()),
         };
-        let bar = ProgressBar::new(questions.len() as u64)
-            .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} questions, {eta} left")?)
-            .with_position(lines.len() as u64);
+        let bar = progress::bar(questions.len(), "questions")?.with_position(lines.len() as u64);
         bar.reset_eta();
         let mut summary = Summary::default();
         for line in &lines {

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use llada_core::{confidence::Remasking, rng::Noise};
 use llada_infer::{Continuation, DecoderKind, Generation, InferError, Request, SamplerConfig};
 use llada_model::Message;
@@ -12,7 +11,7 @@ use serde::Serialize;
 use crate::{
     args::{ModelArgs, named},
     exit::hinted,
-    interrupt,
+    interrupt, progress,
     session::Session,
 };
 
@@ -126,9 +125,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
             })?;
         }
     }
-    // The bar is hidden if standard error is not a terminal.
-    let bar = ProgressBar::new(count as u64)
-        .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} answers, {eta} left")?);
+    let bar = progress::bar(count, "answers")?;
     let start = Instant::now();
     let mut evaluation = Evaluation::default();
     for (examples, requests) in examples.chunks(BATCH).zip(requests.chunks(BATCH)) {
