@@ -17,8 +17,8 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub(super) data: Vec<String>,
 
-    /// Model whose published settings to start from, and whose figures stand beside the results; those of a chat model ask for answers in
-    /// words through the chat template
+    /// Model whose published settings to start from, and whose figures stand beside the results; those of a chat model
+    /// ask for answers in words through the chat template
     #[arg(long, value_parser = published::named())]
     pub(super) settings_of: Option<PublishedModel>,
 
