@@ -100,10 +100,10 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     let out = place::from_root(&args.out);
     fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let data = place::from_root(&args.data);
-    let extent = Extent::of(args.tokens);
     if let Some(documents) = args.documents {
-        return repeat(documents as usize, &data, extent, &out);
+        return repeat(documents as usize, &data, Extent::of(args.tokens, repeated::BATCH_SIZE), &out);
     }
+    let extent = Extent::of(args.tokens, 32);
     let corpus = Corpus::wordnet(&data, &out)?;
     let mut report = Report::new(extent);
     for size in SIZES {

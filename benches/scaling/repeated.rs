@@ -10,6 +10,10 @@ use crate::{size::Size, train::Curve};
 /// The third of the sizes.
 pub(crate) const SIZE: Size = crate::size::SIZES[2];
 
+/// Rows of a step. A small text has few steps in an epoch, and diffusion needs thousands of steps before it looks at more
+/// than how common a token is.
+pub(crate) const BATCH_SIZE: usize = 8;
+
 /// Both objectives on the same text.
 #[derive(Serialize)]
 pub(crate) struct Repeated {

@@ -5,6 +5,7 @@
 
 mod circles;
 mod command_line;
+mod conflicts;
 mod layering;
 mod length;
 mod manifests;
@@ -84,6 +85,7 @@ fn violations() -> Result<Vec<Violation>> {
         found.extend(TEXT_RULES.iter().flat_map(|rule| rule(file)));
     }
     found.extend(circles::check(&files));
+    found.extend(conflicts::check(&root)?);
     Ok(found)
 }
 
