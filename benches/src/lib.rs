@@ -3,4 +3,5 @@
 pub mod aup;
 pub mod chart;
 pub mod checkpoint;
+pub mod corpus;
 pub mod place;

@@ -1,0 +1,125 @@
+//! One run: a variant, trained as far as a budget goes, and measured as it goes.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::Context;
+use llada_model::ModelConfig;
+use llada_train::{
+    config::{RunConfig, Training},
+    data::Dataset,
+    run::{Event, Run},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use toml::Table;
+
+use crate::{
+    masking::{RATIOS, cross_entropies},
+    variant::{Start, Variant, shape},
+};
+
+/// Tokens of a row.
+pub(crate) const ROW_LENGTH: usize = 128;
+/// Rows of a step.
+const BATCH_SIZE: usize = 8;
+/// Tokens of a step.
+pub(crate) const STEP: u64 = (BATCH_SIZE * ROW_LENGTH) as u64;
+/// Steps between two measurements, and two checkpoints: the same whatever the budget, so that budgets share their runs.
+const STEPS: u64 = 25;
+
+/// How a variant got better.
+#[derive(Serialize)]
+pub(crate) struct Curve {
+    pub(crate) variant: Variant,
+    pub(crate) parameters: usize,
+    pub(crate) points: Vec<Measured>,
+}
+
+/// One measurement.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    pub(crate) tokens: u64,
+    /// In nats, at each of [`RATIOS`].
+    pub(crate) cross_entropies: [f64; RATIOS.len()],
+}
+
+/// Trains, or goes on; none if it was asked to stop before the end.
+pub(crate) fn train(
+    variant: Variant,
+    start: &Start,
+    tokens: u64,
+    out: &Path,
+    stop: &AtomicBool,
+) -> anyhow::Result<Option<Curve>> {
+    let (name, steps) = (variant.name(), tokens.div_ceil(STEP));
+    let folder = out.join(name);
+    let validation = Dataset::open(&start.validation)?;
+    let mut run = Run::open(config(variant, start, steps, &folder)?, Training::Pretrain)?;
+    let parameters = run.model().config().parameters();
+    println!("{name}: {parameters} parameters, {} steps of {steps}", run.steps_made());
+    let file = folder.join("measured.jsonl");
+    let mut points = read(&file)?;
+    points.retain(|point| point.tokens <= run.steps_made() * STEP);
+    loop {
+        let tokens = run.steps_made() * STEP;
+        if points.last().is_none_or(|last| last.tokens < tokens) {
+            let point = Measured { tokens, cross_entropies: cross_entropies(run.model_mut(), &validation)? };
+            println!("{name}: {tokens} tokens, {:.3?} nats", point.cross_entropies);
+            append(&file, &point)?;
+            points.push(point);
+        }
+        if run.steps_made() >= steps {
+            return Ok(Some(Curve { variant, parameters, points }));
+        }
+        let pause = AtomicBool::new(false);
+        run.train(&pause, |event| {
+            if let Event::Step(metrics) = event
+                && (metrics.step.is_multiple_of(STEPS) || stop.load(Ordering::Relaxed))
+            {
+                pause.store(true, Ordering::Relaxed);
+            }
+        })?;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+    }
+}
+
+fn config(variant: Variant, start: &Start, steps: u64, out: &Path) -> anyhow::Result<RunConfig> {
+    let keys = json!({
+        "out": out, "data": start.text, "steps": steps, "batch_size": BATCH_SIZE, "row_length": ROW_LENGTH,
+        "random_length": false, "stratified_t": true, "checkpoint_every": STEPS, "keep": 1,
+        "schedule": {"lr": variant.lr(), "min_lr": variant.lr(), "warmup_steps": 20},
+    });
+    let mut keys = Table::try_from(keys)?;
+    if variant == Variant::Scratch {
+        let shape = shape(&ModelConfig::load(&start.folder)?, ROW_LENGTH);
+        keys.insert("model".to_owned(), toml::Value::try_from(shape)?);
+        keys.insert("tokenizer".to_owned(), toml::Value::try_from(&start.folder)?);
+    } else {
+        keys.insert("init".to_owned(), toml::Value::try_from(&start.folder)?);
+    }
+    Ok(RunConfig::from_tables(Training::Pretrain, [keys])?)
+}
+
+/// What was measured before; a line that was cut short is measured again.
+fn read(file: &Path) -> anyhow::Result<Vec<Measured>> {
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+}
+
+fn append(file: &Path, point: &Measured) -> anyhow::Result<()> {
+    let line = serde_json::to_string(point)? + "\n";
+    fs::create_dir_all(file.parent().unwrap_or(file))
+        .and_then(|()| OpenOptions::new().create(true).append(true).open(file))
+        .and_then(|mut opened| opened.write_all(line.as_bytes()))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
