@@ -21,7 +21,7 @@ impl Report {
     pub(crate) fn markdown(&self) -> String {
         let mut table = "| | tokens |".to_owned();
         for ratio in RATIOS {
-            table += &format!(" {} % masked |", ratio * 100.0);
+            table += &format!(" {:.0} % masked |", ratio * 100.0);
         }
         table += &format!("\n|---|---|{}\n", "---|".repeat(RATIOS.len()));
         for curve in &self.curves {
@@ -50,7 +50,7 @@ impl Report {
                     interval: None,
                 };
                 series.push(Series {
-                    name: format!("{}, {} % masked", curve.variant.name(), RATIOS[ratio] * 100.0),
+                    name: format!("{}, {:.0} % masked", curve.variant.name(), RATIOS[ratio] * 100.0),
                     colour,
                     marker,
                     stroke,
