@@ -6,7 +6,7 @@
 //!
 //! | subject | modules |
 //! |---|---|
-//! | noise: a counter-based generator | [`rng`] |
+//! | noise: a counter-based generator; orders of any length | [`rng`], [`permutation`] |
 //! | training: noise schedules, masking, loss weights | [`schedule`], [`masking`], [`objective`] |
 //! | training: what a run takes, on paper | [`plan`] |
 //! | alignment: preferences, policy gradients, distillation | [`preference`], [`policy`], [`distillation`] |
@@ -30,6 +30,7 @@ pub mod interval;
 pub mod likelihood;
 pub mod masking;
 pub mod objective;
+pub mod permutation;
 pub mod plan;
 pub mod policy;
 pub mod predictor;

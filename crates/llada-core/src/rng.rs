@@ -135,6 +135,11 @@ impl Stream {
         }
     }
 
+    /// Returns a key for another use of Philox. It is the number of a lane that nothing else reads.
+    pub(crate) fn key(&self) -> [u32; 2] {
+        halves(self.words(u32::MAX)[0])
+    }
+
     fn next_word(&mut self) -> u64 {
         let word = self.words(self.next / 2)[self.next as usize % 2];
         self.next = self.next.wrapping_add(1);
@@ -166,7 +171,7 @@ fn unit(word: u64) -> f64 {
 ///
 /// It is inlined so that its words stay in registers, which halves the cost of a Gumbel-max sample.
 #[inline(always)]
-fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+pub(crate) fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
     const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
     for _ in 0..10 {

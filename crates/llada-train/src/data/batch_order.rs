@@ -1,11 +1,15 @@
 //! The order in which training sees the rows of a dataset: each once an epoch, shuffled by the seed and the epoch
 //! alone.
 //!
-//! Nothing is remembered from step to step, so a run that resumes at a step sees exactly what it would have seen.
+//! Nothing is remembered from step to step, so a run that resumes at a step sees exactly what it would have seen; and no
+//! list of the rows is kept, so there may be any number of them.
 
 use std::collections::BTreeSet;
 
-use llada_core::rng::{Domain, Noise};
+use llada_core::{
+    permutation::Permutation,
+    rng::{Domain, Noise},
+};
 
 use crate::TrainError;
 
@@ -21,10 +25,10 @@ pub struct BatchOrder {
     noise: Noise,
     /// The length of each row, if rows are grouped by it.
     lengths: Option<Vec<usize>>,
-    /// The epoch that was last asked for.
-    epoch: u64,
-    /// Its rows, in order.
-    rows_of_epoch: Vec<usize>,
+    /// The epoch and the window of the rows that were last asked for.
+    window: Option<(u64, usize)>,
+    /// The rows of that window, in order.
+    rows_of_window: Vec<usize>,
 }
 
 impl BatchOrder {
@@ -39,21 +43,33 @@ impl BatchOrder {
             return Err(TrainError::config("batch_size", batch_size, hint));
         }
         let noise = noise.domain(Domain::Shuffle);
-        let mut order = Self { rows, batch_size, noise, lengths, epoch: 0, rows_of_epoch: Vec::new() };
-        order.rows_of_epoch = order.shuffled(0);
-        Ok(order)
+        Ok(Self { rows, batch_size, noise, lengths, window: None, rows_of_window: Vec::new() })
     }
 
     /// The rows of step `step`, counted from 0. The rows that are left over at the end of an epoch, fewer than a batch,
     /// are not seen in it.
     pub fn batch(&mut self, step: u64) -> &[usize] {
-        let batches = (self.rows / self.batch_size) as u64;
-        let (epoch, batch) = (step / batches, (step % batches) as usize);
-        if epoch != self.epoch {
-            self.epoch = epoch;
-            self.rows_of_epoch = self.shuffled(epoch);
+        let batches = self.rows / self.batch_size;
+        let (epoch, mut batch) = (step / batches as u64, (step % batches as u64) as usize);
+        let mut batches_of_window = 1;
+        if self.lengths.is_some() {
+            // Sorted batches are in an order of their own, or the short ones would come first in each window.
+            batch = self.permutation(batches, epoch, 1).at(batch as u64) as usize;
+            batches_of_window = WINDOW;
         }
-        &self.rows_of_epoch[batch * self.batch_size..][..self.batch_size]
+        let window = batch / batches_of_window;
+        if self.window != Some((epoch, window)) {
+            let size = batches_of_window * self.batch_size;
+            let end = ((window + 1) * size).min(batches * self.batch_size);
+            let order = self.permutation(self.rows, epoch, 0);
+            self.rows_of_window.clear();
+            self.rows_of_window.extend((window * size..end).map(|place| order.at(place as u64) as usize));
+            if let Some(lengths) = &self.lengths {
+                self.rows_of_window.sort_by_key(|&row| lengths[row]);
+            }
+            self.window = Some((epoch, window));
+        }
+        &self.rows_of_window[batch % batches_of_window * self.batch_size..][..self.batch_size]
     }
 
     /// The rows of the first `steps` steps.
@@ -68,18 +84,9 @@ impl BatchOrder {
         seen
     }
 
-    fn shuffled(&self, epoch: u64) -> Vec<usize> {
-        let mut stream = self.noise.stream(epoch, 0, 0);
-        let mut order: Vec<usize> = (0..self.rows).collect();
-        stream.shuffle(&mut order);
-        let Some(lengths) = &self.lengths else { return order };
-        order.truncate(self.rows / self.batch_size * self.batch_size);
-        for window in order.chunks_mut(WINDOW * self.batch_size) {
-            window.sort_by_key(|&row| lengths[row]);
-        }
-        let mut batches: Vec<&[usize]> = order.chunks(self.batch_size).collect();
-        stream.shuffle(&mut batches);
-        batches.concat()
+    /// The order of epoch `epoch` of `len` things of kind `kind`.
+    fn permutation(&self, len: usize, epoch: u64, kind: u32) -> Permutation {
+        Permutation::new(len as u64, &self.noise.stream(epoch, kind, 0))
     }
 }
 
@@ -101,13 +108,27 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_no_list_holds_have_an_order() {
+        let mut order = BatchOrder::new(1 << 40, 1000, Noise::new(1), None).unwrap();
+        let mut rows: Vec<usize> = [0, 1 << 29].into_iter().flat_map(|step| order.batch(step).to_vec()).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), 2000);
+        assert!(rows[1999] < 1 << 40);
+    }
+
+    #[test]
     fn grouped_rows_are_about_equally_long() {
         let lengths: Vec<usize> = (0..5000).map(|row| row * 7919 % 100).collect();
         let mut order = BatchOrder::new(5000, 10, Noise::new(2), Some(lengths.clone())).unwrap();
+        let mut seen = Vec::new();
         for step in 0..500 {
+            seen.extend(order.batch(step));
             let of_batch: Vec<usize> = order.batch(step).iter().map(|&row| lengths[row]).collect();
             assert!(of_batch.iter().max().unwrap() - of_batch.iter().min().unwrap() <= 8);
         }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..5000).collect::<Vec<_>>());
     }
 
     #[test]
