@@ -17,16 +17,18 @@ pub(crate) enum Command {
 
 /// Tokenise text into checksummed shards
 ///
-/// Documents are ended by EOS. Of a chat, every answer of the assistant becomes a record for `llada sft`, with all that
+/// Documents are ended by EOS. Files may be lines of JSON or parquet, and a folder stands for those in it, as Spark, Ray and
+/// datatrove write them. Of a chat, every answer of the assistant becomes a record for `llada sft`, with all that
 /// was said before as its prompt; an answer is what the chat template makes of it, its end of turn included. A mask that
 /// the text spells is read as text. What is left out is told.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   llada data prepare --input book.txt --tokenizer tokenizer --out data
-  llada data prepare --input chats.jsonl --format chat --tokenizer tokenizer --max-length 256 --out chats")]
+  llada data prepare --input chats.jsonl --format chat --tokenizer tokenizer --max-length 256 --out chats
+  llada data prepare --input tokens --format datatrove --tokenizer tokenizer --out data")]
 pub(crate) struct Args {
-    /// Files to read
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    /// Files to read, or folders of them
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     input: Vec<PathBuf>,
 
     /// What the files are
@@ -54,10 +56,12 @@ pub(crate) struct Args {
 pub(crate) enum Format {
     /// Text; each file is a document
     Text,
-    /// One {"text": ...} a line, each a document; or chats, each a document of its messages
+    /// One {"text": ...} a line, or a row of parquet, each a document; or chats, each a document of its messages
     Jsonl,
-    /// One {"messages": [{"role": ..., "content": ...}, ...]} a line
+    /// One {"messages": [{"role": ..., "content": ...}, ...]} a line, or a row of parquet
     Chat,
+    /// Ids that datatrove has written with the same tokenizer: NAME.ds beside NAME.ds.index
+    Datatrove,
 }
 
 impl From<Format> for prepare::Format {
@@ -66,6 +70,7 @@ impl From<Format> for prepare::Format {
             Format::Text => Self::Text,
             Format::Jsonl => Self::Jsonl,
             Format::Chat => Self::Chat,
+            Format::Datatrove => Self::Datatrove,
         }
     }
 }
@@ -75,8 +80,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     let tokenizer = Tokenizer::open(&args.tokenizer)?.ok_or_else(|| {
         usage(format!("{} has no tokenizer.json\nhint: llada tokenizer train", args.tokenizer.display()))
     })?;
+    let files = prepare::inputs(&args.input, args.format.into())?;
     let mut bytes = 0;
-    for path in &args.input {
+    for path in &files {
         bytes += fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
     }
     let bar = ProgressBar::new(bytes)
@@ -84,7 +90,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     let options =
         Options { format: args.format.into(), max_length: args.max_length, answer_length: args.answer_length };
     let mask = tokenizer.mask().to_owned();
-    let prepared = prepare(&args.input, options, tokenizer, &args.out, |done| bar.set_position(done))?;
+    let prepared = prepare(&files, options, tokenizer, &args.out, |done| bar.set_position(done))?;
     bar.finish_and_clear();
     let what = if matches!(args.format, Format::Chat) { "record" } else { "document" };
     let plural = if prepared.items == 1 { "" } else { "s" };

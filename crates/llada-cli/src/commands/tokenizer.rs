@@ -17,8 +17,8 @@ pub(crate) enum Command {
 #[command(after_help = "Example:
   llada tokenizer train --input book.txt --vocab-size 4096 --out tokenizer")]
 pub(crate) struct Args {
-    /// Files to learn from; all of their text is held in memory
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    /// Files to learn from, or folders of them; all of their text is held in memory
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     input: Vec<PathBuf>,
 
     /// What the files are
@@ -36,7 +36,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     let Command::Train(args) = command;
-    let texts = prepare::texts(&args.input, args.format.into())?;
+    let format = args.format.into();
+    let texts = prepare::texts(&prepare::inputs(&args.input, format)?, format)?;
     tokenizer::train(texts.iter(), args.vocab_size, &args.out)?;
     eprintln!("tokenizer in {}", args.out.display());
     Ok(())

@@ -41,12 +41,7 @@ pub(super) fn find(data: &Path, sft: &SftConfig) -> Result<Vec<PathBuf>, TrainEr
         }
         return Ok(vec![data.to_owned()]);
     }
-    let mut files = Vec::new();
-    list(data, data, &mut files)?;
-    files.sort_unstable();
-    if files.is_empty() {
-        return Err(TrainError::file(data, format!("no file ends with .{}", ENDINGS.join(", ."))));
-    }
+    let files = within(data, &ENDINGS)?;
     let split = sft.split.as_deref().unwrap_or("train");
     let splits = match card::splits(data, &files, sft.config_name.as_deref(), split)? {
         Some(splits) => splits,
@@ -59,8 +54,22 @@ pub(super) fn find(data: &Path, sft: &SftConfig) -> Result<Vec<PathBuf>, TrainEr
     Ok(found.iter().map(|file| data.join(file)).collect())
 }
 
-/// Adds the files of records below `folder`, by their paths in `data`. Hidden ones and those of tools are none.
-fn list(data: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), TrainError> {
+/// The files below `folder` whose names end with one of `endings`, by their paths in it and in the order of these.
+///
+/// # Errors
+/// The folder cannot be read, or there is no such file.
+pub(super) fn within(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, TrainError> {
+    let mut files = Vec::new();
+    list(folder, folder, endings, &mut files)?;
+    files.sort_unstable();
+    if files.is_empty() {
+        return Err(TrainError::file(folder, format!("no file ends with .{}", endings.join(", ."))));
+    }
+    Ok(files)
+}
+
+/// Adds the files below `folder`, by their paths in `data`. Hidden ones and those of tools are none.
+fn list(data: &Path, folder: &Path, endings: &[&str], files: &mut Vec<PathBuf>) -> Result<(), TrainError> {
     for entry in fs::read_dir(folder).map_err(TrainError::read(folder))? {
         let entry = entry.map_err(TrainError::read(folder))?;
         let path = entry.path();
@@ -70,8 +79,8 @@ fn list(data: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Trai
             continue;
         }
         if entry.file_type().map_err(TrainError::read(&path))?.is_dir() {
-            list(data, &path, files)?;
-        } else if path.extension().is_some_and(|found| ENDINGS.iter().any(|ending| found == *ending))
+            list(data, &path, endings, files)?;
+        } else if path.extension().is_some_and(|found| endings.iter().any(|ending| found == *ending))
             && let Ok(file) = path.strip_prefix(data)
         {
             files.push(file.to_owned());

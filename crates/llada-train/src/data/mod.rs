@@ -7,6 +7,7 @@ mod files;
 mod lines;
 mod mixture;
 mod pairs;
+mod parquet;
 pub mod prepare;
 mod prompts;
 mod record;

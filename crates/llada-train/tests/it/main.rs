@@ -4,6 +4,7 @@
 mod aligned;
 mod alignment;
 mod collective;
+mod corpus;
 mod data;
 mod fuzz;
 mod golden;

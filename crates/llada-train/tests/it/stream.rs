@@ -86,7 +86,7 @@ fn write_lines(path: &Path, records: impl Iterator<Item = Value>) {
 }
 
 /// Writes texts as columns of a parquet file, in row groups of `rows_of_group` rows.
-fn write_flat(path: &Path, columns: [&str; 2], rows: &[[String; 2]], rows_of_group: usize) {
+pub(crate) fn write_flat(path: &Path, columns: [&str; 2], rows: &[[impl AsRef<str>; 2]], rows_of_group: usize) {
     let schema =
         format!("message m {{ required binary {} (UTF8); required binary {} (UTF8); }}", columns[0], columns[1]);
     let schema = Arc::new(parse_message_type(&schema).unwrap());
@@ -94,7 +94,7 @@ fn write_flat(path: &Path, columns: [&str; 2], rows: &[[String; 2]], rows_of_gro
     for rows in rows.chunks(rows_of_group) {
         let mut group = file.next_row_group().unwrap();
         for column in 0..2 {
-            let values: Vec<ByteArray> = rows.iter().map(|row| row[column].as_str().into()).collect();
+            let values: Vec<ByteArray> = rows.iter().map(|row| row[column].as_ref().into()).collect();
             let mut writer = group.next_column().unwrap().unwrap();
             writer.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
             writer.close().unwrap();

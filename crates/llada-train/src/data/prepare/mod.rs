@@ -1,5 +1,6 @@
-//! Preparation of a dataset: from files of text to token shards.
+//! Preparation of a dataset: from files of text, or of tokens, to token shards.
 
+mod datatrove;
 mod record;
 mod units;
 
@@ -13,7 +14,7 @@ pub use record::Remarks;
 pub(super) use self::record::ROLES;
 use self::record::{Document, Item, items};
 pub(super) use self::units::{Unit, Units};
-use super::{DatasetKind, DatasetWriter};
+use super::{DatasetKind, DatasetWriter, files};
 use crate::TrainError;
 
 /// The format of input files.
@@ -21,12 +22,25 @@ use crate::TrainError;
 pub enum Format {
     /// Text, each file a document.
     Text,
-    /// One `{"text": ...}` a line, each a document. A line of [`Chat`](Self::Chat) is the document of its messages, a
-    /// line each.
+    /// One `{"text": ...}` a line, or a row of parquet with this column, each a document. A line of
+    /// [`Chat`](Self::Chat) is the document of its messages, a line each.
     Jsonl,
-    /// One `{"messages": [{"role": ..., "content": ...}, ...]}` a line, each a conversation: every answer of the
-    /// assistant becomes a record, with all that was said before as its prompt (section 2.3 of the paper).
+    /// One `{"messages": [{"role": ..., "content": ...}, ...]}` a line, or a row of parquet, each a conversation: every
+    /// answer of the assistant becomes a record, with all that was said before as its prompt (section 2.3 of the paper).
     Chat,
+    /// Ids that datatrove has written with the same tokenizer, `NAME.ds` beside `NAME.ds.index`.
+    Datatrove,
+}
+
+impl Format {
+    /// How the names of its files end.
+    fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Text => &["txt"],
+            Self::Jsonl | Self::Chat => &["jsonl", "json", "parquet"],
+            Self::Datatrove => &["ds"],
+        }
+    }
 }
 
 /// How to prepare a dataset.
@@ -54,12 +68,28 @@ pub struct Prepared {
     pub remarks: Remarks,
 }
 
+/// The files that `inputs` are: a file itself, and those of a folder whose names end as those of `format` do, in the
+/// order of their paths. Names that begin with a dot or an underscore, as those that Spark leaves, are passed over.
+///
+/// # Errors
+/// A folder cannot be read, or has no such file.
+pub fn inputs(inputs: &[PathBuf], format: Format) -> Result<Vec<PathBuf>, TrainError> {
+    let mut found = Vec::new();
+    for input in inputs {
+        match input.is_dir() {
+            true => found.extend(files::within(input, format.endings())?.into_iter().map(|file| input.join(file))),
+            false => found.push(input.clone()),
+        }
+    }
+    Ok(found)
+}
+
 /// Tokenises `files` into the new dataset `out`; `observe` hears the number of bytes read so far. A mask that the text
 /// spells is text.
 ///
 /// # Errors
-/// A file cannot be read, or a line is not of the format; the format is a chat and `tokenizer` has no chat template; the
-/// dataset cannot be written.
+/// A file cannot be read, or a line is not of the format; the format is a chat and `tokenizer` has no chat template; ids
+/// are not those of `tokenizer`; the dataset cannot be written.
 pub fn prepare(
     files: &[PathBuf],
     options: Options,
@@ -78,6 +108,10 @@ pub fn prepare(
     let mut prepared = Prepared::default();
     let beginning = tokenizer.beginning()?;
     for path in files {
+        if format == Format::Datatrove {
+            datatrove::add(path, &tokenizer, &mut writer, &mut prepared, &mut observe)?;
+            continue;
+        }
         let mut units = Units::open(path, format)?;
         if format == Format::Text {
             writer.part(&beginning, 0)?;
@@ -125,15 +159,18 @@ pub fn prepare(
 /// # Errors
 /// A file cannot be read, or a line is not of `format`.
 pub fn texts(files: &[PathBuf], format: Format) -> Result<Vec<String>, TrainError> {
+    if format == Format::Datatrove {
+        return Err(TrainError::config("format", "datatrove", "ids are no text to learn a vocabulary from"));
+    }
     let mut texts = Vec::new();
     for path in files {
         let mut units = Units::open(path, format)?;
         while let Some((chunk, _)) = units.chunk()? {
             for unit in chunk {
-                match format {
-                    Format::Text => texts.push(unit.text),
-                    Format::Jsonl | Format::Chat => texts.push(unit.parse::<Document>(Format::Jsonl, path)?.text),
-                }
+                texts.push(match format {
+                    Format::Text => unit.text,
+                    _ => unit.parse::<Document>(Format::Jsonl, path)?.text,
+                });
             }
         }
     }

@@ -97,7 +97,9 @@ pub(super) fn items(
     match format {
         // A paragraph of a document that has begun.
         Format::Text => document(Vec::new(), &unit.text, tokenizer),
-        Format::Jsonl => document(tokenizer.beginning()?, &unit.parse::<Document>(format, path)?.text, tokenizer),
+        Format::Jsonl | Format::Datatrove => {
+            document(tokenizer.beginning()?, &unit.parse::<Document>(format, path)?.text, tokenizer)
+        }
         Format::Chat => {
             let messages = unit.parse::<Conversation>(format, path)?.messages;
             answers(&messages, tokenizer).map_err(|error| unit.refuse(path, error))

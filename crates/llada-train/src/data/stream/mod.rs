@@ -10,7 +10,6 @@ mod encode;
 mod format;
 mod list;
 mod order;
-mod parquet;
 mod shard;
 mod tally;
 

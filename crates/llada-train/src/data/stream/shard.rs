@@ -10,20 +10,20 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    format::Format,
+    format::{COLUMNS, Format},
     list::Elements,
-    parquet::{self, Footer},
 };
-use crate::{TrainError, byte_order_mark::MARK};
+use crate::{
+    TrainError,
+    byte_order_mark::MARK,
+    data::parquet::{self, Footer},
+};
 
 /// The number of bytes after which a block of lines or of a list ends.
 const BLOCK: u64 = 1 << 20;
 
 /// The most bytes of a record.
 const LONGEST: u64 = 1 << 26;
-
-/// How parquet files begin.
-const PARQUET: &[u8] = b"PAR1";
 
 /// A file of records.
 #[derive(Debug)]
@@ -87,8 +87,9 @@ impl Shard {
     pub(super) fn open(path: &Path, format: Option<Format>, digest: &mut Sha256) -> Result<Self, TrainError> {
         let mut beginning = Vec::new();
         let file = File::open(path).map_err(TrainError::read(path))?;
-        file.take(PARQUET.len() as u64).read_to_end(&mut beginning).map_err(TrainError::read(path))?;
-        let (columns, blocks) = if beginning == PARQUET { row_groups(path, digest)? } else { json(path, digest)? };
+        file.take(parquet::MAGIC.len() as u64).read_to_end(&mut beginning).map_err(TrainError::read(path))?;
+        let (columns, blocks) =
+            if beginning == parquet::MAGIC { row_groups(path, digest)? } else { json(path, digest)? };
         let of_columns = || match Format::of(columns.iter().map(String::as_str)) {
             // A file without records is of any format.
             None if blocks.is_empty() => Ok(Format::Messages),
@@ -183,7 +184,7 @@ fn read_block(path: &Path, block: &Block) -> Result<Vec<RawRecord>, TrainError> 
         }
         Place::RowGroup { index, row } => {
             let record = |(number, value)| RawRecord { number, content: Content::Value(value) };
-            Ok((row..).zip(parquet::records(path, index)?).map(record).collect())
+            Ok((row..).zip(parquet::records(path, index, &COLUMNS)?).map(record).collect())
         }
     }
 }

@@ -14,8 +14,10 @@ use parquet::{
 };
 use serde_json::{Map, Value};
 
-use super::format::COLUMNS;
 use crate::TrainError;
+
+/// How the files begin.
+pub(super) const MAGIC: &[u8] = b"PAR1";
 
 /// The number of rows that a file of any size may have. A file with more must have a byte a row, because a damaged file
 /// of a few bytes can claim more rows than memory holds.
@@ -54,13 +56,13 @@ pub(super) fn footer(path: &Path) -> Result<Footer, TrainError> {
     })
 }
 
-/// Reads the records of a row group of `path`.
-pub(super) fn records(path: &Path, group: usize) -> Result<Vec<Value>, TrainError> {
+/// Reads these columns of the records of a row group of `path`, as far as they are there.
+pub(super) fn records(path: &Path, group: usize, columns: &[&str]) -> Result<Vec<Value>, TrainError> {
     within(path, || {
         let file = SerializedFileReader::new(open(path)?)?;
         let schema = file.metadata().file_metadata().schema();
-        let said = schema.get_fields().iter().filter(|column| COLUMNS.contains(&column.name()));
-        let projection = Type::group_type_builder(schema.name()).with_fields(said.map(Arc::clone).collect()).build()?;
+        let read = schema.get_fields().iter().filter(|column| columns.contains(&column.name()));
+        let projection = Type::group_type_builder(schema.name()).with_fields(read.map(Arc::clone).collect()).build()?;
         let rows = file.get_row_group(group)?;
         let (mut records, mut bytes) = (Vec::new(), 0);
         for row in RowIter::from_row_group(Some(projection), rows.as_ref())? {
