@@ -51,8 +51,13 @@ pub(crate) enum Command {
     Ci,
     /// Run real clients of OpenAI's API, or a real browser, against `llada serve`
     Compat(CompatArgs),
-    /// Check what docs/deploy ships: manifests by their schemas, probes and the balancer against `llada serve`
+    /// Check what docs/deploy ships: manifests by their schemas, probes, the balancer and launchers with the program
     DeployCheck(DeployCheckArgs),
+    /// Train on two hosts, which are network namespaces of this machine: cut cables, stopped and killed processes
+    ///
+    /// Network namespaces need root; without it what needs them is skipped, and said to be. pytest is installed below
+    /// `target/cluster`.
+    Cluster,
     /// Check the rules that ARCHITECTURE.md states and a program can check
     Tidy,
 }
@@ -118,7 +123,7 @@ pub(crate) struct DeployCheckArgs {
     #[arg(long)]
     pub(crate) image: bool,
 
-    /// Check the manifests alone, for which nothing is built
+    /// Check the manifests and scripts alone, for which nothing is built
     #[arg(long, conflicts_with = "image")]
     pub(crate) manifests: bool,
 }

@@ -8,6 +8,7 @@
 
 mod ci;
 mod cli;
+mod cluster;
 mod compat;
 mod demo;
 mod deploy;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::TrainTiny(args) => tiny::run(&args),
         Command::Test { args } => test::run(&args),
         Command::Ci => ci::run(),
+        Command::Cluster => cluster::run(),
         Command::Compat(args) => compat::run(&args),
         Command::FetchWeights(_) => weights::run(),
         Command::DeployCheck(args) => deploy::run(&args),

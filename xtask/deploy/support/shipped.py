@@ -23,6 +23,18 @@ def kind(name):
     return found
 
 
+def training_objects():
+    """Every object of the manifests of training, whose kinds are not Kubernetes' own."""
+    for path in sorted(FOLDER.glob("training/*.yaml")):
+        yield from yaml.safe_load_all(path.read_text())
+
+
+def training_kind(name):
+    """The object of a kind of training of which there is one."""
+    [found] = [value for value in training_objects() if value["kind"] == name]
+    return found
+
+
 def pod():
     """The specification of a replica's pod."""
     return kind("Deployment")["spec"]["template"]["spec"]

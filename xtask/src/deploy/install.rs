@@ -1,4 +1,4 @@
-//! What the checks need: programs of Debian, and pytest with the schemas of Kubernetes below `target/deploy-check`.
+//! What the checks need: programs of Debian, and pytest, schemas and shellcheck below `target/deploy-check`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,7 +14,7 @@ const INSTALLER: Installer = Installer { command: "cargo xtask deploy-check" };
 
 /// Installs the packages of Python in a virtual environment, and returns its Python.
 pub(super) fn python() -> Result<PathBuf> {
-    INSTALLER.python(&scratch().join("venv"), &sources(), "the schemas of Kubernetes")
+    INSTALLER.python(&scratch().join("venv"), &sources(), "the schemas of manifests")
 }
 
 /// Installs Debian's nginx.

@@ -13,11 +13,11 @@ use crate::cli::DeployCheckArgs;
 use crate::failure::Failure;
 use crate::{llada, process, setup, style, workspace};
 
-/// The check of the manifests, which reads files alone.
-const MANIFEST_CHECK: &str = "test_manifests.py";
+/// The checks of the manifests and of scripts, which read files alone.
+const MANIFEST_CHECKS: [&str; 2] = ["test_manifests.py", "test_training.py"];
 
-/// The checks of manifests, of probes and of the balancer.
-const CHECKS: [&str; 3] = [MANIFEST_CHECK, "test_probes.py", "test_balancer.py"];
+/// The checks that run the program: as a server, behind the balancer, and as the processes of a run.
+const RUNNING_CHECKS: [&str; 3] = ["test_probes.py", "test_balancer.py", "test_launchers.py"];
 
 /// The check of the container file, which builds everything anew.
 const IMAGE_CHECK: &str = "test_image.py";
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &DeployCheckArgs) -> Result<()> {
     let mut command = Command::new(python);
     command.current_dir(sources()).env("PYTHONDONTWRITEBYTECODE", "1").args(["-m", "pytest", "-rP"]);
     if args.manifests {
-        command.arg(MANIFEST_CHECK);
+        command.args(MANIFEST_CHECKS);
     } else if args.image {
         install::container_tools()?;
         println!("building the container: everything is fetched and compiled in it");
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &DeployCheckArgs) -> Result<()> {
     } else {
         install::nginx()?;
         setup::ensure()?;
-        command.env("LLADA", llada::build()?).args(CHECKS);
+        command.env("LLADA", llada::build()?).args(MANIFEST_CHECKS).args(RUNNING_CHECKS);
     }
     if process::show(&mut command)? {
         println!("{} the files of docs/deploy", style::good("ok"));

@@ -36,12 +36,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long processes that are asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The variables with which a user may choose the network interface and the number of threads.
-const INTERFACE: &str = "GLOO_SOCKET_IFNAME";
+/// The variable with which a user may choose the number of threads.
 const THREADS: &str = "OMP_NUM_THREADS";
-
-/// The network interface of a machine to itself.
-const LOOPBACK: &str = if cfg!(target_os = "macos") { "lo0" } else { "lo" };
 
 /// Train by several processes of this machine
 ///
@@ -117,9 +113,6 @@ fn attempt(args: &Args, program: &Path, restarts: u32) -> anyhow::Result<End> {
             .stdin(Stdio::piped())
             // Ctrl-C in a terminal reaches this process alone, which hands it on.
             .process_group(0);
-        if env::var_os(INTERFACE).is_none() {
-            command.env(INTERFACE, LOOPBACK);
-        }
         if env::var_os(THREADS).is_none() {
             let cores = thread::available_parallelism().map_or(1, NonZero::get);
             command.env(THREADS, (cores / usize::from(args.nproc)).max(1).to_string());

@@ -2,8 +2,11 @@
 //! are in this module only.
 
 use std::{
+    env,
     ffi::{CStr, CString, c_char},
-    ptr::{NonNull, null_mut},
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+    ptr::{NonNull, null, null_mut},
     time::{Duration, Instant},
 };
 
@@ -20,21 +23,30 @@ struct Group {
 
 unsafe extern "C" {
     fn llada_c10d_free(text: *mut c_char);
-    fn llada_c10d_join(
+    fn llada_c10d_meet(
         address: *const c_char,
         port: u16,
         serves: bool,
+        world_size: i32,
+        timeout_ms: i64,
+        out: *mut *mut Group,
+    ) -> *mut c_char;
+    fn llada_c10d_join(
+        group: *mut Group,
+        local: *const c_char,
         rank: i32,
         world_size: i32,
         prefix: *const c_char,
         timeout_ms: i64,
-        out: *mut *mut Group,
     ) -> *mut c_char;
     fn llada_c10d_leave(group: *mut Group);
     fn llada_c10d_all_reduce(group: *mut Group, tensor: *mut C_tensor) -> *mut c_char;
     fn llada_c10d_broadcast(group: *mut Group, tensor: *mut C_tensor, root: i32) -> *mut c_char;
     fn llada_c10d_all_gather(group: *mut Group, out: *mut C_tensor, own: *const C_tensor) -> *mut c_char;
 }
+
+/// The variable with which c10d is told the network interface.
+const INTERFACE: &str = "GLOO_SOCKET_IFNAME";
 
 /// Processes that have found each other. All make the same calls in the same order, and a call returns once all have
 /// made it.
@@ -51,7 +63,8 @@ unsafe impl Send for ProcessGroup {}
 
 impl ProcessGroup {
     /// Meets the other processes of `environment`: waits until all are there, `timeout` at most. Later calls wait for
-    /// the others as long.
+    /// the others as long. They speak through the network interface that leads to the host at which they meet, unless
+    /// `GLOO_SOCKET_IFNAME` names another.
     ///
     /// # Errors
     /// A process does not come, or cannot be reached.
@@ -69,24 +82,27 @@ impl ProcessGroup {
         let number = |count: usize| i32::try_from(count).map_err(|error| refuse(error.to_string()));
         let (of_rank, of_world) = (number(rank)?, number(world_size)?);
         let milliseconds = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let serves = environment.serves_store();
         let mut group = null_mut();
-        // SAFETY: C strings that outlive the call go in; the group that comes out is owned by the value returned.
-        let error = unsafe {
-            llada_c10d_join(
-                address.as_ptr(),
-                port,
-                environment.serves_store(),
-                of_rank,
-                of_world,
-                prefix.as_ptr(),
-                milliseconds,
-                &mut group,
-            )
-        };
+        // SAFETY: a C string that outlives the call goes in; the group that comes out is owned by the value below.
+        let error = unsafe { llada_c10d_meet(address.as_ptr(), port, serves, of_world, milliseconds, &mut group) };
         // SAFETY: the shim's own text, or null.
         unsafe { text_of(error) }.map_or(Ok(()), |message| Err(refuse(message)))?;
         let group = NonNull::new(group).ok_or_else(|| refuse("no group".to_owned()))?;
-        Ok(Self { group, rank, world_size, timeout })
+        let group = Self { group, rank, world_size, timeout };
+        let interface = env::var_os(INTERFACE);
+        let reached = match &interface {
+            Some(name) => format!("{INTERFACE} {}", name.display()),
+            None => local_address(&environment.address).map_err(|error| refuse(error.to_string()))?,
+        };
+        let local = text(&reached)?;
+        let local = if interface.is_some() { null() } else { local.as_ptr() };
+        let this = group.group.as_ptr();
+        // SAFETY: a live group and C strings that outlive the call.
+        let error = unsafe { llada_c10d_join(this, local, of_rank, of_world, prefix.as_ptr(), milliseconds) };
+        // SAFETY: the shim's own text, or null.
+        unsafe { text_of(error) }.map_or(Ok(()), |message| Err(refuse(format!("as {reached}: {message}"))))?;
+        Ok(group)
     }
 
     /// The number of this process, from 0.
@@ -187,6 +203,17 @@ impl Drop for ProcessGroup {
     }
 }
 
+/// The address from which this machine reaches `host`. The name of the machine may lead to its loopback alone.
+fn local_address(host: &str) -> io::Result<String> {
+    // The port has no meaning, as nothing is sent. IPv4 wherever there is a choice, as all have to make the same.
+    let from = |any: IpAddr| {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((host, 9))?;
+        Ok(socket.local_addr()?.ip().to_string())
+    };
+    from(Ipv4Addr::UNSPECIFIED.into()).or_else(|_: io::Error| from(Ipv6Addr::UNSPECIFIED.into()))
+}
+
 /// The first sentence of an error without its place in the source, if there is one: others give advice to programmers
 /// of Python.
 ///
@@ -213,6 +240,12 @@ fn first_sentence(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_reaches_itself_through_its_loopback() {
+        assert_eq!(local_address("127.0.0.1").unwrap(), "127.0.0.1");
+        assert!(local_address("no-such-host.invalid").is_err());
+    }
 
     #[test]
     fn errors_are_told_in_a_sentence() {

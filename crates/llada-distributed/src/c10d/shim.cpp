@@ -8,11 +8,13 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <string>
 #include <vector>
 
 namespace {
@@ -38,6 +40,7 @@ char *guarded(F f) {
 extern "C" {
 
 struct llada_group {
+  c10::intrusive_ptr<c10d::TCPStore> store;
   c10::intrusive_ptr<Gloo> gloo;
 };
 
@@ -45,23 +48,45 @@ void llada_c10d_free(char *text) { free(text); }
 
 void llada_c10d_leave(llada_group *group) { delete group; }
 
-char *llada_c10d_join(const char *address, uint16_t port, bool serves, int rank, int world_size, const char *prefix,
-                      int64_t timeout_ms, llada_group **out) {
+// Connects to the store at which the processes meet, once it is there.
+char *llada_c10d_meet(const char *address, uint16_t port, bool serves, int world_size, int64_t timeout_ms,
+                      llada_group **out) {
   return guarded([&] {
     // A library does not print, and what c10d would log is in the errors. TORCH_CPP_LOG_LEVEL brings it back.
     FLAGS_caffe2_log_level = c10::GLOG_FATAL;
     c10::initLogging();
-    std::chrono::milliseconds timeout(timeout_ms);
     c10d::TCPStoreOptions options;
     options.port = port;
     options.isServer = serves;
     options.numWorkers = world_size;
     options.waitWorkers = false;
-    options.timeout = timeout;
-    auto tcp = c10::make_intrusive<c10d::TCPStore>(address, options);
-    auto store = c10::make_intrusive<c10d::PrefixStore>(prefix, tcp);
-    *out = new llada_group{
-        c10::make_intrusive<Gloo>(store, rank, world_size, Gloo::Options::create_default(timeout))};
+    options.timeout = std::chrono::milliseconds(timeout_ms);
+    *out = new llada_group{c10::make_intrusive<c10d::TCPStore>(address, options), nullptr};
+  });
+}
+
+// Waits for all processes, and connects them with each other. This one is reached at `local`, an address of its machine,
+// or where c10d's own variables say, if that is null.
+char *llada_c10d_join(llada_group *group, const char *local, int rank, int world_size, const char *prefix,
+                      int64_t timeout_ms) {
+  return guarded([&] {
+    using Clock = std::chrono::steady_clock;
+    std::chrono::milliseconds timeout(timeout_ms);
+    // Gloo waits several times as long as it is told for a process that does not come, so nobody is waited for there.
+    auto connecting = std::min<std::chrono::milliseconds>(timeout, std::chrono::minutes(1));
+    auto options = local ? Gloo::Options::create(connecting) : Gloo::Options::create_default(connecting);
+    if (local) options->devices.push_back(Gloo::createDeviceForHostname(local));
+    auto store = c10::make_intrusive<c10d::PrefixStore>(prefix, group->store);
+    auto key = [](int rank) { return "rank " + std::to_string(rank); };
+    auto end = Clock::now() + timeout;
+    store->set(key(rank), std::vector<uint8_t>{1});
+    for (int other = 0; other < world_size; ++other) {
+      auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
+      // No time at all would be no limit.
+      store->wait({key(other)}, std::max(left, std::chrono::milliseconds(1)));
+    }
+    group->gloo = c10::make_intrusive<Gloo>(store, rank, world_size, options);
+    group->gloo->setTimeout(timeout);
   });
 }
 
