@@ -107,6 +107,10 @@ pub(crate) struct CompatArgs {
     #[arg(long, conflicts_with_all = ["clients", "page", "server", "adapters"])]
     pub(crate) torchrun: bool,
 
+    /// Train on corpora that datatrove and Arrow have written, instead of the clients
+    #[arg(long, conflicts_with_all = ["clients", "page", "server", "adapters", "torchrun"])]
+    pub(crate) corpora: bool,
+
     /// Run these clients only
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = compat::CLIENTS.map(|client| client.name))]
     pub(crate) clients: Vec<String>,

@@ -40,6 +40,13 @@ pub(super) fn peft() -> Result<PathBuf> {
     INSTALLER.python(&scratch().join("peft"), &sources().join("peft"), what)
 }
 
+/// Installs datatrove and Arrow in a virtual environment of their own, and returns its Python.
+pub(super) fn corpora() -> Result<PathBuf> {
+    INSTALLER.need("python3", &["python3", "--version"])?;
+    let what = "datatrove and Arrow: some hundred megabytes, the first time";
+    INSTALLER.python(&scratch().join("corpora"), &sources().join("corpora"), what)
+}
+
 /// Installs the packages of a folder of `xtask/compat`: `node` or `page`.
 pub(super) fn node(folder: &str) -> Result<()> {
     INSTALLER.need("nodejs", &["node", "--version"])?;

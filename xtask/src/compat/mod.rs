@@ -1,5 +1,5 @@
 //! `cargo xtask compat`: real clients of OpenAI's API against `llada serve`, its page in a real browser, adapters that are
-//! exchanged with peft, and runs that torchrun starts.
+//! exchanged with peft, runs that torchrun starts, and corpora that datatrove and Arrow have written.
 //!
 //! The checks are in `xtask/compat`: those of clients of Python are run by pytest, those of clients of Node by `node --test`.
 
@@ -24,10 +24,13 @@ use crate::{process, setup, style, workspace};
 
 pub(crate) fn run(args: &CompatArgs) -> Result<()> {
     if args.adapters {
-        return with_torch("peft", "--adapters", "adapters go both ways");
+        return checked(&install::peft()?, "peft", "--adapters", "adapters go both ways");
     }
     if args.torchrun {
-        return with_torch("torchrun", "--torchrun", "torchrun starts runs, and starts them again");
+        return checked(&install::peft()?, "torchrun", "--torchrun", "torchrun starts runs, and starts them again");
+    }
+    if args.corpora {
+        return checked(&install::corpora()?, "corpora", "--corpora", "corpora of datatrove and Arrow are trained on");
     }
     let clients: Vec<&Client> = CLIENTS
         .iter()
@@ -82,9 +85,8 @@ fn serve(llada: &Path, name: &str, arguments: &[&str]) -> Result<Server> {
     Server::start(&mut command, &scratch().join(format!("log/serve-{name}.txt")))
 }
 
-/// Runs the checks in `folder`, which need PyTorch and the built command. `flag` repeats them.
-fn with_torch(folder: &str, flag: &str, outcome: &str) -> Result<()> {
-    let python = install::peft()?;
+/// Runs the checks in `folder` by `python`, with the built command. `flag` repeats them.
+fn checked(python: &Path, folder: &str, flag: &str, outcome: &str) -> Result<()> {
     setup::ensure()?;
     let llada = llada::build()?;
     let mut command = Command::new(python);
