@@ -113,11 +113,14 @@ fn config(size: Size, objective: Objective, corpus: &Corpus, extent: Extent, out
         "out": out, "data": corpus.text, "validation": corpus.validation, "tokenizer": corpus.tokenizer,
         "steps": extent.steps, "batch_size": extent.batch_size, "row_length": ROW_LENGTH,
         // A row cut short would cost less than is counted.
-        "random_length": false, "stratified_t": true,
+        "random_length": false,
         "checkpoint_every": extent.validate_every(), "keep": 1, "validate_every": extent.validate_every(), "validation_rows": extent.validation_rows,
         "schedule": {"lr": LR, "min_lr": LR, "warmup_steps": 100},
     });
     let mut keys = Table::try_from(keys)?;
+    if objective == Objective::Diffusion {
+        keys.insert("stratified_t".to_owned(), true.into());
+    }
     keys.insert("objective".to_owned(), toml::Value::try_from(objective)?);
     keys.insert("model".to_owned(), toml::Value::try_from(size.shape())?);
     Ok(RunConfig::from_tables(Training::Pretrain, [keys])?)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 LLADA = os.environ["LLADA"]
-RECIPE = Path(__file__).parents[3] / "docs/recipes/datatrove.py"
+RECIPE = Path(__file__).parents[3] / "docs/recipes/deduplicate.py"
 RUN = """
 steps = 2
 batch_size = 2
@@ -34,9 +35,10 @@ def digests(folder, name):
 def folder(tmp_path_factory):
     """A folder with a corpus of 40 documents, 8 of which are there again with a word more, and a tokenizer."""
     folder = tmp_path_factory.mktemp("corpora")
-    document = "Number {i} of the cats sat on mat {i}. It was {i} times as large as the hat of cat {j}, which " \
-        "slept all day in box {j}. Nobody has seen mouse {i} since, nor asked what {j} dogs thought of it."
-    texts = [document.format(i=7919 * i % 1000, j=6007 * i % 1000) * (1 + i % 3) for i in range(40)]
+    syllables = [first + last for first in "bdfklmnprst" for last in ["a", "e", "ik", "o", "un"]]
+    chance = random.Random(0)
+    words = ["".join(chance.choices(syllables, k=chance.randint(1, 3))) for _ in range(500)]
+    texts = [" ".join(chance.choices(words, k=60)) + "." for _ in range(40)]
     again = [text + " Again." for text in texts[::5]]
     (folder / "corpus").mkdir()
     for name, part in [("a", texts), ("b", again)]:

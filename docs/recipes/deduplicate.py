@@ -1,7 +1,7 @@
 """Deduplicates a corpus and makes tokens of it with datatrove, for `llada data prepare --format datatrove`.
 
     pip install 'datatrove[processing]' spacy tokenizers
-    python datatrove.py --input corpus --tokenizer tokenizer --out tokens
+    python deduplicate.py --input corpus --tokenizer tokenizer --out tokens
 
 `corpus` is a folder of JSON lines with a `text` each. Near duplicates are found by MinHash, with datatrove's own
 settings: 5-grams of words, 14 buckets of 8 hashes. The tasks of a stage run side by side here; datatrove's
