@@ -28,7 +28,10 @@ impl Collective for C10dCollective {
     }
 
     fn sum_parameters(&mut self, parameters: &mut Parameters) -> Result<(), TrainError> {
-        Ok(self.group.all_reduce(parameters.flat_mut())?)
+        for group in parameters.groups_mut() {
+            self.group.all_reduce(group)?;
+        }
+        Ok(())
     }
 
     fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError> {
@@ -36,7 +39,10 @@ impl Collective for C10dCollective {
     }
 
     fn broadcast(&mut self, slice: &mut ParameterSlice, root: usize) -> Result<(), TrainError> {
-        Ok(self.group.broadcast(slice.flat_mut(), root)?)
+        for stretch in slice.stretches_mut() {
+            self.group.broadcast(stretch, root)?;
+        }
+        Ok(())
     }
 
     fn gather(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>, TrainError> {

@@ -14,6 +14,7 @@ mod batch;
 mod certainty;
 mod head;
 mod init;
+mod layout;
 mod open;
 mod parameters;
 mod predictor;
@@ -30,7 +31,7 @@ pub use self::{
     batch::TrainingBatch,
     certainty::{EntropyTerm, Prediction},
     parameters::{AdamW, Parameters},
-    slice::ParameterSlice,
+    slice::{ParameterSlice, TensorBox},
 };
 use crate::{
     Adapter, Dtype, ModelConfig, ModelError, adapter,

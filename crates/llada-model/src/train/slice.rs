@@ -1,24 +1,50 @@
-//! A stretch of the flat tensor of [`Parameters`], where processes divide among them what each would otherwise keep
-//! whole: the moments of the optimizer (ZeRO stage 1, Rajbhandari et al. 2020, arXiv 1910.02054).
+//! A share of [`Parameters`], where processes divide among them what each would otherwise keep whole: the moments of the
+//! optimizer (ZeRO stage 1, Rajbhandari et al. 2020, arXiv 1910.02054).
+//!
+//! Of every group of the layout a share has one stretch, which begins and ends at whole rows of tensors. So it has a box of
+//! each tensor: some consecutive rows, or nothing.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
 use tch::{Kind, Tensor, no_grad};
 
-use super::parameters::{ParameterLayout, Parameters};
-use crate::{ModelError, Weights, torch::tensor::map};
-
-/// Stretches begin at multiples of this many numbers, so that those of several processes are computed in the vectors in
-/// which one process computes them.
-const ALIGNMENT: i64 = 64;
+use super::{
+    layout::{ParameterLayout, Span},
+    parameters::Parameters,
+};
+use crate::{
+    ModelError, Weights,
+    torch::tensor::{map, sizes},
+};
 
 /// The numbers of one process's share of the parameters of a model.
 #[derive(Debug)]
 pub struct ParameterSlice {
     pub(super) layout: Arc<ParameterLayout>,
-    pub(super) start: i64,
-    /// (numbers of the share) f32.
-    pub(super) flat: Tensor,
+    /// One of each group.
+    stretches: Vec<Stretch>,
+}
+
+/// A part of a group.
+#[derive(Debug)]
+struct Stretch {
+    /// Its place in the group.
+    start: i64,
+    /// (numbers of the stretch) f32.
+    flat: Tensor,
+}
+
+/// The rows of one tensor that are in a share.
+#[derive(Debug)]
+pub struct TensorBox<'a> {
+    /// The name of the tensor.
+    pub name: &'a str,
+    /// The first row, which of a vector is a number.
+    pub first_row: usize,
+    /// The number of rows, at least one.
+    pub rows: usize,
+    /// (rows, ...) f32, in the memory of the share.
+    pub view: Tensor,
 }
 
 impl Parameters {
@@ -27,11 +53,12 @@ impl Parameters {
     /// # Errors
     /// libtorch's own.
     pub fn slice(&self, rank: usize, world_size: usize) -> Result<ParameterSlice, ModelError> {
-        let total = self.layout.total;
-        let longest = (total as u64).div_ceil(world_size.max(1) as u64).next_multiple_of(ALIGNMENT as u64) as i64;
-        let bound = |rank: usize| longest.saturating_mul(rank as i64).min(total);
-        let (start, end) = (bound(rank), bound(rank + 1));
-        Ok(ParameterSlice { layout: self.layout.clone(), start, flat: self.flat.f_narrow(0, start, end - start)? })
+        let mut stretches = Vec::with_capacity(self.groups.len());
+        for (group, flat) in self.layout.groups.iter().zip(&self.groups) {
+            let (start, end) = (group.bound(rank, world_size), group.bound(rank + 1, world_size));
+            stretches.push(Stretch { start, flat: flat.f_narrow(0, start, end - start)? });
+        }
+        Ok(ParameterSlice { layout: self.layout.clone(), stretches })
     }
 }
 
@@ -41,7 +68,8 @@ impl ParameterSlice {
     /// # Errors
     /// The device has too little memory.
     pub fn zeros_like(&self) -> Result<Self, ModelError> {
-        self.zeros_on(self.flat.device())
+        // There is a stretch even of a model without layers.
+        self.zeros_on(self.stretches[0].flat.device())
     }
 
     /// Creates zeros for the same share, in the memory of the CPU.
@@ -53,8 +81,12 @@ impl ParameterSlice {
     }
 
     fn zeros_on(&self, device: tch::Device) -> Result<Self, ModelError> {
-        let flat = Tensor::f_zeros([self.len()], (Kind::Float, device))?;
-        Ok(Self { layout: self.layout.clone(), start: self.start, flat })
+        let mut stretches = Vec::with_capacity(self.stretches.len());
+        for Stretch { start, flat } in &self.stretches {
+            let flat = Tensor::f_zeros([flat.numel() as i64], (Kind::Float, device))?;
+            stretches.push(Stretch { start: *start, flat });
+        }
+        Ok(Self { layout: self.layout.clone(), stretches })
     }
 
     /// Copies the numbers of `other`, which is of the same share, from whatever device it is on.
@@ -62,21 +94,55 @@ impl ParameterSlice {
     /// # Errors
     /// libtorch's own.
     pub fn copy_from(&mut self, other: &Self) -> Result<(), ModelError> {
-        no_grad(|| Ok(self.flat.f_copy_(&other.flat)?))
+        for (stretch, other) in self.stretches.iter_mut().zip(&other.stretches) {
+            no_grad(|| stretch.flat.f_copy_(&other.flat))?;
+        }
+        Ok(())
     }
 
     /// Returns the numbers as a set, in the same memory, if the share is all of it.
     pub fn whole(&self) -> Option<Parameters> {
-        let is_whole = self.len() == self.layout.total;
-        is_whole.then(|| Parameters { layout: self.layout.clone(), flat: self.flat.shallow_clone() })
+        let mut groups = Vec::with_capacity(self.stretches.len());
+        for (stretch, group) in self.stretches.iter().zip(&self.layout.groups) {
+            if stretch.len() < group.total {
+                return None;
+            }
+            groups.push(stretch.flat.shallow_clone());
+        }
+        Some(Parameters { layout: self.layout.clone(), groups })
     }
 
-    /// Returns all numbers in one tensor, for what other crates do with them as a whole, such as sending them.
+    /// Returns the numbers in a few tensors, for what other crates do with them as a whole, such as sending them: the
+    /// share of each of [`Parameters::groups_mut`].
     ///
     /// # Shapes
-    /// -> (numbers of the share) f32, contiguous.
-    pub fn flat_mut(&mut self) -> &mut Tensor {
-        &mut self.flat
+    /// -> each (numbers of the share in the group) f32, contiguous, maybe empty.
+    pub fn stretches_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        self.stretches.iter_mut().map(|stretch| &mut stretch.flat)
+    }
+
+    /// Returns the rows of each tensor that are in this share, by the names of the tensors.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn boxes(&self) -> Result<Vec<TensorBox<'_>>, ModelError> {
+        let mut boxes = Vec::new();
+        for (name, span) in &self.layout.spans {
+            boxes.extend(self.box_of(name, span)?);
+        }
+        Ok(boxes)
+    }
+
+    fn box_of<'a>(&self, name: &'a str, span: &Span) -> Result<Option<TensorBox<'a>>, ModelError> {
+        let Range { start, end } = self.within(span.group, span.start..span.start + span.len());
+        if start == end {
+            return Ok(None);
+        }
+        let (first_row, rows) = ((start - span.start) / span.row(), (end - start) / span.row());
+        let mut shape = sizes(&span.shape);
+        shape[0] = rows;
+        let view = self.stretch(span.group, start..end)?.f_view(shape.as_slice())?;
+        Ok(Some(TensorBox { name, first_row: first_row as usize, rows: rows as usize, view }))
     }
 
     /// Reads this share of the safetensors in `folder`, whose tensors must be those of the whole set, stored in f32 or
@@ -88,29 +154,31 @@ impl ParameterSlice {
         let mut weights = Weights::open(folder)?;
         for (name, span) in &self.layout.spans {
             let stored = weights.take(name, &span.shape)?;
-            let count: i64 = span.shape.iter().map(|&size| size as i64).product();
-            let Range { start, end } = self.within(span.start, span.start + count);
-            if start < end {
-                let part = map(&stored)?.f_reshape([-1])?.f_narrow(0, start - span.start, end - start)?;
-                no_grad(|| self.stretch(start, end)?.f_copy_(&part).map_err(ModelError::from))?;
+            if let Some(TensorBox { first_row, rows, mut view, .. }) = self.box_of(name, span)? {
+                let part = map(&stored)?.f_narrow(0, first_row as i64, rows as i64)?;
+                no_grad(|| view.f_copy_(&part))?;
             }
             stored.release();
         }
         weights.finish()
     }
 
-    /// Returns the part of the stretch from `start` to `end` that is in this share.
-    pub(super) fn within(&self, start: i64, end: i64) -> Range<i64> {
-        let bound = |place: i64| place.clamp(self.start, self.start + self.len());
-        bound(start)..bound(end)
+    /// Returns what of `part`, a part of a group, is in this share.
+    pub(super) fn within(&self, group: usize, part: Range<i64>) -> Range<i64> {
+        let stretch = &self.stretches[group];
+        let bound = |place: i64| place.clamp(stretch.start, stretch.start + stretch.len());
+        bound(part.start)..bound(part.end)
     }
 
     /// # Shapes
     /// -> (end - start) f32, a view.
-    pub(super) fn stretch(&self, start: i64, end: i64) -> Result<Tensor, ModelError> {
-        Ok(self.flat.f_narrow(0, start - self.start, end - start)?)
+    pub(super) fn stretch(&self, group: usize, Range { start, end }: Range<i64>) -> Result<Tensor, ModelError> {
+        let stretch = &self.stretches[group];
+        Ok(stretch.flat.f_narrow(0, start - stretch.start, end - start)?)
     }
+}
 
+impl Stretch {
     fn len(&self) -> i64 {
         self.flat.numel() as i64
     }
@@ -119,33 +187,53 @@ impl ParameterSlice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::role::{BlockRole, Role, StoredTensor};
 
-    /// A set of `count` numbers from 0 on.
-    fn numbers(count: usize) -> Parameters {
-        let vector = [("norm".to_owned(), vec![3])];
-        let layout = ParameterLayout::new([("matrix".to_owned(), vec![count / 5, 5])].into_iter().chain(vector));
-        let mut numbers = Parameters::new(Arc::new(layout), tch::Device::Cpu).unwrap();
-        let total = numbers.layout.total;
-        numbers.flat_mut().copy_(&Tensor::arange(total, (Kind::Float, tch::Device::Cpu)));
+    /// A set of tensors in three groups, whose numbers are counted from 0 in each.
+    fn numbers(rows: usize) -> Parameters {
+        let (head, block) = (Role::Head, Role::Block(0, BlockRole::Query));
+        let tensors = [
+            ("embedding", vec![rows, 33], Role::Embedding),
+            ("matrix", vec![rows, 5], block),
+            ("norm", vec![3], block),
+            ("head", vec![rows, 128], head),
+        ];
+        let stored = |(name, shape, role): (&str, _, _)| StoredTensor { name: name.to_owned(), shape, role };
+        let layout = ParameterLayout::new(tensors.into_iter().map(stored).collect(), 1);
+        let numbers = Parameters::new(Arc::new(layout), tch::Device::Cpu).unwrap();
+        for span in numbers.layout.spans.values() {
+            let count = Tensor::arange(span.len(), (Kind::Float, tch::Device::Cpu));
+            let mut view = numbers.view(span).unwrap();
+            view.copy_(&count.view_as(&view));
+        }
         numbers
     }
 
     #[test]
-    fn shares_are_all_numbers_once_and_are_read_from_a_file_of_the_whole() {
+    fn shares_are_all_rows_once_and_are_read_from_a_file_of_the_whole() {
         let folder = tempfile::tempdir().unwrap();
-        for (count, world_size) in [(1000, 1), (1000, 2), (1000, 3), (1000, 7), (5, 4)] {
-            let whole = numbers(count);
+        for (rows, world_size) in [(200, 1), (200, 2), (200, 3), (200, 7), (1, 4)] {
+            let whole = numbers(rows);
             whole.write(folder.path(), crate::Dtype::F32).unwrap();
-            let mut found = Vec::new();
+            let found = whole.zeros_like().unwrap();
             for rank in 0..world_size {
                 let share = whole.slice(rank, world_size).unwrap();
                 let mut read = share.zeros_like().unwrap();
                 read.read(folder.path()).unwrap();
-                assert_eq!(Vec::<f32>::try_from(&read.flat).unwrap(), Vec::<f32>::try_from(&share.flat).unwrap());
-                found.extend(Vec::<f32>::try_from(&share.flat).unwrap());
-                assert_eq!(share.whole().is_some(), share.len() == whole.layout.total);
+                for (expected, found_in_file) in share.boxes().unwrap().iter().zip(read.boxes().unwrap()) {
+                    let TensorBox { name, first_row, rows, view } = expected;
+                    assert_eq!((*name, *first_row), (found_in_file.name, found_in_file.first_row));
+                    assert!(*rows > 0 && view.equal(&found_in_file.view), "{name}");
+                    let of_whole = found.view(&found.layout.spans[*name]).unwrap();
+                    let mut place = of_whole.narrow(0, *first_row as i64, *rows as i64);
+                    // What is found twice is not what it should be.
+                    place += view;
+                }
+                assert_eq!(share.whole().is_some(), world_size == 1);
             }
-            assert_eq!(found, (0..count + 3).map(|number| number as f32).collect::<Vec<_>>(), "{world_size}");
+            for (expected, found) in whole.groups.iter().zip(&found.groups) {
+                assert!(expected.equal(found), "{rows} rows of {world_size}");
+            }
         }
     }
 }
