@@ -27,6 +27,8 @@ pub(super) struct Span {
     pub(super) group: usize,
     pub(super) start: i64,
     pub(super) shape: Vec<usize>,
+    /// The smallest number of whole rows whose length is a multiple of [`ALIGNMENT`], as a length.
+    pub(super) unit: i64,
 }
 
 /// The places in one group.
@@ -36,16 +38,8 @@ pub(super) struct GroupLayout {
     pub(super) matrices: i64,
     /// The length of the group.
     pub(super) total: i64,
-    /// In ascending order.
-    tensors: Vec<Divisible>,
-}
-
-/// A tensor as it may be divided.
-#[derive(Debug)]
-struct Divisible {
-    start: i64,
-    /// The smallest number of whole rows whose length is a multiple of [`ALIGNMENT`], as a length.
-    unit: i64,
+    /// The starts and units of its tensors, in ascending order.
+    tensors: Vec<[i64; 2]>,
 }
 
 impl Span {
@@ -79,12 +73,18 @@ impl ParameterLayout {
         layout
     }
 
+    /// Returns the tensors of a group, by their names.
+    pub(super) fn of_group(&self, group: usize) -> impl Iterator<Item = (&String, &Span)> {
+        self.spans.iter().filter(move |(_, span)| span.group == group)
+    }
+
     fn push(&mut self, StoredTensor { name, shape, role }: StoredTensor, layers: usize) {
         let index = role.stage(layers);
         let group = &mut self.groups[index];
-        let span = Span { group: index, start: group.total, shape };
+        let mut span = Span { group: index, start: group.total, shape, unit: 0 };
         let row = span.row().max(1);
-        group.tensors.push(Divisible { start: span.start, unit: row * (ALIGNMENT >> row.trailing_zeros().min(6)) });
+        span.unit = row * (ALIGNMENT >> row.trailing_zeros().min(ALIGNMENT.trailing_zeros()));
+        group.tensors.push([span.start, span.unit]);
         group.total += (span.len() as u64).next_multiple_of(ALIGNMENT as u64) as i64;
         self.spans.insert(name, span);
     }
@@ -98,8 +98,13 @@ impl GroupLayout {
             return self.total;
         }
         let fair = (self.total as u128 * rank as u128 / world_size as u128) as i64;
-        let before = self.tensors.iter().take_while(|tensor| tensor.start <= fair).last();
-        before.map_or(0, |tensor| fair - (fair - tensor.start) % tensor.unit)
+        let before = self.tensors.iter().take_while(|[start, _]| *start <= fair).last();
+        before.map_or(0, |[start, unit]| fair - (fair - start) % unit)
+    }
+
+    /// Returns where the shares of all processes begin, and the last one ends.
+    pub(super) fn bounds(&self, world_size: usize) -> Vec<usize> {
+        (0..=world_size).map(|rank| self.bound(rank, world_size) as usize).collect()
     }
 }
 

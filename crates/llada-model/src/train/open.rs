@@ -10,7 +10,6 @@ use crate::{
     batch::banned_ids,
     layers::{linear::WeightFormat, rope::Rope},
     load::take_exact,
-    torch::gradient,
     weights::role::{StoredTensor, stored_tensors},
 };
 
@@ -107,15 +106,9 @@ impl TrainableTransformer {
         let layout = ParameterLayout::new(tensors, config.num_hidden_layers);
         let weights = Parameters::new(Arc::new(layout), device)?;
         let gradient = weights.zeros_like()?;
-        let mut variables = BTreeMap::new();
-        for (name, span) in &weights.layout.spans {
-            let mut variable = weights.view(span)?.f_detach()?.f_set_requires_grad(true)?;
-            gradient::set_grad(&mut variable, &gradient.view(span)?)?;
-            variables.insert(name.clone(), variable);
-        }
         let rope = Rope::new(&config, device)?;
         let format = WeightFormat::of(dtype.into(), device);
-        Ok(Self {
+        let mut model = Self {
             banned: banned_ids(&config),
             config,
             dtype,
@@ -123,12 +116,17 @@ impl TrainableTransformer {
             rope,
             weights,
             gradient,
+            division: None,
             adapted: None,
-            variables,
+            variables: BTreeMap::new(),
             activation_checkpointing: false,
             router_aux_loss: 0.0,
             format,
             frozen_format: format,
-        })
+        };
+        for group in 0..model.weights.groups.len() {
+            model.bind(group)?;
+        }
+        Ok(model)
     }
 }

@@ -1,21 +1,18 @@
 //! Sets of f32 numbers, one for each parameter of a model: its weights, their gradient, or the moments of an optimizer.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use safetensors::tensor::TensorView;
 use tch::{Kind, Tensor, no_grad};
 
 use super::{
+    division::norm_of,
     layout::{ParameterLayout, Span},
-    slice::ParameterSlice,
 };
 use crate::{
     Dtype, ModelError, Weights,
     files::write_safetensors,
-    torch::{
-        gradient,
-        tensor::{bytes, map, sizes},
-    },
+    torch::tensor::{bytes, map, sizes},
 };
 
 /// One f32 number for each parameter of a model, in tensors with names and shapes.
@@ -84,6 +81,11 @@ impl Parameters {
         Ok(self.groups[span.group].f_narrow(0, span.start, span.len())?.f_view(sizes(&span.shape).as_slice())?)
     }
 
+    /// Returns whether a group is here. Those of a model that is divided come and go.
+    pub(super) fn has(&self, group: usize) -> bool {
+        self.groups[group].numel() as i64 == self.layout.groups[group].total
+    }
+
     /// Sets all numbers to zero.
     ///
     /// # Errors
@@ -100,13 +102,7 @@ impl Parameters {
     /// # Errors
     /// libtorch's own.
     pub fn norm(&self) -> Result<f64, ModelError> {
-        // From the norms of the tensors: in one pass over all numbers in f32, the small ones would be lost to rounding,
-        // and a conversion to f64 would need a copy.
-        let mut norms = Vec::with_capacity(self.layout.spans.len());
-        for span in self.layout.spans.values() {
-            norms.push(self.view(span)?.f_norm()?);
-        }
-        Ok(Tensor::f_stack(&norms, 0)?.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?)
+        Ok(norm_of(&self.slice(0, 1)?.norms()?))
     }
 
     /// Adds `other`, which has the same tensors. The gradient of a batch is the sum of those of its parts.
@@ -138,40 +134,6 @@ impl Parameters {
     pub fn lerp(&mut self, other: &Self, weight: f64) -> Result<(), ModelError> {
         for (group, other) in self.groups.iter_mut().zip(&other.groups) {
             _ = no_grad(|| group.f_lerp_(other, weight))?;
-        }
-        Ok(())
-    }
-
-    /// Updates the share of these weights of which `exp_avg` and `exp_avg_sq` are by one step of AdamW, after dividing
-    /// the gradient by `grad_scale`.
-    ///
-    /// `step` is counted from 1. The moments are zero before the first step.
-    ///
-    /// # Errors
-    /// libtorch's own.
-    pub fn adamw(
-        &mut self,
-        gradient: &mut Self,
-        [exp_avg, exp_avg_sq]: [&mut ParameterSlice; 2],
-        step: u64,
-        settings: AdamW,
-        grad_scale: f64,
-    ) -> Result<(), ModelError> {
-        let scalar = |value| Tensor::f_full([], value, (Kind::Float, self.device()));
-        let (scale, step) = (scalar(grad_scale)?, scalar(step as f64)?);
-        for (index, group) in self.layout.groups.iter().enumerate() {
-            for (part, weight_decay) in [(0..group.matrices, settings.weight_decay), (group.matrices..group.total, 0.0)]
-            {
-                let Range { start, end } = exp_avg.within(index, part);
-                let mut tensors = [
-                    self.groups[index].f_narrow(0, start, end - start)?,
-                    gradient.groups[index].f_narrow(0, start, end - start)?,
-                    exp_avg.stretch(index, start..end)?,
-                    exp_avg_sq.stretch(index, start..end)?,
-                ];
-                let settings = AdamW { weight_decay, ..settings };
-                no_grad(|| gradient::adamw(tensors.each_mut(), &step, settings, &scale))?;
-            }
         }
         Ok(())
     }

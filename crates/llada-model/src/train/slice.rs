@@ -10,11 +10,14 @@ use tch::{Kind, Tensor, no_grad};
 
 use super::{
     layout::{ParameterLayout, Span},
-    parameters::Parameters,
+    parameters::{AdamW, Parameters},
 };
 use crate::{
     ModelError, Weights,
-    torch::tensor::{map, sizes},
+    torch::{
+        gradient,
+        tensor::{map, sizes},
+    },
 };
 
 /// The numbers of one process's share of the parameters of a model.
@@ -60,9 +63,25 @@ impl Parameters {
         }
         Ok(ParameterSlice { layout: self.layout.clone(), stretches })
     }
+
+    /// Returns the share that `own` is of, in the memory of this set.
+    pub(super) fn slice_like(&self, own: &ParameterSlice) -> Result<ParameterSlice, ModelError> {
+        let mut stretches = Vec::with_capacity(self.groups.len());
+        for (Stretch { start, flat: of_own }, flat) in own.stretches.iter().zip(&self.groups) {
+            let flat = flat.f_narrow(0, *start, of_own.numel() as i64)?;
+            stretches.push(Stretch { start: *start, flat });
+        }
+        Ok(ParameterSlice { layout: self.layout.clone(), stretches })
+    }
 }
 
 impl ParameterSlice {
+    /// Returns the same numbers in the same memory.
+    pub(super) fn share(&self) -> Self {
+        let shared = |Stretch { start, flat }: &Stretch| Stretch { start: *start, flat: flat.shallow_clone() };
+        Self { layout: self.layout.clone(), stretches: self.stretches.iter().map(shared).collect() }
+    }
+
     /// Creates zeros for the same share.
     ///
     /// # Errors
@@ -98,6 +117,80 @@ impl ParameterSlice {
             no_grad(|| stretch.flat.f_copy_(&other.flat))?;
         }
         Ok(())
+    }
+
+    /// Sets all numbers to zero.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn clear(&mut self) -> Result<(), ModelError> {
+        for stretch in &mut self.stretches {
+            _ = stretch.flat.f_zero_()?;
+        }
+        Ok(())
+    }
+
+    /// Interpolates linearly towards `other`, which is of the same share: x + weight (other − x).
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn lerp(&mut self, other: &Self, weight: f64) -> Result<(), ModelError> {
+        for (stretch, other) in self.stretches.iter_mut().zip(&other.stretches) {
+            _ = no_grad(|| stretch.flat.f_lerp_(&other.flat, weight))?;
+        }
+        Ok(())
+    }
+
+    /// Updates these weights by one step of AdamW, after dividing the gradient by `grad_scale`. All are of the same share.
+    ///
+    /// `step` is counted from 1. The moments are zero before the first step.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn adamw(
+        &mut self,
+        gradient: &mut Self,
+        [exp_avg, exp_avg_sq]: [&mut Self; 2],
+        step: u64,
+        settings: AdamW,
+        grad_scale: f64,
+    ) -> Result<(), ModelError> {
+        let scalar = |value| Tensor::f_full([], value, (Kind::Float, self.stretches[0].flat.device()));
+        let (scale, step) = (scalar(grad_scale)?, scalar(step as f64)?);
+        for (index, group) in self.layout.groups.iter().enumerate() {
+            let (matrices, vectors) = (0..group.matrices, group.matrices..group.total);
+            for (part, weight_decay) in [(matrices, settings.weight_decay), (vectors, 0.0)] {
+                let part = self.within(index, part);
+                let of = |slice: &Self| slice.stretch(index, part.clone());
+                let mut tensors = [of(self)?, of(gradient)?, of(exp_avg)?, of(exp_avg_sq)?];
+                let settings = AdamW { weight_decay, ..settings };
+                no_grad(|| gradient::adamw(tensors.each_mut(), &step, settings, &scale))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the norms of the pieces of all tensors, 0 of those that are not in this share. Pieces are the smallest rows
+    /// that are ever divided, so their norms have the same bits whatever the share.
+    pub(super) fn norms(&self) -> Result<Vec<f64>, ModelError> {
+        let mut norms = Vec::new();
+        for span in self.layout.spans.values() {
+            let first = norms.len();
+            norms.resize(first + (span.len() as u64).div_ceil(span.unit as u64) as usize, 0.0);
+            let own = self.within(span.group, span.start..span.start + span.len());
+            let rest = (own.end - own.start) % span.unit;
+            for (part, length) in [(own.start..own.end - rest, span.unit), (own.end - rest..own.end, rest)] {
+                if part.is_empty() {
+                    continue;
+                }
+                let before = first + ((part.start - span.start) / span.unit) as usize;
+                let pieces = self.stretch(span.group, part)?.f_view([-1, length])?;
+                let of_pieces = pieces.f_norm_scalaropt_dim(2.0, [1_i64].as_slice(), false)?;
+                let of_pieces = Vec::<f64>::try_from(of_pieces.f_to_kind(Kind::Double)?)?;
+                norms[before..before + of_pieces.len()].copy_from_slice(&of_pieces);
+            }
+        }
+        Ok(norms)
     }
 
     /// Returns the numbers as a set, in the same memory, if the share is all of it.
@@ -216,6 +309,7 @@ mod tests {
             let whole = numbers(rows);
             whole.write(folder.path(), crate::Dtype::F32).unwrap();
             let found = whole.zeros_like().unwrap();
+            let mut norms = vec![0.0; whole.slice(0, 1).unwrap().norms().unwrap().len()];
             for rank in 0..world_size {
                 let share = whole.slice(rank, world_size).unwrap();
                 let mut read = share.zeros_like().unwrap();
@@ -230,7 +324,9 @@ mod tests {
                     place += view;
                 }
                 assert_eq!(share.whole().is_some(), world_size == 1);
+                norms.iter_mut().zip(share.norms().unwrap()).for_each(|(sum, norm)| *sum += norm);
             }
+            assert_eq!(norms, whole.slice(0, 1).unwrap().norms().unwrap(), "{rows} rows of {world_size}");
             for (expected, found) in whole.groups.iter().zip(&found.groups) {
                 assert!(expected.equal(found), "{rows} rows of {world_size}");
             }
