@@ -52,10 +52,9 @@ impl<'a> Pass<'a> {
     }
 
     fn exchange(&mut self) -> Result<&mut dyn Exchange, ModelError> {
-        let none = || ModelError::Exchange("the model is divided, and nobody was named who has the rest".into());
         match &mut self.exchange {
             Some(exchange) => Ok(&mut **exchange),
-            None => Err(none()),
+            None => Err(ModelError::Exchange("the model is divided, and nobody was named who has the rest".into())),
         }
     }
 }
