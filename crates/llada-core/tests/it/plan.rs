@@ -153,8 +153,27 @@ fn traffic_is_what_was_measured() {
     ];
     for (ranks, trained_parameters, sharding, measured) in table {
         let run = Run { trained_parameters, dtype_bytes: 4, ..full(ranks, false) };
-        let found = traffic(&run, sharding) * ranks as f64 / 1e6;
+        let found = traffic(&LLADA_8B, &run, sharding) * ranks as f64 / 1e6;
         assert!((found / measured - 1.0).abs() < 0.01, "{sharding} on {ranks}: {found}, not {measured}");
+    }
+    // 12 blocks of width 768 with an MLP of 2048, and 32000 rows of the embedding and of the head; one micro-batch each.
+    let shape = ModelShape {
+        parameters: 134_105_856,
+        block_parameters: 7_079_424,
+        outer_parameters: 49_152_768,
+        head_parameters: 24_576_000,
+        num_hidden_layers: 12,
+        ..LLADA_8B
+    };
+    for (sharding, measured) in [
+        (Sharding::None, 1075.4),
+        (Sharding::Optimizer, 1612.4),
+        (Sharding::Gradient, 1615.4),
+        (Sharding::Weights, 1927.9),
+    ] {
+        let run = Run { trained_parameters: shape.parameters, dtype_bytes: 4, ..full(2, false) };
+        let found = 2.0 * traffic(&shape, &run, sharding) / 1e6;
+        assert!((found / measured - 1.0).abs() < 0.01, "{sharding}: {found}, not {measured}");
     }
     // Divided moments saved 460 MiB of two processes with 120 million weights.
     let of = |sharding| {
