@@ -16,7 +16,7 @@ mod collective;
 mod environment;
 mod error;
 
-pub use c10d::ProcessGroup;
+pub use c10d::{ProcessGroup, Work};
 pub use collective::C10dCollective;
 pub use environment::Environment;
 pub use error::DistributedError;

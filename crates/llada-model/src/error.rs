@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use llada_core::Hint;
 
-use crate::{Device, atomic::WriteError};
+use crate::{Device, ExchangeError, atomic::WriteError};
 
 /// A file, a device or a batch that is refused, or an operation that fails. [`hint`](Self::hint) returns a remedy.
 ///
@@ -224,6 +224,9 @@ pub enum ModelError {
     /// A text cannot be encoded, or ids cannot be decoded.
     #[error("tokenizer: {0}")]
     Tokenizer(tokenizers::Error),
+    /// Another process that trains the same model could not be reached.
+    #[error("another process cannot be reached: {0}")]
+    Exchange(#[source] ExchangeError),
     /// An operation of libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),

@@ -54,5 +54,8 @@ pub use model::Transformer;
 pub use quantize::quantize;
 pub use tokenizer::{Tokenizer, Turn};
 pub use torch::{Device, Dtype, Int8Kernel, Precision, set_threads};
-pub use train::{AdamW, EntropyTerm, ParameterSlice, Parameters, Prediction, TrainableTransformer, TrainingBatch};
+pub use train::{
+    AdamW, EntropyTerm, Exchange, ExchangeError, Numbers, ParameterSlice, Parameters, Pending, Prediction, TensorBox,
+    TrainableTransformer, TrainingBatch, norm_of,
+};
 pub use weights::{Weights, role::expected_tensors};

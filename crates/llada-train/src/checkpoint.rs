@@ -83,10 +83,7 @@ pub(crate) fn save(
     let path = pending.path();
     state.model.save(path, Dtype::F32)?;
     copy_tokenizer(tokenizer, path)?;
-    with_moments(state, collective, |name, moments| save_parameters(moments, &path.join(name)))?;
-    if let Some(ema) = &state.ema {
-        save_parameters(ema, &path.join(EMA))?;
-    }
+    with_divided(state, collective, |name, numbers| save_parameters(numbers, &path.join(name)))?;
     loss.save(path)?;
     manifest.digests = digests(path)?;
     let file = path.join("state.json");
@@ -101,17 +98,18 @@ pub(crate) fn save(
 
 /// Gives rank 0 what this process alone has of a checkpoint that is being saved.
 pub(crate) fn contribute(state: &TrainState, collective: &mut dyn Collective) -> Result<(), TrainError> {
-    with_moments(state, collective, |_, _| Ok(()))
+    with_divided(state, collective, |_, _| Ok(()))
 }
 
-/// Calls `write` with all moments, by the names of their folders, in rank 0.
-fn with_moments(
+/// Calls `write` with all moments and the moving average, by the names of their folders, in rank 0.
+fn with_divided(
     state: &TrainState,
     collective: &mut dyn Collective,
     write: impl Fn(&str, &Parameters) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
     let optimizer = &state.optimizer;
-    for (name, own) in [(EXP_AVG, &optimizer.exp_avg), (EXP_AVG_SQ, &optimizer.exp_avg_sq)] {
+    let moments = [(EXP_AVG, &optimizer.exp_avg), (EXP_AVG_SQ, &optimizer.exp_avg_sq)];
+    for (name, own) in moments.into_iter().chain(state.ema.as_ref().map(|ema| (EMA, ema))) {
         if let Some(all) = optimizer.gather(own, state.model.weights(), collective)? {
             write(name, &all)?;
         }

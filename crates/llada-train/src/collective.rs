@@ -1,8 +1,8 @@
 //! What the processes of a data-parallel run tell each other.
 //!
-//! Every process holds the whole model and computes its share of each batch ([`MaskedBatch::share`]). The weights of
-//! the loss are those of the whole batch, so the gradient of the batch is the plain sum of the shares' gradients. From
-//! there on all processes compute the same, and their models stay equal without ever being compared.
+//! Every process computes its share of each batch ([`MaskedBatch::share`]). The weights of the loss are those of the whole
+//! batch, so the gradient of the batch is the plain sum of the shares' gradients. From there on all processes compute the
+//! same, or each its share of it, and their models stay equal without ever being compared.
 //!
 //! [`MaskedBatch::share`]: crate::objective::MaskedBatch::share
 
@@ -11,7 +11,7 @@ use std::{
     ops::{ControlFlow, Range},
 };
 
-use llada_model::{ParameterSlice, Parameters};
+use llada_model::{Exchange, ExchangeError, Numbers, ParameterSlice, Pending};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::TrainError;
@@ -20,18 +20,12 @@ use crate::TrainError;
 ///
 /// All of them make the same calls in the same order; a call returns once all have made it. Sums have the same bits in
 /// every process, and whenever they are repeated by as many.
-pub trait Collective: fmt::Debug {
+pub trait Collective: Exchange + fmt::Debug {
     /// The number of this process, from 0. Rank 0 alone writes files.
     fn rank(&self) -> usize;
 
     /// The number of processes.
     fn world_size(&self) -> usize;
-
-    /// Replaces `parameters` by their sum over all processes (an all-reduce).
-    ///
-    /// # Errors
-    /// A process cannot be reached.
-    fn sum_parameters(&mut self, parameters: &mut Parameters) -> Result<(), TrainError>;
 
     /// Replaces each of `values` by its sum over all processes. If a value is 0 in all processes but one, the sum is
     /// that of this one, bit for bit.
@@ -117,6 +111,26 @@ pub(crate) fn agreed<T>(
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SingleProcess;
 
+/// A call of an [`Exchange`] that has returned only when all processes had made it.
+#[derive(Debug, Clone, Copy)]
+pub struct Done;
+
+impl Pending for Done {
+    fn wait(self: Box<Self>) -> Result<(), ExchangeError> {
+        Ok(())
+    }
+}
+
+impl Exchange for SingleProcess {
+    fn start_sum(&mut self, _numbers: Numbers, _own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError> {
+        Ok(Box::new(Done))
+    }
+
+    fn start_gather(&mut self, _numbers: Numbers, _bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        Ok(Box::new(Done))
+    }
+}
+
 impl Collective for SingleProcess {
     fn rank(&self) -> usize {
         0
@@ -124,10 +138,6 @@ impl Collective for SingleProcess {
 
     fn world_size(&self) -> usize {
         1
-    }
-
-    fn sum_parameters(&mut self, _parameters: &mut Parameters) -> Result<(), TrainError> {
-        Ok(())
     }
 
     fn sum_all(&mut self, _values: &mut [f64]) -> Result<(), TrainError> {

@@ -16,7 +16,7 @@ use crate::{config::Training, data::DatasetKind};
 pub enum TrainError {
     /// The model failed: its files, its device, its memory.
     #[error(transparent)]
-    Model(#[from] ModelError),
+    Model(ModelError),
     /// The numbers of a batch are impossible.
     #[error(transparent)]
     Core(#[from] llada_core::CoreError),
@@ -290,4 +290,13 @@ impl From<WriteError> for TrainError {
 
 fn advice(words: impl Into<String>) -> Hint {
     Hint::Advice(words.into())
+}
+
+impl From<ModelError> for TrainError {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Exchange(error) => Self::Collective(error),
+            error => Self::Model(error),
+        }
+    }
 }

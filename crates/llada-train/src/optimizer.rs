@@ -1,6 +1,6 @@
 //! AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) with decoupled weight decay on matrices alone, and with gradients
-//! clipped by their global norm. Its moments can be saved, and divided among the processes of a run (ZeRO stage 1,
-//! Rajbhandari et al. 2020, arXiv 1910.02054).
+//! clipped by their global norm. Its moments can be saved, and divided among the processes of a run (ZeRO, Rajbhandari et
+//! al. 2020, arXiv 1910.02054).
 
 use llada_model::{AdamW, ParameterSlice, Parameters, TrainableTransformer};
 use serde::{Deserialize, Serialize};
@@ -28,16 +28,23 @@ impl Default for OptimizerConfig {
     }
 }
 
-/// What the processes of a run divide among them, instead of each keeping the whole.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What the processes of a run divide among them, instead of each keeping the whole. Each also divides what those before it
+/// do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Shard {
     /// Nothing.
     #[default]
     None,
-    /// The moments of the optimizer: each process moves its share of the weights, and the others get it from there.
+    /// The moments of the optimizer, and the moving average of the weights (ZeRO stage 1): each process moves its share of
+    /// the weights, and the others get it from there.
     Optimizer,
+    /// The gradient too (stage 2). It is summed block by block after each micro-batch, and a process keeps its share.
+    Gradient,
+    /// The weights too (stage 3). Those of a block are gathered before it is computed, forwards and backwards, and blocks are
+    /// computed twice. They are whole while the model is validated, answers or is saved.
+    Weights,
 }
 
 /// AdamW with its moments, or with a process's share of them.
@@ -73,7 +80,7 @@ impl Optimizer {
     ) -> Result<Self, TrainError> {
         let own = match shard {
             Shard::None => model.weights().slice(0, 1)?,
-            Shard::Optimizer => model.weights().slice(rank, world_size)?,
+            _ => model.weights().slice(rank, world_size)?,
         };
         Ok(Self { config, shard, exp_avg: own.zeros_like()?, exp_avg_sq: own.zeros_like()? })
     }
@@ -105,15 +112,14 @@ impl Optimizer {
         model: &mut TrainableTransformer,
         collective: &mut dyn Collective,
     ) -> Result<(), TrainError> {
-        if self.shard == Shard::Optimizer {
-            for root in 0..collective.world_size() {
-                collective.broadcast(&mut model.weights_mut().slice(root, collective.world_size())?, root)?;
-            }
+        if matches!(self.shard, Shard::Optimizer | Shard::Gradient) {
+            model.exchange_weights(collective.world_size(), collective)?;
         }
         Ok(())
     }
 
-    /// All moments of a kind, of which this process has `own`; rank 0 alone gets them. `weights` says what they are of.
+    /// All moments of a kind, or the whole moving average, of which this process has `own`; rank 0 alone gets them.
+    /// `weights` says what they are of.
     /// They are put together in the memory of the CPU, since a device may have no room for what was divided to save it.
     pub(crate) fn gather(
         &self,

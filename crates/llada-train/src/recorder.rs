@@ -4,7 +4,7 @@
 
 use std::{fs, path::PathBuf};
 
-use llada_model::atomic::PendingFolder;
+use llada_model::{Parameters, atomic::PendingFolder};
 
 use crate::{
     TrainError,
@@ -58,21 +58,19 @@ impl Recorder {
         checkpoint::save(&checkpoints, state, loss, tokenizer, manifest, self.config.keep, collective)
     }
 
-    /// Writes the loss curve and, after the last step, the model.
-    pub(crate) fn finish(self, state: &TrainState) -> Result<(), TrainError> {
+    /// Writes the loss curve and, after the last step, the model, with the moving average of the weights if there is one.
+    pub(crate) fn finish(self, state: &TrainState, average: Option<&Parameters>) -> Result<(), TrainError> {
         let metrics = metrics::read(&self.config.out.join("metrics.jsonl"))?;
         curve::write(&self.config.out.join("loss.svg"), &metrics)?;
         if state.step >= self.config.steps {
-            self.export(state)?;
+            self.export(state, average.unwrap_or(state.model.weights()))?;
         }
         Ok(())
     }
 
-    /// Writes a Hugging Face folder, or peft's folder of an adapter, with the weights or with their moving average if
-    /// there is one.
-    fn export(&self, state: &TrainState) -> Result<(), TrainError> {
+    /// Writes a Hugging Face folder, or peft's folder of an adapter.
+    fn export(&self, state: &TrainState, weights: &Parameters) -> Result<(), TrainError> {
         let pending = PendingFolder::create(&self.config.exported())?;
-        let weights = state.ema.as_ref().unwrap_or(state.model.weights());
         state.model.save_as(weights, pending.path(), self.config.export_dtype)?;
         copy_tokenizer(self.config.tokenizer_folder(), pending.path())?;
         pending.finish()?;

@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use llada_model::{Device, TrainableTransformer};
+use llada_model::{Device, Parameters, TrainableTransformer};
 use serde_json::Value;
 
 use crate::{
@@ -241,8 +241,9 @@ impl Run {
         if !is_finished && saved_at != Some(self.state.step) {
             self.save(recorder.as_ref())?;
         }
+        let average = self.gather()?;
         if let Some(recorder) = recorder {
-            recorder.finish(&self.state)?;
+            recorder.finish(&self.state, average.as_ref())?;
         }
         let outcome = match is_finished {
             true => Outcome::Finished(self.config.exported()),
@@ -274,9 +275,18 @@ impl Run {
         Ok(())
     }
 
+    /// Makes the weights whole in every process, and their moving average in rank 0, if there is one.
+    fn gather(&mut self) -> Result<Option<Parameters>, TrainError> {
+        let (TrainState { model, optimizer, ema, .. }, collective) = (&mut self.state, self.collective.as_mut());
+        model.gather_weights(collective)?;
+        let Some(own) = ema else { return Ok(None) };
+        optimizer.gather(own, model.weights(), collective)
+    }
+
     /// Has rank 0, which has a recorder, write a checkpoint.
     fn save(&mut self, recorder: Option<&Recorder>) -> Result<Option<PathBuf>, TrainError> {
         let collective = self.collective.as_mut();
+        self.state.model.gather_weights(collective)?;
         match recorder {
             Some(recorder) => recorder.save(&self.state, self.loss.as_ref(), collective).map(Some),
             None => checkpoint::contribute(&self.state, collective).map(|()| None),
@@ -287,6 +297,9 @@ impl Run {
     fn step(&mut self, stop: &AtomicBool) -> Result<ControlFlow<(), Metrics>, TrainError> {
         let start = Instant::now();
         let Self { state, loss, collective, .. } = self;
+        if loss.asks_the_model() {
+            state.model.gather_weights(collective.as_mut())?;
+        }
         let mut is_stopped = || stop.load(Ordering::Relaxed);
         if loss.roll_out(&mut state.model, state.step, &mut is_stopped, collective.as_mut())?.is_break() {
             return Ok(ControlFlow::Break(()));
@@ -314,6 +327,7 @@ impl Run {
     fn validate(&mut self, metrics: &mut Metrics) -> Result<(), TrainError> {
         let Some(data) = &self.validation else { return Ok(()) };
         let RunConfig { objective, mc_num, .. } = self.config;
+        self.state.model.gather_weights(self.collective.as_mut())?;
         let validation = validate(&mut self.state.model, data, objective, mc_num, self.collective.as_mut())?;
         metrics.validation_bits_per_token = Some(validation.bits_per_token);
         metrics.validation_bits_per_byte = Some(validation.bits_per_byte);

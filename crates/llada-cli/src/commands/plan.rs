@@ -4,8 +4,6 @@ use std::{num::NonZero, path::PathBuf};
 
 use llada_core::plan::{Machine, Plan, Run, Sharding};
 use llada_model::{Dtype, LoraConfig, ModelConfig, Precision};
-use llada_train::optimizer::Shard;
-use serde::Serialize;
 use serde_json::json;
 
 use crate::exit::usage;
@@ -22,8 +20,8 @@ const TERA: f64 = 1e12;
 /// Compute what a training run takes on a cluster: memory, traffic and time
 ///
 /// Nothing is measured, and no weights are read. There are two lines for each way to divide a run's state among its processes:
-/// with blocks that are computed once, and twice to save memory (activation checkpointing). Runs divide nothing or the moments
-/// of the optimizer today; the rest is planned. Defaults are those of an H100 SXM, and of 100 Gb/s for each.
+/// with blocks that are computed once, and twice to save memory (activation checkpointing). Where weights are
+/// divided, they are always computed twice. Defaults are those of an H100 SXM, and of 100 Gb/s for each.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   llada plan --model 8b --gpus 64 --batch 1280
@@ -70,14 +68,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A plan, and whether a run can be started so.
-#[derive(Serialize)]
-struct Line {
-    is_implemented: bool,
-    #[serde(flatten)]
-    plan: Plan,
-}
-
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let config = config(args)?;
     let shape = config.plan_shape();
@@ -93,7 +83,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         for activation_checkpointing in [false, true] {
             let run = Run { activation_checkpointing, ..run };
             let plan = Plan::new(&shape, &run, &machine, sharding);
-            lines.push(Line { is_implemented: is_implemented(sharding), plan });
+            // Where weights are divided, both are the same.
+            if lines.last() != Some(&plan) {
+                lines.push(plan);
+            }
         }
     }
     if args.json {
@@ -177,18 +170,12 @@ fn config(args: &Args) -> anyhow::Result<ModelConfig> {
     Ok(ModelConfig::from_keys(keys.as_object().cloned().unwrap_or_default())?)
 }
 
-/// Whether `shard` of a run may have this value.
-fn is_implemented(sharding: Sharding) -> bool {
-    serde_json::from_value::<Shard>(json!(sharding)).is_ok()
-}
-
-fn print_table(lines: &[Line]) {
+fn print_table(lines: &[Plan]) {
     println!();
-    println!("                          GB of memory");
+    println!("                  GB of memory");
     println!(
-        "{:<10} {:<7} {:<6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}  {:<4} {:>5} {:>8} {:>8} {:>8} {:>9}",
+        "{:<10} {:<6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}  {:<4} {:>5} {:>8} {:>8} {:>8} {:>9}",
         "divided",
-        "today",
         "blocks",
         "weights",
         "gradient",
@@ -203,15 +190,14 @@ fn print_table(lines: &[Line]) {
         "waiting",
         "M tok/day"
     );
-    for Line { is_implemented, plan } in lines {
+    for plan in lines {
         let memory = &plan.memory;
         let parts = [memory.weights, memory.gradient, memory.optimizer, memory.activations, memory.buffers];
         let parts: Vec<String> =
             parts.into_iter().chain([plan.total_bytes]).map(|bytes| format!("{:>8}", short(bytes / GB))).collect();
         println!(
-            "{:<10} {:<7} {:<6} {}  {:<4} {:>5} {:>8} {:>8} {:>8} {:>9}",
+            "{:<10} {:<6} {}  {:<4} {:>5} {:>8} {:>8} {:>8} {:>9}",
             plan.sharding.to_string(),
-            if *is_implemented { "yes" } else { "planned" },
             if plan.activation_checkpointing { "twice" } else { "once" },
             parts.join(" "),
             if plan.fits { "yes" } else { "no" },
@@ -228,7 +214,7 @@ fn print_table(lines: &[Line]) {
     println!("rows     as many as would fit at a time");
     println!("waiting  of the time of a step, in which nothing is computed");
     println!();
-    println!("Computed, not measured. What is planned cannot be run: its lines are what a design would take.");
+    println!("Computed, not measured. Divided weights are whole while the model is validated, answers or is saved.");
 }
 
 /// A number with three digits, or all before the point.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{F32, Frozen, ModelShape, Run, Sharding};
+use super::{F32, ModelShape, Run, Sharding};
 
 /// Bytes allowed for the device's context, and for what comes and goes, such as one matrix that is cast or dequantised.
 pub const RESERVED: f64 = 1.5e9;
@@ -10,15 +10,15 @@ pub const RESERVED: f64 = 1.5e9;
 /// Bytes of memory of a process, by what they are for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Memory {
-    /// Weights: trained and frozen ones, and those that are gathered.
+    /// Weights: trained and frozen ones, and those that are gathered while blocks are computed.
     pub weights: f64,
-    /// The gradient of what is trained, in f32.
+    /// The gradient of what is trained, in f32, and those parts of it that are summed while it is divided.
     pub gradient: f64,
     /// The two moments of AdamW, in f32.
     pub optimizer: f64,
     /// What blocks keep for the backward pass.
     pub activations: f64,
-    /// [`RESERVED`]; and where trained weights are whole in f32, their casts and the head's gradient while it is computed.
+    /// [`RESERVED`], the casts of trained weights, and the head's gradient while it is computed.
     pub buffers: f64,
 }
 
@@ -31,25 +31,15 @@ impl Memory {
         let (weights, gradient, optimizer) = match sharding {
             Sharding::None => (whole, whole, 2.0 * whole),
             Sharding::Optimizer => (whole, whole, 2.0 * divided),
-            Sharding::Gradient if run.working_bytes() < F32 => {
-                (run.working_bytes() * trained + divided, divided, 2.0 * divided)
-            }
-            Sharding::Gradient => (whole, divided, 2.0 * divided),
-            Sharding::Weights => (divided + gathered(shape, run), divided, 2.0 * divided),
-        };
-        let frozen = run.frozen.map_or(0.0, |frozen| frozen.bytes);
-        let frozen = if sharding == Sharding::Weights { frozen * share } else { frozen };
-        let casts = match sharding {
-            Sharding::None | Sharding::Optimizer => casts(shape, run),
-            // No weight is whole in f32, and gradients leave as they are computed.
-            Sharding::Gradient | Sharding::Weights => 0.0,
+            Sharding::Gradient => (whole, divided + summed(shape, run), 2.0 * divided),
+            Sharding::Weights => (divided + gathered(shape, run), divided + summed(shape, run), 2.0 * divided),
         };
         Self {
-            weights: weights + frozen,
+            weights: weights + run.frozen.map_or(0.0, |frozen| frozen.bytes),
             gradient,
             optimizer,
             activations: activations(shape, run),
-            buffers: RESERVED + casts,
+            buffers: RESERVED + casts(shape, run),
         }
     }
 
@@ -68,11 +58,21 @@ fn activations(shape: &ModelShape, run: &Run) -> f64 {
     numbers * tokens * run.dtype_bytes as f64
 }
 
-/// Bytes of the weights that are gathered at a time: two blocks, and what is outside of the blocks.
+/// Bytes of the weights that are gathered at a time, in f32: two blocks, and what is outside of the blocks.
 fn gathered(shape: &ModelShape, run: &Run) -> f64 {
     match run.frozen {
-        Some(Frozen { block_bytes, outer_bytes, .. }) => 2.0 * block_bytes + outer_bytes,
-        None => run.working_bytes() * (2.0 * shape.block_parameters as f64 + shape.outer_parameters as f64),
+        Some(_) => 2.0 * F32 * run.trained_of_block(shape),
+        None => F32 * (2.0 * shape.block_parameters as f64 + shape.outer_parameters as f64),
+    }
+}
+
+/// Bytes of the gradients that are not divided yet: of the block that is computed, and of what was computed before and is on
+/// its way, a block or the head.
+fn summed(shape: &ModelShape, run: &Run) -> f64 {
+    let block = F32 * run.trained_of_block(shape);
+    match run.frozen {
+        Some(_) => 2.0 * block,
+        None => block + block.max(F32 * shape.head_parameters as f64),
     }
 }
 

@@ -94,25 +94,18 @@ pub struct Machine {
 pub enum Sharding {
     /// Nothing: data parallelism. Gradients are summed by an all-reduce.
     None,
-    /// The moments of the optimizer (ZeRO-1). Gradients are summed by an all-reduce, and each process sends its share of the
-    /// moved weights, in f32.
+    /// The moments of the optimizer (ZeRO-1). Each process sends its share of the moved weights, in f32.
     Optimizer,
-    /// The gradient too (ZeRO-2), which is summed by a reduce-scatter after each micro-batch. The weights are whole in the
-    /// dtype of computation, and in f32 divided.
+    /// The gradient too (ZeRO-2), which is summed after each micro-batch.
     Gradient,
-    /// The weights too (ZeRO-3). Those of a block are gathered before they are used, forwards and backwards, in the dtype of
-    /// computation; while one block is computed, the next is on its way.
+    /// The weights too (ZeRO-3). Those of a block are gathered in f32 before they are used, forwards and backwards; while one
+    /// block is computed, the next is on its way. Blocks are computed twice.
     Weights,
 }
 
 impl Sharding {
     /// All of them, from what divides least.
     pub const ALL: [Self; 4] = [Self::None, Self::Optimizer, Self::Gradient, Self::Weights];
-
-    /// Whether the processes talk while they compute. Otherwise they do once they have computed.
-    fn overlaps(self) -> bool {
-        matches!(self, Self::Gradient | Self::Weights)
-    }
 }
 
 /// What a step takes of each process.
@@ -143,18 +136,24 @@ pub struct Plan {
 impl Plan {
     /// What a step of `run` takes of each process if `sharding` is divided.
     pub fn new(shape: &ModelShape, run: &Run, machine: &Machine, sharding: Sharding) -> Self {
-        let memory = Memory::new(shape, run, sharding);
+        // One process has nothing to divide.
+        let divided = if run.ranks.get() == 1 { Sharding::None } else { sharding };
+        let activation_checkpointing = run.activation_checkpointing || divided == Sharding::Weights;
+        let run = &Run { activation_checkpointing, ..*run };
+        let memory = Memory::new(shape, run, divided);
         let total_bytes = memory.total();
         let per_row = memory.activations / run.rows_together() as f64;
         let free = machine.memory_bytes - (total_bytes - memory.activations);
-        let traffic_bytes = traffic(run, sharding);
+        let traffic_bytes = traffic(shape, run, sharding);
         let compute_seconds = flop(shape, run) / (machine.flops * machine.utilisation);
-        let talking = traffic_bytes / machine.bandwidth;
-        let waiting_seconds = if sharding.overlaps() { (talking - compute_seconds).max(0.0) } else { talking };
+        let after = moved(run, sharding);
+        let meanwhile = (traffic_bytes - after) / machine.bandwidth;
+        let hidden = compute_seconds * hiding(run, sharding);
+        let waiting_seconds = after / machine.bandwidth + (meanwhile - hidden).max(0.0);
         let tokens = run.batch_size as f64 * run.length as f64;
         Self {
             sharding,
-            activation_checkpointing: run.activation_checkpointing,
+            activation_checkpointing,
             memory,
             total_bytes,
             fits: total_bytes <= machine.memory_bytes,
@@ -195,26 +194,49 @@ impl Run {
         (ranks - 1.0) / ranks
     }
 
-    /// Bytes of a number of the trained weights where they are whole or gathered and f32 is divided. An adapter is in f32.
-    fn working_bytes(&self) -> f64 {
-        if self.frozen.is_some() { F32 } else { self.dtype_bytes as f64 }
+    /// The number of trained parameters of the largest block. Those of an adapter are taken to be in equal blocks.
+    fn trained_of_block(&self, shape: &ModelShape) -> f64 {
+        match self.frozen {
+            Some(_) => self.trained_parameters as f64 / shape.num_hidden_layers.max(1) as f64,
+            None => shape.block_parameters as f64,
+        }
     }
 }
 
 /// Bytes that a process sends in a step of `run`, and receives. Of the bytes that are summed or gathered, an all-reduce moves
-/// 2 (N − 1) / N, a reduce-scatter, an all-gather and a broadcast of every process's share (N − 1) / N. The few bytes by which
-/// processes agree are not counted.
-pub fn traffic(run: &Run, sharding: Sharding) -> f64 {
-    let (trained, passes) = (run.trained_parameters as f64, run.micro_batches() as f64);
-    let (gradient, working) = (F32 * trained, run.working_bytes() * trained);
-    let frozen = run.frozen.map_or(0.0, |frozen| frozen.bytes);
+/// 2 (N − 1) / N, and a broadcast of every process's share (N − 1) / N. Sums are all-reduces, as gloo has no cheaper
+/// reduce-scatter. Backwards, what the forward pass used last is still there. The few bytes by which processes agree are not
+/// counted.
+pub fn traffic(shape: &ModelShape, run: &Run, sharding: Sharding) -> f64 {
+    let (trained, passes) = (F32 * run.trained_parameters as f64, run.micro_batches() as f64);
+    let outer = if run.frozen.is_some() { 0.0 } else { shape.outer_parameters as f64 };
+    let again = (trained - F32 * (outer + run.trained_of_block(shape))).max(0.0);
     run.others()
         * match sharding {
-            Sharding::None => 2.0 * gradient,
-            Sharding::Optimizer => 2.0 * gradient + F32 * trained,
-            Sharding::Gradient => passes * gradient + working,
-            Sharding::Weights => passes * (gradient + 2.0 * (working + frozen)),
+            Sharding::None => 2.0 * trained,
+            Sharding::Optimizer => 2.0 * trained + trained,
+            Sharding::Gradient => passes * 2.0 * trained + trained,
+            Sharding::Weights => passes * (2.0 * trained + trained + again),
         }
+}
+
+/// Bytes of them that are sent while nothing is computed: the weights that were moved.
+fn moved(run: &Run, sharding: Sharding) -> f64 {
+    match sharding {
+        Sharding::None | Sharding::Weights => 0.0,
+        Sharding::Optimizer | Sharding::Gradient => run.others() * F32 * run.trained_parameters as f64,
+    }
+}
+
+/// The share of a step's operations during which the rest is sent: the last backward pass, all of them, or all passes.
+fn hiding(run: &Run, sharding: Sharding) -> f64 {
+    let operations = operations(run);
+    let backwards = (operations - 2.0) / operations;
+    match sharding {
+        Sharding::None | Sharding::Optimizer => backwards / run.micro_batches().max(1) as f64,
+        Sharding::Gradient => backwards,
+        Sharding::Weights => 1.0,
+    }
 }
 
 /// Floating-point operations of a step of the process that has most rows.
@@ -227,8 +249,13 @@ pub fn flop(shape: &ModelShape, run: &Run) -> f64 {
 /// two for that of the weight if it is trained, and two more if blocks are computed twice. What an adapter adds is not
 /// counted, nor is it taken off that the head computes masked tokens alone.
 pub fn weight_flop(shape: &ModelShape, run: &Run) -> f64 {
+    shape.active_parameters as f64 * operations(run)
+}
+
+/// Operations of a token with a weight.
+fn operations(run: &Run) -> f64 {
     let trained = if run.frozen.is_some() { 0.0 } else { 2.0 };
-    shape.active_parameters as f64 * (4.0 + trained + recomputed(run))
+    4.0 + trained + recomputed(run)
 }
 
 /// Floating-point operations of a token in attention: two products of two operations with each token of its row, forwards

@@ -64,14 +64,15 @@ fn states_of_all_weights_by_what_is_divided() {
     let table = [
         (Sharding::None, [128.0, 128.0, 128.0, 128.0]),
         (Sharding::Optimizer, [128.0, 96.0, 72.0, 65.0]),
-        (Sharding::Gradient, [144.0, 80.0, 32.0, 18.0]),
-        (Sharding::Weights, [131.0, 67.0, 19.0, 4.9]),
+        // With the gradients of head and block that are summed at a time, 2.9.
+        (Sharding::Gradient, [128.0, 83.0, 47.0, 36.5]),
+        // And with two blocks, embedding and head that are gathered, 5.9.
+        (Sharding::Weights, [128.0, 73.0, 25.0, 11.0]),
     ];
     for (sharding, row) in table {
         for (ranks, expected) in [1, 2, 8, 64].into_iter().zip(row) {
             let found = state(ranks, sharding) / GB;
-            let precision = if expected < 10.0 { 0.05 } else { 0.5 };
-            assert!((found - expected).abs() < precision, "{sharding} on {ranks}: {found}, not {expected}");
+            assert!((found - expected).abs() < 0.5, "{sharding} on {ranks}: {found}, not {expected}");
         }
     }
 }
@@ -106,7 +107,7 @@ fn all_weights_on_one_device() {
 #[test]
 fn devices_on_which_all_weights_are_trained() {
     for (sharding, ranks, expected) in
-        [(Sharding::Gradient, 8, 35.0), (Sharding::Weights, 8, 22.0), (Sharding::Weights, 2, 70.0)]
+        [(Sharding::Gradient, 8, 54.0), (Sharding::Weights, 8, 32.0), (Sharding::Weights, 2, 80.0)]
     {
         let plan = plan(&full(ranks, true), sharding);
         assert_eq!((plan.total_bytes / GB).round(), expected, "{plan:?}");
@@ -118,16 +119,16 @@ fn devices_on_which_all_weights_are_trained() {
 fn traffic_of_many_ranks() {
     let many = full(1 << 20, true);
     let table =
-        [(Sharding::None, 64.0), (Sharding::Optimizer, 96.0), (Sharding::Gradient, 48.0), (Sharding::Weights, 64.0)];
+        [(Sharding::None, 64.0), (Sharding::Optimizer, 96.0), (Sharding::Gradient, 96.0), (Sharding::Weights, 123.0)];
     for (sharding, expected) in table {
-        assert_eq!((traffic(&many, sharding) / GB).round(), expected, "{sharding}");
+        assert_eq!((traffic(&LLADA_8B, &many, sharding) / GB).round(), expected, "{sharding}");
     }
-    // A second micro-batch gathers and scatters once more where gradients are divided.
+    // A second micro-batch gathers and sums once more where gradients are divided.
     let two = Run { batch_size: 2 << 20, ..many };
     let table =
-        [(Sharding::None, 64.0), (Sharding::Optimizer, 96.0), (Sharding::Gradient, 80.0), (Sharding::Weights, 128.0)];
+        [(Sharding::None, 64.0), (Sharding::Optimizer, 96.0), (Sharding::Gradient, 160.0), (Sharding::Weights, 246.0)];
     for (sharding, expected) in table {
-        assert_eq!((traffic(&two, sharding) / GB).round(), expected, "{sharding}");
+        assert_eq!((traffic(&LLADA_8B, &two, sharding) / GB).round(), expected, "{sharding}");
     }
     for (r, expected) in [(16, 0.17), (128, 1.34)] {
         let run = Run {
@@ -136,7 +137,7 @@ fn traffic_of_many_ranks() {
             ..many
         };
         // An all-reduce moves twice the bytes of the gradient.
-        assert!((traffic(&run, Sharding::None) / GB / 2.0 - expected).abs() < 0.005);
+        assert!((traffic(&LLADA_8B, &run, Sharding::None) / GB / 2.0 - expected).abs() < 0.005);
     }
 }
 
@@ -152,8 +153,27 @@ fn traffic_is_what_was_measured() {
     ];
     for (ranks, trained_parameters, sharding, measured) in table {
         let run = Run { trained_parameters, dtype_bytes: 4, ..full(ranks, false) };
-        let found = traffic(&run, sharding) * ranks as f64 / 1e6;
+        let found = traffic(&LLADA_8B, &run, sharding) * ranks as f64 / 1e6;
         assert!((found / measured - 1.0).abs() < 0.01, "{sharding} on {ranks}: {found}, not {measured}");
+    }
+    // 12 blocks of width 768 with an MLP of 2048, and 32000 rows of the embedding and of the head; one micro-batch each.
+    let shape = ModelShape {
+        parameters: 134_105_856,
+        block_parameters: 7_079_424,
+        outer_parameters: 49_152_768,
+        head_parameters: 24_576_000,
+        num_hidden_layers: 12,
+        ..LLADA_8B
+    };
+    for (sharding, measured) in [
+        (Sharding::None, 1075.4),
+        (Sharding::Optimizer, 1612.4),
+        (Sharding::Gradient, 1615.4),
+        (Sharding::Weights, 1927.9),
+    ] {
+        let run = Run { trained_parameters: shape.parameters, dtype_bytes: 4, ..full(2, false) };
+        let found = 2.0 * traffic(&shape, &run, sharding) / 1e6;
+        assert!((found / measured - 1.0).abs() < 0.01, "{sharding}: {found}, not {measured}");
     }
     // Divided moments saved 460 MiB of two processes with 120 million weights.
     let of = |sharding| {
@@ -177,16 +197,20 @@ fn operations_of_a_row() {
 
 #[test]
 fn talking_is_waited_for_unless_it_is_hidden() {
-    let run = Run { batch_size: 1280, ..full(64, true) };
-    let [today, planned] = [Sharding::Optimizer, Sharding::Gradient]
-        .map(|sharding| plan(&Run { micro_batch_size: number(20), ..run }, sharding));
-    assert_eq!(today.waiting_seconds, today.traffic_bytes / H100.bandwidth);
-    assert_eq!(planned.waiting_seconds, 0.0);
-    // On 100 Gb/s, four seconds hide behind twenty rows, and not behind one.
-    let talking = planned.traffic_bytes / H100.bandwidth;
-    assert!((3.5..4.5).contains(&talking), "{talking}");
-    let one = plan(&full(64, true), Sharding::Gradient);
-    assert!((one.waiting_seconds + one.compute_seconds - talking).abs() < 1e-9, "{one:?}");
+    let run = Run { batch_size: 1280, micro_batch_size: number(20), ..full(64, true) };
+    let seconds = |bytes: f64| bytes / H100.bandwidth;
+    // The weights that were moved are waited for, and sums hide behind the backward pass over twenty rows.
+    let moved = seconds(4.0 * LLADA_8B.parameters as f64 * 63.0 / 64.0);
+    for (sharding, expected) in
+        [(Sharding::None, 0.0), (Sharding::Optimizer, moved), (Sharding::Gradient, moved), (Sharding::Weights, 0.0)]
+    {
+        let found = plan(&run, sharding).waiting_seconds;
+        assert!((found - expected).abs() < 1e-9, "{sharding}: {found}, not {expected}");
+    }
+    // Behind one row they do not, of which three quarters of the operations are backwards.
+    let one = plan(&full(64, true), Sharding::None);
+    let expected = seconds(one.traffic_bytes) - 0.75 * one.compute_seconds;
+    assert!((one.waiting_seconds - expected).abs() < 1e-9, "{one:?}");
     assert!((one.tokens_per_day * one.seconds() / 86_400.0 - 64.0 * 4096.0).abs() < 1e-3);
 }
 

@@ -21,6 +21,12 @@ struct Group {
     _opaque: [u8; 0],
 }
 
+/// The shim's `llada_work`.
+#[repr(C)]
+struct Started {
+    _opaque: [u8; 0],
+}
+
 unsafe extern "C" {
     fn llada_c10d_free(text: *mut c_char);
     fn llada_c10d_meet(
@@ -40,8 +46,11 @@ unsafe extern "C" {
         timeout_ms: i64,
     ) -> *mut c_char;
     fn llada_c10d_leave(group: *mut Group);
-    fn llada_c10d_all_reduce(group: *mut Group, tensor: *mut C_tensor) -> *mut c_char;
-    fn llada_c10d_broadcast(group: *mut Group, tensor: *mut C_tensor, root: i32) -> *mut c_char;
+    fn llada_c10d_all_reduce(group: *mut Group, tensor: *mut C_tensor, out: *mut *mut Started) -> *mut c_char;
+    fn llada_c10d_broadcast(group: *mut Group, tensor: *mut C_tensor, root: i32, out: *mut *mut Started)
+    -> *mut c_char;
+    fn llada_c10d_wait(work: *mut Started) -> *mut c_char;
+    fn llada_c10d_forget(work: *mut Started);
     fn llada_c10d_all_gather(group: *mut Group, out: *mut C_tensor, own: *const C_tensor) -> *mut c_char;
 }
 
@@ -121,10 +130,18 @@ impl ProcessGroup {
     /// # Errors
     /// A process has ended or does not answer.
     pub fn all_reduce(&mut self, tensor: &mut Tensor) -> Result<(), DistributedError> {
-        let start = Instant::now();
-        // SAFETY: a live group and a live tensor, which the shim reads and writes before it returns.
-        let error = unsafe { llada_c10d_all_reduce(self.group.as_ptr(), tensor.as_mut_ptr()) };
-        self.check("all_reduce", start, error)
+        self.start_all_reduce(tensor)?.wait()
+    }
+
+    /// Starts an [`all_reduce`](Self::all_reduce). Until it was waited for, nothing else may read or write the numbers.
+    ///
+    /// # Errors
+    /// A process has ended.
+    pub fn start_all_reduce(&mut self, tensor: &mut Tensor) -> Result<Work, DistributedError> {
+        self.start("all_reduce", tensor, |group, tensor, out| {
+            // SAFETY: a live group and a live tensor, of which what was started keeps a reference.
+            unsafe { llada_c10d_all_reduce(group, tensor, out) }
+        })
     }
 
     /// Replaces `tensor`, which is as large and contiguous in every process, by that of process `root`.
@@ -132,14 +149,37 @@ impl ProcessGroup {
     /// # Errors
     /// A process has ended or does not answer.
     pub fn broadcast(&mut self, tensor: &mut Tensor, root: usize) -> Result<(), DistributedError> {
+        self.start_broadcast(tensor, root)?.wait()
+    }
+
+    /// Starts a [`broadcast`](Self::broadcast). Until it was waited for, nothing else may write the numbers, or read them
+    /// in another process than `root`.
+    ///
+    /// # Errors
+    /// A process has ended.
+    pub fn start_broadcast(&mut self, tensor: &mut Tensor, root: usize) -> Result<Work, DistributedError> {
+        self.start("broadcast", tensor, |group, tensor, out| {
+            // SAFETY: a live group and a live tensor, of which what was started keeps a reference.
+            unsafe { llada_c10d_broadcast(group, tensor, root as i32, out) }
+        })
+    }
+
+    fn start(
+        &mut self,
+        call: &'static str,
+        tensor: &mut Tensor,
+        start: impl FnOnce(*mut Group, *mut C_tensor, *mut *mut Started) -> *mut c_char,
+    ) -> Result<Work, DistributedError> {
+        let Self { rank, world_size, timeout, .. } = *self;
+        let mut work = Work { started: None, call, start: Instant::now(), rank, world_size, timeout };
         // All know that there is nothing to send.
-        if tensor.numel() == 0 {
-            return Ok(());
+        if tensor.numel() > 0 {
+            let mut started = null_mut();
+            let error = start(self.group.as_ptr(), tensor.as_mut_ptr(), &mut started);
+            work.check(error)?;
+            work.started = NonNull::new(started);
         }
-        let start = Instant::now();
-        // SAFETY: a live group and a live tensor, which the shim reads and writes before it returns.
-        let error = unsafe { llada_c10d_broadcast(self.group.as_ptr(), tensor.as_mut_ptr(), root as i32) };
-        self.check("broadcast", start, error)
+        Ok(work)
     }
 
     /// The numbers of all processes, each of which has as many, in the order of the ranks.
@@ -147,11 +187,12 @@ impl ProcessGroup {
     /// # Errors
     /// A process has ended or does not answer; there is no memory for the numbers.
     fn all_gather(&mut self, own: &Tensor) -> Result<Tensor, DistributedError> {
-        let start = Instant::now();
+        let Self { rank, world_size, timeout, .. } = *self;
+        let work = Work { started: None, call: "all_gather", start: Instant::now(), rank, world_size, timeout };
         let mut all = Tensor::f_empty([own.size1()? * self.world_size as i64], (own.kind(), own.device()))?;
         // SAFETY: a live group and live tensors, `all` world_size times as large as `own`.
         let error = unsafe { llada_c10d_all_gather(self.group.as_ptr(), all.as_mut_ptr(), own.as_ptr()) };
-        self.check("all_gather", start, error)?;
+        work.check(error)?;
         Ok(all)
     }
 
@@ -183,16 +224,52 @@ impl ProcessGroup {
         values.copy_from_slice(&sums);
         Ok(())
     }
+}
 
-    /// The error of a call that began at `start`, if it has one.
-    fn check(&self, call: &'static str, start: Instant, error: *mut c_char) -> Result<(), DistributedError> {
+/// A call of all processes that was started.
+#[derive(Debug)]
+pub struct Work {
+    /// None if there is nothing to wait for.
+    started: Option<NonNull<Started>>,
+    call: &'static str,
+    start: Instant,
+    rank: usize,
+    world_size: usize,
+    timeout: Duration,
+}
+
+// SAFETY: c10d's work belongs to no thread, and every use takes the value or `&mut self`.
+unsafe impl Send for Work {}
+
+impl Work {
+    /// Returns once the numbers are there.
+    ///
+    /// # Errors
+    /// A process has ended or does not answer.
+    pub fn wait(self) -> Result<(), DistributedError> {
+        let Some(started) = self.started else { return Ok(()) };
+        // SAFETY: a live work of the shim, which this value owns.
+        self.check(unsafe { llada_c10d_wait(started.as_ptr()) })
+    }
+
+    /// The error of the call, if it has one.
+    fn check(&self, error: *mut c_char) -> Result<(), DistributedError> {
         // SAFETY: the shim's own text, or null.
         let Some(message) = (unsafe { text_of(error) }) else { return Ok(()) };
-        let Self { rank, world_size, timeout, .. } = *self;
+        let Self { call, start, rank, world_size, timeout, .. } = *self;
         Err(match start.elapsed() < timeout {
             true => DistributedError::Lost { call, rank, world_size, message },
             false => DistributedError::NoAnswer { call, rank, world_size, timeout, message },
         })
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Some(started) = self.started {
+            // SAFETY: the work is owned by this value and not used again.
+            unsafe { llada_c10d_forget(started.as_ptr()) }
+        }
     }
 }
 

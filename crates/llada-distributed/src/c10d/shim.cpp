@@ -1,5 +1,6 @@
 // What tch does not bind: the process groups of libtorch's c10d, over gloo. Every function returns null, or an error text
-// that the caller frees, and returns once all processes have made the same call.
+// that the caller frees. What is started is waited for by `llada_c10d_wait`, which returns once all processes have made the
+// same call.
 
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
@@ -90,21 +91,35 @@ char *llada_c10d_join(llada_group *group, const char *local, int rank, int world
   });
 }
 
-// The sum over all processes, in place.
-char *llada_c10d_all_reduce(llada_group *group, at::Tensor *tensor) {
+// A call that was started. It keeps its tensors alive.
+struct llada_work {
+  c10::intrusive_ptr<c10d::Work> work;
+  std::vector<at::Tensor> tensors;
+};
+
+void llada_c10d_forget(llada_work *work) { delete work; }
+
+char *llada_c10d_wait(llada_work *work) {
+  return guarded([&] { work->work->wait(); });
+}
+
+// Starts the sum over all processes, in place.
+char *llada_c10d_all_reduce(llada_group *group, at::Tensor *tensor, llada_work **out) {
   return guarded([&] {
     std::vector<at::Tensor> tensors{*tensor};
-    group->gloo->allreduce(tensors)->wait();
+    auto work = group->gloo->allreduce(tensors);
+    *out = new llada_work{work, tensors};
   });
 }
 
-// What process `root` has, in place.
-char *llada_c10d_broadcast(llada_group *group, at::Tensor *tensor, int root) {
+// Starts to send what process `root` has, in place.
+char *llada_c10d_broadcast(llada_group *group, at::Tensor *tensor, int root, llada_work **out) {
   return guarded([&] {
     std::vector<at::Tensor> tensors{*tensor};
     c10d::BroadcastOptions options;
     options.rootRank = root;
-    group->gloo->broadcast(tensors, options)->wait();
+    auto work = group->gloo->broadcast(tensors, options);
+    *out = new llada_work{work, tensors};
   });
 }
 

@@ -19,6 +19,9 @@ use tempfile::TempDir;
 
 use crate::ranks;
 
+/// What ranks may divide.
+const SHARDS: [&str; 4] = ["none", "optimizer", "gradient", "weights"];
+
 /// A folder with a small dataset of each kind.
 fn workplace() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -76,52 +79,84 @@ fn numbers(config: &RunConfig) -> Vec<Vec<u8>> {
     files.iter().filter_map(|file| fs::read(folder.join(format!("{file}.safetensors"))).ok()).collect()
 }
 
+/// The weights of the last checkpoint.
+fn weights(config: &RunConfig) -> Vec<f32> {
+    let file = numbers(config).swap_remove(0);
+    let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    file[8 + header..].chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+}
+
 #[test]
 fn two_ranks_with_a_micro_batch_each_equal_one_with_two_bit_for_bit() {
     let folder = workplace();
     for (case, (training, keys)) in [
         (Training::Pretrain, "ema_decay = 0.9"),
-        (Training::Sft, "stratified_t = true"),
+        (Training::Sft, "stratified_t = true\nactivation_checkpointing = true"),
         (Training::Sft, "adapter = { r = 4, lora_alpha = 8, lora_dropout = 0.1 }\nbase_dtype = \"nf4\""),
     ]
     .into_iter()
     .enumerate()
     {
-        let keys = format!("steps = 6\nbatch_size = 8\nmicro_batch_size = 4\n{keys}");
-        let one = config(folder.path(), training, &format!("one-{case}"), &keys);
-        let two = config(folder.path(), training, &format!("two-{case}"), &keys);
-        assert_eq!(train(&one, training, 1), train(&two, training, 2), "{keys}");
-        assert!(numbers(&one) == numbers(&two) && numbers(&one).len() >= 3, "{keys}");
+        let of = |name: &str, shard: &str| {
+            let keys = format!("steps = 6\nbatch_size = 8\nmicro_batch_size = 4\nshard = \"{shard}\"\n{keys}");
+            config(folder.path(), training, &format!("{name}-{shard}-{case}"), &keys)
+        };
+        let one = of("one", "none");
+        let expected = train(&one, training, 1);
+        assert!(numbers(&one).len() >= 3);
+        for shard in SHARDS {
+            let two = of("two", shard);
+            assert_eq!(expected, train(&two, training, 2), "{keys}, {shard}");
+            assert!(numbers(&one) == numbers(&two), "{keys}, {shard}");
+        }
+        let alone = of("one", "weights");
+        assert_eq!(expected, train(&alone, training, 1), "{keys}");
+        assert!(numbers(&one) == numbers(&alone), "{keys}");
     }
 }
 
 #[test]
 fn four_ranks_agree_with_one() {
     let folder = workplace();
-    let keys = "steps = 20\nbatch_size = 12";
-    let one = config(folder.path(), Training::Pretrain, "one", keys);
-    let four = config(folder.path(), Training::Pretrain, "four", keys);
-    for (one, four) in train(&one, Training::Pretrain, 1).iter().zip(train(&four, Training::Pretrain, 4)) {
-        let off = |one: f64, four: f64| (one - four).abs() / one.abs();
-        assert!(off(one.loss, four.loss) < 1e-5 && off(one.grad_norm, four.grad_norm) < 1e-5, "{one:?} {four:?}");
-        assert_eq!(one.validation_bits_per_token.is_some(), four.validation_bits_per_token.is_some());
+    for (case, (training, keys)) in [
+        // Three passes of each rank.
+        (Training::Pretrain, "batch_size = 12\nmicro_batch_size = 1"),
+        // Ranks with one pass and with two.
+        (Training::Sft, "batch_size = 10\nmicro_batch_size = 2"),
+        (Training::Sft, "batch_size = 12\nadapter = { r = 4, lora_alpha = 8 }"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let of = |name: &str, shard: &str| {
+            let keys = format!("steps = 20\nvalidate_every = 20\nshard = \"{shard}\"\n{keys}");
+            config(folder.path(), training, &format!("{name}-{shard}-{case}"), &keys)
+        };
+        let one = of("one", "none");
+        let expected = train(&one, training, 1);
+        let weights = weights(&one);
+        let largest = weights.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
+        for shard in SHARDS {
+            let four = of("four", shard);
+            for (one, four) in expected.iter().zip(train(&four, training, 4)) {
+                let off = |one: f64, four: f64| (one - four).abs() / one.abs();
+                assert!(
+                    off(one.loss, four.loss) < 1e-5 && off(one.grad_norm, four.grad_norm) < 1e-5,
+                    "{keys}, {shard}: {one:?} {four:?}"
+                );
+                assert_eq!(one.validation_bits_per_token.is_some(), four.validation_bits_per_token.is_some());
+            }
+            let found = self::weights(&four);
+            let off = weights.iter().zip(&found).map(|(one, four)| (one - four).abs()).fold(0.0, f32::max);
+            assert!(off <= 1e-5 * largest, "{keys}, {shard}: {off} of {largest}");
+        }
     }
-    let read = |config: &RunConfig| {
-        let file = numbers(config).swap_remove(0);
-        let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
-        let weights = file[8 + header..].chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
-        weights.collect::<Vec<f32>>()
-    };
-    let (one, four) = (read(&one), read(&four));
-    let largest = one.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
-    let off = one.iter().zip(&four).map(|(one, four)| (one - four).abs()).fold(0.0, f32::max);
-    assert!(off <= 1e-5 * largest, "{off} of {largest}");
 }
 
 #[test]
-fn ranks_that_divide_the_moments_have_the_bits_of_ranks_that_do_not_and_go_on_as_one() {
+fn ranks_that_divide_have_the_bits_of_ranks_that_do_not_and_go_on_with_another_share() {
     let folder = workplace();
-    for (case, adapter) in [
+    for (case, keys) in [
         "ema_decay = 0.9",
         "adapter = { r = 4 }",
         // So few numbers that one rank has none.
@@ -131,19 +166,25 @@ fn ranks_that_divide_the_moments_have_the_bits_of_ranks_that_do_not_and_go_on_as
     .enumerate()
     {
         let of = |name: &str, steps: u64, shard: &str| {
-            let keys = format!("steps = {steps}\nbatch_size = 6\nshard = \"{shard}\"\n{adapter}");
+            let keys = format!("steps = {steps}\nbatch_size = 6\nshard = \"{shard}\"\n{keys}");
             config(folder.path(), Training::Pretrain, &format!("{name}-{case}"), &keys)
         };
-        let (whole, divided) = (of("whole", 6, "none"), of("divided", 6, "optimizer"));
-        assert_eq!(train(&whole, Training::Pretrain, 3), train(&divided, Training::Pretrain, 3));
-        assert!(numbers(&whole) == numbers(&divided), "{adapter}");
-        // Interrupted, with another number of ranks before.
-        let (half, rest) = (of("parts", 3, "optimizer"), of("parts", 6, "optimizer"));
-        let (half_of_whole, rest_of_whole) = (of("parts-whole", 3, "none"), of("parts-whole", 6, "none"));
+        let whole = of("whole", 6, "none");
+        let expected = train(&whole, Training::Pretrain, 3);
+        let (half, rest) = (of("parts-whole", 3, "none"), of("parts-whole", 6, "none"));
         train(&half, Training::Pretrain, 2);
-        train(&half_of_whole, Training::Pretrain, 2);
-        assert_eq!(train(&rest, Training::Pretrain, 3), train(&rest_of_whole, Training::Pretrain, 3));
-        assert!(numbers(&rest) == numbers(&rest_of_whole), "{adapter}");
+        let expected_of_rest = train(&rest, Training::Pretrain, 3);
+        for (before, after) in [("optimizer", "weights"), ("gradient", "optimizer"), ("weights", "gradient")] {
+            let divided = of(before, 6, before);
+            assert_eq!(expected, train(&divided, Training::Pretrain, 3), "{keys}, {before}");
+            assert!(numbers(&whole) == numbers(&divided), "{keys}, {before}");
+            // Interrupted, and goes on with another number of ranks and another share.
+            let name = format!("parts-{before}");
+            train(&of(&name, 3, before), Training::Pretrain, 2);
+            let after = of(&name, 6, after);
+            assert_eq!(expected_of_rest, train(&after, Training::Pretrain, 3), "{keys}, {before}");
+            assert!(numbers(&rest) == numbers(&after), "{keys}, {before}");
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     ModelConfig, ModelError, Weights,
     layers::lora::Lora,
     torch::tensor::{map, rows_of},
-    weights::role::Module,
+    weights::role::{Module, StoredTensor},
 };
 
 /// An adapter in its files.
@@ -86,7 +86,7 @@ impl Adapter {
         let targets = Targets::new(&self.config, config)?;
         let mut weights = self.weights()?;
         let mut tensors = BTreeMap::new();
-        for (name, shape) in targets.tensors() {
+        for StoredTensor { name, shape, .. } in targets.tensors() {
             let stored = weights.take(&name, &shape)?;
             // A copy, because the file is not kept.
             tensors.insert(name, map(&stored)?.f_to_dtype(kind, false, true)?.f_to_device(device)?);

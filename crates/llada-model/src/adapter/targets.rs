@@ -19,8 +19,8 @@ use crate::{
 pub(crate) struct Targets {
     /// The adapters by the names of their modules.
     adapters: BTreeMap<String, Target>,
-    /// The names and shapes of the tensors of `modules_to_save`.
-    pub(crate) saved: BTreeMap<String, Vec<usize>>,
+    /// The tensors of `modules_to_save` by their names.
+    pub(crate) saved: BTreeMap<String, StoredTensor>,
 }
 
 /// The adapter of one module.
@@ -59,7 +59,7 @@ impl Targets {
         for tensor in stored_tensors(model) {
             if is_saved(&config.modules_to_save, &tensor.name) {
                 check_saved(&tensor, model)?;
-                saved.insert(tensor.name, tensor.shape);
+                saved.insert(tensor.name.clone(), tensor);
                 continue;
             }
             let Some(module) = tensor.name.strip_suffix(".weight") else { continue };
@@ -104,14 +104,14 @@ impl Targets {
         }
     }
 
-    /// Returns the names and shapes of an adapter's tensors.
-    pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+    /// Returns an adapter's tensors.
+    pub(crate) fn tensors(&self) -> Vec<StoredTensor> {
         let mut tensors = Vec::with_capacity(2 * self.adapters.len() + self.saved.len());
-        for (module, Target { r, shape: [out, width], .. }) in &self.adapters {
-            tensors.push((a_of(module), vec![*r, *width]));
-            tensors.push((b_of(module), vec![*out, *r]));
+        for (module, &Target { r, shape: [out, width], role, .. }) in &self.adapters {
+            tensors.push(StoredTensor { name: a_of(module), shape: vec![r, width], role });
+            tensors.push(StoredTensor { name: b_of(module), shape: vec![out, r], role });
         }
-        tensors.extend(self.saved.iter().map(|(name, shape)| (name.clone(), shape.clone())));
+        tensors.extend(self.saved.values().cloned());
         tensors
     }
 

@@ -1,9 +1,8 @@
 //! The model in training: f32 weights, their gradient, and the layers of inference over variables of a graph.
 //!
 //! The forward pass is computed in a [`Dtype`]. In bf16 the weights are cast inside the graph, so that their gradient
-//! is in f32. libtorch records the graph of the blocks; the gradient of the head is computed in chunks (`head.rs`).
-//! With activation checkpointing (Chen et al. 2016, arXiv 1604.06174), the forward pass keeps only the input of each
-//! block, and the block is computed again when its gradient is needed.
+//! is in f32. libtorch records the graph of each block (`pass.rs`); the gradient of the head is computed in chunks
+//! (`head.rs`). Gradient and weights may be divided among processes (`division.rs`).
 //!
 //! If an adapter is trained, the variables are those of the adapter, and everything else is frozen in the format in which
 //! it is stored (`adapted.rs`).
@@ -12,10 +11,14 @@ mod adapted;
 mod balance;
 mod batch;
 mod certainty;
+mod division;
+mod exchange;
 mod head;
 mod init;
+mod layout;
 mod open;
 mod parameters;
+mod pass;
 mod predictor;
 mod slice;
 mod source;
@@ -23,20 +26,21 @@ mod source;
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use llada_core::rng::Noise;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
-use self::{adapted::Adapted, balance::Balance, batch::PreparedBatch, source::Layers};
+use self::{adapted::Adapted, batch::PreparedBatch, division::Division, source::Layers};
 pub use self::{
     batch::TrainingBatch,
     certainty::{EntropyTerm, Prediction},
+    division::norm_of,
+    exchange::{Exchange, ExchangeError, Numbers, Pending},
     parameters::{AdamW, Parameters},
-    slice::ParameterSlice,
+    slice::{ParameterSlice, TensorBox},
 };
 use crate::{
     Adapter, Dtype, ModelConfig, ModelError, adapter,
     files::write_json,
     layers::{block::TransformerBlock, dropout::DropoutStep, linear::WeightFormat, moe::Load, rope::Rope},
-    torch::gradient,
     weights::{role::Role, source::WeightSource},
 };
 
@@ -52,6 +56,8 @@ pub struct TrainableTransformer {
     rope: Rope,
     weights: Parameters,
     gradient: Parameters,
+    /// What is left of both in this process, if they are divided.
+    division: Option<Division>,
     /// The frozen weights, if an adapter is trained.
     adapted: Option<Adapted>,
     /// The leaves of the graph, by name. They share the memory of `weights`, and their gradients that of `gradient`.
@@ -87,7 +93,7 @@ impl TrainableTransformer {
         &self.config
     }
 
-    /// Returns the weights.
+    /// Returns the weights. They are whole if [`gather_weights`](Self::gather_weights) has made them so, or are not divided.
     pub fn weights(&self) -> &Parameters {
         &self.weights
     }
@@ -97,14 +103,9 @@ impl TrainableTransformer {
         &mut self.weights
     }
 
-    /// Returns the gradient that has accumulated since it was last cleared.
+    /// Returns the gradient that has accumulated since it was last cleared, unless it is divided.
     pub fn gradient(&self) -> &Parameters {
         &self.gradient
-    }
-
-    /// Returns the gradient for replacement, for instance by the sum over all processes that compute parts of it.
-    pub fn gradient_mut(&mut self) -> &mut Parameters {
-        &mut self.gradient
     }
 
     /// Returns the loss by which the routers of a mixture of experts spread tokens, whose gradient is part of the
@@ -120,10 +121,13 @@ impl TrainableTransformer {
     /// libtorch's own.
     pub fn clear_gradient(&mut self) -> Result<(), ModelError> {
         self.router_aux_loss = 0.0;
-        self.gradient.clear()
+        match &mut self.division {
+            Some(division) => division.gradient.clear(),
+            None => self.gradient.clear(),
+        }
     }
 
-    /// Updates the share of the weights of which `moments` are by one step of AdamW ([`Parameters::adamw`]).
+    /// Updates the share of the weights of which `moments` are by one step of AdamW ([`ParameterSlice::adamw`]).
     ///
     /// # Errors
     /// libtorch's own.
@@ -134,7 +138,8 @@ impl TrainableTransformer {
         settings: AdamW,
         grad_scale: f64,
     ) -> Result<(), ModelError> {
-        self.weights.adamw(&mut self.gradient, moments, step, settings, grad_scale)
+        let (mut weights, mut gradient) = (self.weights_of(moments[0])?, self.gradient_of(moments[0])?);
+        weights.adamw(&mut gradient, moments, step, settings, grad_scale)
     }
 
     /// Returns the cross-entropy of each wanted token, in nats, without a gradient.
@@ -150,66 +155,6 @@ impl TrainableTransformer {
             let hidden = self.run(0..self.config.num_hidden_layers, x, &batch, None, None)?;
             self.head()?.cross_entropy(&hidden, &batch.targets, &batch.weights, None, None, &mut out)
         })?;
-        out.truncate(wanted);
-        Ok(out)
-    }
-
-    /// Returns the cross-entropy of each wanted token, in nats, and adds the gradient of their weighted sum to the
-    /// accumulated one, with that of weighted entropies if the batch has such. So is the gradient of [`router_aux_loss`](Self::router_aux_loss), where the config has that loss.
-    ///
-    /// # Errors
-    /// Those of [`cross_entropy`](Self::cross_entropy).
-    pub fn accumulate(&mut self, batch: &TrainingBatch<'_>) -> Result<Vec<f32>, ModelError> {
-        let (wanted, share) = (batch.wanted.len(), batch.share);
-        let Some(batch) = self.prepare(batch)? else { return Ok(Vec::new()) };
-        let mut balance = Balance::new(&self.config, share);
-        let dropout = self.adapted.as_ref().and_then(|adapted| adapted.dropout);
-        let embedded = self.embed(&batch.ids)?;
-        // The layers are divided into stretches. Only the graph of one stretch is in memory at a time; of the others
-        // only the inputs are kept. Without activation checkpointing there is a single stretch.
-        let length = if self.activation_checkpointing { 1 } else { self.config.num_hidden_layers };
-        let mut stretches: Vec<(Range<usize>, Tensor)> = Vec::new();
-        for start in (0..self.config.num_hidden_layers).step_by(length) {
-            let input = match stretches.last() {
-                None => embedded.f_detach()?,
-                Some((layers, x)) => no_grad(|| {
-                    let mut loads = Vec::new();
-                    let y = self.run(layers.clone(), x.shallow_clone(), &batch, dropout, Some(&mut loads))?;
-                    balance.add(&loads)?;
-                    Ok::<_, ModelError>(y)
-                })?,
-            };
-            stretches.push((start..start + length, input));
-        }
-        let mut out = Vec::new();
-        // The gradient of the output of the stretch, which is that of the input of the stretch after it.
-        let mut slope: Option<Tensor> = None;
-        for (layers, input) in stretches.into_iter().rev() {
-            let input = input.f_set_requires_grad(true)?;
-            let mut loads = Vec::new();
-            let y = self.run(layers, input.shallow_clone(), &batch, dropout, Some(&mut loads))?;
-            let of_y = match slope {
-                Some(slope) => slope,
-                None => {
-                    balance.add(&loads)?;
-                    self.head_gradient(&y.f_detach()?, &batch, &mut out)?
-                }
-            };
-            match balance.term(&loads)? {
-                None => gradient::backward(&y, &of_y)?,
-                // One backward pass for both: they share the layers below.
-                Some(term) => {
-                    let sum = y.f_mul(&of_y)?.f_sum(Kind::Float)?.f_add(&term)?;
-                    gradient::backward(&sum, &sum.f_ones_like()?)?;
-                }
-            }
-            slope = Some(input.f_grad()?);
-        }
-        // A frozen embedding has no gradient.
-        if let Some(slope) = slope.filter(|_| embedded.requires_grad()) {
-            gradient::backward(&embedded, &slope)?;
-        }
-        self.router_aux_loss += balance.loss()?;
         out.truncate(wanted);
         Ok(out)
     }
@@ -242,9 +187,10 @@ impl TrainableTransformer {
     /// A file is damaged; a tensor is missing or unexpected, or has another shape or dtype.
     pub fn restore(&mut self, folder: &Path) -> Result<(), ModelError> {
         match &self.adapted {
-            Some(_) => self.weights.fill(Adapter::open(folder)?.weights()?),
-            None => self.weights.read(folder),
+            Some(_) => self.weights.fill(Adapter::open(folder)?.weights()?)?,
+            None => self.weights.read(folder)?,
         }
+        self.keep_share()
     }
 
     /// Embeds tokens.

@@ -4,19 +4,13 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use tch::no_grad;
 
-use super::{
-    TrainableTransformer,
-    adapted::Adapted,
-    init,
-    parameters::{ParameterLayout, Parameters},
-};
+use super::{TrainableTransformer, adapted::Adapted, init, layout::ParameterLayout, parameters::Parameters};
 use crate::{
     Adapter, Device, Dtype, LoraConfig, ModelConfig, ModelError, Precision, Weights,
     batch::banned_ids,
     layers::{linear::WeightFormat, rope::Rope},
     load::take_exact,
-    torch::gradient,
-    weights::role::expected_tensors,
+    weights::role::{StoredTensor, stored_tensors},
 };
 
 impl TrainableTransformer {
@@ -26,7 +20,7 @@ impl TrainableTransformer {
     /// # Errors
     /// The device does not exist, or has too little memory for weights and gradient.
     pub fn new(config: ModelConfig, seed: u64, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
-        let mut model = Self::zeroed(expected_tensors(&config), config, device, dtype)?;
+        let mut model = Self::zeroed(stored_tensors(&config), config, device, dtype)?;
         init::mitchell(&mut model.weights, &model.config, seed)?;
         Ok(model)
     }
@@ -38,7 +32,7 @@ impl TrainableTransformer {
     pub fn load(folder: &Path, device: Device, dtype: Dtype) -> Result<Self, ModelError> {
         let config = ModelConfig::load(folder)?;
         let weights = Weights::of(folder, &config)?;
-        let mut model = Self::zeroed(expected_tensors(&config), config, device, dtype)?;
+        let mut model = Self::zeroed(stored_tensors(&config), config, device, dtype)?;
         model.weights.fill(weights)?;
         Ok(model)
     }
@@ -103,23 +97,18 @@ impl TrainableTransformer {
     }
 
     fn zeroed(
-        tensors: Vec<(String, Vec<usize>)>,
+        tensors: Vec<StoredTensor>,
         config: ModelConfig,
         device: Device,
         dtype: Dtype,
     ) -> Result<Self, ModelError> {
         let device = device.open()?;
-        let weights = Parameters::new(Arc::new(ParameterLayout::new(tensors)), device)?;
+        let layout = ParameterLayout::new(tensors, config.num_hidden_layers);
+        let weights = Parameters::new(Arc::new(layout), device)?;
         let gradient = weights.zeros_like()?;
-        let mut variables = BTreeMap::new();
-        for (name, span) in &weights.layout.spans {
-            let mut variable = weights.view(span)?.f_detach()?.f_set_requires_grad(true)?;
-            gradient::set_grad(&mut variable, &gradient.view(span)?)?;
-            variables.insert(name.clone(), variable);
-        }
         let rope = Rope::new(&config, device)?;
         let format = WeightFormat::of(dtype.into(), device);
-        Ok(Self {
+        let mut model = Self {
             banned: banned_ids(&config),
             config,
             dtype,
@@ -127,12 +116,17 @@ impl TrainableTransformer {
             rope,
             weights,
             gradient,
+            division: None,
             adapted: None,
-            variables,
+            variables: BTreeMap::new(),
             activation_checkpointing: false,
             router_aux_loss: 0.0,
             format,
             frozen_format: format,
-        })
+        };
+        for group in 0..model.weights.groups.len() {
+            model.bind(group)?;
+        }
+        Ok(model)
     }
 }

@@ -1,47 +1,26 @@
 //! Sets of f32 numbers, one for each parameter of a model: its weights, their gradient, or the moments of an optimizer.
-//!
-//! All numbers of a set are in one flat tensor, those of matrices first. Hence an operation on all parameters is a
-//! single call, and one that treats matrices differently, such as weight decay, is two.
 
-use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use safetensors::tensor::TensorView;
 use tch::{Kind, Tensor, no_grad};
 
-use super::slice::ParameterSlice;
+use super::{
+    division::norm_of,
+    layout::{ParameterLayout, Span},
+};
 use crate::{
     Dtype, ModelError, Weights,
     files::write_safetensors,
-    torch::{
-        gradient,
-        tensor::{bytes, map, sizes},
-    },
+    torch::tensor::{bytes, map, sizes},
 };
 
 /// One f32 number for each parameter of a model, in tensors with names and shapes.
 #[derive(Debug)]
 pub struct Parameters {
     pub(super) layout: Arc<ParameterLayout>,
-    /// (parameters) f32.
-    pub(super) flat: Tensor,
-}
-
-/// The places of all tensors in the flat tensor.
-#[derive(Debug)]
-pub(super) struct ParameterLayout {
-    /// The spans by the names of the tensors.
-    pub(super) spans: BTreeMap<String, Span>,
-    /// The number of parameters of all matrices, which precede the others.
-    matrices: i64,
-    /// The number of all parameters.
-    pub(super) total: i64,
-}
-
-/// The place of one tensor in the flat tensor.
-#[derive(Debug)]
-pub(super) struct Span {
-    pub(super) start: i64,
-    pub(super) shape: Vec<usize>,
+    /// Of each group of the layout (numbers of the group) f32.
+    pub(super) groups: Vec<Tensor>,
 }
 
 /// The settings of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101).
@@ -57,33 +36,14 @@ pub struct AdamW {
     pub weight_decay: f64,
 }
 
-impl ParameterLayout {
-    /// Creates the layout of tensors with these names and shapes, in their order.
-    pub(super) fn new(tensors: impl IntoIterator<Item = (String, Vec<usize>)>) -> Self {
-        let (matrices, vectors): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|(_, shape)| shape.len() > 1);
-        let mut layout = Self { spans: BTreeMap::new(), matrices: 0, total: 0 };
-        for (name, shape) in matrices {
-            layout.push(name, shape);
-        }
-        layout.matrices = layout.total;
-        for (name, shape) in vectors {
-            layout.push(name, shape);
-        }
-        layout
-    }
-
-    fn push(&mut self, name: String, shape: Vec<usize>) {
-        let start = self.total;
-        self.total += shape.iter().product::<usize>() as i64;
-        self.spans.insert(name, Span { start, shape });
-    }
-}
-
 impl Parameters {
     /// Creates a set of zeros.
     pub(super) fn new(layout: Arc<ParameterLayout>, device: tch::Device) -> Result<Self, ModelError> {
-        let flat = Tensor::f_zeros([layout.total], (Kind::Float, device))?;
-        Ok(Self { layout, flat })
+        let mut groups = Vec::with_capacity(layout.groups.len());
+        for group in &layout.groups {
+            groups.push(Tensor::f_zeros([group.total], (Kind::Float, device))?);
+        }
+        Ok(Self { layout, groups })
     }
 
     /// Creates a set of zeros with the same tensors.
@@ -91,7 +51,7 @@ impl Parameters {
     /// # Errors
     /// The device has too little memory.
     pub fn zeros_like(&self) -> Result<Self, ModelError> {
-        Self::new(self.layout.clone(), self.flat.device())
+        Self::new(self.layout.clone(), self.device())
     }
 
     /// Creates a set of zeros with the same tensors, in the memory of the CPU.
@@ -102,19 +62,28 @@ impl Parameters {
         Self::new(self.layout.clone(), tch::Device::Cpu)
     }
 
-    /// Returns all numbers in one tensor, for what other crates do with them as a whole, such as summing gradients over
-    /// processes.
+    /// Returns the numbers in a few tensors, for what other crates do with them as a whole, such as summing gradients over
+    /// processes: one for the embedding, one for each block, and one for final norm and head.
     ///
     /// # Shapes
-    /// -> (parameters) f32, contiguous.
-    pub fn flat_mut(&mut self) -> &mut Tensor {
-        &mut self.flat
+    /// -> each (numbers of the group) f32, contiguous, maybe empty.
+    pub fn groups_mut(&mut self) -> &mut [Tensor] {
+        &mut self.groups
+    }
+
+    fn device(&self) -> tch::Device {
+        // There is a group even of a model without layers.
+        self.groups[0].device()
     }
 
     /// Returns one tensor as a view in its shape.
     pub(super) fn view(&self, span: &Span) -> Result<Tensor, ModelError> {
-        let shape = sizes(&span.shape);
-        Ok(self.flat.f_narrow(0, span.start, shape.iter().product())?.f_view(shape.as_slice())?)
+        Ok(self.groups[span.group].f_narrow(0, span.start, span.len())?.f_view(sizes(&span.shape).as_slice())?)
+    }
+
+    /// Returns whether a group is here. Those of a model that is divided come and go.
+    pub(super) fn has(&self, group: usize) -> bool {
+        self.groups[group].numel() as i64 == self.layout.groups[group].total
     }
 
     /// Sets all numbers to zero.
@@ -122,7 +91,9 @@ impl Parameters {
     /// # Errors
     /// libtorch's own.
     pub fn clear(&mut self) -> Result<(), ModelError> {
-        _ = self.flat.f_zero_()?;
+        for group in &mut self.groups {
+            _ = group.f_zero_()?;
+        }
         Ok(())
     }
 
@@ -131,13 +102,7 @@ impl Parameters {
     /// # Errors
     /// libtorch's own.
     pub fn norm(&self) -> Result<f64, ModelError> {
-        // From the norms of the tensors: in one pass over all numbers in f32, the small ones would be lost to rounding,
-        // and a conversion to f64 would need a copy.
-        let mut norms = Vec::with_capacity(self.layout.spans.len());
-        for span in self.layout.spans.values() {
-            norms.push(self.view(span)?.f_norm()?);
-        }
-        Ok(Tensor::f_stack(&norms, 0)?.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?)
+        Ok(norm_of(&self.slice(0, 1)?.norms()?))
     }
 
     /// Adds `other`, which has the same tensors. The gradient of a batch is the sum of those of its parts.
@@ -145,7 +110,9 @@ impl Parameters {
     /// # Errors
     /// libtorch's own.
     pub fn add(&mut self, other: &Self) -> Result<(), ModelError> {
-        _ = no_grad(|| self.flat.f_add_(&other.flat))?;
+        for (group, other) in self.groups.iter_mut().zip(&other.groups) {
+            _ = no_grad(|| group.f_add_(other))?;
+        }
         Ok(())
     }
 
@@ -154,7 +121,10 @@ impl Parameters {
     /// # Errors
     /// libtorch's own.
     pub fn copy_from(&mut self, other: &Self) -> Result<(), ModelError> {
-        no_grad(|| Ok(self.flat.f_copy_(&other.flat)?))
+        for (group, other) in self.groups.iter_mut().zip(&other.groups) {
+            no_grad(|| group.f_copy_(other))?;
+        }
+        Ok(())
     }
 
     /// Interpolates linearly towards `other`: x + weight (other − x).
@@ -162,45 +132,10 @@ impl Parameters {
     /// # Errors
     /// libtorch's own.
     pub fn lerp(&mut self, other: &Self, weight: f64) -> Result<(), ModelError> {
-        _ = no_grad(|| self.flat.f_lerp_(&other.flat, weight))?;
-        Ok(())
-    }
-
-    /// Updates the share of these weights of which `exp_avg` and `exp_avg_sq` are by one step of AdamW, after dividing
-    /// the gradient by `grad_scale`.
-    ///
-    /// `step` is counted from 1. The moments are zero before the first step.
-    ///
-    /// # Errors
-    /// libtorch's own.
-    pub fn adamw(
-        &mut self,
-        gradient: &mut Self,
-        [exp_avg, exp_avg_sq]: [&mut ParameterSlice; 2],
-        step: u64,
-        settings: AdamW,
-        grad_scale: f64,
-    ) -> Result<(), ModelError> {
-        let scalar = |value| Tensor::f_full([], value, (Kind::Float, self.flat.device()));
-        let (scale, step) = (scalar(grad_scale)?, scalar(step as f64)?);
-        let (matrices, total) = (self.layout.matrices, self.layout.total);
-        for (start, end, weight_decay) in [(0, matrices, settings.weight_decay), (matrices, total, 0.0)] {
-            let Range { start, end } = exp_avg.within(start, end);
-            let mut tensors = [
-                self.stretch(start, end)?,
-                gradient.stretch(start, end)?,
-                exp_avg.stretch(start, end)?,
-                exp_avg_sq.stretch(start, end)?,
-            ];
-            no_grad(|| gradient::adamw(tensors.each_mut(), &step, AdamW { weight_decay, ..settings }, &scale))?;
+        for (group, other) in self.groups.iter_mut().zip(&other.groups) {
+            _ = no_grad(|| group.f_lerp_(other, weight))?;
         }
         Ok(())
-    }
-
-    /// # Shapes
-    /// -> (end - start) f32, a view.
-    fn stretch(&self, start: i64, end: i64) -> Result<Tensor, ModelError> {
-        Ok(self.flat.f_narrow(0, start, end - start)?)
     }
 
     /// Reads the safetensors in `folder`, whose tensors must be those of this set, stored in f32 or bf16.
@@ -235,12 +170,16 @@ impl Parameters {
         dtype: Dtype,
         write: impl FnOnce(Vec<(String, TensorView<'_>)>) -> Result<(), ModelError>,
     ) -> Result<(), ModelError> {
-        let flat = no_grad(|| self.flat.f_to_kind(dtype.kind())?.f_to_device(tch::Device::Cpu))?;
-        let (bytes, width) = (bytes(&flat)?, dtype.bytes());
+        let mut groups = Vec::with_capacity(self.groups.len());
+        for group in &self.groups {
+            groups.push(no_grad(|| group.f_to_kind(dtype.kind())?.f_to_device(tch::Device::Cpu))?);
+        }
+        let width = dtype.bytes();
         let mut views = Vec::with_capacity(self.layout.spans.len());
         for (name, span) in &self.layout.spans {
-            let (start, count) = (span.start as usize * width, span.shape.iter().product::<usize>() * width);
-            let view = TensorView::new(dtype.stored(), span.shape.clone(), &bytes[start..start + count]);
+            let (start, length) = (span.start as usize * width, span.len() as usize * width);
+            let bytes = &bytes(&groups[span.group])?[start..start + length];
+            let view = TensorView::new(dtype.stored(), span.shape.clone(), bytes);
             views.push((name.clone(), view.map_err(|e| tch::TchError::Shape(format!("{name}: {e}")))?));
         }
         write(views)

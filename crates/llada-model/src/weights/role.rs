@@ -98,7 +98,7 @@ pub(crate) struct Needed {
 }
 
 /// A tensor that a checkpoint must hold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StoredTensor {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
@@ -121,6 +121,15 @@ impl Role {
         match self {
             Self::Block(layer, _) => layer,
             Self::Embedding | Self::Head | Self::FinalNorm => layers,
+        }
+    }
+
+    /// Returns where a weight of this role is used in a forward pass: with the embedding, in a block, or after the last one.
+    pub(crate) fn stage(self, layers: usize) -> usize {
+        match self {
+            Self::Embedding => 0,
+            Self::Block(layer, _) => layer + 1,
+            Self::FinalNorm | Self::Head => layers + 1,
         }
     }
 

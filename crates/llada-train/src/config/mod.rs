@@ -83,7 +83,8 @@ pub struct RunConfig {
     pub stratified_t: bool,
     /// Whether records of fine-tuning are batched with others of about their length \[false, as in the paper\].
     pub group_by_length: bool,
-    /// What the processes of a run divide among them to save memory: `none`, or `optimizer`, the moments of AdamW
+    /// What the processes of a run divide among them to save memory: `none`; `optimizer`, the moments of AdamW and the
+    /// moving average of the weights; `gradient`, that too; or `weights`, these too, with blocks computed twice
     /// \[none\].
     #[serde(default)]
     pub shard: Shard,

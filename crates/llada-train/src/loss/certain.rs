@@ -1,7 +1,6 @@
 //! A loss that makes a model certain: weighted cross-entropies, and the mean entropy of those predictions that are
 //! right.
 
-use llada_core::rng::Noise;
 use llada_model::TrainableTransformer;
 
 use crate::{TrainError, collective::Collective, objective::MaskedBatch};
@@ -14,9 +13,11 @@ pub(crate) struct Certainty {
     pub(crate) temperature: f64,
 }
 
-/// What an accumulation has found.
-#[derive(Debug, Clone, Copy, Default)]
+/// What a model is to be more certain of.
+#[derive(Debug, Default)]
 pub(super) struct Found {
+    /// The batches with the weights of their entropies.
+    pub(super) batches: Vec<MaskedBatch>,
     /// The loss of this process's tokens.
     pub(super) loss: f64,
     /// The number of right predictions in all processes.
@@ -24,35 +25,32 @@ pub(super) struct Found {
 }
 
 impl Certainty {
-    /// Adds the gradient of the loss of `batches` in step `step`, with their own weights of cross-entropies, to the
-    /// model's. The mean of the entropies is over all processes.
-    pub(super) fn accumulate(
+    /// Weighs the entropies of `batches`, whose cross-entropies have their own weights. The mean of the entropies is over
+    /// all processes.
+    pub(super) fn weigh(
         self,
         model: &mut TrainableTransformer,
-        batches: &[MaskedBatch],
-        noise: Noise,
-        step: u64,
+        batches: Vec<MaskedBatch>,
         collective: &mut dyn Collective,
     ) -> Result<Found, TrainError> {
         let mut predictions = Vec::with_capacity(batches.len());
-        for batch in batches {
+        for batch in &batches {
             predictions.push(model.predictions(&batch.batch(), self.temperature)?);
         }
         let correct = predictions.iter().flatten().filter(|prediction| prediction.is_correct).count();
         let correct = collective.sum(correct as f64)?;
         let weight = self.weight / correct.max(1.0);
-        let mut loss = 0.0;
-        for (batch, predictions) in batches.iter().zip(&predictions) {
+        let mut found = Found { correct, ..Found::default() };
+        for (batch, predictions) in batches.into_iter().zip(&predictions) {
             let mut weights = Vec::with_capacity(predictions.len());
             for (prediction, cross_entropy) in predictions.iter().zip(batch.weights()) {
                 let of_entropy = if prediction.is_correct { weight } else { 0.0 };
-                loss += f64::from(*cross_entropy) * f64::from(prediction.cross_entropy);
-                loss += of_entropy * f64::from(prediction.entropy);
+                found.loss += f64::from(*cross_entropy) * f64::from(prediction.cross_entropy);
+                found.loss += of_entropy * f64::from(prediction.entropy);
                 weights.push(of_entropy as f32);
             }
-            model.key_dropout(noise, step as u32, batch.first_row());
-            model.accumulate(&batch.clone().with_entropy(weights, self.temperature).batch())?;
+            found.batches.push(batch.with_entropy(weights, self.temperature));
         }
-        Ok(Found { loss, correct })
+        Ok(found)
     }
 }

@@ -13,7 +13,7 @@ use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answered, IsStopped, Loss, LossReport, Observe, answer, certain::Certainty};
+use super::{Answered, IsStopped, Lesson, Loss, Observe, answer, certain::Certainty};
 use crate::{
     TrainError,
     collective::Collective,
@@ -158,23 +158,21 @@ impl Loss for DistillationLoss {
         Ok(flow)
     }
 
-    fn accumulate(
+    fn lesson(
         &mut self,
         model: &mut TrainableTransformer,
         step: u64,
         collective: &mut dyn Collective,
-    ) -> Result<LossReport, TrainError> {
+    ) -> Result<Lesson, TrainError> {
         let prompts = self.order.batch(step).to_vec();
         let mut rows = Vec::with_capacity(prompts.len());
         for &prompt in &prompts {
             rows.push(self.halves(prompt, step)?);
         }
-        let mut report = LossReport {
-            tokens: 2 * rows.iter().map(|(row, _)| row.len() as u64).sum::<u64>(),
-            ..LossReport::default()
-        };
+        let mut lesson =
+            Lesson { tokens: 2 * rows.iter().map(|(row, _)| row.len() as u64).sum::<u64>(), ..Lesson::default() };
         let mine = collective.share(rows.len());
-        let [mut scored, mut correct] = [0.0; 2];
+        let [mut loss, mut scored, mut correct] = [0.0; 3];
         for (half, [cross_entropy, entropy]) in self.weights().into_iter().enumerate() {
             let count: usize = rows.iter().map(|(_, halves)| halves[half].scored.len()).sum();
             let weight = (cross_entropy / count.max(1) as f64) as f32;
@@ -184,13 +182,15 @@ impl Loss for DistillationLoss {
             let batch = batch.with_weights(weights).from_row(half * rows.len() + mine.start, 2 * rows.len());
             let batches = batch.micro_batches(self.micro_batch_size);
             let certainty = Certainty { weight: entropy, temperature: self.config.temperature() };
-            let found = certainty.accumulate(model, &batches, self.noise, step, collective)?;
-            report.loss += found.loss;
+            let found = certainty.weigh(model, batches, collective)?;
+            loss += found.loss;
+            lesson.batches.extend(found.batches);
             scored += count as f64;
             correct += found.correct;
         }
-        report.details.insert("accuracy".to_owned(), correct / scored.max(1.0));
-        Ok(report)
+        lesson.loss = Some(loss);
+        lesson.details.insert("accuracy".to_owned(), correct / scored.max(1.0));
+        Ok(lesson)
     }
 
     fn digest(&self) -> &str {

@@ -6,7 +6,7 @@ use std::path::Path;
 use llada_core::rng::Noise;
 use llada_model::{ModelConfig, TrainableTransformer};
 
-use super::{Loss, LossReport, accumulate, certain::Certainty};
+use super::{Lesson, Loss, certain::Certainty};
 use crate::{
     TrainError,
     collective::Collective,
@@ -67,22 +67,29 @@ impl MaskedLoss {
 }
 
 impl Loss for MaskedLoss {
-    fn accumulate(
+    fn asks_the_model(&self) -> bool {
+        self.certainty.is_some()
+    }
+
+    fn lesson(
         &mut self,
         model: &mut TrainableTransformer,
         step: u64,
         collective: &mut dyn Collective,
-    ) -> Result<LossReport, TrainError> {
+    ) -> Result<Lesson, TrainError> {
         let (_, batch) = self.batch(step)?;
+        let tokens = batch.tokens() as u64;
         let share = batch.share(collective.rank(), collective.world_size());
-        let loss = match self.certainty {
-            None => accumulate(model, &share, self.micro_batch_size, self.noise, step)?,
+        let batches = share.micro_batches(self.micro_batch_size);
+        let mut lesson = Lesson { tokens, ..Lesson::default() };
+        match self.certainty {
+            None => lesson.batches = batches,
             Some(certainty) => {
-                let batches = share.micro_batches(self.micro_batch_size);
-                certainty.accumulate(model, &batches, self.noise, step, collective)?.loss
+                let found = certainty.weigh(model, batches, collective)?;
+                (lesson.loss, lesson.batches) = (Some(found.loss), found.batches);
             }
-        };
-        Ok(LossReport { loss, tokens: batch.tokens() as u64, ..LossReport::default() })
+        }
+        Ok(lesson)
     }
 
     fn digest(&self) -> &str {

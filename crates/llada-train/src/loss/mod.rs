@@ -1,5 +1,4 @@
-//! What a run minimises: each kind of training is a [`Loss`], which knows its data and adds a step's gradient to the
-//! model's.
+//! What a run minimises: each kind of training is a [`Loss`], which knows its data, and of what a step's gradient is.
 //!
 //! A loss sees no optimizer, no files of the run and no clock, and what it does at a step is a function of the seed,
 //! the step and the weights.
@@ -12,7 +11,6 @@ pub(crate) mod preference;
 
 use std::{collections::BTreeMap, fmt, ops::ControlFlow, path::Path};
 
-use llada_core::rng::Noise;
 use llada_infer::{Engine, Generation, InferError, Request, SpecialTokens};
 use llada_model::TrainableTransformer;
 
@@ -57,16 +55,21 @@ pub(crate) trait Loss: fmt::Debug {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Adds the gradient of the loss of step `step`, counted from 0, of this process's share to the model's.
+    /// Whether [`lesson`](Self::lesson) and [`roll_out`](Self::roll_out) ask the model anything.
+    fn asks_the_model(&self) -> bool {
+        true
+    }
+
+    /// What step `step`, counted from 0, learns: the share of this process.
     ///
     /// # Errors
     /// The model or the collective fails; the data does.
-    fn accumulate(
+    fn lesson(
         &mut self,
         model: &mut TrainableTransformer,
         step: u64,
         collective: &mut dyn Collective,
-    ) -> Result<LossReport, TrainError>;
+    ) -> Result<Lesson, TrainError>;
 
     /// The digest of the data.
     fn digest(&self) -> &str;
@@ -93,12 +96,15 @@ pub(crate) trait Loss: fmt::Debug {
     }
 }
 
-/// What a loss tells of a step.
+/// What a step learns.
 #[derive(Debug, Default)]
-pub(crate) struct LossReport {
-    /// The value of this process's share, in nats.
-    pub(crate) loss: f64,
-    /// The number of tokens that all processes have seen.
+pub(crate) struct Lesson {
+    /// This process's share, in the pieces that are computed together. The gradient of the loss is that of their weighted
+    /// cross-entropies and entropies.
+    pub(crate) batches: Vec<MaskedBatch>,
+    /// The value of this process's share, in nats; none if it is that of the weighted cross-entropies.
+    pub(crate) loss: Option<f64>,
+    /// The number of tokens that all processes see.
     pub(crate) tokens: u64,
     /// What the kind of training has to tell beside, of all processes.
     pub(crate) details: BTreeMap<String, f64>,
@@ -149,21 +155,4 @@ fn cross_entropy(
         losses.extend(model.cross_entropy(&micro_batch.batch())?);
     }
     Ok(losses)
-}
-
-/// Adds the gradient of `batch` in step `step` to the model's, at most `micro_batch_size` rows at once, and returns the
-/// weighted sum of its cross-entropies.
-fn accumulate(
-    model: &mut TrainableTransformer,
-    batch: &MaskedBatch,
-    micro_batch_size: usize,
-    noise: Noise,
-    step: u64,
-) -> Result<f64, TrainError> {
-    let mut loss = 0.0;
-    for micro_batch in batch.micro_batches(micro_batch_size) {
-        model.key_dropout(noise, step as u32, micro_batch.first_row());
-        loss += micro_batch.loss(&model.accumulate(&micro_batch.batch())?)?;
-    }
-    Ok(loss)
 }

@@ -15,7 +15,7 @@ use llada_model::{Parameters, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answered, IsStopped, Loss, LossReport, accumulate, answer, cross_entropy};
+use super::{Answered, IsStopped, Lesson, Loss, answer, cross_entropy};
 use crate::{
     TrainError,
     checkpoint::sha256,
@@ -291,14 +291,14 @@ impl Loss for PolicyLoss {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn accumulate(
+    fn lesson(
         &mut self,
         model: &mut TrainableTransformer,
         step: u64,
         collective: &mut dyn Collective,
-    ) -> Result<LossReport, TrainError> {
+    ) -> Result<Lesson, TrainError> {
         let iteration = (step % self.config.num_iterations as u64) as usize;
-        let Some(rollouts) = &self.rollouts else { return Ok(LossReport::default()) };
+        let Some(rollouts) = &self.rollouts else { return Ok(Lesson::default()) };
         let draw = self.draw(rollouts, iteration)?;
         let prompts: Vec<MaskedBatch> = self.batches(rollouts, &draw).collect();
         let old = rollouts.old.get(iteration);
@@ -322,22 +322,23 @@ impl Loss for PolicyLoss {
         let surrogate = self.config.method.surrogate(&batch, &draw, group)?;
         let mine = collective.share(prompts.len());
         let all: usize = prompts.iter().map(MaskedBatch::rows).sum();
-        let mut first_row = 0;
+        let (mut batches, mut first_row) = (Vec::new(), 0);
         for (prompt, masked) in prompts.into_iter().enumerate() {
             let rows = masked.rows();
             if mine.contains(&prompt) {
                 let weights = surrogate.weights[prompt * group..][..group].iter().flatten().flatten();
                 let weights = weights.map(|&weight| weight as f32).collect();
                 let batch = masked.with_weights(weights).from_row(first_row, all);
-                accumulate(model, &batch, self.micro_batch_size, self.noise, step)?;
+                batches.extend(batch.micro_batches(self.micro_batch_size));
             }
             first_row += rows;
         }
         let count = batch.len() as f64;
         let tokens: usize = rollouts.answers.iter().map(|answer| answer.completion.length).sum();
-        Ok(LossReport {
+        Ok(Lesson {
+            batches,
             // Every process has computed the loss of the whole.
-            loss: if collective.rank() == 0 { surrogate.loss } else { 0.0 },
+            loss: Some(if collective.rank() == 0 { surrogate.loss } else { 0.0 }),
             tokens: draw.views.iter().flatten().map(|view| view.ids.len() as u64).sum(),
             details: BTreeMap::from([
                 ("reward".to_owned(), rollouts.rewards.iter().sum::<f64>() / count),

@@ -11,7 +11,7 @@ use llada_model::{ModelConfig, Tokenizer, TrainableTransformer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Loss, LossReport, Observe, accumulate, cross_entropy};
+use super::{Lesson, Loss, Observe, cross_entropy};
 use crate::{
     TrainError,
     collective::Collective,
@@ -160,15 +160,15 @@ impl Loss for PairLoss {
         Ok(flow)
     }
 
-    fn accumulate(
+    fn lesson(
         &mut self,
         model: &mut TrainableTransformer,
         step: u64,
         collective: &mut dyn Collective,
-    ) -> Result<LossReport, TrainError> {
+    ) -> Result<Lesson, TrainError> {
         let pairs = self.order.batch(step).to_vec();
         let (loss, beta, count) = (self.config.loss(), self.config.beta, pairs.len() as f64);
-        let mut report = LossReport::default();
+        let (mut lesson, mut sum_of_losses) = (Lesson::default(), 0.0);
         let mut sums = [0.0; 4];
         for index in collective.share(pairs.len()) {
             let pair = pairs[index];
@@ -176,31 +176,32 @@ impl Loss for PairLoss {
             let (now, reference) = (self.bounds(model, &masked)?, self.reference[&pair]);
             let rewards = [now.chosen - reference.chosen, now.rejected - reference.rejected].map(|gain| beta * gain);
             let s = rewards[0] - rewards[1];
-            report.loss += loss.value(s, beta) / count;
+            sum_of_losses += loss.value(s, beta) / count;
             let slope = loss.slope(s, beta) * beta / count;
             for (side, (masked, slope)) in masked.into_iter().zip([slope, -slope]).enumerate() {
                 let weights = masked.bound_weights.iter().map(|weight| (-slope * weight) as f32).collect();
                 let samples = self.config.num_samples;
                 let first_row = (2 * index + side) * samples;
                 let batch = masked.batch.with_weights(weights).from_row(first_row, 2 * pairs.len() * samples);
-                accumulate(model, &batch, self.micro_batch_size, self.noise, step)?;
+                lesson.batches.extend(batch.micro_batches(self.micro_batch_size));
             }
             let accuracy = if s > 0.0 { 1.0 } else { 0.0 };
             for (sum, value) in sums.iter_mut().zip([rewards[0], rewards[1], s, accuracy]) {
                 *sum += value / count;
             }
         }
+        lesson.loss = Some(sum_of_losses);
         // The names are those of trl.
         collective.sum_all(&mut sums)?;
         for (name, sum) in ["chosen", "rejected", "margins", "accuracies"].into_iter().zip(sums) {
-            report.details.insert(format!("rewards/{name}"), sum);
+            lesson.details.insert(format!("rewards/{name}"), sum);
         }
         let mut tokens = 0;
         for Pair { prompt, chosen, rejected } in pairs.iter().map(|&pair| &self.pairs[pair]) {
             tokens += 2 * prompt.len() + chosen.len() + rejected.len();
         }
-        report.tokens = (self.config.num_samples * tokens) as u64;
-        Ok(report)
+        lesson.tokens = (self.config.num_samples * tokens) as u64;
+        Ok(lesson)
     }
 
     fn digest(&self) -> &str {

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    ops::Range,
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
@@ -9,11 +10,11 @@ use std::{
     thread,
 };
 
-use llada_model::{ParameterSlice, Parameters};
+use llada_model::{Exchange, ExchangeError, Numbers, ParameterSlice, Pending};
 use llada_train::{
     TrainError,
     checkpoint::newest,
-    collective::{Collective, SingleProcess},
+    collective::{Collective, Done, SingleProcess},
     config::{RunConfig, Training},
     metrics::{self, Metrics},
     run::{Event, Outcome, Run},
@@ -33,7 +34,7 @@ pub(crate) struct Pair {
 }
 
 enum Message {
-    Parameters(Parameters),
+    Gradient(Numbers),
     Slice(ParameterSlice),
     Numbers(Vec<f64>),
     Bytes(Vec<u8>),
@@ -56,6 +57,23 @@ impl Pair {
     }
 }
 
+impl Exchange for Pair {
+    fn start_sum(&mut self, mut numbers: Numbers, _own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError> {
+        let own = Message::Gradient(numbers.copied()?);
+        let Message::Gradient(other) = self.exchange(own)? else { panic!("not in step") };
+        numbers.add(&other)?;
+        Ok(Box::new(Done))
+    }
+
+    fn start_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        let of = |rank: usize| numbers.part(bounds[rank]..bounds[rank + 1]);
+        let own = Message::Gradient(of(self.rank)?.copied()?);
+        let Message::Gradient(other) = self.exchange(own)? else { panic!("not in step") };
+        of(1 - self.rank)?.copy_from(&other)?;
+        Ok(Box::new(Done))
+    }
+}
+
 impl Collective for Pair {
     fn rank(&self) -> usize {
         self.rank
@@ -63,13 +81,6 @@ impl Collective for Pair {
 
     fn world_size(&self) -> usize {
         2
-    }
-
-    fn sum_parameters(&mut self, parameters: &mut Parameters) -> Result<(), TrainError> {
-        let mut own = parameters.zeros_like()?;
-        own.copy_from(parameters)?;
-        let Message::Parameters(other) = self.exchange(Message::Parameters(own))? else { panic!("not in step") };
-        Ok(parameters.add(&other)?)
     }
 
     fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError> {
@@ -145,8 +156,11 @@ fn two_ranks_train_to_the_weights_of_one() {
         (Training::Pretrain, "steps = 6\nbatch_size = 7\nmicro_batch_size = 2"),
         // Rows of a share are padded to the longest of the whole batch.
         (Training::Sft, "steps = 6\nstratified_t = true"),
+        (Training::Pretrain, "steps = 6\nbatch_size = 7\nmicro_batch_size = 2\nshard = \"gradient\""),
+        (Training::Pretrain, "steps = 6\nbatch_size = 5\nmicro_batch_size = 1\nema_decay = 0.9\nshard = \"weights\""),
         // One rank has no row.
         (Training::Pretrain, "steps = 6\nbatch_size = 1"),
+        (Training::Pretrain, "steps = 6\nbatch_size = 1\nshard = \"weights\""),
     ] {
         let name = |ranks: &str| format!("{ranks}-{kind:?}-{}", keys.len());
         // Of a gradient that is next to nothing, AdamW makes a whole step in the direction of its rounding; a large eps
@@ -191,6 +205,9 @@ fn two_ranks_align_and_distil_as_one_does() {
             format!("data = \"prompts.jsonl\"\ndistillation = {{ objective = \"d3llm\", {distillation} }}"),
         ),
         (Training::Rl, format!("rl = {{ objective = \"espo\", {short} }}")),
+        (Training::Rl, format!("shard = \"weights\"\nrl = {{ objective = \"espo\", {short} }}")),
+        (Training::Preference, "data = \"pairs.jsonl\"\nshard = \"gradient\"".to_owned()),
+        (Training::Distillation, "data = \"sft\"\nshard = \"weights\"\ndistillation.objective = \"cap\"".to_owned()),
         (
             Training::Rl,
             format!("adapter = {{ r = 2, lora_dropout = 0.1 }}\nrl = {{ objective = \"diffu_grpo\", {short} }}"),
@@ -224,9 +241,24 @@ fn two_ranks_align_and_distil_as_one_does() {
     }
 }
 
-/// A process whose sum of gradients is a little off, as another number of threads makes their norm.
+/// A process whose sum of gradients is off, as another processor makes their norm.
 #[derive(Debug)]
 struct Drifting(Pair);
+
+impl Exchange for Drifting {
+    fn start_sum(&mut self, mut numbers: Numbers, own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError> {
+        let pending = self.0.start_sum(numbers.part(0..own.end)?, own)?;
+        let off = numbers.copied()?;
+        if self.rank() == 1 {
+            numbers.add(&off)?;
+        }
+        Ok(pending)
+    }
+
+    fn start_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.0.start_gather(numbers, bounds)
+    }
+}
 
 impl Collective for Drifting {
     fn rank(&self) -> usize {
@@ -235,11 +267,6 @@ impl Collective for Drifting {
 
     fn world_size(&self) -> usize {
         self.0.world_size()
-    }
-
-    fn sum_parameters(&mut self, parameters: &mut Parameters) -> Result<(), TrainError> {
-        self.0.sum_parameters(parameters)?;
-        Ok(parameters.lerp(&parameters.zeros_like()?, self.rank() as f64 / 1024.0)?)
     }
 
     fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError> {

@@ -45,7 +45,8 @@ pub(super) struct RunKeys {
     /// cpu, cuda, cuda:1 [default: cpu]
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
-    /// none, or optimizer: what the processes of a run divide among them to save memory [default: none]
+    /// none, optimizer, gradient or weights: what the processes of a run divide among them to save memory, each with
+    /// those before it [default: none]
     #[arg(long, value_name = "NAME")]
     shard: Option<String>,
     /// Blocks computed twice to save memory [default: false]
