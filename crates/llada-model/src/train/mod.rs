@@ -20,6 +20,7 @@ mod open;
 mod parameters;
 mod pass;
 mod predictor;
+mod share_files;
 mod slice;
 mod source;
 

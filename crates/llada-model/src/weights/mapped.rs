@@ -1,6 +1,6 @@
 //! A tensor in a mapped file.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use half::{bf16, f16};
 use memmap2::UncheckedAdvice;
@@ -23,13 +23,18 @@ pub struct MappedTensor {
 
 impl MappedTensor {
     /// Returns the tensor if it is stored in f32 or bf16, and otherwise an error with its `name`.
-    pub(super) fn checked_float(self, name: &str) -> Result<Self, ModelError> {
+    pub(crate) fn checked_float(self, name: &str) -> Result<Self, ModelError> {
         let (name, file) = (name.to_owned(), self.shard.path.clone());
         match self.dtype {
             Dtype::F32 | Dtype::BF16 => Ok(self),
             Dtype::I8 => Err(ModelError::StoredInt8 { name, file }),
             other => Err(ModelError::StoredDtype { name, file, dtype: format!("{other:?}") }),
         }
+    }
+
+    /// Returns the path of the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.shard.path
     }
 
     /// Returns true if the tensor is stored in eight bits.
