@@ -23,7 +23,7 @@ fn launched(folder: &Path, options: &[&str], out: &str, keys: &[&str]) -> Child 
 }
 
 /// Waits until a run has written metrics of step `step`.
-fn reached(folder: &Path, out: &str, step: u64) {
+pub(crate) fn reached(folder: &Path, out: &str, step: u64) {
     let metrics = folder.join(out).join("metrics.jsonl");
     let has_step = |text: String| text.lines().any(|line| line.starts_with(&format!("{{\"step\":{step},")));
     while !fs::read_to_string(&metrics).is_ok_and(has_step) {

@@ -6,7 +6,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use super::{
     layout::{ParameterLayout, Span},
@@ -244,6 +244,8 @@ impl Stretch {
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
     use crate::weights::role::{BlockRole, Role, StoredTensor};
 
