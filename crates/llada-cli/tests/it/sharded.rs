@@ -107,7 +107,10 @@ fn ranks_that_do_not_share_the_folder_of_the_run_are_told() {
     fs::create_dir(folder.path().join("run/checkpoints/step-00000005")).unwrap();
     for output in wait(ranks(folders, "run", None)) {
         let told = stderr(&output);
-        assert!(told.contains("rank 1 has opened another run than rank 0: the list of checkpoints is [], not [5]"), "{told}");
+        assert!(
+            told.contains("rank 1 has opened another run than rank 0: the list of checkpoints is [], not [5]"),
+            "{told}"
+        );
         assert!(told.contains("a folder out that they share"), "{told}");
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::*;
-use crate::files::write_safetensors_with;
+use crate::{Weights, files::write_safetensors_with};
 
 /// A slice of the tensor `name`: its first row, its shape, and its dtype. Its bytes count on from those of its first row.
 type Given<'a> = (&'a str, usize, &'a [usize], Dtype);
@@ -61,6 +61,15 @@ fn slices_become_whole_tensors_whatever_their_order() {
     fs::create_dir(at.join("merged")).unwrap();
     merge_slices(&at.join("whole"), &path).unwrap();
     assert!(fs::read(&path).unwrap() == merged);
+}
+
+#[test]
+fn a_folder_of_slices_is_no_folder_of_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    write_all(folder.path(), &[&[("w", 0, &[2, 3], F32)]]);
+    let error = Weights::open(folder.path()).unwrap_err();
+    assert!(error.to_string().ends_with("its tensors are in slices of several processes"), "{error}");
+    assert!(error.hint().is_some());
 }
 
 #[test]
