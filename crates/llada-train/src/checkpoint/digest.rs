@@ -3,10 +3,10 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
 };
 
-use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
 use crate::TrainError;
@@ -31,16 +31,17 @@ pub(super) fn digests(
     Ok(digests)
 }
 
-/// The digest of a file.
+/// The digest of a file, which is read piece by piece: a checkpoint may be larger than the memory.
 pub(super) fn digest_of(path: &Path) -> Result<String, TrainError> {
-    let file = File::open(path).map_err(TrainError::read(path))?;
-    // An empty file cannot be mapped.
-    if file.metadata().map_err(TrainError::read(path))?.len() == 0 {
-        return Ok(sha256(&[]));
+    let mut file = File::open(path).map_err(TrainError::read(path))?;
+    let (mut hash, mut piece) = (Sha256::new(), Vec::new());
+    loop {
+        piece.clear();
+        if file.by_ref().take(1 << 20).read_to_end(&mut piece).map_err(TrainError::read(path))? == 0 {
+            return Ok(hexadecimal(&hash.finalize()));
+        }
+        hash.update(&piece);
     }
-    // SAFETY: the map is only read; the files of a checkpoint are never written again.
-    let map = unsafe { Mmap::map(&file) }.map_err(TrainError::read(path))?;
-    Ok(sha256(&map))
 }
 
 /// The SHA-256 of `bytes`, as the hexadecimal text that checksum tools print.
