@@ -1,6 +1,10 @@
 //! A tensor in a mapped file.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use half::{bf16, f16};
 use memmap2::UncheckedAdvice;
@@ -8,6 +12,9 @@ use safetensors::Dtype;
 
 use super::Shard;
 use crate::ModelError;
+
+/// The number of bytes that are written at once.
+const PIECE: usize = 16 << 20;
 
 /// A tensor as it is stored in a mapped file.
 #[derive(Debug, Clone)]
@@ -59,6 +66,17 @@ impl MappedTensor {
                 return Err(ModelError::StoredDtype { name, file, dtype: format!("{other:?}") });
             }
         })
+    }
+
+    /// Writes the bytes, and returns the pages to the system on the way, so that few are in memory at once.
+    pub(super) fn write_to(mut self, out: &mut dyn Write) -> io::Result<()> {
+        while self.start < self.end {
+            let piece = Self { end: self.end.min(self.start + PIECE), ..self.clone() };
+            out.write_all(piece.bytes())?;
+            self.start = piece.end;
+            piece.release();
+        }
+        Ok(())
     }
 
     /// Returns the pages of the tensor to the system, after it has been copied.

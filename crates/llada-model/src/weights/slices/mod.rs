@@ -77,11 +77,7 @@ pub fn merge_slices(folder: &Path, path: &Path) -> Result<(), ModelError> {
         let slices = covering(folder, &name, &shape, slices)?;
         tensors.push((TensorHead { name, dtype, shape }, slices));
     }
-    write_safetensors_with(path, BTreeMap::new(), tensors, |slices, out: &mut dyn Write| {
-        for Slice { stored, .. } in slices {
-            out.write_all(stored.bytes())?;
-            stored.release();
-        }
-        Ok(())
+    write_safetensors_with(path, BTreeMap::new(), tensors, |slices: Vec<Slice>, out| {
+        slices.into_iter().try_for_each(|slice| slice.stored.write_to(out))
     })
 }
