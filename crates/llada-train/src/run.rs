@@ -285,8 +285,7 @@ impl Run {
 
     /// Writes a checkpoint, together with the other processes.
     fn save(&mut self) -> Result<PathBuf, TrainError> {
-        self.state.model.gather_weights(self.collective.as_mut())?;
-        checkpoint::save(&self.config, &self.state, self.loss.as_ref(), self.collective.as_mut())
+        checkpoint::save(&self.config, &mut self.state, self.loss.as_ref(), self.collective.as_mut())
     }
 
     /// Makes a step, unless the run is stopped before its gradient.

@@ -202,13 +202,22 @@ fn a_divided_run_goes_on_in_any_number_of_ranks_and_has_the_bits_of_one_that_is_
         config(folder.path(), Training::Pretrain, name, &keys)
     };
     for (steps, world_size) in [(2, 4), (4, 2), (6, 1), (8, 4), (9, 1), (11, 2)] {
-        let (whole, divided) = (of("none", steps), of("optimizer", steps));
-        assert_eq!(train(&whole, Training::Pretrain, world_size), train(&divided, Training::Pretrain, world_size));
-        assert!(numbers(&whole) == numbers(&divided), "step {steps} in {world_size}");
-        let checkpoint = divided.out.join(format!("checkpoints/step-{steps:08}"));
-        let slices = fs::read_dir(checkpoint.join("exp_avg")).unwrap().flatten();
-        let slices = slices.filter(|file| file.file_name().to_str().unwrap().starts_with("shard-")).count();
-        assert_eq!(slices, if world_size == 1 { 0 } else { world_size });
+        let whole = of("none", steps);
+        let expected = train(&whole, Training::Pretrain, world_size);
+        for (shard, parts) in [("optimizer", 3), ("weights", 4)] {
+            let divided = of(shard, steps);
+            let losses = |lines: &[Metrics]| lines.iter().map(|line| line.loss).collect::<Vec<_>>();
+            assert_eq!(losses(&train(&divided, Training::Pretrain, world_size)), losses(&expected), "{shard}");
+            assert!(numbers(&whole) == numbers(&divided), "step {steps} of {shard} in {world_size}");
+            // Each rank has a file of each part.
+            let checkpoint = divided.out.join(format!("checkpoints/step-{steps:08}"));
+            let mut slices = 0;
+            for folder in ["", "exp_avg", "exp_avg_sq", "ema"].map(|part| checkpoint.join(part)) {
+                let names = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+                slices += names.filter(|name| name.starts_with("shard-")).count();
+            }
+            assert_eq!(slices, if world_size == 1 { 0 } else { parts * world_size });
+        }
     }
     // In as many ranks it has the bits of a run that has not stopped.
     let config = RunConfig { checkpoint_every: 6, ..of("optimizer", 12) };

@@ -54,6 +54,14 @@ impl Parameters {
         Self::new(self.layout.clone(), self.device())
     }
 
+    /// Creates a set of zeros with the same tensors, in the memory of the CPU.
+    ///
+    /// # Errors
+    /// There is too little memory.
+    pub fn zeros_on_cpu(&self) -> Result<Self, ModelError> {
+        Self::new(self.layout.clone(), tch::Device::Cpu)
+    }
+
     /// Returns the numbers in a few tensors, for what other crates do with them as a whole, such as summing gradients over
     /// processes: one for the embedding, one for each block, and one for final norm and head.
     ///

@@ -6,7 +6,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use tch::{Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use super::{
     layout::{ParameterLayout, Span},
@@ -84,9 +84,23 @@ impl ParameterSlice {
     /// # Errors
     /// The device has too little memory.
     pub fn zeros_like(&self) -> Result<Self, ModelError> {
+        // There is a stretch even of a model without layers.
+        self.zeros_on(self.stretches[0].flat.device())
+    }
+
+    /// Creates zeros for the same share, in the memory of the CPU.
+    ///
+    /// # Errors
+    /// There is too little memory.
+    pub fn zeros_on_cpu(&self) -> Result<Self, ModelError> {
+        self.zeros_on(tch::Device::Cpu)
+    }
+
+    fn zeros_on(&self, device: tch::Device) -> Result<Self, ModelError> {
         let mut stretches = Vec::with_capacity(self.stretches.len());
         for Stretch { start, flat } in &self.stretches {
-            stretches.push(Stretch { start: *start, flat: flat.f_zeros_like()? });
+            let flat = Tensor::f_zeros([flat.numel() as i64], (Kind::Float, device))?;
+            stretches.push(Stretch { start: *start, flat });
         }
         Ok(Self { layout: self.layout.clone(), stretches })
     }
@@ -244,8 +258,6 @@ impl Stretch {
 
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
-
     use super::*;
     use crate::weights::role::{BlockRole, Role, StoredTensor};
 

@@ -31,22 +31,41 @@ use crate::{
 /// The SHA-256 of files, by their path in the folder of the checkpoint.
 type Digests = BTreeMap<PathBuf, String>;
 
+/// What of a checkpoint each process has a share of.
+#[derive(Debug, Clone, Copy)]
+struct Divided {
+    /// The moments, and the moving average.
+    moments: bool,
+    weights: bool,
+}
+
+impl Divided {
+    fn new(config: &RunConfig, world_size: usize) -> Self {
+        let moments = config.shard != Shard::None && world_size > 1;
+        // An adapter is small, and peft reads it as a whole.
+        Self { moments, weights: moments && config.shard == Shard::Weights && config.adapter.is_none() }
+    }
+}
+
 /// Writes a checkpoint, as every process of the run does at the same time, removes the oldest ones beyond those that are
 /// kept, and returns the folder.
 pub(crate) fn save(
     config: &RunConfig,
-    state: &TrainState,
+    state: &mut TrainState,
     loss: &dyn Loss,
     collective: &mut dyn Collective,
 ) -> Result<PathBuf, TrainError> {
     let rank = collective.rank();
     let target = folder(&config.checkpoints(), state.step);
     let path = PendingFolder::temporary(&target);
-    let is_divided = config.shard != Shard::None && collective.world_size() > 1;
+    let divided = Divided::new(config, collective.world_size());
+    if !divided.weights {
+        state.model.gather_weights(collective)?;
+    }
     // Dropped, and so removed, if anything fails from here on.
     let made = if rank == 0 { make_folder(&target, state).map(Some) } else { Ok(None) };
     let pending = succeeded(collective, made)??;
-    let written = write(&path, config, state, loss, rank, is_divided);
+    let written = write(&path, config, state, loss, rank, divided);
     let own = succeeded(collective, written)??;
     let digests = gather(collective, vec![own])?;
     let finished = match pending {
@@ -75,19 +94,23 @@ fn write(
     state: &TrainState,
     loss: &dyn Loss,
     rank: usize,
-    is_divided: bool,
+    divided: Divided,
 ) -> Result<Digests, TrainError> {
     if !path.is_dir() {
         return Err(TrainError::NotShared { path: path.to_owned(), rank });
     }
-    let ema = state.ema.as_ref().map(|ema| (EMA, ema));
-    let parts = [(EXP_AVG, &state.optimizer.exp_avg), (EXP_AVG_SQ, &state.optimizer.exp_avg_sq)].into_iter().chain(ema);
+    let TrainState { model, optimizer, ema, .. } = state;
+    let mut parts = vec![(EXP_AVG, &optimizer.exp_avg), (EXP_AVG_SQ, &optimizer.exp_avg_sq)];
+    parts.extend(ema.as_ref().map(|ema| (EMA, ema)));
     let mut digests = Digests::new();
     if rank == 0 {
-        state.model.save(path, Dtype::F32)?;
+        match divided.weights {
+            true => model.save_config(path, Dtype::F32)?,
+            false => model.save(path, Dtype::F32)?,
+        }
         copy_tokenizer(config.tokenizer_folder(), path)?;
-        if !is_divided {
-            for (name, own) in parts.clone() {
+        if !divided.moments {
+            for (name, own) in &parts {
                 own.whole().map_or(Ok(()), |whole| whole.write(&path.join(name), Dtype::F32))?;
             }
         }
@@ -95,11 +118,11 @@ fn write(
         // The others are writing their slices.
         digests = self::digests(path, |name| !is_slice(name.trim_end_matches(".tmp")))?;
     }
-    if is_divided {
-        for (name, own) in parts {
-            if let Some(file) = own.write(&path.join(name), rank)? {
-                digests.insert(Path::new(name).join(&file), digest_of(&path.join(name).join(&file))?);
-            }
+    let weights = if divided.weights { Some(model.weights_of(&optimizer.exp_avg)?) } else { None };
+    let slices = if divided.moments { parts } else { Vec::new() };
+    for (name, own) in slices.into_iter().chain(weights.as_ref().map(|weights| ("", weights))) {
+        if let Some(file) = own.write(&path.join(name), rank)? {
+            digests.insert(Path::new(name).join(&file), digest_of(&path.join(name).join(&file))?);
         }
     }
     Ok(digests)

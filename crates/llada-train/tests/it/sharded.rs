@@ -2,12 +2,13 @@
 
 use std::{
     fs,
+    ops::Range,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     thread,
 };
 
-use llada_model::{ParameterSlice, Parameters};
+use llada_model::{Exchange, ExchangeError, Numbers, ParameterSlice, Pending};
 use llada_train::{
     TrainError,
     checkpoint::{merge, newest},
@@ -67,7 +68,7 @@ fn slices_merge_into_the_files_that_undivided_processes_write() {
     let of_both = |part: &str| SLICES.map(|slice| format!("{part}/{slice}"));
     let is_slice = |name: &String| name.contains("shard-");
     let slices: Vec<String> = names(&last(&sliced)).into_iter().filter(is_slice).collect();
-    assert_eq!(slices, [of_both("exp_avg"), of_both("exp_avg_sq")].concat());
+    assert_eq!(slices, [of_both("ema"), of_both("exp_avg"), of_both("exp_avg_sq")].concat());
     let out = folder.path().join("merged");
     merged(&last(&sliced), &out).unwrap();
     assert_eq!(names(&out), names(&last(&whole)));
@@ -90,7 +91,8 @@ fn slices_merge_into_the_files_that_undivided_processes_write() {
     assert!(ends[0] == ends[1] && ends[0].len() == 4);
 }
 
-/// A process that is lost, with its collective, at its call number `left` from now on.
+/// A process that is lost, with its collective, at the call number `left` from now on that sums no gradient and gathers no
+/// weights.
 #[derive(Debug)]
 struct Dying {
     pair: Pair,
@@ -104,6 +106,16 @@ impl Dying {
     }
 }
 
+impl Exchange for Dying {
+    fn start_sum(&mut self, numbers: Numbers, own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.pair.start_sum(numbers, own)
+    }
+
+    fn start_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.pair.start_gather(numbers, bounds)
+    }
+}
+
 impl Collective for Dying {
     fn rank(&self) -> usize {
         self.pair.rank()
@@ -111,10 +123,6 @@ impl Collective for Dying {
 
     fn world_size(&self) -> usize {
         self.pair.world_size()
-    }
-
-    fn sum_parameters(&mut self, parameters: &mut Parameters) -> Result<(), TrainError> {
-        self.live()?.sum_parameters(parameters)
     }
 
     fn sum_all(&mut self, values: &mut [f64]) -> Result<(), TrainError> {
