@@ -160,13 +160,7 @@ fn whenever_a_rank_is_lost_the_last_checkpoint_is_whole_and_the_run_goes_on_from
     let folder = workplace();
     let whole = divided(folder.path(), "whole", 2);
     train_in_two(&whole, Training::Pretrain, 0);
-    let bytes_of = |config: &RunConfig| {
-        let out = folder.path().join("merged");
-        drop(fs::remove_dir_all(&out));
-        merged(&last(config), &out).unwrap();
-        ["exp_avg", "exp_avg_sq", "ema", ""].map(|part| fs::read(out.join(part).join("model.safetensors")).unwrap())
-    };
-    let expected = bytes_of(&whole);
+    let expected = bytes(&whole);
     for dies in [0, 1] {
         let mut left = 0;
         loop {
@@ -179,15 +173,15 @@ fn whenever_a_rank_is_lost_the_last_checkpoint_is_whole_and_the_run_goes_on_from
                 assert_eq!(checkpoint, parts.out.join(format!("checkpoints/step-{:08}", manifest.step)));
             }
             train_in_two(&parts, Training::Pretrain, 0);
-            assert!(bytes_of(&parts) == expected, "rank {dies} at call {left}");
+            assert!(bytes(&parts) == expected, "rank {dies} at call {left}");
             fs::remove_dir_all(&parts.out).unwrap();
             if is_done {
                 break;
             }
             left += 1;
         }
-        // Opening, two steps with a checkpoint each, and the end take so many calls at least.
-        assert!(left > 20, "{left}");
+        // Opening, two steps with five calls for a checkpoint each, and the end.
+        assert!(left > 15, "{left}");
     }
 }
 
