@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    adapter, batch, chat, compare, convert, data, decide, eval, filter, generate, inspect, launch, logits, plan,
-    quantize, score, serve, tasks, tokenizer, training,
+    adapter, batch, chat, checkpoint, compare, convert, data, decide, eval, filter, generate, inspect, launch, logits,
+    plan, quantize, score, serve, tasks, tokenizer, training,
 };
 
 /// LLaDA in Rust: sample from, score with, and look into masked diffusion language models.
@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Distill(training::distill::Args),
     Filter(filter::Args),
     Launch(launch::Args),
+    #[command(subcommand)]
+    Checkpoint(checkpoint::Command),
     Plan(plan::Args),
     #[command(subcommand)]
     Tokenizer(tokenizer::Command),
@@ -76,6 +78,7 @@ impl Command {
             Self::Distill(args) => training::distill::run(&args),
             Self::Filter(args) => filter::run(args),
             Self::Launch(args) => launch::run(&args),
+            Self::Checkpoint(command) => checkpoint::run(command),
             Self::Plan(args) => plan::run(&args),
             Self::Tokenizer(command) => tokenizer::run(command),
             Self::Data(command) => data::run(command),

@@ -65,6 +65,7 @@ fn of_model(error: &ModelError) -> Option<Hint> {
         ModelError::Adapter { folder, base } => {
             Some(Hint::Advice(format!("--adapter {}, and --model for {base}", folder.display())))
         }
+        ModelError::Sliced { .. } => command("llada checkpoint merge CHECKPOINT --out DIR makes whole ones"),
         ModelError::StoredInt8 { .. } => command("llada quantize makes such a checkpoint"),
         ModelError::TooLong { .. } => command("shorten the prompt or lower --gen-length"),
         _ => error.hint(),

@@ -26,6 +26,14 @@ pub(crate) fn listen() -> anyhow::Result<()> {
     ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")
 }
 
+/// Makes a connection that another process has closed an error, and not the end of this program without a word: gloo writes
+/// to sockets without asking for that.
+pub(crate) fn outlive_connections() -> anyhow::Result<()> {
+    // SAFETY: to ignore a signal runs no code of this program.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.context("cannot ignore SIGPIPE")?;
+    Ok(())
+}
+
 /// Lets SIGTERM and SIGHUP end the program at once, for commands that wait for their user and lose nothing by it.
 pub(crate) fn end_when_terminated() -> anyhow::Result<()> {
     for ending in [Signal::SIGTERM, Signal::SIGHUP] {

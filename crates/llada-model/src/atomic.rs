@@ -58,12 +58,18 @@ impl PendingFolder {
     /// # Errors
     /// The folder cannot be created, or the old one cannot be removed.
     pub fn create(target: &Path) -> Result<Self, WriteError> {
-        let path = sibling(target, ".tmp");
+        let path = Self::temporary(target);
         if path.exists() {
             fs::remove_dir_all(&path).map_err(WriteError::at(&path))?;
         }
         fs::create_dir_all(&path).map_err(WriteError::at(&path))?;
         Ok(Self { target: target.to_owned(), path })
+    }
+
+    /// Returns the path at which [`create`](Self::create) makes the temporary folder for `target`, for other processes that
+    /// write into it.
+    pub fn temporary(target: &Path) -> PathBuf {
+        sibling(target, ".tmp")
     }
 
     /// Returns the path of the temporary folder, to write into.

@@ -89,6 +89,12 @@ pub enum ModelError {
         /// A remedy, if one is known.
         hint: Option<Hint>,
     },
+    /// The tensors of a checkpoint are divided among the files of several processes.
+    #[error("{}: its tensors are in slices of several processes", folder.display())]
+    Sliced {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The checkpoint lacks a tensor that its config calls for.
     #[error("{}: tensor {name} is missing", folder.display())]
     MissingTensor {
@@ -244,6 +250,7 @@ impl ModelError {
             Self::Adapter { folder, base } => {
                 Some(advice(format!("open {base} as the model, and {} as its adapter", folder.display())))
             }
+            Self::Sliced { .. } => Some(advice("merge the checkpoint that they are of")),
             Self::StoredInt8 { .. } => {
                 Some(advice("quantise the checkpoint with this crate, which writes the config too"))
             }

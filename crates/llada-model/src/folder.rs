@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Map, Value};
 
-use crate::{ModelError, files};
+use crate::{ModelError, files, weights::slices::is_slice};
 
 /// The file name of the config of a PEFT adapter.
 const ADAPTER: &str = "adapter_config.json";
@@ -43,6 +43,9 @@ pub(crate) fn without_weights(folder: &Path, error: std::io::Error) -> ModelErro
         let message = format!("its weights are in {name}, and safetensors alone are read");
         let advice = "in Python, load it with transformers and save_pretrained(folder, safe_serialization=True)";
         return ModelError::file_with_advice(folder, message, advice);
+    }
+    if safetensors.iter().any(|name| is_slice(name)) {
+        return ModelError::Sliced { folder: folder.to_owned() };
     }
     // If `model.safetensors` itself is in the list, it is a broken link, and `error` describes it.
     if let Some(name) = safetensors.first().filter(|name| **name != "model.safetensors") {

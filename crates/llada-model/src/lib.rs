@@ -58,4 +58,8 @@ pub use train::{
     AdamW, EntropyTerm, Exchange, ExchangeError, Numbers, ParameterSlice, Parameters, Pending, Prediction, TensorBox,
     TrainableTransformer, TrainingBatch, norm_of,
 };
-pub use weights::{Weights, role::expected_tensors};
+pub use weights::{
+    Weights,
+    role::expected_tensors,
+    slices::{is_slice, merge_slices},
+};

@@ -107,6 +107,21 @@ pub(crate) fn agreed<T>(
     Ok(if collective.any(own.is_break())? { ControlFlow::Break(()) } else { own })
 }
 
+/// What `own` has, unless any process has failed: then it is this one's error, or that of the first process that has. The
+/// outer error is that the processes cannot tell each other.
+pub(crate) fn succeeded<T>(
+    collective: &mut dyn Collective,
+    own: Result<T, TrainError>,
+) -> Result<Result<T, TrainError>, TrainError> {
+    let failure = |error: &TrainError| (error.to_string(), error.hint().map(|hint| hint.to_string()));
+    let failures = gather(collective, vec![own.as_ref().err().map(failure)])?;
+    let first = failures.into_iter().enumerate().find_map(|(rank, failure)| Some((rank, failure?)));
+    Ok(match (own, first) {
+        (Ok(_), Some((rank, (message, hint)))) => Err(TrainError::OtherRank { rank, message, hint }),
+        (own, _) => own,
+    })
+}
+
 /// A run in one process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SingleProcess;

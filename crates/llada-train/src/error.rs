@@ -34,6 +34,30 @@ pub enum TrainError {
         /// In what.
         message: String,
     },
+    /// Another process of a run has failed in what all do together.
+    #[error("rank {rank}: {message}")]
+    OtherRank {
+        /// The first process that has failed.
+        rank: usize,
+        /// Its error.
+        message: String,
+        /// What would help, in words.
+        hint: Option<String>,
+    },
+    /// The processes of a run do not share its folder.
+    #[error("{}: rank {rank} does not see what another process has written there", path.display())]
+    NotShared {
+        /// The file or folder.
+        path: PathBuf,
+        /// The process that does not see it.
+        rank: usize,
+    },
+    /// A checkpoint that is to be merged has no slices.
+    #[error("{}: nothing in it is divided", folder.display())]
+    NotDivided {
+        /// The checkpoint.
+        folder: PathBuf,
+    },
     /// A file or folder could not be read.
     #[error("{}: {source}", path.display())]
     Read {
@@ -260,6 +284,11 @@ impl TrainError {
             Self::OtherRun { .. } => Some(advice(
                 "all processes need the same settings and data, and a folder out that they share, as on a network file system",
             )),
+            Self::OtherRank { hint, .. } => hint.clone().map(Hint::Advice),
+            Self::NotShared { .. } => {
+                Some(advice("the folder out has to be on a file system that all processes share"))
+            }
+            Self::NotDivided { .. } => Some(advice("it is whole already")),
             Self::File { .. } | Self::Settings { .. } => None,
         }
     }

@@ -118,9 +118,8 @@ impl Optimizer {
         Ok(())
     }
 
-    /// All moments of a kind, or the whole moving average, of which this process has `own`; rank 0 alone gets them.
-    /// `weights` says what they are of.
-    /// They are put together in the memory of the CPU, since a device may have no room for what was divided to save it.
+    /// The whole of what this process has `own` of, such as the moving average; rank 0 alone gets it. `weights` says what it
+    /// is of. It is put together in the memory of the CPU, since a device may have no room for what was divided to save it.
     pub(crate) fn gather(
         &self,
         own: &ParameterSlice,

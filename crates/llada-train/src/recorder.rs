@@ -2,17 +2,15 @@
 //!
 //! In a data-parallel run, rank 0 alone has one.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use llada_model::{Parameters, atomic::PendingFolder};
 
 use crate::{
     TrainError,
-    checkpoint::{self, Manifest, copy_tokenizer},
-    collective::Collective,
+    checkpoint::copy_tokenizer,
     config::RunConfig,
     curve,
-    loss::Loss,
     metrics::{self, Metrics, MetricsFile},
     state::TrainState,
     tensorboard::EventFile,
@@ -22,19 +20,16 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Recorder {
     config: RunConfig,
-    /// The digest of the dataset.
-    data: String,
     metrics: MetricsFile,
     events: EventFile,
 }
 
 impl Recorder {
     /// Opens the files of a run that has made `step` steps; what they tell of later ones is dropped.
-    pub(crate) fn open(config: &RunConfig, data: &str, step: u64) -> Result<Self, TrainError> {
+    pub(crate) fn open(config: &RunConfig, step: u64) -> Result<Self, TrainError> {
         fs::create_dir_all(&config.out).map_err(TrainError::write(&config.out))?;
         Ok(Self {
             config: config.clone(),
-            data: data.to_owned(),
             metrics: MetricsFile::open(&config.out.join("metrics.jsonl"), step)?,
             events: EventFile::create(&config.out.join("tensorboard"), step)?,
         })
@@ -44,18 +39,6 @@ impl Recorder {
     pub(crate) fn push(&mut self, metrics: &Metrics) -> Result<(), TrainError> {
         self.metrics.push(metrics)?;
         self.events.push(metrics)
-    }
-
-    /// Writes a checkpoint.
-    pub(crate) fn save(
-        &self,
-        state: &TrainState,
-        loss: &dyn Loss,
-        collective: &mut dyn Collective,
-    ) -> Result<PathBuf, TrainError> {
-        let manifest = Manifest::new(state.step, state.tokens, &self.data, &self.config);
-        let (checkpoints, tokenizer) = (self.config.checkpoints(), self.config.tokenizer_folder());
-        checkpoint::save(&checkpoints, state, loss, tokenizer, manifest, self.config.keep, collective)
     }
 
     /// Writes the loss curve and, after the last step, the model, with the moving average of the weights if there is one.

@@ -150,7 +150,10 @@ impl Run {
     }
 
     fn resume(&mut self) -> Result<(), TrainError> {
-        let found = checkpoint::newest(&self.config.checkpoints())?;
+        let checkpoints = self.config.checkpoints();
+        let steps = checkpoint::steps(&checkpoints)?;
+        self.check_ranks(&steps)?;
+        let found = checkpoint::newest_of_all(&checkpoints, &steps, self.collective.as_mut())?;
         self.skipped = found.skipped;
         let Some((checkpoint, manifest)) = found.whole else { return Ok(()) };
         if manifest.data != self.loss.digest() {
@@ -207,7 +210,6 @@ impl Run {
     /// The loss or the gradient is not finite; a file cannot be written; the model fails, or another process. The last
     /// checkpoint is intact.
     pub fn train(&mut self, stop: &AtomicBool, mut observe: impl FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
-        self.check_ranks()?;
         let is_begun = self.state.step > 0;
         let mut hear = |done, total| {
             observe(Event::Prepared { done, total });
@@ -218,7 +220,7 @@ impl Run {
         }
         let mut recorder = None;
         if self.collective.rank() == 0 {
-            recorder = Some(Recorder::open(&self.config, self.loss.digest(), self.state.step)?);
+            recorder = Some(Recorder::open(&self.config, self.state.step)?);
         }
         let mut saved_at = None;
         while self.state.step < self.config.steps && !self.collective.any(stop.load(Ordering::Relaxed))? {
@@ -232,14 +234,12 @@ impl Run {
             observe(Event::Step(&metrics));
             if self.is_due(self.config.checkpoint_every) {
                 saved_at = Some(self.state.step);
-                if let Some(folder) = self.save(recorder.as_ref())? {
-                    observe(Event::Checkpoint(&folder));
-                }
+                observe(Event::Checkpoint(&self.save()?));
             }
         }
         let is_finished = self.state.step >= self.config.steps;
         if !is_finished && saved_at != Some(self.state.step) {
-            self.save(recorder.as_ref())?;
+            self.save()?;
         }
         let average = self.gather()?;
         if let Some(recorder) = recorder {
@@ -255,13 +255,13 @@ impl Run {
     }
 
     /// Compares what the processes have opened. The device alone may differ.
-    fn check_ranks(&mut self) -> Result<(), TrainError> {
+    fn check_ranks(&mut self, checkpoints: &[u64]) -> Result<(), TrainError> {
         let refuse = |e: serde_json::Error| TrainError::Settings { message: e.to_string() };
         let config = RunConfig { device: Device::default(), ..self.config.clone() };
         let own = [
-            ("the last step", self.state.step.into()),
-            ("the digest of the data", self.loss.digest().into()),
             ("the settings", serde_json::to_value(config).map_err(refuse)?),
+            ("the digest of the data", self.loss.digest().into()),
+            ("the list of checkpoints", checkpoints.into()),
         ];
         let own = own.map(|(what, value)| (what.to_owned(), value));
         let runs = gather::<[(String, Value); 3]>(self.collective.as_mut(), vec![own])?;
@@ -283,14 +283,9 @@ impl Run {
         optimizer.gather(own, model.weights(), collective)
     }
 
-    /// Has rank 0, which has a recorder, write a checkpoint.
-    fn save(&mut self, recorder: Option<&Recorder>) -> Result<Option<PathBuf>, TrainError> {
-        let collective = self.collective.as_mut();
-        self.state.model.gather_weights(collective)?;
-        match recorder {
-            Some(recorder) => recorder.save(&self.state, self.loss.as_ref(), collective).map(Some),
-            None => checkpoint::contribute(&self.state, collective).map(|()| None),
-        }
+    /// Writes a checkpoint, together with the other processes.
+    fn save(&mut self) -> Result<PathBuf, TrainError> {
+        checkpoint::save(&self.config, &mut self.state, self.loss.as_ref(), self.collective.as_mut())
     }
 
     /// Makes a step, unless the run is stopped before its gradient.

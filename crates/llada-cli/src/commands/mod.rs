@@ -3,6 +3,7 @@
 pub(crate) mod adapter;
 pub(crate) mod batch;
 pub(crate) mod chat;
+pub(crate) mod checkpoint;
 pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod data;

@@ -25,6 +25,7 @@ mod reference;
 mod refusals;
 mod score;
 mod serve;
+mod sharded;
 mod tasks;
 mod text;
 mod threads;

@@ -9,7 +9,8 @@ use std::{
 
 use llada_distributed::C10dCollective;
 use llada_train::{
-    checkpoint::newest,
+    TrainError,
+    checkpoint::{merge, newest},
     config::{RunConfig, Training},
     data::{DatasetKind, DatasetWriter},
     metrics::{self, Metrics},
@@ -72,9 +73,14 @@ fn train(config: &RunConfig, training: Training, world_size: usize) -> Vec<Metri
     lines
 }
 
-/// The files of the last checkpoint that hold numbers.
+/// The files of the last checkpoint that hold numbers, merged if these are divided.
 fn numbers(config: &RunConfig) -> Vec<Vec<u8>> {
-    let folder = newest(&config.out.join("checkpoints")).unwrap().whole.unwrap().0;
+    let mut folder = newest(&config.out.join("checkpoints")).unwrap().whole.unwrap().0;
+    let merged = tempfile::tempdir().unwrap();
+    match merge(&folder, &merged.path().join("merged"), |_, _| Ok(())) {
+        Ok(()) => folder = merged.path().join("merged"),
+        Err(error) => assert!(matches!(error, TrainError::NotDivided { .. }), "{error}"),
+    }
     let files = ["model", "adapter_model", "exp_avg/model", "exp_avg_sq/model", "ema/model"];
     files.iter().filter_map(|file| fs::read(folder.join(format!("{file}.safetensors"))).ok()).collect()
 }
@@ -189,14 +195,48 @@ fn ranks_that_divide_have_the_bits_of_ranks_that_do_not_and_go_on_with_another_s
 }
 
 #[test]
+fn a_divided_run_goes_on_in_any_number_of_ranks_and_has_the_bits_of_one_that_is_not_divided() {
+    let folder = workplace();
+    let of = |name: &str, steps: u64| {
+        let keys = format!("steps = {steps}\nbatch_size = 8\nema_decay = 0.9\nshard = \"{name}\"");
+        config(folder.path(), Training::Pretrain, name, &keys)
+    };
+    for (steps, world_size) in [(2, 4), (4, 2), (6, 1), (8, 4), (9, 1), (11, 2)] {
+        let whole = of("none", steps);
+        let expected = train(&whole, Training::Pretrain, world_size);
+        for (shard, parts) in [("optimizer", 3), ("weights", 4)] {
+            let divided = of(shard, steps);
+            let losses = |lines: &[Metrics]| lines.iter().map(|line| line.loss).collect::<Vec<_>>();
+            assert_eq!(losses(&train(&divided, Training::Pretrain, world_size)), losses(&expected), "{shard}");
+            assert!(numbers(&whole) == numbers(&divided), "step {steps} of {shard} in {world_size}");
+            // Each rank has a file of each part.
+            let checkpoint = divided.out.join(format!("checkpoints/step-{steps:08}"));
+            let mut slices = 0;
+            for folder in ["", "exp_avg", "exp_avg_sq", "ema"].map(|part| checkpoint.join(part)) {
+                let names = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+                slices += names.filter(|name| name.starts_with("shard-")).count();
+            }
+            assert_eq!(slices, if world_size == 1 { 0 } else { parts * world_size });
+        }
+    }
+    // In as many ranks it has the bits of a run that has not stopped.
+    let config = RunConfig { checkpoint_every: 6, ..of("optimizer", 12) };
+    let unbroken = RunConfig { out: folder.path().join("unbroken"), ..config };
+    train(&unbroken, Training::Pretrain, 4);
+    let expected = numbers(&unbroken);
+    fs::remove_dir_all(unbroken.out.join("checkpoints/step-00000012")).unwrap();
+    train(&unbroken, Training::Pretrain, 4);
+    assert!(numbers(&unbroken) == expected);
+}
+
+#[test]
 fn ranks_that_have_opened_other_runs_are_told() {
     let folder = workplace();
     let results = ranks(2, Duration::from_secs(60), |group| {
         let keys = format!("steps = 6\nbatch_size = {}", 4 + group.rank());
         let config = config(folder.path(), Training::Pretrain, "out", &keys);
         let collective = Box::new(C10dCollective::new(group));
-        let mut run = Run::open_with(config, Training::Pretrain, collective).unwrap();
-        Ok(run.train(&AtomicBool::new(false), |_| ()).unwrap_err())
+        Ok(Run::open_with(config, Training::Pretrain, collective).unwrap_err())
     });
     for error in results {
         let error = error.unwrap().to_string();

@@ -20,6 +20,7 @@ mod open;
 mod parameters;
 mod pass;
 mod predictor;
+mod share_files;
 mod slice;
 mod source;
 
@@ -177,8 +178,16 @@ impl TrainableTransformer {
         if let Some(Adapted { config, base_model, .. }) = &self.adapted {
             return weights.write_with(dtype, |tensors| adapter::write(folder, config, Some(base_model), tensors));
         }
-        write_json(&folder.join("config.json"), &self.config.to_keys(dtype.torch_name()).into())?;
+        self.save_config(folder, dtype)?;
         weights.write(folder, dtype)
+    }
+
+    /// Writes the `config.json` of weights that are stored in `dtype`, which may be in slices.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save_config(&self, folder: &Path, dtype: Dtype) -> Result<(), ModelError> {
+        write_json(&folder.join("config.json"), &self.config.to_keys(dtype.torch_name()).into())
     }
 
     /// Reads the weights that [`save`](Self::save) has written in `folder`.

@@ -138,12 +138,12 @@ impl Parameters {
         Ok(())
     }
 
-    /// Reads the safetensors in `folder`, whose tensors must be those of this set, stored in f32 or bf16.
+    /// Reads the safetensors in `folder`, whose tensors must be those of this set, stored in f32 or bf16, whole or in slices.
     ///
     /// # Errors
     /// A file is damaged; a tensor is missing or unexpected, or has another shape or dtype.
     pub fn read(&mut self, folder: &Path) -> Result<(), ModelError> {
-        self.fill(Weights::open(folder)?)
+        self.slice(0, 1)?.read(folder)
     }
 
     /// Reads `weights`, whose tensors must be those of this set.

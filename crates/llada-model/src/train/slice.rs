@@ -4,7 +4,7 @@
 //! Of every group of the layout a share has one stretch, which begins and ends at whole rows of tensors. So it has a box of
 //! each tensor: some consecutive rows, or nothing.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use tch::{Kind, Tensor, no_grad};
 
@@ -13,11 +13,8 @@ use super::{
     parameters::{AdamW, Parameters},
 };
 use crate::{
-    ModelError, Weights,
-    torch::{
-        gradient,
-        tensor::{map, sizes},
-    },
+    ModelError,
+    torch::{gradient, tensor::sizes},
 };
 
 /// The numbers of one process's share of the parameters of a model.
@@ -236,24 +233,6 @@ impl ParameterSlice {
         shape[0] = rows;
         let view = self.stretch(span.group, start..end)?.f_view(shape.as_slice())?;
         Ok(Some(TensorBox { name, first_row: first_row as usize, rows: rows as usize, view }))
-    }
-
-    /// Reads this share of the safetensors in `folder`, whose tensors must be those of the whole set, stored in f32 or
-    /// bf16.
-    ///
-    /// # Errors
-    /// A file is damaged; a tensor is missing or unexpected, or has another shape or dtype.
-    pub fn read(&mut self, folder: &Path) -> Result<(), ModelError> {
-        let mut weights = Weights::open(folder)?;
-        for (name, span) in &self.layout.spans {
-            let stored = weights.take(name, &span.shape)?;
-            if let Some(TensorBox { first_row, rows, mut view, .. }) = self.box_of(name, span)? {
-                let part = map(&stored)?.f_narrow(0, first_row as i64, rows as i64)?;
-                no_grad(|| view.f_copy_(&part))?;
-            }
-            stored.release();
-        }
-        weights.finish()
     }
 
     /// Returns what of `part`, a part of a group, is in this share.

@@ -1,6 +1,10 @@
 //! A tensor in a mapped file.
 
-use std::sync::Arc;
+use std::{
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use half::{bf16, f16};
 use memmap2::UncheckedAdvice;
@@ -8,6 +12,9 @@ use safetensors::Dtype;
 
 use super::Shard;
 use crate::ModelError;
+
+/// The number of bytes that are written at once.
+const PIECE: usize = 16 << 20;
 
 /// A tensor as it is stored in a mapped file.
 #[derive(Debug, Clone)]
@@ -23,13 +30,18 @@ pub struct MappedTensor {
 
 impl MappedTensor {
     /// Returns the tensor if it is stored in f32 or bf16, and otherwise an error with its `name`.
-    pub(super) fn checked_float(self, name: &str) -> Result<Self, ModelError> {
+    pub(crate) fn checked_float(self, name: &str) -> Result<Self, ModelError> {
         let (name, file) = (name.to_owned(), self.shard.path.clone());
         match self.dtype {
             Dtype::F32 | Dtype::BF16 => Ok(self),
             Dtype::I8 => Err(ModelError::StoredInt8 { name, file }),
             other => Err(ModelError::StoredDtype { name, file, dtype: format!("{other:?}") }),
         }
+    }
+
+    /// Returns the path of the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.shard.path
     }
 
     /// Returns true if the tensor is stored in eight bits.
@@ -54,6 +66,17 @@ impl MappedTensor {
                 return Err(ModelError::StoredDtype { name, file, dtype: format!("{other:?}") });
             }
         })
+    }
+
+    /// Writes the bytes, and returns the pages to the system on the way, so that few are in memory at once.
+    pub(super) fn write_to(mut self, out: &mut dyn Write) -> io::Result<()> {
+        while self.start < self.end {
+            let piece = Self { end: self.end.min(self.start + PIECE), ..self.clone() };
+            out.write_all(piece.bytes())?;
+            self.start = piece.end;
+            piece.release();
+        }
+        Ok(())
     }
 
     /// Returns the pages of the tensor to the system, after it has been copied.

@@ -9,6 +9,7 @@ mod inv_freq;
 mod mapped;
 pub(crate) mod role;
 pub(crate) mod shards;
+pub(crate) mod slices;
 pub(crate) mod source;
 
 use std::{
@@ -236,10 +237,12 @@ impl Weights {
 
     /// Returns the names, dtypes and shapes of the remaining tensors, sorted by name.
     pub fn list(&self) -> impl Iterator<Item = (&str, Dtype, Vec<usize>)> {
-        self.tensors.keys().filter_map(|name| {
-            let MappedTensor { dtype, shape, .. } = self.find(name)?;
-            Some((name.as_str(), dtype, shape))
-        })
+        self.mapped().map(|(name, MappedTensor { dtype, shape, .. })| (name, dtype, shape))
+    }
+
+    /// Returns the remaining tensors, whatever their dtypes, sorted by name.
+    fn mapped(&self) -> impl Iterator<Item = (&str, MappedTensor)> {
+        self.tensors.keys().filter_map(|name| Some((name.as_str(), self.find(name)?)))
     }
 
     /// Returns the size of all files together, in bytes.

@@ -18,6 +18,7 @@ mod mutation;
 mod run;
 mod sampling;
 mod sft;
+mod sharded;
 mod stream;
 mod validation;
 

@@ -10,7 +10,7 @@ use llada_infer::{Engine, Request, SamplerConfig, SpecialTokens};
 use llada_model::{Device, Dtype, Tokenizer, Transformer};
 use llada_train::{
     TrainError,
-    checkpoint::newest,
+    checkpoint::{merge, newest},
     config::{RunConfig, Training},
     data::{DatasetKind, DatasetWriter},
     metrics,
@@ -74,9 +74,14 @@ pub(crate) fn train(config: &RunConfig, kind: Training, stop_at: u64) -> Result<
     Ok((run, outcome))
 }
 
-/// The bytes of everything that the newest checkpoint holds of numbers.
+/// The bytes of everything that the newest checkpoint holds of numbers, merged if these are divided.
 pub(crate) fn bytes(config: &RunConfig) -> Vec<Vec<u8>> {
-    let folder = newest(&config.out.join("checkpoints")).unwrap().whole.unwrap().0;
+    let mut folder = newest(&config.out.join("checkpoints")).unwrap().whole.unwrap().0;
+    let merged = tempfile::tempdir().unwrap();
+    match merge(&folder, &merged.path().join("merged"), |_, _| Ok(())) {
+        Ok(()) => folder = merged.path().join("merged"),
+        Err(error) => assert!(matches!(error, TrainError::NotDivided { .. }), "{error}"),
+    }
     let files = [
         "model.safetensors",
         "adapter_model.safetensors",

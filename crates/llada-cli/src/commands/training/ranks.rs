@@ -8,6 +8,8 @@ use llada_train::{
     config::RunConfig,
 };
 
+use crate::interrupt;
+
 /// The variable that tells a process that its standard input is a pipe of `llada launch`, which ends when that ends.
 pub(crate) const LAUNCHED: &str = "LLADA_LAUNCHED";
 
@@ -43,7 +45,10 @@ impl Ranks {
     /// Meets the other processes.
     pub(super) fn join(&self) -> anyhow::Result<Box<dyn Collective>> {
         Ok(match &self.environment {
-            Some(environment) => Box::new(C10dCollective::new(ProcessGroup::join(environment, self.timeout)?)),
+            Some(environment) => {
+                interrupt::outlive_connections()?;
+                Box::new(C10dCollective::new(ProcessGroup::join(environment, self.timeout)?))
+            }
             None => Box::new(SingleProcess),
         })
     }
