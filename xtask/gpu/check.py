@@ -33,8 +33,8 @@ def arguments():
                         help="of 10m,120m,1b,8b (default 120m,1b,8b; on the CPU 10m)")
     parser.add_argument("--families", type=lambda text: text.split(","), default=None, help="fixtures to check (default all)")
     parser.add_argument("--lengths", type=lambda text: [tuple(map(int, pair.split("+"))) for pair in text.split(",")],
-                        default=None, metavar="P+A,P+A", help="prompts and answers to time (default 256+256,512+512; on the CPU 64+64)")
-    parser.add_argument("--together", type=int, default=None, help="requests in a batch (default 16; on the CPU 4)")
+                        default=None, metavar="P+A,P+A", help="prompts and answers to time (default 256+256,512+512; on the CPU 32+32)")
+    parser.add_argument("--together", type=int, default=None, help="requests in a batch (default 16; on the CPU 2)")
     parser.add_argument("--repeat", type=int, default=2, help="timed runs after one that warms up (default 2)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="processor threads (default: the number of cores)")
     parser.add_argument("--work", type=pathlib.Path, default=None, help="folder for models of random weights (default: OUT/models)")
@@ -47,8 +47,8 @@ def arguments():
                 parser.error(f"--{name} {word}: one of {', '.join(known)}")
     on_cpu = args.device == "cpu"
     args.sizes = args.sizes or (["10m"] if on_cpu else ["120m", "1b", "8b"])
-    args.lengths = args.lengths or ([(64, 64)] if on_cpu else [(256, 256), (512, 512)])
-    args.together = args.together or (4 if on_cpu else 16)
+    args.lengths = args.lengths or ([(32, 32)] if on_cpu else [(256, 256), (512, 512)])
+    args.together = args.together or (2 if on_cpu else 16)
     args.work = args.work or args.out / "models"
     return args
 

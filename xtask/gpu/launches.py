@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import tempfile
 
-from program import Failed
+from program import Failed, run
 from speed import prompt
 
 FEW, MANY = 4, 12
@@ -39,7 +39,6 @@ def count(program, model):
             before = ["nsys", "profile", "--trace=cuda", "--force-overwrite=true", "--output", str(profile)]
             request = dict(id=0, prompt_ids=prompt(LENGTH), temperature=0.0, gen_length=LENGTH, steps=steps)
             program.batch(model, [request], 1, "bf16", before=before)
-            stats = type(program)("nsys", program.device, program.threads)
-            table = stats.run("stats", "--report", "cuda_api_sum", "--format", "csv", f"{profile}.nsys-rep")
+            table = run(["nsys", "stats", "--report", "cuda_api_sum", "--format", "csv", f"{profile}.nsys-rep"], program.env, 600)
         found.append(counts(table))
     return {kind: (found[1][kind] - found[0][kind]) / (MANY - FEW) for kind in found[0]}
