@@ -36,7 +36,7 @@ pub(super) fn program() -> Result<PathBuf> {
     copy(&workspace::root(), &source)?;
     println!("building `llada` for PyTorch {TORCH}: some minutes");
     let target = scratch.join("target");
-    let mut cargo = workspace::cargo(&["build", "--release", "--bin", "llada", "--target", TARGET]);
+    let mut cargo = workspace::cargo(&["build", "--release", "-p", "llada-cli", "--target", TARGET]);
     cargo.current_dir(&source).env("LIBTORCH", &libtorch).env("RUSTFLAGS", FLAGS).env("CARGO_TARGET_DIR", &target);
     cargo.env_remove("CARGO_MANIFEST_DIR");
     if !process::show(&mut cargo)? {
