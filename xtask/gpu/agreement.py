@@ -9,7 +9,6 @@ from program import HERE
 sys.path.insert(0, str(HERE / "peers"))
 import tensors  # noqa: E402
 
-FAMILIES = ["tiny-llada", "tiny-llada-gqa-bf16", "tiny-illada", "tiny-llada-moe", "tiny-llada2", "tiny-dream", "tiny-smdm"]
 # What a golden case has besides its arguments.
 RESULTS = ["prompt", "output", "nfe", "full", "edits_matter"]
 TOGETHER = 8

@@ -19,9 +19,10 @@ import platform
 import subprocess
 import sys
 
-from program import Failed, HERE, Program
+from program import Failed, HERE, LeftOut, Program
 
 PARTS = ["agreement", "speed", "launches"]
+FAMILIES = ["tiny-llada", "tiny-llada-gqa-bf16", "tiny-illada", "tiny-llada-moe", "tiny-llada2", "tiny-dream", "tiny-smdm"]
 SIZES = ["10m", "120m", "1b", "8b"]
 
 
@@ -31,7 +32,7 @@ def arguments():
     parser.add_argument("--parts", type=lambda text: text.split(","), default=PARTS, help="of agreement,speed,launches (default all)")
     parser.add_argument("--sizes", type=lambda text: text.split(","), default=None,
                         help="of 10m,120m,1b,8b (default 120m,1b,8b; on the CPU 10m)")
-    parser.add_argument("--families", type=lambda text: text.split(","), default=None, help="fixtures to check (default all)")
+    parser.add_argument("--families", type=lambda text: text.split(","), default=FAMILIES, help="fixtures to check (default all)")
     parser.add_argument("--lengths", type=lambda text: [tuple(map(int, pair.split("+"))) for pair in text.split(",")],
                         default=None, metavar="P+A,P+A", help="prompts and answers to time (default 256+256,512+512; on the CPU 32+32)")
     parser.add_argument("--together", type=int, default=None, help="requests in a batch (default 16; on the CPU 2)")
@@ -41,7 +42,7 @@ def arguments():
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("report"), help="folder of the report (default report)")
     parser.add_argument("--llada", type=pathlib.Path, default=HERE / "llada", help="the program (default: beside this file)")
     args = parser.parse_args()
-    for name, known in (("parts", PARTS), ("sizes", SIZES)):
+    for name, known in (("parts", PARTS), ("sizes", SIZES), ("families", FAMILIES)):
         for word in getattr(args, name) or []:
             if word not in known:
                 parser.error(f"--{name} {word}: one of {', '.join(known)}")
@@ -85,18 +86,20 @@ class Report:
     def part(self, name, kind, work):
         """Does a part; its rows stay even if a later one of them fails."""
         print(f"{name} ...", flush=True)
-        part = dict(kind=kind, rows=[], failure=None)
+        part = dict(kind=kind, rows=[], failure=None, left_out=None)
         self.data["parts"][name] = part
         try:
             for rows in work():
                 part["rows"] = rows
                 self.write()
+        except LeftOut as reason:
+            part["left_out"] = str(reason)
         except Failed as failure:
             part["failure"] = str(failure)
         except Exception as error:  # the other parts are to be done whatever this one has met
             part["failure"] = f"{type(error).__name__}: {error}"
         self.write()
-        print(f"{name}: {part['failure'] or 'done'}", flush=True)
+        print(f"{name}: {part['failure'] or part['left_out'] or 'done'}", flush=True)
 
     def write(self):
         import report
@@ -122,8 +125,11 @@ def main():
 
     def families():
         rows = []
-        for name in args.families or agreement.FAMILIES:
-            rows.append(agreement.family(program, name))
+        for name in args.families:
+            try:
+                rows.append(agreement.family(program, name))
+            except Failed as failure:
+                rows.append(dict(family=name, error=str(failure)))
             yield rows
 
     if "agreement" in args.parts:

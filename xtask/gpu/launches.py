@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import tempfile
 
-from program import Failed, run
+from program import Failed, LeftOut, run
 from speed import prompt
 
 FEW, MANY = 4, 12
@@ -31,7 +31,7 @@ def counts(table):
 def count(program, model):
     """Launches and waits a step: the difference of two runs, of which one takes more steps, leaves out the load."""
     if shutil.which("nsys") is None:
-        raise Failed("nsys (NVIDIA Nsight Systems) is not on PATH: nothing was counted")
+        raise LeftOut("nsys (NVIDIA Nsight Systems) is not on PATH, so nothing was counted")
     found = []
     for steps in (FEW, MANY):
         with tempfile.TemporaryDirectory() as folder:

@@ -26,6 +26,10 @@ def libraries():
     return [str(folder) for folder in found]
 
 
+class LeftOut(Exception):
+    """A part that this machine has no means for; the text says which."""
+
+
 class Program:
     """`llada` on one device. What it says is in the error if it fails."""
 
@@ -51,7 +55,10 @@ class Program:
             return [json.loads(line) for line in answered.read_text().splitlines()]
 
     def version(self):
-        return self.run("--version").strip()
+        try:
+            return self.run("--version").strip()
+        except Failed as failure:
+            raise Failed(f"{failure}\nhint: the program of a pack is built for torch 2.11.0 with CUDA 13") from failure
 
 
 def peer(script, *words):

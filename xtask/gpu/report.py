@@ -10,9 +10,15 @@ def agreement(rows):
     head = ["family", "golden, alone", "golden, 8 together", "logits in f32 differ by", "bf16: relative error",
             "bf16: same token", "holds"]
     return table(head, [
+        [row["family"], told(row), "", "", "", "", "no"] if "error" in row else
         [row["family"], f"{row['golden']} of {row['cases']}", f"{row['together']} of {row['cases']}", f"{row['logits']:.1e}",
          f"{row['bf16_error']:.3f}", f"{row['bf16_same']} of {row['positions']}", "yes" if row["holds"] else "no"]
         for row in rows])
+
+
+def told(row):
+    """The error of a row, as a cell of a table."""
+    return "failed: " + row["error"].replace("|", "/").replace("\n", " ")
 
 
 def speed(rows):
@@ -23,7 +29,7 @@ def speed(rows):
     for row in rows:
         start = [row["case"], f"{row['prompt']} + {row['answer']}", row["rows"], row["contender"]]
         if "error" in row:
-            lines.append([*start, "failed: " + row["error"].replace("|", "/").replace("\n", " "), "", ""])
+            lines.append([*start, told(row), "", ""])
             continue
         peer = theirs.get(key(row))
         ratio = f"{row['tokens_a_second'] / peer:.2f}" if peer else ""
@@ -51,6 +57,8 @@ def page(report):
         parts.append(f"## {name}")
         if part["rows"]:
             parts.append(SHOW[part["kind"]](part["rows"]))
+        if part["left_out"]:
+            parts.append(f"Left out: {part['left_out']}")
         if part["failure"]:
             parts.append(f"Failed: {part['failure']}")
     if any(part["kind"] == "speed" for part in report["parts"].values()):

@@ -49,8 +49,8 @@ fn checked(rows: &Value, failure: &Value) -> Value {
     };
     let speed = [timed("bf16", 80.0), timed("PyTorch", 40.0)];
     json!({"machine": {"name": "H100", "driver": "580.65.06", "torch": "2.11.0"}, "parts": {
-        "agreement": {"kind": "agreement", "rows": rows, "failure": failure},
-        "speed of 1b": {"kind": "speed", "rows": speed, "failure": null}}})
+        "agreement": {"kind": "agreement", "rows": rows, "failure": failure, "left_out": null},
+        "speed of 1b": {"kind": "speed", "rows": speed, "failure": null, "left_out": null}}})
 }
 
 #[test]
@@ -81,6 +81,16 @@ fn one_difference_or_failure_makes_the_check_fail() {
     assert!(!good(&lost));
     let page = answer("import report; print(report.page(data))", &lost);
     assert!(page.contains("failed: CUDA out of memory"), "{page}");
+    let broken = json!([{"family": "tiny-smdm", "error": "llada ended\nwith 1 | 2"}, family(96, true)]);
+    let broken = checked(&broken, &Value::Null);
+    assert!(!good(&broken));
+    let page = answer("import report; print(report.page(data))", &broken);
+    assert!(page.contains("| tiny-smdm | failed: llada ended with 1 / 2 |"), "{page}");
+    let mut without = checked(&json!([family(96, true)]), &Value::Null);
+    without["parts"]["launches of 1b"] =
+        json!({"kind": "launches", "rows": [], "failure": null, "left_out": "nsys is not on PATH"});
+    assert!(good(&without));
+    assert!(answer("import report; print(report.page(data))", &without).contains("Left out: nsys is not on PATH"));
 }
 
 #[test]
