@@ -4,7 +4,7 @@ import pathlib
 import sys
 import tempfile
 
-from program import HERE
+from program import HERE, Program
 
 sys.path.insert(0, str(HERE / "peers"))
 import tensors  # noqa: E402
@@ -64,3 +64,18 @@ def family(program, name):
     row["holds"] = (row["golden"] == row["together"] == row["cases"] and difference < LOGITS
                     and row["bf16_error"] < (BF16_EXPERTS if has_experts else BF16))
     return row
+
+
+def trained(program):
+    """Tokens of llada-tiny's answers, computed here and on the processor in f32: those of a trained model are rarely close."""
+    model = HERE / "models" / "llada-tiny"
+    asked = [dict(id=i, messages=[dict(role="user", content=f"What is {100 + 37 * i} + {78 + 11 * i}?")], gen_length=32, steps=8,
+                  temperature=0.0) for i in range(TOGETHER)]
+    expected = [result["output_ids"] for result in Program(program.path, "cpu", program.threads).batch(model, asked, 1, "f32")]
+    rows = []
+    for dtype in ("f32", "bf16"):
+        found = [result["output_ids"] for result in program.batch(model, asked, TOGETHER, dtype)]
+        same = sum(a == b for one, other in zip(found, expected) for a, b in zip(one, other))
+        count = sum(map(len, expected))
+        rows.append(dict(dtype=dtype, same=same, tokens=count, holds=dtype != "f32" or same == count))
+    return rows

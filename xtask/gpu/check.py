@@ -134,6 +134,7 @@ def main():
 
     if "agreement" in args.parts:
         kept.part("agreement", "agreement", families)
+        kept.part("agreement of a trained model", "trained", lambda: [agreement.trained(program)])
     for size in args.sizes:
         if "speed" in args.parts:
             kept.part(f"speed of {size}", "speed",

@@ -21,6 +21,10 @@ def told(row):
     return "failed: " + row["error"].replace("|", "/").replace("\n", " ")
 
 
+def trained(rows):
+    return table(["computed in", "tokens as on the processor in f32"], [[row["dtype"], f"{row['same']} of {row['tokens']}"] for row in rows])
+
+
 def speed(rows):
     def key(row):
         return row["case"], row["prompt"], row["answer"], row["rows"]
@@ -41,7 +45,7 @@ def launches(found):
     return table(["a step", "calls"], [["kernels launched", f"{found['launches']:.1f}"], ["host waits", f"{found['waits']:.1f}"]])
 
 
-SHOW = {"agreement": agreement, "speed": speed, "launches": launches}
+SHOW = {"agreement": agreement, "trained": trained, "speed": speed, "launches": launches}
 
 NOTES = """\
 Tokens a second of the plain sampler are those of one token a forward, whatever the number of steps that were timed; with

@@ -126,6 +126,8 @@ pub(crate) struct DeployCheckArgs {
 }
 
 const CARRY: &str = "\
+Without an option the pack is made below `target/gpu-check` and its check is run at once, if there is a GPU.
+
 On the machine with Rust and a network, and then on the machine with the GPU, which needs Python with torch 2.11.0 and nothing else:
   cargo xtask gpu-check --pack pack
   tar -czf pack.tar.gz pack      carry this one file
@@ -133,7 +135,6 @@ On the machine with Rust and a network, and then on the machine with the GPU, wh
 
 `python3 check.py --help` has the parts, the sizes, and the CPU.";
 
-/// Without an option the pack is made below `target/gpu-check` and run at once, if there is a GPU.
 #[derive(Args)]
 #[command(after_help = CARRY)]
 pub(crate) struct GpuCheckArgs {

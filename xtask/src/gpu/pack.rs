@@ -51,11 +51,11 @@ pub(super) fn lay(root: &Path, program: &Path, folder: &Path) -> Result<u64> {
     Ok(size)
 }
 
-/// Python's compiled files, and the peers that are not PyTorch's, stay here.
+/// Python's compiled files, the peers that are not PyTorch's, and how llada-tiny was trained stay here.
 fn is_needed(below: &Path) -> bool {
     let is = |name: &str| below.components().any(|part| part.as_os_str() == name);
     let extension = below.extension().unwrap_or_default();
-    !is("__pycache__") && !is("llamacpp") && extension != "rs" && extension != "sh"
+    !is("__pycache__") && !is("curves") && !is("recipe") && !is("llamacpp") && extension != "rs" && extension != "sh"
 }
 
 fn largest(files: &[(PathBuf, PathBuf)]) -> (PathBuf, u64) {
