@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import tensors
+
 
 class Config:
     """The fields of a `config.json` of the two families that shape the computation."""
@@ -191,13 +193,11 @@ NAMES = {"input_layernorm": "norm_attn", "post_attention_layernorm": "norm_mlp",
 
 
 def load(folder, raw, dtype):
-    from safetensors import safe_open
     cfg, stored, state = Config(raw), {}, {}
     for path in sorted(folder.glob("model*.safetensors")):
-        with safe_open(path, framework="pt") as f:
-            for name in f.keys():
-                kind = torch.float32 if name.endswith("expert_bias") else dtype
-                stored[name.removeprefix("model.")] = f.get_tensor(name).to(kind)
+        for name, tensor in tensors.read(path).items():
+            kind = torch.float32 if name.endswith("expert_bias") else dtype
+            stored[name.removeprefix("model.")] = tensor.to(torch.get_default_device(), kind)
     for name in list(stored):
         base, kind = name.rsplit(".", 1)
         if base.endswith(("self_attn.k_proj", "self_attn.v_proj")):

@@ -58,6 +58,8 @@ pub(crate) enum Command {
     /// Network namespaces need root; without it what needs them is skipped, and said to be. pytest is installed below
     /// `target/cluster`.
     Cluster,
+    /// Check and measure `llada` on a GPU, here or on a machine that has Python with PyTorch and nothing else
+    GpuCheck(GpuCheckArgs),
     /// Check the rules that ARCHITECTURE.md states and a program can check
     Tidy,
 }
@@ -130,6 +132,28 @@ pub(crate) struct DeployCheckArgs {
     /// Check the manifests and scripts alone, for which nothing is built
     #[arg(long, conflicts_with = "image")]
     pub(crate) manifests: bool,
+}
+
+const CARRY: &str = "\
+Without an option the pack is made below `target/gpu-check` and its check is run at once, if there is a GPU.
+
+On the machine with Rust and a network, and then on the machine with the GPU, which needs Python with torch 2.11.0 and nothing else:
+  cargo xtask gpu-check --pack pack
+  tar -czf pack.tar.gz pack      carry this one file
+  tar -xzf pack.tar.gz && cd pack && python3 check.py      the report is report/report.md
+
+`python3 check.py --help` has the parts, the sizes, and the CPU.";
+
+#[derive(Args)]
+#[command(after_help = CARRY)]
+pub(crate) struct GpuCheckArgs {
+    /// Make this folder, to be carried: the program built for PyTorch 2.11, the check, fixtures and peers, 64 MiB at most
+    #[arg(long, value_name = "DIR", conflicts_with = "run")]
+    pub(crate) pack: Option<PathBuf>,
+
+    /// Run the check of this folder here
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run: Option<PathBuf>,
 }
 
 /// The source of libtorch.

@@ -14,6 +14,7 @@ mod demo;
 mod deploy;
 mod doctor;
 mod examples;
+mod gpu;
 mod installer;
 mod llada;
 mod page;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Compat(args) => compat::run(&args),
         Command::FetchWeights(_) => weights::run(),
         Command::DeployCheck(args) => deploy::run(&args),
+        Command::GpuCheck(args) => gpu::run(&args),
         Command::Tidy => tidy::run(),
     };
     match outcome {

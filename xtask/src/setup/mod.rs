@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use self::libtorch::{Libtorch, VERSION};
 use self::plan::Plan;
 use self::recipe::How;
+pub(crate) use self::wheel::unpack;
 use crate::cli::{SetupArgs, Source};
 use crate::disk;
 use crate::failure::Failure;

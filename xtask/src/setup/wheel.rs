@@ -59,17 +59,18 @@ pub(super) fn download(cuda: bool, into: &Path) -> Result<()> {
         let wheels = scratch.path().join("wheels");
         pip::run("download", &["--no-deps", "--dest"], &wheels, cuda, scratch.path())?;
         let packages = scratch.path().join("packages");
-        unpack(&wheels, &packages)?;
+        unpack(&wheels, &packages, &LIBRARIES)?;
         recipe::gather(&packages, &made, How::Move).map_err(Into::into)
     };
     outcome.context("the wheels do not hold what was expected of them")?;
     cache::publish(&made, into, &scratch)
 }
 
-fn unpack(wheels: &Path, packages: &Path) -> Result<()> {
+/// Unpacks the wheels of a folder: headers, and the libraries whose names begin with one of `libraries`.
+pub(crate) fn unpack(wheels: &Path, packages: &Path, libraries: &[&str]) -> Result<()> {
     println!("unpacking");
     let mut command = Command::new("python3");
-    command.args(["-c", UNPACK]).arg(packages).arg(LIBRARIES.join(","));
+    command.args(["-c", UNPACK]).arg(packages).arg(libraries.join(","));
     for wheel in fs::read_dir(wheels)? {
         command.arg(wheel?.path());
     }

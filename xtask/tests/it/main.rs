@@ -4,6 +4,7 @@
 
 mod deploy;
 mod doctor;
+mod gpu;
 mod sandbox;
 mod setup;
 mod weights;
