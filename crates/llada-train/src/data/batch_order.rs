@@ -121,7 +121,7 @@ mod tests {
     fn grouped_rows_are_about_equally_long() {
         let lengths: Vec<usize> = (0..5000).map(|row| row * 7919 % 100).collect();
         let mut order = BatchOrder::new(5000, 10, Noise::new(2), Some(lengths.clone())).unwrap();
-        let mut seen = Vec::new();
+        let mut seen: Vec<usize> = Vec::new();
         for step in 0..500 {
             seen.extend(order.batch(step));
             let of_batch: Vec<usize> = order.batch(step).iter().map(|&row| lengths[row]).collect();
