@@ -141,7 +141,8 @@ fn four_ranks_agree_with_one() {
         let one = of("one", "none");
         let expected = train(&one, training, 1);
         let weights = weights(&one);
-        let largest = weights.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
+        let norm = |weights: &mut dyn Iterator<Item = f32>| weights.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+        let whole = norm(&mut weights.iter().copied());
         for shard in SHARDS {
             let four = of("four", shard);
             for (one, four) in expected.iter().zip(train(&four, training, 4)) {
@@ -153,8 +154,9 @@ fn four_ranks_agree_with_one() {
                 assert_eq!(one.validation_bits_per_token.is_some(), four.validation_bits_per_token.is_some());
             }
             let found = self::weights(&four);
-            let off = weights.iter().zip(&found).map(|(one, four)| (one - four).abs()).fold(0.0, f32::max);
-            assert!(off <= 1e-5 * largest, "{keys}, {shard}: {off} of {largest}");
+            // Of all weights together: AdamW moves a weight by the sign of its gradient, which of one near 0 is rounding.
+            let off = norm(&mut weights.iter().zip(&found).map(|(one, four)| one - four));
+            assert!(off <= 1e-5 * whole, "{keys}, {shard}: {off} of {whole}");
         }
     }
 }
