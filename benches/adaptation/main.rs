@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The learning rate stays after its warm-up, so a longer budget goes on where a shorter one ended.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
+#![allow(clippy::print_stdout, reason = "a program prints")]
 
 mod masking;
 mod report;
@@ -18,8 +18,7 @@ mod variant;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{self, ExitCode},
-    sync::atomic::{AtomicBool, Ordering},
+    process::ExitCode,
 };
 
 use anyhow::Context;
@@ -27,6 +26,7 @@ use clap::Parser;
 use llada_benches::{
     corpus::{WordNet, dataset, tasks},
     place,
+    resumable::{self, STOP},
 };
 use llada_tasks::Split;
 
@@ -66,35 +66,18 @@ struct Args {
     bench: bool,
 }
 
-static STOP: AtomicBool = AtomicBool::new(false);
-
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.model {
         Some(model) if !args.test => run(model, &args),
         _ => test(),
     };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            eprintln!("stopped\nhint: the same command goes on");
-            ExitCode::from(130)
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    resumable::end(done)
 }
 
 /// Whether all of it was done.
 fn run(model: &Path, args: &Args) -> anyhow::Result<bool> {
-    let stop = || {
-        if STOP.swap(true, Ordering::Relaxed) {
-            process::exit(130);
-        }
-    };
-    ctrlc::set_handler(stop).context("cannot listen for Ctrl-C")?;
+    resumable::listen()?;
     let (model, out) = (place::from_root(model), place::from_root(&args.out));
     fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let text = WordNet::find(&place::from_root(&args.data))?;

@@ -13,7 +13,7 @@
 //! a dozen. A rate that falls at the end would gain both objectives a little.
 //!
 //! With `--documents` it is a small text that is repeated, in one size, and bits per byte are against epochs.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
+#![allow(clippy::print_stdout, reason = "a program prints")]
 
 mod corpus;
 mod repeated;
@@ -24,13 +24,15 @@ mod train;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{self, ExitCode},
-    sync::atomic::{AtomicBool, Ordering},
+    process::ExitCode,
 };
 
 use anyhow::Context;
 use clap::Parser;
-use llada_benches::place;
+use llada_benches::{
+    place,
+    resumable::{self, STOP},
+};
 use llada_train::{data::Dataset, objective::Objective};
 
 use crate::{
@@ -71,32 +73,15 @@ struct Args {
     bench: bool,
 }
 
-static STOP: AtomicBool = AtomicBool::new(false);
-
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = if args.test { test() } else { run(&args) };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            eprintln!("stopped\nhint: the same command goes on");
-            ExitCode::from(130)
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    resumable::end(done)
 }
 
 /// Whether all of it was done.
 fn run(args: &Args) -> anyhow::Result<bool> {
-    let stop = || {
-        if STOP.swap(true, Ordering::Relaxed) {
-            process::exit(130);
-        }
-    };
-    ctrlc::set_handler(stop).context("cannot listen for Ctrl-C")?;
+    resumable::listen()?;
     let out = place::from_root(&args.out);
     fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let data = place::from_root(&args.data);
