@@ -62,15 +62,6 @@ impl Parameters {
         Self::new(self.layout.clone(), tch::Device::Cpu)
     }
 
-    /// Returns the numbers in a few tensors, for what other crates do with them as a whole, such as summing gradients over
-    /// processes: one for the embedding, one for each block, and one for final norm and head.
-    ///
-    /// # Shapes
-    /// -> each (numbers of the group) f32, contiguous, maybe empty.
-    pub fn groups_mut(&mut self) -> &mut [Tensor] {
-        &mut self.groups
-    }
-
     fn device(&self) -> tch::Device {
         // There is a group even of a model without layers.
         self.groups[0].device()

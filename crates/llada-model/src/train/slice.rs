@@ -202,8 +202,8 @@ impl ParameterSlice {
         Some(Parameters { layout: self.layout.clone(), groups })
     }
 
-    /// Returns the numbers in a few tensors, for what other crates do with them as a whole, such as sending them: the
-    /// share of each of [`Parameters::groups_mut`].
+    /// Returns the numbers in a few tensors, for what other crates do with them as a whole, such as sending them: one
+    /// for the embedding, one for each block, and one for final norm and head.
     ///
     /// # Shapes
     /// -> each (numbers of the share in the group) f32, contiguous, maybe empty.
