@@ -94,6 +94,8 @@ fn config(variant: Variant, start: &Start, steps: u64, out: &Path) -> anyhow::Re
     let keys = json!({
         "out": out, "data": start.text, "steps": steps, "batch_size": BATCH_SIZE, "row_length": ROW_LENGTH,
         "random_length": false, "stratified_t": true, "checkpoint_every": STEPS, "keep": 1,
+        // Faster than bf16 on processors without AMX, and nothing is rounded.
+        "dtype": "f32",
         "schedule": {"lr": variant.lr(), "min_lr": variant.lr(), "warmup_steps": 20},
     });
     let mut keys = Table::try_from(keys)?;

@@ -39,7 +39,7 @@ use crate::{
     corpus::Corpus,
     repeated::Repeated,
     report::Report,
-    size::SIZES,
+    size::{ROW_LENGTH, SIZES},
     train::{Extent, train},
 };
 
@@ -86,9 +86,9 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let data = place::from_root(&args.data);
     if let Some(documents) = args.documents {
-        return repeat(documents as usize, &data, Extent::of(args.tokens, repeated::BATCH_SIZE), &out);
+        return repeat(documents as usize, args.tokens, &data, &out);
     }
-    let extent = Extent::of(args.tokens, 32);
+    let extent = Extent::of(args.tokens, 32, 2048);
     let corpus = Corpus::wordnet(&data, &out)?;
     let mut report = Report::new(extent);
     for size in SIZES {
@@ -106,16 +106,17 @@ fn run(args: &Args) -> anyhow::Result<bool> {
 }
 
 /// Whether all of it was done.
-fn repeat(documents: usize, data: &Path, extent: Extent, out: &Path) -> anyhow::Result<bool> {
+fn repeat(documents: usize, tokens: u64, data: &Path, out: &Path) -> anyhow::Result<bool> {
     // Runs and datasets belong to the number of documents.
     let out = &out.join(format!("documents-{documents}"));
     fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let corpus = Corpus::documents(documents, data, out)?;
-    let unique_tokens = Dataset::open(&corpus.text)?.tokens();
+    let text = Dataset::open(&corpus.text)?;
+    let extent = Extent::of(tokens, repeated::BATCH_SIZE, repeated::EPOCHS * text.rows(ROW_LENGTH));
     let learn = |objective| train(repeated::SIZE, objective, &corpus, extent, out, &STOP);
     let Some(diffusion) = learn(Objective::Diffusion)? else { return Ok(false) };
     let Some(autoregressive) = learn(Objective::Ar)? else { return Ok(false) };
-    let report = Repeated { documents, unique_tokens, diffusion, autoregressive };
+    let report = Repeated { documents, unique_tokens: text.tokens(), diffusion, autoregressive };
     let table = report.markdown();
     place::write(out, "repeated.md", &table)?;
     place::write(out, "repeated.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;

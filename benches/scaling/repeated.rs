@@ -14,6 +14,9 @@ pub(crate) const SIZE: Size = crate::size::SIZES[2];
 /// than how common a token is.
 pub(crate) const BATCH_SIZE: usize = 8;
 
+/// Epochs between two validations.
+pub(crate) const EPOCHS: usize = 2;
+
 /// Both objectives on the same text.
 #[derive(Serialize)]
 pub(crate) struct Repeated {

@@ -17,33 +17,29 @@ use crate::{
     size::{ROW_LENGTH, Size, flops_per_token, non_embedding},
 };
 
-/// Rows between two validations, and two checkpoints: the same whatever the budget, so that budgets share their runs.
-const ROWS: usize = 2048;
-
 /// How much is trained and validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Extent {
     pub(crate) steps: u64,
     /// Rows of a step.
     pub(crate) batch_size: usize,
+    /// Steps between two validations, and two checkpoints: the same whatever the budget, so that budgets share their runs.
+    pub(crate) validate_every: usize,
     /// Rows of the validation; diffusion's bound takes 16 maskings of each.
     pub(crate) validation_rows: usize,
 }
 
 impl Extent {
-    pub(crate) const TEST: Self = Self { steps: 2, batch_size: 32, validation_rows: 2 };
+    pub(crate) const TEST: Self = Self { steps: 2, batch_size: 32, validate_every: 1, validation_rows: 2 };
 
-    /// As many whole steps of `batch_size` rows as reach `tokens`.
-    pub(crate) fn of(tokens: u64, batch_size: usize) -> Self {
-        Self { steps: tokens.div_ceil((batch_size * ROW_LENGTH) as u64), batch_size, validation_rows: 64 }
+    /// As many whole steps of `batch_size` rows as reach `tokens`, validated after every `rows` rows.
+    pub(crate) fn of(tokens: u64, batch_size: usize, rows: usize) -> Self {
+        let steps = tokens.div_ceil((batch_size * ROW_LENGTH) as u64);
+        Self { steps, batch_size, validate_every: rows.div_ceil(batch_size), validation_rows: 64 }
     }
 
     pub(crate) fn tokens(self) -> u64 {
         self.steps * (self.batch_size * ROW_LENGTH) as u64
-    }
-
-    fn validate_every(self) -> usize {
-        ROWS / self.batch_size
     }
 }
 
@@ -114,7 +110,8 @@ fn config(size: Size, objective: Objective, corpus: &Corpus, extent: Extent, out
         "steps": extent.steps, "batch_size": extent.batch_size, "row_length": ROW_LENGTH,
         // A row cut short would cost less than is counted.
         "random_length": false,
-        "checkpoint_every": extent.validate_every(), "keep": 1, "validate_every": extent.validate_every(), "validation_rows": extent.validation_rows,
+        "checkpoint_every": extent.validate_every, "keep": 1,
+        "validate_every": extent.validate_every, "validation_rows": extent.validation_rows,
         "schedule": {"lr": LR, "min_lr": LR, "warmup_steps": 100},
     });
     let mut keys = Table::try_from(keys)?;
