@@ -1,5 +1,5 @@
 //! How fast the mask predictor is: by length, batch and dtype, by how many logits are wanted, with keys and values that are
-//! kept, and with a part of the suffix.
+//! kept, with a part of the suffix, and for several requests at a time.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use llada_benches::checkpoint::Checkpoint;
@@ -26,6 +26,7 @@ fn main() -> anyhow::Result<()> {
         wanted(&mut criterion, &name, &mut model)?;
         cached(&mut criterion, &name, &mut model)?;
         windowed(&mut criterion, &name, &mut model)?;
+        together(&mut criterion, &name, &mut model)?;
     }
     criterion.final_summary();
     Ok(())
@@ -128,5 +129,31 @@ fn windowed(criterion: &mut Criterion, name: &str, model: &mut Transformer) -> R
     }
     group.finish();
     model.release(CacheSlot(0));
+    Ok(())
+}
+
+/// Tokens of the blocks a second: steps of a dual cache in the middle of the longest row, of several requests one after the
+/// other and in a batch.
+fn together(criterion: &mut Criterion, name: &str, model: &mut Transformer) -> Result<(), ModelError> {
+    let length = LENGTHS[2].min(model.max_sequence_length());
+    let (ids, start) = (ids(model, length), length / 2);
+    let wanted: Vec<usize> = (start..start + BLOCK).collect();
+    let mut group = criterion.benchmark_group(format!("requests/{name}"));
+    for batch in BATCHES {
+        let row = |slot, recompute| Row { cache: Some(CacheSlot(slot)), recompute, ..Row::new(&ids, &wanted) };
+        for slot in 0..batch {
+            model.forward(&[row(slot, Recompute::All)])?;
+        }
+        let rows: Vec<_> = (0..batch).map(|slot| row(slot, Recompute::Span(start..start + BLOCK))).collect();
+        model.forward(&rows)?;
+        group.throughput(Throughput::Elements((batch * BLOCK) as u64));
+        for (which, at_once) in [("one by one", 1), ("in a batch", batch)] {
+            group.bench_function(BenchmarkId::new(which, batch), |b| {
+                b.iter(|| rows.chunks(at_once).try_for_each(|rows| model.forward(rows).map(drop)));
+            });
+        }
+        (0..batch).for_each(|slot| model.release(CacheSlot(slot)));
+    }
+    group.finish();
     Ok(())
 }

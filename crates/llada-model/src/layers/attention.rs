@@ -43,7 +43,7 @@ pub(crate) struct Attention {
 
 /// The KV caches of the rows of a packing, and the layer that uses them.
 pub(crate) struct CacheView<'a> {
-    /// `None` if no row has a cache.
+    /// `None` if no row has a cache and rows of one length may be computed in one call.
     pub(crate) caches: Option<&'a mut KvCaches>,
     pub(crate) layer: usize,
 }

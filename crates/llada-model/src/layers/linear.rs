@@ -85,8 +85,9 @@ pub(crate) enum WeightFormat {
 }
 
 impl WeightFormat {
-    /// Returns true if the kernels round each row of a product as if it were alone, whatever the number of rows. Those of
-    /// libtorch that take row-major weights do not.
+    /// Returns true if the kernels give the rows of a product the bits that two or more of them have alone, whatever the
+    /// number of rows and threads. Those of libtorch that take row-major weights do not, and oneDNN has a kernel of its own
+    /// for a single row.
     pub(crate) fn rounds_rows_alone(&self) -> bool {
         match self {
             Self::Packed | Self::Bf16(_) | Self::Int8(_) => true,
@@ -262,29 +263,33 @@ mod tests {
     use super::*;
     use crate::Dtype;
 
-    /// States of a sequence are computed together on that condition.
+    /// Rows of a batch are computed together on that condition.
     #[test]
     fn kernels_that_say_so_round_each_row_alone() -> Result<(), ModelError> {
         tch::manual_seed(0);
+        let before = tch::get_num_threads();
         for dtype in [Dtype::F32, Dtype::Bf16] {
             let kind = Precision::from(dtype).kind();
-            for [inputs, outputs] in [[192, 512], [512, 192], [1024, 1024]] {
+            for [inputs, outputs] in [[192, 512], [512, 192], [1024, 1024], [2048, 256], [5632, 64]] {
                 let weight = Tensor::f_randn([outputs, inputs], (kind, Device::Cpu))?;
                 let x = Tensor::f_randn([256, inputs], (kind, Device::Cpu))?;
                 let mut formats = vec![WeightFormat::of(dtype.into(), Device::Cpu), WeightFormat::Packed];
                 formats.retain(WeightFormat::rounds_rows_alone);
                 for format in formats {
                     let layer = Linear::float(weight.shallow_clone(), None, format)?;
-                    for rows in [1, 8, 13, 32, 64] {
-                        let part = x.f_narrow(0, 0, rows)?;
-                        let alone = layer.forward(&Input::new(&part), Epilogue::Silu)?;
-                        for times in 2..=4 {
-                            let part = x.f_narrow(0, 0, times * rows)?;
-                            let together = layer.forward(&Input::new(&part), Epilogue::Silu)?;
-                            let same = together.f_narrow(0, 0, rows)?.equal(&alone);
-                            assert!(same, "{format:?} {inputs} x {outputs}: {rows} rows, {times} times as many");
+                    for threads in [1, 3, 16] {
+                        tch::set_num_threads(threads);
+                        for [start, rows, all] in
+                            [[0, 2, 4], [3, 5, 8], [0, 8, 32], [5, 13, 39], [32, 32, 96], [37, 40, 256], [100, 64, 192]]
+                        {
+                            let alone = layer.forward(&Input::new(&x.f_narrow(0, start, rows)?), Epilogue::Silu)?;
+                            let together = layer.forward(&Input::new(&x.f_narrow(0, 0, all)?), Epilogue::Silu)?;
+                            let same = together.f_narrow(0, start, rows)?.equal(&alone);
+                            let case = format!("{threads} threads, {rows} rows from {start} of {all}");
+                            assert!(same, "{format:?} {inputs} x {outputs}: {case}");
                         }
                     }
+                    tch::set_num_threads(before);
                 }
             }
         }

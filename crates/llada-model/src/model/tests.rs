@@ -5,7 +5,13 @@ use std::path::PathBuf;
 use safetensors::SafeTensors;
 
 use super::*;
-use crate::Dtype;
+use crate::{
+    Dtype,
+    layers::{
+        attention::CacheView,
+        packing::{Packing, Piece},
+    },
+};
 
 /// The reference's choices in layer 1, best first, and the numbers that it multiplies the experts' outputs with.
 #[test]

@@ -199,6 +199,49 @@ fn states_that_share_a_slot_are_computed_as_alone() {
     }
 }
 
+/// Requests in one batch have, bit for bit, the logits of each alone, and so do the forwards after it: blocks over what their
+/// slots keep, two states of one of them, shadows, and rows without slots, of one length and of several.
+#[test]
+fn requests_are_computed_as_alone() {
+    let before = tch::get_num_threads();
+    for name in FAMILIES.map(|(name, _)| name).into_iter().chain(FIXTURES) {
+        for precision in [Dtype::F32.into(), Dtype::Bf16.into(), Precision::Int8] {
+            let mut model = Transformer::load(&fixture(name), Device::Cpu, precision).unwrap();
+            let takes_shadows = !model.config().logit_shift;
+            let texts: Vec<Vec<u32>> =
+                [40, 40, 61, 97, 16, 16].iter().map(|&n| (0..n).map(|i| (i * 7 + n * 31) % 400).collect()).collect();
+            let blocks: Vec<Vec<usize>> = texts.iter().map(|ids| (ids.len() - 13..ids.len() - 3).collect()).collect();
+            let in_slot = |row: usize, ids, recompute| Row {
+                cache: Some(CacheSlot(row)),
+                recompute,
+                shadowed: row == 3 && takes_shadows,
+                ..Row::new(ids, &blocks[row])
+            };
+            let mut other = texts[1].clone();
+            other[30] = 5;
+            let block = |row: usize| Recompute::Span(blocks[row][0]..texts[row].len());
+            let whole: Vec<Row<'_>> = (0..4).map(|row| in_slot(row, &texts[row], Recompute::All)).collect();
+            let mut steps: Vec<Row<'_>> = (0..4).map(|row| in_slot(row, &texts[row], block(row))).collect();
+            steps.insert(2, in_slot(1, &other, block(1)));
+            let even: Vec<Row<'_>> = (0..2).map(|row| Row::new(&texts[row], &blocks[row])).collect();
+            steps.extend((2..6).map(|row| Row::new(&texts[row], &blocks[row])));
+            let mut run = |apart: bool, threads| {
+                tch::set_num_threads(threads);
+                let mut found = Vec::new();
+                for batch in [&whole, &steps, &steps, &even] {
+                    let rows = if apart { 1 } else { batch.len() };
+                    found.extend(batch.chunks(rows).flat_map(|rows| logits(&mut model, rows)));
+                }
+                found
+            };
+            for threads in [1, 3] {
+                assert!(run(false, threads) == run(true, threads), "{name} {precision}, {threads} threads");
+            }
+        }
+    }
+    tch::set_num_threads(before);
+}
+
 /// One row that is refused refuses the batch, and changes nothing of what the others keep.
 #[test]
 fn a_refused_batch_can_be_repeated() {
