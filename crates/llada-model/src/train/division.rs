@@ -110,7 +110,7 @@ impl TrainableTransformer {
         let mut pending = Vec::with_capacity(self.weights.groups.len());
         for (group, layout) in self.weights.groups.iter().zip(&self.weights.layout.groups) {
             let bounds = layout.bounds(world_size);
-            pending.push(exchange.start_gather(Numbers::of(group), &bounds).map_err(ModelError::Exchange)?);
+            pending.push(exchange.start_all_gather(Numbers::of(group), &bounds).map_err(ModelError::Exchange)?);
         }
         pending.into_iter().try_for_each(|pending| pending.wait().map_err(ModelError::Exchange))
     }
@@ -180,7 +180,7 @@ impl TrainableTransformer {
         let mut place = flat.f_narrow(0, own.start, own.end - own.start)?;
         no_grad(|| place.f_copy_(&share.stretch(group, own)?).map_err(ModelError::from))?;
         let bounds = layout.bounds(*world_size);
-        let pending = pass.exchange()?.start_gather(Numbers::of(&flat), &bounds).map_err(ModelError::Exchange)?;
+        let pending = pass.exchange()?.start_all_gather(Numbers::of(&flat), &bounds).map_err(ModelError::Exchange)?;
         self.weights.groups[group] = flat;
         pass.gathered = Some((group, pending));
         Ok(())
@@ -240,19 +240,19 @@ impl TrainableTransformer {
         if total == 0 {
             return Ok(());
         }
-        let (flat, own, buffer) = match &self.division {
+        let (pending, buffer) = match &self.division {
             Some(division) => {
-                let own = division.gradient.within(group, 0..total);
+                let bounds = self.layout_of(group).bounds(division.world_size);
                 let buffer = self.take_gradient(group)?;
-                (buffer.shallow_clone(), own, Some(buffer))
+                (pass.exchange()?.start_reduce_scatter(Numbers::of(&buffer), &bounds), Some(buffer))
             }
             None if pass.is_last && pass.exchange.is_some() => {
-                (self.gradient.groups[group].shallow_clone(), 0..total, None)
+                let whole = Numbers::of(&self.gradient.groups[group]);
+                (pass.exchange()?.start_all_reduce(whole), None)
             }
             None => return Ok(()),
         };
-        let own = own.start as usize..own.end as usize;
-        let pending = pass.exchange()?.start_sum(Numbers::of(&flat), own).map_err(ModelError::Exchange)?;
+        let pending = pending.map_err(ModelError::Exchange)?;
         pass.sums.push_back(Sum { group, buffer, pending });
         Ok(())
     }

@@ -12,18 +12,26 @@ pub type ExchangeError = Box<dyn Error + Send + Sync>;
 
 /// The processes that train one model together. All of them make the same calls in the same order.
 pub trait Exchange {
-    /// Starts to replace `numbers` by their sum over all processes (a reduce-scatter, or an all-reduce). Afterwards a
-    /// process reads those in `own` alone. A sum has the same bits whatever else is on its way, and in every process.
+    /// Starts to replace `numbers` by their sum over all processes (an all-reduce). A sum has the same bits whatever else is
+    /// on its way, and in every process.
     ///
     /// # Errors
     /// A process cannot be reached.
-    fn start_sum(&mut self, numbers: Numbers, own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError>;
+    fn start_all_reduce(&mut self, numbers: Numbers) -> Result<Box<dyn Pending>, ExchangeError>;
+
+    /// Starts to replace `numbers` by their sum over all processes, of which process r gets those from `bounds[r]` to
+    /// `bounds[r + 1]` (a reduce-scatter). It reads no others afterwards. A sum has the same bits whatever else is on its
+    /// way, and in whichever process.
+    ///
+    /// # Errors
+    /// A process cannot be reached.
+    fn start_reduce_scatter(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError>;
 
     /// Starts to complete `numbers`, of which process r has those from `bounds[r]` to `bounds[r + 1]` (an all-gather).
     ///
     /// # Errors
     /// A process cannot be reached.
-    fn start_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError>;
+    fn start_all_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError>;
 }
 
 /// A call of all processes that was started. Its numbers are not touched until it was waited for.

@@ -58,14 +58,18 @@ impl Pair {
 }
 
 impl Exchange for Pair {
-    fn start_sum(&mut self, mut numbers: Numbers, _own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError> {
+    fn start_all_reduce(&mut self, mut numbers: Numbers) -> Result<Box<dyn Pending>, ExchangeError> {
         let own = Message::Gradient(numbers.copied()?);
         let Message::Gradient(other) = self.exchange(own)? else { panic!("not in step") };
         numbers.add(&other)?;
         Ok(Box::new(Done))
     }
 
-    fn start_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+    fn start_reduce_scatter(&mut self, numbers: Numbers, _bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.start_all_reduce(numbers)
+    }
+
+    fn start_all_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
         let of = |rank: usize| numbers.part(bounds[rank]..bounds[rank + 1]);
         let own = Message::Gradient(of(self.rank)?.copied()?);
         let Message::Gradient(other) = self.exchange(own)? else { panic!("not in step") };
@@ -246,8 +250,9 @@ fn two_ranks_align_and_distil_as_one_does() {
 struct Drifting(Pair);
 
 impl Exchange for Drifting {
-    fn start_sum(&mut self, mut numbers: Numbers, own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError> {
-        let pending = self.0.start_sum(numbers.part(0..own.end)?, own)?;
+    fn start_all_reduce(&mut self, mut numbers: Numbers) -> Result<Box<dyn Pending>, ExchangeError> {
+        let count = numbers.tensor_mut().numel();
+        let pending = self.0.start_all_reduce(numbers.part(0..count)?)?;
         let off = numbers.copied()?;
         if self.rank() == 1 {
             numbers.add(&off)?;
@@ -255,8 +260,12 @@ impl Exchange for Drifting {
         Ok(pending)
     }
 
-    fn start_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
-        self.0.start_gather(numbers, bounds)
+    fn start_reduce_scatter(&mut self, numbers: Numbers, _bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.start_all_reduce(numbers)
+    }
+
+    fn start_all_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.0.start_all_gather(numbers, bounds)
     }
 }
 
