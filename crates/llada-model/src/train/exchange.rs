@@ -3,7 +3,7 @@
 
 use std::{error::Error, fmt, ops::Range};
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use crate::ModelError;
 
@@ -46,7 +46,7 @@ pub trait Pending: fmt::Debug {
 /// Some of the numbers of [`Parameters`](crate::Parameters), in their memory.
 #[derive(Debug)]
 pub struct Numbers {
-    /// (numbers) f32.
+    /// (numbers) f32, or bf16 if they are weights that are computed with in bf16.
     flat: Tensor,
 }
 
@@ -58,7 +58,7 @@ impl Numbers {
     /// Returns the numbers as a tensor.
     ///
     /// # Shapes
-    /// -> (numbers) f32, contiguous, maybe empty.
+    /// -> (numbers) f32 or bf16, contiguous, maybe empty.
     pub fn tensor_mut(&mut self) -> &mut Tensor {
         &mut self.flat
     }
@@ -76,7 +76,7 @@ impl Numbers {
     /// # Errors
     /// There is too little memory.
     pub fn copied(&self) -> Result<Self, ModelError> {
-        Ok(Self { flat: no_grad(|| self.flat.f_to_dtype(Kind::Float, false, true))? })
+        Ok(Self { flat: no_grad(|| self.flat.f_to_dtype(self.flat.kind(), false, true))? })
     }
 
     /// Copies `other`, which are as many.
