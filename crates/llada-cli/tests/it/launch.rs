@@ -172,6 +172,10 @@ fn what_cannot_work_is_refused_and_not_tried_again() {
     let (code, told) = refused("launch --nproc 2 --max-restarts 5 -- pretrain --out out --steps 0");
     assert_eq!(code, Some(2), "{told}");
     assert!(told.contains("error: steps is 0") && !told.contains("start again"), "{told}");
+    // A device that is not there, before anybody is waited for.
+    let (code, told) = refused("launch --nproc 2 -- pretrain --data none --out out --steps 1 --device cuda:99");
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("cuda:99") || told.contains("cuda:100"), "{told}");
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},

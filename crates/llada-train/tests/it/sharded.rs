@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    ops::Range,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     thread,
