@@ -175,6 +175,19 @@ fn traffic_is_what_was_measured() {
         let found = 2.0 * traffic(&shape, &run, sharding) / 1e6;
         assert!((found / measured - 1.0).abs() < 0.01, "{sharding}: {found}, not {measured}");
     }
+    // 6 blocks of width 256 with an MLP of 1024, and a vocabulary of 300: weights that are gathered in f32 and in bf16.
+    let shape = ModelShape {
+        parameters: 6_448_384,
+        block_parameters: 1_049_088,
+        outer_parameters: 153_856,
+        num_hidden_layers: 6,
+        ..LLADA_8B
+    };
+    for (dtype_bytes, measured) in [(4, 99.1), (2, 75.4)] {
+        let run = Run { trained_parameters: shape.parameters, dtype_bytes, ..full(2, false) };
+        let found = 2.0 * traffic(&shape, &run, Sharding::Weights) / 1e6;
+        assert!((found / measured - 1.0).abs() < 0.01, "{dtype_bytes}: {found}, not {measured}");
+    }
     // Divided moments saved 460 MiB of two processes with 120 million weights.
     let of = |sharding| {
         let run = Run { trained_parameters: 120_000_000, dtype_bytes: 4, ..full(2, false) };
