@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from kills import kill_ranks
-from runs import ENVIRONMENT, LLADA, Runs, end
+from runs import ENVIRONMENT, LLADA, SHARDS, Runs, end
 
 STEPS = 300
 KILLS = 5
@@ -16,11 +16,11 @@ def runs(tmp_path_factory):
     return Runs(tmp_path_factory.mktemp("runs"), STEPS)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_run_whose_ranks_are_killed_ends_as_if_they_had_not_been(runs, seed):
-    out = f"killed-{seed}"
+@pytest.mark.parametrize(("seed", "shard"), enumerate(SHARDS))
+def test_a_run_whose_ranks_are_killed_ends_as_if_they_had_not_been(runs, seed, shard):
+    out = f"killed-{shard}"
     command = [LLADA, "launch", "--nproc", "2", "--max-restarts", str(KILLS), "--"]
-    command += ["pretrain", "--config", "run.toml", "--out", out]
+    command += ["pretrain", "--config", "run.toml", "--out", out, "--shard", shard]
     launcher = subprocess.Popen(command, cwd=runs.folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     steps = kill_ranks(runs, out, launcher, KILLS, seed)
     code, told = end(launcher)

@@ -93,7 +93,39 @@ fn pinned(pins: &[PathBuf]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::workspace;
+
+    /// The pins of a file, by the names of packages as pip compares them.
+    fn pins(file: &Path) -> BTreeMap<String, String> {
+        let text = fs::read_to_string(file).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        let pin = |line: &str| {
+            let (name, version) = line.split_once("==").unwrap();
+            let name = name.split('[').next().unwrap().to_lowercase().replace('_', "-");
+            (name, version.to_owned())
+        };
+        lines.map(pin).collect()
+    }
+
+    /// pip installs nothing if they do not.
+    #[test]
+    fn what_is_required_agrees_with_what_constrains_it() {
+        for folder in ["cluster", "deploy", "compat/corpora", "compat/peft", "compat/python"] {
+            let folder = workspace::root().join("xtask").join(folder);
+            let constraints = pins(&folder.join("constraints.txt"));
+            for (name, version) in pins(&folder.join("requirements.txt")) {
+                let constrained = constraints.get(&name);
+                assert!(
+                    constrained.is_none_or(|found| *found == version),
+                    "{}: {name} {constrained:?}",
+                    folder.display()
+                );
+            }
+        }
+    }
 
     #[test]
     fn a_changed_pin_is_installed_again() {

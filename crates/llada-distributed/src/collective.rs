@@ -1,7 +1,5 @@
 //! The processes of a [`ProcessGroup`] as those of a run.
 
-use std::ops::Range;
-
 use llada_model::{Exchange, ExchangeError, Numbers, ParameterSlice, Pending};
 use llada_train::{TrainError, collective::Collective};
 
@@ -20,32 +18,27 @@ impl C10dCollective {
     }
 }
 
-/// Calls that were started together.
-#[derive(Debug)]
-struct Works(Vec<Work>);
-
-impl Pending for Works {
+impl Pending for Work {
     fn wait(self: Box<Self>) -> Result<(), ExchangeError> {
-        for work in self.0 {
-            work.wait()?;
-        }
-        Ok(())
+        Ok(Work::wait(*self)?)
     }
 }
 
 impl Exchange for C10dCollective {
-    /// gloo's own reduce-scatter is this all-reduce of a copy.
-    fn start_sum(&mut self, mut numbers: Numbers, _own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError> {
-        Ok(Box::new(Works(vec![self.group.start_all_reduce(numbers.tensor_mut())?])))
+    fn start_all_reduce(&mut self, mut numbers: Numbers) -> Result<Box<dyn Pending>, ExchangeError> {
+        Ok(Box::new(self.group.start_all_reduce(numbers.tensor_mut())?))
     }
 
-    fn start_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
-        let mut works = Vec::with_capacity(bounds.len());
-        for (root, bounds) in bounds.windows(2).enumerate() {
-            let mut part = numbers.part(bounds[0]..bounds[1])?;
-            works.push(self.group.start_broadcast(part.tensor_mut(), root)?);
-        }
-        Ok(Box::new(Works(works)))
+    fn start_reduce_scatter(
+        &mut self,
+        mut numbers: Numbers,
+        bounds: &[usize],
+    ) -> Result<Box<dyn Pending>, ExchangeError> {
+        Ok(Box::new(self.group.start_reduce_scatter(numbers.tensor_mut(), bounds)?))
+    }
+
+    fn start_all_gather(&mut self, mut numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        Ok(Box::new(self.group.start_all_gather(numbers.tensor_mut(), bounds)?))
     }
 }
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The processes are told of each other by the environment variables of torchrun, and speak through libtorch's own
-//! c10d.
+//! c10d: by gloo what is in the memory of their machines, and by NCCL what is on CUDA devices.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -15,8 +15,9 @@ mod c10d;
 mod collective;
 mod environment;
 mod error;
+mod group;
 
-pub use c10d::{ProcessGroup, Work};
 pub use collective::C10dCollective;
 pub use environment::Environment;
 pub use error::DistributedError;
+pub use group::{ProcessGroup, Work};

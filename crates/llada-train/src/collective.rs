@@ -137,11 +137,19 @@ impl Pending for Done {
 }
 
 impl Exchange for SingleProcess {
-    fn start_sum(&mut self, _numbers: Numbers, _own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError> {
+    fn start_all_reduce(&mut self, _numbers: Numbers) -> Result<Box<dyn Pending>, ExchangeError> {
         Ok(Box::new(Done))
     }
 
-    fn start_gather(&mut self, _numbers: Numbers, _bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+    fn start_reduce_scatter(
+        &mut self,
+        _numbers: Numbers,
+        _bounds: &[usize],
+    ) -> Result<Box<dyn Pending>, ExchangeError> {
+        Ok(Box::new(Done))
+    }
+
+    fn start_all_gather(&mut self, _numbers: Numbers, _bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
         Ok(Box::new(Done))
     }
 }

@@ -19,6 +19,9 @@ model = {{ d_model = 32, n_layers = 2, n_heads = 2, mlp_hidden_size = 64, max_se
 schedule = {{ lr = 3e-3, warmup_steps = 5 }}
 """
 
+# What processes may divide. With one micro-batch for each of them no bit depends on it.
+SHARDS = ["none", "optimizer", "gradient", "weights"]
+
 # One thread a process, so that sums are associated alike whatever the machine has.
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
@@ -43,8 +46,13 @@ class Runs:
         subprocess.run([LLADA, *words.split()], cwd=self.folder, env=ENVIRONMENT, check=True, capture_output=True)
 
     def weights(self, out):
-        """The weights after the last step."""
-        return (self.folder / out / f"checkpoints/step-{self.steps:08}/model.safetensors").read_bytes()
+        """The weights after the last step, merged if they are divided."""
+        checkpoint = self.folder / out / f"checkpoints/step-{self.steps:08}"
+        if not (checkpoint / "model.safetensors").exists():
+            merged = self.folder / f"{out}-merged"
+            self.llada(f"checkpoint merge {checkpoint} --out {merged}")
+            checkpoint = merged
+        return (checkpoint / "model.safetensors").read_bytes()
 
     def is_whole(self, out):
         """Whether a run has ended as `whole` has, which nothing has interrupted, bit for bit."""

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from kills import kill_ranks
-from runs import ENVIRONMENT, LLADA, Runs, end
+from runs import ENVIRONMENT, LLADA, SHARDS, Runs, end
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--no-python"]
 STEPS = 300
@@ -18,8 +18,8 @@ def runs(tmp_path_factory):
     return Runs(tmp_path_factory.mktemp("runs"), STEPS)
 
 
-def start(runs, out, *words):
-    command = [*TORCHRUN, *words, LLADA, "pretrain", "--config", "run.toml", "--out", out]
+def start(runs, out, *words, shard="none"):
+    command = [*TORCHRUN, *words, LLADA, "pretrain", "--config", "run.toml", "--out", out, "--shard", shard]
     return subprocess.Popen(command, cwd=runs.folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
 
 
@@ -29,10 +29,10 @@ def test_a_run_on_one_machine(runs):
     assert runs.is_whole("standalone")
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_run_whose_ranks_are_killed_ends_as_if_they_had_not_been(runs, seed):
-    out = f"killed-{seed}"
-    agent = start(runs, out, "--standalone", "--nproc-per-node", "2", "--max-restarts", str(KILLS))
+@pytest.mark.parametrize(("seed", "shard"), enumerate(SHARDS))
+def test_a_run_whose_ranks_are_killed_ends_as_if_they_had_not_been(runs, seed, shard):
+    out = f"killed-{shard}"
+    agent = start(runs, out, "--standalone", "--nproc-per-node", "2", "--max-restarts", str(KILLS), shard=shard)
     steps = kill_ranks(runs, out, agent, KILLS, seed)
     code, told = end(agent)
     assert code == 0, told

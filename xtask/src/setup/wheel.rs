@@ -39,11 +39,13 @@ pub(super) const fn kind(cuda: bool) -> &'static str {
 
 /// Returns the packages to request from pip. The CUDA build has its own dependencies.
 pub(super) fn requirements(cuda: bool) -> Vec<String> {
-    let mut requirements = vec![format!("torch=={VERSION}")];
-    if !cuda {
-        requirements.extend(["nvidia-cuda-runtime==13.0.*", "nvidia-cuda-cupti==13.0.*"].map(String::from));
-    }
-    requirements
+    let others = if cuda {
+        // Headers that c10d's header of NCCL includes, which PyTorch's package does not depend on.
+        ["nvidia-cuda-crt==13.0.*", "nvidia-cuda-cccl==13.0.*"]
+    } else {
+        ["nvidia-cuda-runtime==13.0.*", "nvidia-cuda-cupti==13.0.*"]
+    };
+    [format!("torch=={VERSION}")].into_iter().chain(others.map(String::from)).collect()
 }
 
 /// Downloads a libtorch to `into`, which appears complete or not at all.

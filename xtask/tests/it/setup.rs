@@ -45,6 +45,14 @@ fn the_size_is_said_before_the_download() {
     assert!(offline.stdout.contains("download  about 540 MB"), "{}", offline.stdout);
 }
 
+/// The headers without which `llada` is built without NCCL.
+#[test]
+fn the_cuda_build_comes_with_what_pytorch_does_not_bring() {
+    let dry = Sandbox::new().run(&["setup", "--dry-run", "--cuda"]);
+    let source = "pip: torch==2.13.0 nvidia-cuda-crt==13.0.* nvidia-cuda-cccl==13.0.*";
+    assert!(dry.stdout.contains(source), "{}", dry.stdout);
+}
+
 #[test]
 fn a_dry_run_changes_nothing() {
     for args in [&["setup", "--dry-run"][..], &["setup", "--dry-run", "--cuda"]] {

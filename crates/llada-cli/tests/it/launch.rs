@@ -92,6 +92,26 @@ fn a_launched_run_that_is_stopped_and_killed_ends_as_if_it_had_not_been() {
     assert!(weights(at, "whole") == weights(at, "parts"));
 }
 
+#[test]
+fn a_run_with_divided_weights_that_is_killed_ends_as_one_that_divides_nothing() {
+    let folder = workplace();
+    let at = folder.path();
+    stdout(&launched(at, &[], "whole", &[]).wait_with_output().unwrap());
+    let killed = launched(at, &["--max-restarts", "2"], "parts", &["--shard", "weights"]);
+    for (number, step) in [(1, 12), (0, 33)] {
+        reached(at, "parts", step);
+        send("-KILL", &rank(&killed, number));
+    }
+    let output = killed.wait_with_output().unwrap();
+    let told = stderr(&output);
+    assert!(
+        output.status.success() && told.contains("rank 0 was killed by signal 9: all start again (2 of 2)"),
+        "{told}"
+    );
+    assert!(at.join("parts/checkpoints/step-00000060/shard-00002-model-00001-of-00001.safetensors").exists());
+    assert!(weights(at, "whole") == weights(at, "parts"));
+}
+
 /// Whether a process has ended. One whose parent is gone may stay in the table of processes.
 fn has_ended(process: &str) -> bool {
     let status = fs::read_to_string(format!("/proc/{process}/status"));
@@ -152,6 +172,10 @@ fn what_cannot_work_is_refused_and_not_tried_again() {
     let (code, told) = refused("launch --nproc 2 --max-restarts 5 -- pretrain --out out --steps 0");
     assert_eq!(code, Some(2), "{told}");
     assert!(told.contains("error: steps is 0") && !told.contains("start again"), "{told}");
+    // A device that is not there, before anybody is waited for.
+    let (code, told) = refused("launch --nproc 2 -- pretrain --data none --out out --steps 1 --device cuda:99");
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("cuda:99") || told.contains("cuda:100"), "{told}");
 }
 
 #[test]

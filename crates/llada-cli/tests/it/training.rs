@@ -61,8 +61,16 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
+/// The weights after the last step, merged if they are divided.
 pub(crate) fn weights(folder: &Path, out: &str) -> Vec<u8> {
-    fs::read(folder.join(out).join("checkpoints/step-00000060/model.safetensors")).unwrap()
+    let mut checkpoint = folder.join(out).join("checkpoints/step-00000060");
+    if !checkpoint.join("model.safetensors").exists() {
+        let merged = folder.join(out).join("merged");
+        let [from, to] = [&checkpoint, &merged].map(|path| path.to_str().unwrap());
+        stdout(&llada(folder, &["checkpoint", "merge", from, "--out", to]));
+        checkpoint = merged;
+    }
+    fs::read(checkpoint.join("model.safetensors")).unwrap()
 }
 
 #[test]

@@ -58,11 +58,13 @@ fn activations(shape: &ModelShape, run: &Run) -> f64 {
     numbers * tokens * run.dtype_bytes as f64
 }
 
-/// Bytes of the weights that are gathered at a time, in f32: two blocks, and what is outside of the blocks.
+/// Bytes of the weights that are gathered at a time: in f32 a block and what is outside of the blocks, and the next block in the
+/// dtype of computation, in which it is sent.
 fn gathered(shape: &ModelShape, run: &Run) -> f64 {
+    let of_block = F32 + run.dtype_bytes as f64;
     match run.frozen {
-        Some(_) => 2.0 * F32 * run.trained_of_block(shape),
-        None => F32 * (2.0 * shape.block_parameters as f64 + shape.outer_parameters as f64),
+        Some(_) => of_block * run.trained_of_block(shape),
+        None => of_block * shape.block_parameters as f64 + F32 * shape.outer_parameters as f64,
     }
 }
 

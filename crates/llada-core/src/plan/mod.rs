@@ -98,8 +98,8 @@ pub enum Sharding {
     Optimizer,
     /// The gradient too (ZeRO-2), which is summed after each micro-batch.
     Gradient,
-    /// The weights too (ZeRO-3). Those of a block are gathered in f32 before they are used, forwards and backwards; while one
-    /// block is computed, the next is on its way. Blocks are computed twice.
+    /// The weights too (ZeRO-3). Those of a block are gathered in the dtype of computation before they are used, forwards and
+    /// backwards; while one block is computed, the next is on its way. Blocks are computed twice.
     Weights,
 }
 
@@ -205,18 +205,19 @@ impl Run {
 
 /// Bytes that a process sends in a step of `run`, and receives. Of the bytes that are summed or gathered, an all-reduce moves
 /// 2 (N − 1) / N, and a broadcast of every process's share (N − 1) / N. Sums are all-reduces, as gloo has no cheaper
-/// reduce-scatter. Backwards, what the forward pass used last is still there. The few bytes by which processes agree are not
+/// reduce-scatter, and in f32. Backwards, what the forward pass used last is still there. The few bytes by which processes agree are not
 /// counted.
 pub fn traffic(shape: &ModelShape, run: &Run, sharding: Sharding) -> f64 {
     let (trained, passes) = (F32 * run.trained_parameters as f64, run.micro_batches() as f64);
     let outer = if run.frozen.is_some() { 0.0 } else { shape.outer_parameters as f64 };
     let again = (trained - F32 * (outer + run.trained_of_block(shape))).max(0.0);
+    let gathered = run.dtype_bytes as f64 / F32;
     run.others()
         * match sharding {
             Sharding::None => 2.0 * trained,
             Sharding::Optimizer => 2.0 * trained + trained,
             Sharding::Gradient => passes * 2.0 * trained + trained,
-            Sharding::Weights => passes * (2.0 * trained + trained + again),
+            Sharding::Weights => passes * (2.0 * trained + gathered * (trained + again)),
         }
 }
 

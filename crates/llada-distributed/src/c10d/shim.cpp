@@ -1,57 +1,46 @@
-// What tch does not bind: the process groups of libtorch's c10d, over gloo. Every function returns null, or an error text
-// that the caller frees. What is started is waited for by `llada_c10d_wait`, which returns once all processes have made the
-// same call.
+// What tch does not bind: the collectives of libtorch's c10d, whatever carries them. Every function returns null, or an
+// error text that the caller frees. What is started is waited for by `llada_c10d_wait`, which returns once this process has
+// its numbers.
+
+#include "group.h"
 
 #include <ATen/core/Tensor.h>
-#include <c10/util/Exception.h>
 #include <c10/util/Logging.h>
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
-#include <exception>
-#include <string>
 #include <vector>
 
 namespace {
 
-using Gloo = c10d::ProcessGroupGloo;
+// The share of process `rank` in a flat tensor, in its memory. Shares begin at `bounds`, and the last one ends there.
+at::Tensor share(const at::Tensor &flat, const int64_t *bounds, int rank) {
+  return flat.narrow(0, bounds[rank], bounds[rank + 1] - bounds[rank]);
+}
 
-template <class F>
-char *guarded(F f) {
-  try {
-    f();
-    return nullptr;
-  } catch (const c10::Error &e) {
-    return strdup(e.what_without_backtrace());
-  } catch (const std::exception &e) {
-    return strdup(e.what());
-  } catch (...) {
-    return strdup("unknown C++ exception");
-  }
+// Whether all shares are as large.
+bool are_even(const int64_t *bounds, size_t count, int world_size) {
+  TORCH_CHECK(count == world_size + size_t{1}, count, " bounds for ", world_size, " shares");
+  for (int rank = 1; rank < world_size; ++rank)
+    if (bounds[rank + 1] - bounds[rank] != bounds[1] - bounds[0]) return false;
+  return true;
 }
 
 }  // namespace
 
 extern "C" {
 
-struct llada_group {
-  c10::intrusive_ptr<c10d::TCPStore> store;
-  c10::intrusive_ptr<Gloo> gloo;
+// A call that was started, in one part or several. It keeps its tensors alive.
+struct llada_work {
+  std::vector<c10::intrusive_ptr<c10d::Work>> parts;
+  std::vector<at::Tensor> tensors;
 };
 
 void llada_c10d_free(char *text) { free(text); }
 
-void llada_c10d_leave(llada_group *group) { delete group; }
-
 // Connects to the store at which the processes meet, once it is there.
 char *llada_c10d_meet(const char *address, uint16_t port, bool serves, int world_size, int64_t timeout_ms,
-                      llada_group **out) {
+                      llada_store **out) {
   return guarded([&] {
     // A library does not print, and what c10d would log is in the errors. TORCH_CPP_LOG_LEVEL brings it back.
     FLAGS_caffe2_log_level = c10::GLOG_FATAL;
@@ -62,72 +51,97 @@ char *llada_c10d_meet(const char *address, uint16_t port, bool serves, int world
     options.numWorkers = world_size;
     options.waitWorkers = false;
     options.timeout = std::chrono::milliseconds(timeout_ms);
-    *out = new llada_group{c10::make_intrusive<c10d::TCPStore>(address, options), nullptr};
+    *out = new llada_store{c10::make_intrusive<c10d::TCPStore>(address, options)};
   });
 }
 
-// Waits for all processes, and connects them with each other. This one is reached at `local`, an address of its machine,
-// or where c10d's own variables say, if that is null.
-char *llada_c10d_join(llada_group *group, const char *local, int rank, int world_size, const char *prefix,
-                      int64_t timeout_ms) {
-  return guarded([&] {
-    using Clock = std::chrono::steady_clock;
-    std::chrono::milliseconds timeout(timeout_ms);
-    // Gloo waits several times as long as it is told for a process that does not come, so nobody is waited for there.
-    auto connecting = std::min<std::chrono::milliseconds>(timeout, std::chrono::minutes(1));
-    auto options = local ? Gloo::Options::create(connecting) : Gloo::Options::create_default(connecting);
-    if (local) options->devices.push_back(Gloo::createDeviceForHostname(local));
-    auto store = c10::make_intrusive<c10d::PrefixStore>(prefix, group->store);
-    auto key = [](int rank) { return "rank " + std::to_string(rank); };
-    auto end = Clock::now() + timeout;
-    store->set(key(rank), std::vector<uint8_t>{1});
-    for (int other = 0; other < world_size; ++other) {
-      auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
-      // No time at all would be no limit.
-      store->wait({key(other)}, std::max(left, std::chrono::milliseconds(1)));
-    }
-    group->gloo = c10::make_intrusive<Gloo>(store, rank, world_size, options);
-    group->gloo->setTimeout(timeout);
-  });
-}
+void llada_c10d_close(llada_store *store) { delete store; }
 
-// A call that was started. It keeps its tensors alive.
-struct llada_work {
-  c10::intrusive_ptr<c10d::Work> work;
-  std::vector<at::Tensor> tensors;
-};
+void llada_c10d_leave(llada_group *group) { delete group; }
 
 void llada_c10d_forget(llada_work *work) { delete work; }
 
 char *llada_c10d_wait(llada_work *work) {
-  return guarded([&] { work->work->wait(); });
+  return guarded([&] {
+    for (auto &part : work->parts) part->wait();
+  });
 }
 
 // Starts the sum over all processes, in place.
-char *llada_c10d_all_reduce(llada_group *group, at::Tensor *tensor, llada_work **out) {
+char *llada_c10d_all_reduce(llada_group *group, at::Tensor *flat, llada_work **out) {
   return guarded([&] {
-    std::vector<at::Tensor> tensors{*tensor};
-    auto work = group->gloo->allreduce(tensors);
-    *out = new llada_work{work, tensors};
+    std::vector<at::Tensor> tensors{*flat};
+    auto part = group->backend->allreduce(tensors);
+    *out = new llada_work{{part}, tensors};
+  });
+}
+
+// Starts the sum over all processes, of which each has its share afterwards, in place. The rest may be anything.
+char *llada_c10d_reduce_scatter(llada_group *group, at::Tensor *flat, const int64_t *bounds, size_t count,
+                                llada_work **out) {
+  return guarded([&] {
+    auto &backend = *group->backend;
+    int rank = backend.getRank(), world_size = backend.getSize();
+    bool even = are_even(bounds, count, world_size);
+    std::vector<at::Tensor> tensors{*flat};
+    c10::intrusive_ptr<c10d::Work> part;
+    if (!backend.supportsCoalescing()) {
+      // Gloo's own is this of a copy.
+      part = backend.allreduce(tensors);
+    } else if (even) {
+      at::Tensor own = share(*flat, bounds, rank), all = *flat;
+      part = backend._reduce_scatter_base(own, all);
+    } else {
+      backend.startCoalescing();
+      for (int root = 0; root < world_size; ++root) {
+        if (bounds[root] == bounds[root + 1]) continue;
+        std::vector<at::Tensor> of_root{share(*flat, bounds, root)};
+        c10d::ReduceOptions options;
+        options.rootRank = root;
+        backend.reduce(of_root, options);
+      }
+      part = backend.endCoalescing();
+    }
+    *out = new llada_work{{part}, tensors};
+  });
+}
+
+// Starts to get the shares of all processes, of which each has its own, in place.
+char *llada_c10d_all_gather(llada_group *group, at::Tensor *flat, const int64_t *bounds, size_t count,
+                                llada_work **out) {
+  return guarded([&] {
+    auto &backend = *group->backend;
+    int rank = backend.getRank(), world_size = backend.getSize();
+    std::vector<at::Tensor> tensors{*flat};
+    std::vector<c10::intrusive_ptr<c10d::Work>> parts;
+    bool even = are_even(bounds, count, world_size), coalesces = backend.supportsCoalescing();
+    if (coalesces && even) {
+      at::Tensor own = share(*flat, bounds, rank), all = *flat;
+      parts.push_back(backend._allgather_base(all, own));
+    } else {
+      if (coalesces) backend.startCoalescing();
+      for (int root = 0; root < world_size; ++root) {
+        if (bounds[root] == bounds[root + 1]) continue;
+        std::vector<at::Tensor> of_root{share(*flat, bounds, root)};
+        c10d::BroadcastOptions options;
+        options.rootRank = root;
+        auto part = backend.broadcast(of_root, options);
+        if (!coalesces) parts.push_back(part);
+      }
+      if (coalesces) parts.push_back(backend.endCoalescing());
+    }
+    *out = new llada_work{parts, tensors};
   });
 }
 
 // Starts to send what process `root` has, in place.
-char *llada_c10d_broadcast(llada_group *group, at::Tensor *tensor, int root, llada_work **out) {
+char *llada_c10d_broadcast(llada_group *group, at::Tensor *flat, int root, llada_work **out) {
   return guarded([&] {
-    std::vector<at::Tensor> tensors{*tensor};
+    std::vector<at::Tensor> tensors{*flat};
     c10d::BroadcastOptions options;
     options.rootRank = root;
-    auto work = group->gloo->broadcast(tensors, options);
-    *out = new llada_work{work, tensors};
-  });
-}
-
-// What every process has as `in`, one after another; `out` is world_size times as large.
-char *llada_c10d_all_gather(llada_group *group, at::Tensor *out, const at::Tensor *in) {
-  return guarded([&] {
-    at::Tensor all = *out, own = *in;
-    group->gloo->_allgather_base(all, own)->wait();
+    auto part = group->backend->broadcast(tensors, options);
+    *out = new llada_work{{part}, tensors};
   });
 }
 

@@ -7,6 +7,7 @@ mod run;
 use std::{net::TcpListener, thread, time::Duration};
 
 use llada_distributed::{DistributedError, Environment, ProcessGroup};
+use llada_model::Device;
 
 /// The environments of `world_size` ranks that meet on this machine.
 fn environments(world_size: usize) -> Vec<Environment> {
@@ -35,7 +36,7 @@ fn ranks<T: Send>(
         let start = |environment: Environment| {
             scope.spawn(move || {
                 llada_model::set_threads(1);
-                work(ProcessGroup::join(&environment, timeout).unwrap())
+                work(ProcessGroup::join(&environment, Device::Cpu, timeout).unwrap())
             })
         };
         let ranks: Vec<_> = environments(world_size).into_iter().map(start).collect();

@@ -99,6 +99,7 @@ fn two_ranks_with_a_micro_batch_each_equal_one_with_two_bit_for_bit() {
         (Training::Pretrain, "ema_decay = 0.9"),
         (Training::Sft, "stratified_t = true\nactivation_checkpointing = true"),
         (Training::Sft, "adapter = { r = 4, lora_alpha = 8, lora_dropout = 0.1 }\nbase_dtype = \"nf4\""),
+        (Training::Pretrain, "dtype = \"bf16\""),
     ]
     .into_iter()
     .enumerate()

@@ -32,6 +32,14 @@ impl Device {
         }
     }
 
+    /// Checks that the device exists.
+    ///
+    /// # Errors
+    /// libtorch was built without CUDA, finds no driver or no device, or finds too few devices.
+    pub fn check(self) -> Result<(), ModelError> {
+        self.open().map(drop)
+    }
+
     /// Returns libtorch's form of the device, after checking that it exists.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use super::{
     layout::GroupLayout,
     slice::ParameterSlice,
 };
-use crate::{ModelError, torch::gradient};
+use crate::{Dtype, ModelError, torch::gradient};
 
 /// What a process keeps of a model.
 #[derive(Debug)]
@@ -28,9 +28,17 @@ pub(super) struct Pass<'a> {
     exchange: Option<&'a mut dyn Exchange>,
     /// Whether the gradient of the step is complete after this pass.
     is_last: bool,
-    /// The weights of a group.
-    gathered: Option<(usize, Box<dyn Pending>)>,
+    /// The dtype in which weights are gathered.
+    dtype: Dtype,
+    gathering: Option<Gathering>,
     sums: VecDeque<Sum>,
+}
+
+/// The weights of a group, which come from all processes.
+struct Gathering {
+    group: usize,
+    flat: Tensor,
+    pending: Box<dyn Pending>,
 }
 
 /// The sum of a group's gradient over all processes.
@@ -44,11 +52,13 @@ struct Sum {
 impl<'a> Pass<'a> {
     /// The pass of a model that one process trains.
     pub(super) fn alone() -> Self {
-        Self { exchange: None, is_last: false, gathered: None, sums: VecDeque::new() }
+        Self { exchange: None, is_last: false, dtype: Dtype::F32, gathering: None, sums: VecDeque::new() }
     }
 
-    pub(super) fn of(exchange: &'a mut dyn Exchange, is_last: bool) -> Self {
-        Self { exchange: Some(exchange), is_last, ..Self::alone() }
+    /// The pass of one process of several, which compute in `dtype`. Weights are gathered so too: each is cast before it is
+    /// computed with, and the bits are the same before it is sent.
+    pub(super) fn of(exchange: &'a mut dyn Exchange, dtype: Dtype, is_last: bool) -> Self {
+        Self { exchange: Some(exchange), is_last, dtype, ..Self::alone() }
     }
 
     fn exchange(&mut self) -> Result<&mut dyn Exchange, ModelError> {
@@ -95,7 +105,7 @@ impl TrainableTransformer {
     /// # Errors
     /// A process cannot be reached; there is no memory for the weights.
     pub fn gather_weights(&mut self, exchange: &mut dyn Exchange) -> Result<(), ModelError> {
-        let mut pass = Pass::of(exchange, false);
+        let mut pass = Pass::of(exchange, Dtype::F32, false);
         for group in 0..self.weights.groups.len() {
             self.open(group, &mut pass)?;
         }
@@ -110,7 +120,7 @@ impl TrainableTransformer {
         let mut pending = Vec::with_capacity(self.weights.groups.len());
         for (group, layout) in self.weights.groups.iter().zip(&self.weights.layout.groups) {
             let bounds = layout.bounds(world_size);
-            pending.push(exchange.start_gather(Numbers::of(group), &bounds).map_err(ModelError::Exchange)?);
+            pending.push(exchange.start_all_gather(Numbers::of(group), &bounds).map_err(ModelError::Exchange)?);
         }
         pending.into_iter().try_for_each(|pending| pending.wait().map_err(ModelError::Exchange))
     }
@@ -170,27 +180,28 @@ impl TrainableTransformer {
 
     /// Starts to gather a group's weights, if they are not here. One group is on its way at a time.
     pub(super) fn fetch(&mut self, group: usize, pass: &mut Pass<'_>) -> Result<(), ModelError> {
-        if self.weights.has(group) {
+        if self.weights.has(group) || pass.gathering.as_ref().is_some_and(|gathering| gathering.group == group) {
             return Ok(());
         }
         let Some(Division { world_size, weights: Some(share), .. }) = &self.division else { return Ok(()) };
         let layout = self.layout_of(group);
-        let flat = Tensor::f_empty([layout.total], (Kind::Float, self.device))?;
+        let flat = Tensor::f_empty([layout.total], (pass.dtype.kind(), self.device))?;
         let own = share.within(group, 0..layout.total);
         let mut place = flat.f_narrow(0, own.start, own.end - own.start)?;
         no_grad(|| place.f_copy_(&share.stretch(group, own)?).map_err(ModelError::from))?;
         let bounds = layout.bounds(*world_size);
-        let pending = pass.exchange()?.start_gather(Numbers::of(&flat), &bounds).map_err(ModelError::Exchange)?;
-        self.weights.groups[group] = flat;
-        pass.gathered = Some((group, pending));
+        let pending = pass.exchange()?.start_all_gather(Numbers::of(&flat), &bounds).map_err(ModelError::Exchange)?;
+        pass.gathering = Some(Gathering { group, flat, pending });
         Ok(())
     }
 
     /// Has a group's weights here.
     pub(super) fn open(&mut self, group: usize, pass: &mut Pass<'_>) -> Result<(), ModelError> {
         self.fetch(group, pass)?;
-        if let Some((group, pending)) = pass.gathered.take_if(|(gathered, _)| *gathered == group) {
+        if let Some(Gathering { flat, pending, .. }) = pass.gathering.take_if(|gathering| gathering.group == group) {
             pending.wait().map_err(ModelError::Exchange)?;
+            // The leaves of the graph are f32 whatever is computed in, as the gradient is.
+            self.weights.groups[group] = flat.f_to_kind(Kind::Float)?;
             self.bind(group)?;
         }
         Ok(())
@@ -240,19 +251,19 @@ impl TrainableTransformer {
         if total == 0 {
             return Ok(());
         }
-        let (flat, own, buffer) = match &self.division {
+        let (pending, buffer) = match &self.division {
             Some(division) => {
-                let own = division.gradient.within(group, 0..total);
+                let bounds = self.layout_of(group).bounds(division.world_size);
                 let buffer = self.take_gradient(group)?;
-                (buffer.shallow_clone(), own, Some(buffer))
+                (pass.exchange()?.start_reduce_scatter(Numbers::of(&buffer), &bounds), Some(buffer))
             }
             None if pass.is_last && pass.exchange.is_some() => {
-                (self.gradient.groups[group].shallow_clone(), 0..total, None)
+                let whole = Numbers::of(&self.gradient.groups[group]);
+                (pass.exchange()?.start_all_reduce(whole), None)
             }
             None => return Ok(()),
         };
-        let own = own.start as usize..own.end as usize;
-        let pending = pass.exchange()?.start_sum(Numbers::of(&flat), own).map_err(ModelError::Exchange)?;
+        let pending = pending.map_err(ModelError::Exchange)?;
         pass.sums.push_back(Sum { group, buffer, pending });
         Ok(())
     }

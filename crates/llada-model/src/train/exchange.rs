@@ -3,7 +3,7 @@
 
 use std::{error::Error, fmt, ops::Range};
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use crate::ModelError;
 
@@ -12,18 +12,26 @@ pub type ExchangeError = Box<dyn Error + Send + Sync>;
 
 /// The processes that train one model together. All of them make the same calls in the same order.
 pub trait Exchange {
-    /// Starts to replace `numbers` by their sum over all processes (a reduce-scatter, or an all-reduce). Afterwards a
-    /// process reads those in `own` alone. A sum has the same bits whatever else is on its way, and in every process.
+    /// Starts to replace `numbers` by their sum over all processes (an all-reduce). A sum has the same bits whatever else is
+    /// on its way, and in every process.
     ///
     /// # Errors
     /// A process cannot be reached.
-    fn start_sum(&mut self, numbers: Numbers, own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError>;
+    fn start_all_reduce(&mut self, numbers: Numbers) -> Result<Box<dyn Pending>, ExchangeError>;
+
+    /// Starts to replace `numbers` by their sum over all processes, of which process r gets those from `bounds[r]` to
+    /// `bounds[r + 1]` (a reduce-scatter). It reads no others afterwards. A sum has the same bits whatever else is on its
+    /// way, and in whichever process.
+    ///
+    /// # Errors
+    /// A process cannot be reached.
+    fn start_reduce_scatter(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError>;
 
     /// Starts to complete `numbers`, of which process r has those from `bounds[r]` to `bounds[r + 1]` (an all-gather).
     ///
     /// # Errors
     /// A process cannot be reached.
-    fn start_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError>;
+    fn start_all_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError>;
 }
 
 /// A call of all processes that was started. Its numbers are not touched until it was waited for.
@@ -38,7 +46,7 @@ pub trait Pending: fmt::Debug {
 /// Some of the numbers of [`Parameters`](crate::Parameters), in their memory.
 #[derive(Debug)]
 pub struct Numbers {
-    /// (numbers) f32.
+    /// (numbers) f32, or bf16 if they are weights that are computed with in bf16.
     flat: Tensor,
 }
 
@@ -50,7 +58,7 @@ impl Numbers {
     /// Returns the numbers as a tensor.
     ///
     /// # Shapes
-    /// -> (numbers) f32, contiguous, maybe empty.
+    /// -> (numbers) f32 or bf16, contiguous, maybe empty.
     pub fn tensor_mut(&mut self) -> &mut Tensor {
         &mut self.flat
     }
@@ -68,7 +76,7 @@ impl Numbers {
     /// # Errors
     /// There is too little memory.
     pub fn copied(&self) -> Result<Self, ModelError> {
-        Ok(Self { flat: no_grad(|| self.flat.f_to_dtype(Kind::Float, false, true))? })
+        Ok(Self { flat: no_grad(|| self.flat.f_to_dtype(self.flat.kind(), false, true))? })
     }
 
     /// Copies `other`, which are as many.

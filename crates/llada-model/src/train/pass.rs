@@ -49,7 +49,7 @@ impl TrainableTransformer {
         is_last: bool,
         exchange: &mut dyn Exchange,
     ) -> Result<Vec<f32>, ModelError> {
-        self.pass(batch, Pass::of(exchange, is_last))
+        self.pass(batch, Pass::of(exchange, self.dtype, is_last))
     }
 
     /// Every process makes the same calls, whether it has a batch or not.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::prepare::{Format, Unit, Units};
+use super::prepare::{Unit, UnitKind, Units};
 use crate::{TrainError, checkpoint::hexadecimal};
 
 /// What the lines of some files are in tokens.
@@ -48,7 +48,7 @@ impl<T: Item> Lines<T> {
         let mut read = Self { items: Vec::new(), too_long: 0, digest: String::new() };
         let mut digest = Sha256::new();
         for path in files {
-            let mut units = Units::open(path, Format::Jsonl)?;
+            let mut units = Units::open(path, UnitKind::Document)?;
             while let Some((chunk, _)) = units.chunk()? {
                 let encode = |unit: &Unit| {
                     let line = unit.parse_as(path, T::EXPECTED)?;

@@ -2,9 +2,9 @@
 
 use std::{
     fs,
-    ops::Range,
     sync::{
-        atomic::{AtomicBool, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread,
@@ -31,6 +31,8 @@ pub(crate) struct Pair {
     pub(crate) rank: usize,
     to_other: Sender<Message>,
     from_other: Receiver<Message>,
+    /// Bytes of the numbers that were gathered so far.
+    gathered: Arc<AtomicUsize>,
 }
 
 enum Message {
@@ -45,8 +47,8 @@ pub(crate) fn pair() -> [Pair; 2] {
     let (to_second, from_first) = channel();
     let (to_first, from_second) = channel();
     [
-        Pair { rank: 0, to_other: to_second, from_other: from_second },
-        Pair { rank: 1, to_other: to_first, from_other: from_first },
+        Pair { rank: 0, to_other: to_second, from_other: from_second, gathered: Arc::default() },
+        Pair { rank: 1, to_other: to_first, from_other: from_first, gathered: Arc::default() },
     ]
 }
 
@@ -58,14 +60,20 @@ impl Pair {
 }
 
 impl Exchange for Pair {
-    fn start_sum(&mut self, mut numbers: Numbers, _own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError> {
+    fn start_all_reduce(&mut self, mut numbers: Numbers) -> Result<Box<dyn Pending>, ExchangeError> {
         let own = Message::Gradient(numbers.copied()?);
         let Message::Gradient(other) = self.exchange(own)? else { panic!("not in step") };
         numbers.add(&other)?;
         Ok(Box::new(Done))
     }
 
-    fn start_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+    fn start_reduce_scatter(&mut self, numbers: Numbers, _bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.start_all_reduce(numbers)
+    }
+
+    fn start_all_gather(&mut self, mut numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        let size = numbers.tensor_mut().kind().elt_size_in_bytes();
+        self.gathered.fetch_add(bounds[2] * size, Ordering::Relaxed);
         let of = |rank: usize| numbers.part(bounds[rank]..bounds[rank + 1]);
         let own = Message::Gradient(of(self.rank)?.copied()?);
         let Message::Gradient(other) = self.exchange(own)? else { panic!("not in step") };
@@ -241,13 +249,44 @@ fn two_ranks_align_and_distil_as_one_does() {
     }
 }
 
+#[test]
+fn weights_are_gathered_in_the_dtype_of_computation_and_no_bit_differs() {
+    let folder = workplace();
+    let train = |dtype: &str, shard: &str, steps: u64| {
+        let keys = format!("steps = {steps}\ndtype = \"{dtype}\"\nshard = \"{shard}\"");
+        let config = config(folder.path(), Training::Pretrain, &format!("{dtype}-{shard}-{steps}"), &keys);
+        let [first, second] = pair().map(|process| {
+            let (config, gathered) = (config.clone(), process.gathered.clone());
+            thread::spawn(move || {
+                let mut run = aligned::open_with(&config, Training::Pretrain, process).unwrap();
+                run.train(&AtomicBool::new(false), |_| ()).unwrap();
+                gathered.load(Ordering::Relaxed)
+            })
+        });
+        let sent = first.join().unwrap();
+        assert_eq!(sent, second.join().unwrap());
+        (sent, numbers(&config))
+    };
+    let mut of_a_step = Vec::new();
+    for dtype in ["f32", "bf16"] {
+        let (none, whole) = train(dtype, "none", 3);
+        let (three, divided) = train(dtype, "weights", 3);
+        assert!(none == 0 && whole == divided, "{dtype}");
+        // What the end gathers, for the model that is left, is the same for both.
+        let (two, _) = train(dtype, "weights", 2);
+        of_a_step.push(three - two);
+    }
+    assert!(of_a_step[1] > 0 && of_a_step[0] == 2 * of_a_step[1], "{of_a_step:?}");
+}
+
 /// A process whose sum of gradients is off, as another processor makes their norm.
 #[derive(Debug)]
 struct Drifting(Pair);
 
 impl Exchange for Drifting {
-    fn start_sum(&mut self, mut numbers: Numbers, own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError> {
-        let pending = self.0.start_sum(numbers.part(0..own.end)?, own)?;
+    fn start_all_reduce(&mut self, mut numbers: Numbers) -> Result<Box<dyn Pending>, ExchangeError> {
+        let count = numbers.tensor_mut().numel();
+        let pending = self.0.start_all_reduce(numbers.part(0..count)?)?;
         let off = numbers.copied()?;
         if self.rank() == 1 {
             numbers.add(&off)?;
@@ -255,8 +294,12 @@ impl Exchange for Drifting {
         Ok(pending)
     }
 
-    fn start_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
-        self.0.start_gather(numbers, bounds)
+    fn start_reduce_scatter(&mut self, numbers: Numbers, _bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.start_all_reduce(numbers)
+    }
+
+    fn start_all_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.0.start_all_gather(numbers, bounds)
     }
 }
 

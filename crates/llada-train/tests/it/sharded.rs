@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    ops::Range,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     thread,
@@ -107,12 +106,16 @@ impl Dying {
 }
 
 impl Exchange for Dying {
-    fn start_sum(&mut self, numbers: Numbers, own: Range<usize>) -> Result<Box<dyn Pending>, ExchangeError> {
-        self.pair.start_sum(numbers, own)
+    fn start_all_reduce(&mut self, numbers: Numbers) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.pair.start_all_reduce(numbers)
     }
 
-    fn start_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
-        self.pair.start_gather(numbers, bounds)
+    fn start_reduce_scatter(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.pair.start_reduce_scatter(numbers, bounds)
+    }
+
+    fn start_all_gather(&mut self, numbers: Numbers, bounds: &[usize]) -> Result<Box<dyn Pending>, ExchangeError> {
+        self.pair.start_all_gather(numbers, bounds)
     }
 }
 

@@ -61,7 +61,8 @@ impl RunFile {
 fn run(file: &RunFile, keys: &impl Serialize, training: Training) -> anyhow::Result<()> {
     let ranks = file.ranks()?;
     let config = ranks.settle(file.load(keys, training)?);
-    train(Run::open_with(config, training, ranks.join()?)?, &ranks)
+    let collective = ranks.join(config.device)?;
+    train(Run::open_with(config, training, collective)?, &ranks)
 }
 
 /// Trains until the last step or until Ctrl-C, and says where the result is.

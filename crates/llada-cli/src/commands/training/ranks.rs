@@ -3,6 +3,7 @@
 use std::{env, io, process, thread, time::Duration};
 
 use llada_distributed::{C10dCollective, Environment, ProcessGroup};
+use llada_model::Device;
 use llada_train::{
     collective::{Collective, SingleProcess},
     config::RunConfig,
@@ -42,12 +43,14 @@ impl Ranks {
         }
     }
 
-    /// Meets the other processes.
-    pub(super) fn join(&self) -> anyhow::Result<Box<dyn Collective>> {
+    /// Meets the other processes, as one that computes on `device`.
+    pub(super) fn join(&self, device: Device) -> anyhow::Result<Box<dyn Collective>> {
         Ok(match &self.environment {
             Some(environment) => {
+                // NCCL has no good words for a device that is not there.
+                device.check()?;
                 interrupt::outlive_connections()?;
-                Box::new(C10dCollective::new(ProcessGroup::join(environment, self.timeout)?))
+                Box::new(C10dCollective::new(ProcessGroup::join(environment, device, self.timeout)?))
             }
             None => Box::new(SingleProcess),
         })

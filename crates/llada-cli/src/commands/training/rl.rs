@@ -78,5 +78,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let ranks = args.file.ranks()?;
     let config = ranks.settle(args.file.load(&args.keys, Training::Rl)?);
     let environment = environment::open(&config)?;
-    super::train(Run::rl_with(config, environment, ranks.join()?)?, &ranks)
+    let collective = ranks.join(config.device)?;
+    super::train(Run::rl_with(config, environment, collective)?, &ranks)
 }

@@ -13,7 +13,7 @@ pub use record::Remarks;
 
 pub(super) use self::record::ROLES;
 use self::record::{Document, Item, items};
-pub(super) use self::units::{Unit, Units};
+pub(super) use self::units::{Unit, UnitKind, Units};
 use super::{DatasetKind, DatasetWriter, files};
 use crate::TrainError;
 
@@ -39,6 +39,16 @@ impl Format {
             Self::Text => &["txt"],
             Self::Jsonl | Self::Chat => &["jsonl", "json", "parquet"],
             Self::Datatrove => &["ds"],
+        }
+    }
+
+    /// What the units of its files are. Ids have none.
+    fn unit(self) -> Option<UnitKind> {
+        match self {
+            Self::Text => Some(UnitKind::Paragraph),
+            Self::Jsonl => Some(UnitKind::Document),
+            Self::Chat => Some(UnitKind::Conversation),
+            Self::Datatrove => None,
         }
     }
 }
@@ -108,17 +118,17 @@ pub fn prepare(
     let mut prepared = Prepared::default();
     let beginning = tokenizer.beginning()?;
     for path in files {
-        if format == Format::Datatrove {
+        let Some(unit_kind) = format.unit() else {
             datatrove::add(path, &tokenizer, &mut writer, &mut prepared, &mut observe)?;
             continue;
-        }
-        let mut units = Units::open(path, format)?;
-        if format == Format::Text {
+        };
+        let mut units = Units::open(path, unit_kind)?;
+        if unit_kind == UnitKind::Paragraph {
             writer.part(&beginning, 0)?;
         }
         while let Some((chunk, bytes)) = units.chunk()? {
             let found: Vec<(Vec<Item>, Remarks)> =
-                chunk.par_iter().map(|unit| items(unit, format, &tokenizer, path)).collect::<Result<_, _>>()?;
+                chunk.par_iter().map(|unit| items(unit, unit_kind, &tokenizer, path)).collect::<Result<_, _>>()?;
             let (items, remarks): (Vec<_>, Vec<_>) = found.into_iter().unzip();
             for remarks in remarks {
                 prepared.remarks.add(remarks);
@@ -127,10 +137,10 @@ pub fn prepare(
                 if kind == DatasetKind::Pretrain {
                     writer.part(&prompt, 0)?;
                     writer.part(&answer, text_bytes)?;
-                    if format == Format::Jsonl {
+                    if unit_kind == UnitKind::Document {
                         writer.end()?;
+                        prepared.items += 1;
                     }
-                    prepared.items += u64::from(format == Format::Jsonl);
                     continue;
                 }
                 // The writer ends the answer with one more.
@@ -145,7 +155,7 @@ pub fn prepare(
             prepared.bytes += bytes as u64;
             observe(prepared.bytes);
         }
-        if format == Format::Text {
+        if unit_kind == UnitKind::Paragraph {
             writer.end()?;
             prepared.items += 1;
         }
@@ -159,17 +169,19 @@ pub fn prepare(
 /// # Errors
 /// A file cannot be read, or a line is not of `format`.
 pub fn texts(files: &[PathBuf], format: Format) -> Result<Vec<String>, TrainError> {
-    if format == Format::Datatrove {
-        return Err(TrainError::config("format", "datatrove", "ids are no text to learn a vocabulary from"));
-    }
+    let refuse = || TrainError::config("format", "datatrove", "ids are no text to learn a vocabulary from");
+    let kind = format.unit().ok_or_else(refuse)?;
     let mut texts = Vec::new();
     for path in files {
-        let mut units = Units::open(path, format)?;
+        let mut units = Units::open(path, kind)?;
         while let Some((chunk, _)) = units.chunk()? {
             for unit in chunk {
-                texts.push(match format {
-                    Format::Text => unit.text,
-                    _ => unit.parse::<Document>(Format::Jsonl, path)?.text,
+                texts.push(match kind {
+                    UnitKind::Paragraph => unit.text,
+                    // A conversation is the document of its messages.
+                    UnitKind::Document | UnitKind::Conversation => {
+                        unit.parse::<Document>(UnitKind::Document, path)?.text
+                    }
                 });
             }
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use llada_model::{Message, Tokenizer, Turn};
 use serde::Deserialize;
 
-use super::{Format, units::Unit};
+use super::units::{Unit, UnitKind};
 use crate::TrainError;
 
 /// The roles of those who speak in a conversation. Another name may stand for one of them, and only the author of the
@@ -90,18 +90,16 @@ struct Conversation {
 /// The items of `unit`, and remarks on it.
 pub(super) fn items(
     unit: &Unit,
-    format: Format,
+    kind: UnitKind,
     tokenizer: &Tokenizer,
     path: &Path,
 ) -> Result<(Vec<Item>, Remarks), TrainError> {
-    match format {
+    match kind {
         // A paragraph of a document that has begun.
-        Format::Text => document(Vec::new(), &unit.text, tokenizer),
-        Format::Jsonl | Format::Datatrove => {
-            document(tokenizer.beginning()?, &unit.parse::<Document>(format, path)?.text, tokenizer)
-        }
-        Format::Chat => {
-            let messages = unit.parse::<Conversation>(format, path)?.messages;
+        UnitKind::Paragraph => document(Vec::new(), &unit.text, tokenizer),
+        UnitKind::Document => document(tokenizer.beginning()?, &unit.parse::<Document>(kind, path)?.text, tokenizer),
+        UnitKind::Conversation => {
+            let messages = unit.parse::<Conversation>(kind, path)?.messages;
             answers(&messages, tokenizer).map_err(|error| unit.refuse(path, error))
         }
     }

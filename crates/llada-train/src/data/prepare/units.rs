@@ -9,7 +9,6 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::Format;
 use crate::{TrainError, byte_order_mark::MARK, data::parquet};
 
 /// The number of bytes of input that are tokenised together, on all threads.
@@ -17,6 +16,17 @@ const CHUNK: usize = 1 << 22;
 
 /// The columns of parquet that are read.
 const COLUMNS: [&str; 2] = ["text", "messages"];
+
+/// What the units of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::data) enum UnitKind {
+    /// A paragraph of text. A file of them is a document.
+    Paragraph,
+    /// A line of JSON, or a row of parquet, with a document.
+    Document,
+    /// The same with a conversation.
+    Conversation,
+}
 
 /// A paragraph of text with the empty line after it, or a line of JSON.
 pub(in crate::data) struct Unit {
@@ -26,9 +36,9 @@ pub(in crate::data) struct Unit {
 }
 
 impl Unit {
-    pub(super) fn parse<T: DeserializeOwned>(&self, format: Format, path: &Path) -> Result<T, TrainError> {
-        let expected = match format {
-            Format::Chat => r#"{"messages": [{"role": "user", "content": "..."}, ...]}"#,
+    pub(super) fn parse<T: DeserializeOwned>(&self, kind: UnitKind, path: &Path) -> Result<T, TrainError> {
+        let expected = match kind {
+            UnitKind::Conversation => r#"{"messages": [{"role": "user", "content": "..."}, ...]}"#,
             _ => r#"{"text": "..."}"#,
         };
         self.parse_as(path, expected)
@@ -56,7 +66,7 @@ impl Unit {
 /// The units of one file.
 pub(in crate::data) struct Units<'a> {
     path: &'a Path,
-    format: Format,
+    kind: UnitKind,
     place: Place,
 }
 
@@ -78,29 +88,29 @@ enum Place {
 }
 
 impl<'a> Units<'a> {
-    pub(in crate::data) fn open(path: &'a Path, format: Format) -> Result<Self, TrainError> {
+    pub(in crate::data) fn open(path: &'a Path, kind: UnitKind) -> Result<Self, TrainError> {
         let file = File::open(path).map_err(TrainError::read(path))?;
         let bytes = file.metadata().map_err(TrainError::read(path))?.len() as usize;
         let mut lines = BufReader::new(file);
         let beginning = lines.fill_buf().map_err(TrainError::read(path))?;
         if beginning.starts_with(parquet::MAGIC) {
-            if format == Format::Text {
+            if kind == UnitKind::Paragraph {
                 let hint = format!("{} is parquet: choose the format of its rows", path.display());
                 return Err(TrainError::config("format", "text", hint));
             }
             let rows = parquet::footer(path)?.groups.iter().map(|group| group.rows).collect();
-            return Ok(Self { path, format, place: Place::RowGroups { rows, next: 0, bytes } });
+            return Ok(Self { path, kind, place: Place::RowGroups { rows, next: 0, bytes } });
         }
         if beginning.starts_with(MARK) {
             lines.consume(MARK.len());
         }
-        Ok(Self { path, format, place: Place::Lines { lines, number: 0 } })
+        Ok(Self { path, kind, place: Place::Lines { lines, number: 0 } })
     }
 
     /// The next units and the number of bytes that they took; none at the end.
     pub(in crate::data) fn chunk(&mut self) -> Result<Option<(Vec<Unit>, usize)>, TrainError> {
         match &mut self.place {
-            Place::Lines { lines, number } => Self::read_lines(self.path, self.format, lines, number),
+            Place::Lines { lines, number } => Self::read_lines(self.path, self.kind, lines, number),
             Place::RowGroups { next, rows, .. } if *next == rows.len() => Ok(None),
             Place::RowGroups { rows, next, bytes } => {
                 let before: usize = rows[..*next].iter().sum();
@@ -116,7 +126,7 @@ impl<'a> Units<'a> {
 
     fn read_lines(
         path: &Path,
-        format: Format,
+        kind: UnitKind,
         lines: &mut BufReader<File>,
         number: &mut usize,
     ) -> Result<Option<(Vec<Unit>, usize)>, TrainError> {
@@ -127,10 +137,10 @@ impl<'a> Units<'a> {
             *number += 1;
             bytes += read;
             let blank = text[before..].trim().is_empty();
-            if format == Format::Text && !blank {
+            if kind == UnitKind::Paragraph && !blank {
                 continue;
             }
-            let kept = if format == Format::Text { !text.is_empty() } else { !blank };
+            let kept = if kind == UnitKind::Paragraph { !text.is_empty() } else { !blank };
             let text = std::mem::take(&mut text);
             units.extend(kept.then_some(Unit { line: *number, text }));
             if read == 0 || bytes >= CHUNK {
