@@ -19,7 +19,7 @@ fn main() {
         .flag("-O3")
         .warnings(false)
         .files(
-            ["shim", "gradient", "bf16/bf16", "int8/int8", "int8/amx", "int8/vnni", "matrix/matrix", "product"]
+            ["shim", "gradient", "bf16/bf16", "int8/int8", "int8/amx", "int8/vnni", "matrix/matrix"]
                 .map(|file| format!("src/torch/{file}.cpp")),
         )
         .compile("llada_shim");

@@ -12,7 +12,6 @@ use crate::{
         bf16::{self, Bf16Kernel, Bf16Weight},
         int8::{self, Activations, Int8Kernel, Int8Weight, Quantized},
         matrix::{Matrix, Storage},
-        product,
         shim::{Epilogue, Part, pack, packed_linear},
     },
 };
@@ -205,7 +204,7 @@ impl Linear {
             Weight::Int8(weight) => {
                 int8::linear(input.quantized()?, &[Part::whole(weight, x)?], bias, epilogue, x.kind())
             }
-            Weight::Plain(weight) => followed_by(epilogue, product::linear(x, weight, bias)?),
+            Weight::Plain(weight) => followed_by(epilogue, x.f_linear(weight, bias)?),
             Weight::Stored(weight) => {
                 let mut y = weight.linear(x)?;
                 if let Some(bias) = bias {

@@ -7,7 +7,6 @@ pub(crate) mod dtype;
 pub(crate) mod gradient;
 pub(crate) mod int8;
 pub(crate) mod matrix;
-pub(crate) mod product;
 pub(crate) mod shim;
 pub(crate) mod tensor;
 pub(crate) mod top_token;

@@ -10,7 +10,6 @@ use crate::{
     layers::lora::Lora,
     torch::{
         gradient::{self, Certainty},
-        product::{linear, matmul},
         tensor,
     },
     weights::role::Role,
@@ -78,13 +77,13 @@ impl Head {
                 if let Some(of_entropy) = of_entropy {
                     _ = logits.f_add_(&of_entropy.f_to_kind(logits.kind())?)?;
                 }
-                part(&gradients.hidden)?.f_copy_(&matmul(&logits, &self.weight)?)?;
+                part(&gradients.hidden)?.f_copy_(&logits.f_matmul(&self.weight)?)?;
                 if let (Some(lora), Some(of_lora)) = (&self.lora, &mut gradients.lora) {
                     let slope = lora_gradient(lora, &hidden, &logits, of_lora)?;
                     _ = part(&gradients.hidden)?.f_add_(&slope)?;
                 }
                 if let Some(weight) = &mut gradients.weight {
-                    _ = weight.f_add_(&matmul(&logits.f_tr()?, &hidden)?.f_to_kind(Kind::Float)?)?;
+                    _ = weight.f_add_(&logits.f_tr()?.f_matmul(&hidden)?.f_to_kind(Kind::Float)?)?;
                 }
                 if let Some(bias) = &mut gradients.bias {
                     _ = bias.f_add_(&logits.f_sum_dim_intlist(0, false, Kind::Float)?)?;
@@ -128,7 +127,7 @@ impl Head {
     /// # Shapes
     /// hidden (tokens, d) -> (tokens, embedding_size).
     fn logits(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
-        let logits = linear(hidden, &self.weight, self.bias.as_ref())?;
+        let logits = hidden.f_linear(&self.weight, self.bias.as_ref())?;
         match &self.lora {
             Some(lora) => lora.add(hidden, logits),
             None => Ok(logits),

@@ -1,12 +1,13 @@
 // Products with matrices that are kept in the format in which they are stored. A matrix is dequantised into a buffer for
 // each product, forwards and backwards, so a graph holds what is stored and nothing else.
 
-#include "../product.h"
+#include "../bf16/bf16.h"
 #include "../shim.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -145,6 +146,12 @@ Stored stored(int64_t format, const at::Tensor *values, const at::Tensor *scale,
               const at::Tensor *table, double offset, int64_t out, int64_t in) {
   auto part = [](const at::Tensor *tensor) { return tensor ? *tensor : at::Tensor(); };
   return {format, part(values), part(scale), part(absmax), part(table), offset, out, in};
+}
+
+// x W^T, or with `transposed` x W.
+at::Tensor product(const at::Tensor &x, const at::Tensor &weight, bool transposed) {
+  if (x.is_cpu() && x.scalar_type() == at::kBFloat16 && bf16::is_best()) return bf16::product(x, weight, transposed);
+  return transposed ? x.matmul(weight) : at::linear(x, weight);
 }
 
 struct MatrixLinear : Function<MatrixLinear> {
