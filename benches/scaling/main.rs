@@ -5,7 +5,7 @@
 //! cargo xtask train-tiny              # the first time, for the text
 //! cargo bench --bench scaling
 //! cargo bench --bench scaling -- --data FOLDER --tokens 10000000
-//! cargo bench --bench scaling -- --documents 4000 --tokens 20000000
+//! cargo bench --bench scaling -- --documents 1000 --tokens 6000000
 //! ```
 //!
 //! The learning rate stays after its warm-up, and each run is validated as it goes: so every validation is the end of a
