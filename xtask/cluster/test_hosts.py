@@ -9,7 +9,7 @@ import pytest
 
 from hosts import join, refusal, two_hosts
 from line import Line
-from runs import LOST, NO_ANSWER, Runs, end
+from runs import LOST, NO_ANSWER, Runs, all_end_well, end
 
 STEPS = 150
 # At which a run is disturbed.
@@ -44,9 +44,7 @@ def goes_on(hosts, runs, out):
 
 
 def test_two_hosts_have_the_bits_of_one(hosts, runs):
-    for process in start(hosts, runs, "hosts"):
-        code, told = end(process)
-        assert code == 0, told
+    all_end_well(start(hosts, runs, "hosts"))
     assert runs.is_whole("hosts")
 
 
@@ -76,9 +74,7 @@ def test_a_cable_that_is_mended_within_the_timeout_changes_nothing(hosts, runs, 
     assert runs.step(out) < STEPS
     hosts[0].switch("cable", "up")
     mended = time.monotonic()
-    for process in processes:
-        code, told = end(process)
-        assert code == 0, told
+    all_end_well(processes)
     print(f"ended {time.monotonic() - mended:.1f} s after the cable was mended")
     assert runs.is_whole(out)
 
@@ -92,9 +88,7 @@ def test_a_rank_that_is_stopped_for_less_than_the_timeout_changes_nothing(hosts,
     time.sleep(2)
     assert runs.step(out) < STEPS
     os.kill(processes[number].pid, signal.SIGCONT)
-    for process in processes:
-        code, told = end(process)
-        assert code == 0, told
+    all_end_well(processes)
     assert runs.is_whole(out)
 
 
@@ -128,9 +122,7 @@ def test_a_host_that_is_lost_at_once_is_noticed_by_the_timeout(hosts, runs):
 def test_the_interface_that_is_named_is_taken(hosts, runs):
     join(hosts, "second", 1)
     sent = hosts[1].sent("second")
-    for process in start(hosts, runs, "second", GLOO_SOCKET_IFNAME="second"):
-        code, told = end(process)
-        assert code == 0, told
+    all_end_well(start(hosts, runs, "second", GLOO_SOCKET_IFNAME="second"))
     assert runs.is_whole("second")
     # The gradients of every step.
     assert hosts[1].sent("second") - sent > STEPS * 4 * 20_000 > hosts[1].sent("cable")
@@ -146,9 +138,7 @@ def test_an_interface_that_is_not_there_is_an_error_that_says_so(hosts, runs):
 
 def test_a_bad_line_changes_nothing(runs):
     with two_hosts() as hosts, Line(hosts, delay=0.02, loss=0.01, seed=1) as line:
-        for process in start(hosts, runs, "bad-line"):
-            code, told = end(process, 300)
-            assert code == 0, told
+        all_end_well(start(hosts, runs, "bad-line"), seconds=300)
         print(f"{line.lost} of {line.packets} packets were lost")
         assert line.lost > 0
     assert runs.is_whole("bad-line")
@@ -163,7 +153,5 @@ def test_a_name_that_is_not_known_yet_is_waited_for(hosts, runs):
         time.sleep(2)
         assert runs.step("named") == 0 and processes[1].poll() is None
         files[1].write_text(f"{hosts[0].address} head\n")
-        for process in processes:
-            code, told = end(process)
-            assert code == 0, told
+        all_end_well(processes)
     assert runs.is_whole("named")

@@ -81,6 +81,12 @@ def end(process, seconds=120):
     return process.returncode, told
 
 
+def all_end_well(processes, seconds=120):
+    for process in processes:
+        code, told = end(process, seconds)
+        assert code == 0, told
+
+
 def rank(launcher, number, restarts):
     """The process of a rank that a launcher has started after so many restarts, or None if it does not run."""
     wanted = {f"RANK={number}", f"TORCHELASTIC_RESTART_COUNT={restarts}"}

@@ -166,38 +166,40 @@ impl Store {
 impl Group {
     /// Starts to replace `flat` by its sum over all processes.
     pub(crate) fn all_reduce(&mut self, flat: &mut Tensor) -> Result<Started, String> {
-        let mut work = null_mut();
-        // SAFETY: a live group and a live tensor, of which what was started keeps a reference.
-        let error = unsafe { llada_c10d_all_reduce(self.0.as_ptr(), flat.as_mut_ptr(), &mut work) };
-        made(error, work).map(Started)
+        // SAFETY: what `start` promises.
+        self.start(flat, |group, flat, work| unsafe { llada_c10d_all_reduce(group, flat, work) })
     }
 
     /// Starts to replace this process's share of `flat` by its sum over all processes, and the rest by anything.
     pub(crate) fn reduce_scatter(&mut self, flat: &mut Tensor, bounds: &[i64]) -> Result<Started, String> {
-        let count = bounds.len();
-        let mut work = null_mut();
-        // SAFETY: as above; the shim checks that the bounds are as many as it needs, and within the tensor.
-        let error =
-            unsafe { llada_c10d_reduce_scatter(self.0.as_ptr(), flat.as_mut_ptr(), bounds.as_ptr(), count, &mut work) };
-        made(error, work).map(Started)
+        let (bounds, count) = (bounds.as_ptr(), bounds.len());
+        // SAFETY: what `start` promises; the shim checks that the bounds are as many as it needs, and within the tensor.
+        self.start(flat, |group, flat, work| unsafe { llada_c10d_reduce_scatter(group, flat, bounds, count, work) })
     }
 
     /// Starts to complete `flat` by the shares of all processes.
     pub(crate) fn all_gather(&mut self, flat: &mut Tensor, bounds: &[i64]) -> Result<Started, String> {
-        let count = bounds.len();
-        let mut work = null_mut();
+        let (bounds, count) = (bounds.as_ptr(), bounds.len());
         // SAFETY: as above.
-        let error =
-            unsafe { llada_c10d_all_gather(self.0.as_ptr(), flat.as_mut_ptr(), bounds.as_ptr(), count, &mut work) };
-        made(error, work).map(Started)
+        self.start(flat, |group, flat, work| unsafe { llada_c10d_all_gather(group, flat, bounds, count, work) })
     }
 
     /// Starts to replace `flat` by that of process `root`.
     pub(crate) fn broadcast(&mut self, flat: &mut Tensor, root: usize) -> Result<Started, String> {
         let root = number(root)?;
+        // SAFETY: what `start` promises.
+        self.start(flat, |group, flat, work| unsafe { llada_c10d_broadcast(group, flat, root, work) })
+    }
+
+    /// Makes a call of the shim, which gets a live group, a live tensor, of which what it starts keeps a reference, and a
+    /// place for what it starts.
+    fn start(
+        &mut self,
+        flat: &mut Tensor,
+        call: impl FnOnce(*mut RawGroup, *mut C_tensor, *mut *mut RawWork) -> *mut c_char,
+    ) -> Result<Started, String> {
         let mut work = null_mut();
-        // SAFETY: a live group and a live tensor, of which what was started keeps a reference.
-        let error = unsafe { llada_c10d_broadcast(self.0.as_ptr(), flat.as_mut_ptr(), root, &mut work) };
+        let error = call(self.0.as_ptr(), flat.as_mut_ptr(), &mut work);
         made(error, work).map(Started)
     }
 }

@@ -26,6 +26,14 @@ bool are_even(const int64_t *bounds, size_t count, int world_size) {
   return true;
 }
 
+// Starts to send what process `root` has.
+c10::intrusive_ptr<c10d::Work> start_broadcast(c10d::Backend &backend, const at::Tensor &tensor, int root) {
+  std::vector<at::Tensor> tensors{tensor};
+  c10d::BroadcastOptions options;
+  options.rootRank = root;
+  return backend.broadcast(tensors, options);
+}
+
 }  // namespace
 
 extern "C" {
@@ -108,7 +116,7 @@ char *llada_c10d_reduce_scatter(llada_group *group, at::Tensor *flat, const int6
 
 // Starts to get the shares of all processes, of which each has its own, in place.
 char *llada_c10d_all_gather(llada_group *group, at::Tensor *flat, const int64_t *bounds, size_t count,
-                                llada_work **out) {
+                            llada_work **out) {
   return guarded([&] {
     auto &backend = *group->backend;
     int rank = backend.getRank(), world_size = backend.getSize();
@@ -122,10 +130,7 @@ char *llada_c10d_all_gather(llada_group *group, at::Tensor *flat, const int64_t 
       if (coalesces) backend.startCoalescing();
       for (int root = 0; root < world_size; ++root) {
         if (bounds[root] == bounds[root + 1]) continue;
-        std::vector<at::Tensor> of_root{share(*flat, bounds, root)};
-        c10d::BroadcastOptions options;
-        options.rootRank = root;
-        auto part = backend.broadcast(of_root, options);
+        auto part = start_broadcast(backend, share(*flat, bounds, root), root);
         if (!coalesces) parts.push_back(part);
       }
       if (coalesces) parts.push_back(backend.endCoalescing());
@@ -137,11 +142,7 @@ char *llada_c10d_all_gather(llada_group *group, at::Tensor *flat, const int64_t 
 // Starts to send what process `root` has, in place.
 char *llada_c10d_broadcast(llada_group *group, at::Tensor *flat, int root, llada_work **out) {
   return guarded([&] {
-    std::vector<at::Tensor> tensors{*flat};
-    c10d::BroadcastOptions options;
-    options.rootRank = root;
-    auto part = group->backend->broadcast(tensors, options);
-    *out = new llada_work{{part}, tensors};
+    *out = new llada_work{{start_broadcast(*group->backend, *flat, root)}, {*flat}};
   });
 }
 
