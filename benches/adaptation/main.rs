@@ -21,8 +21,8 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context;
-use clap::Parser;
+use anyhow::{Context, ensure};
+use clap::{Parser, ValueEnum};
 use llada_benches::{
     corpus::{WordNet, dataset, tasks},
     place,
@@ -33,7 +33,7 @@ use llada_tasks::Split;
 use crate::{
     report::Report,
     train::train,
-    variant::{Start, VARIANTS, Variant},
+    variant::{Start, Variant},
 };
 
 /// What an autoregressive checkpoint is worth to a mask predictor, and how fast it adapts
@@ -52,6 +52,10 @@ struct Args {
     /// What each variant is trained on
     #[arg(long, value_name = "N", default_value_t = 250_000, value_parser = clap::value_parser!(u64).range(1..))]
     tokens: u64,
+
+    /// Train only these; the others are shown as far as they have come before
+    #[arg(long, value_name = "NAME", value_enum)]
+    variant: Vec<Variant>,
 
     /// Where models, runs, table and picture go, from the root of the workspace
     #[arg(long, value_name = "FOLDER", default_value = "target/adaptation")]
@@ -81,13 +85,14 @@ fn run(model: &Path, args: &Args) -> anyhow::Result<bool> {
     let (model, out) = (place::from_root(model), place::from_root(&args.out));
     fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let text = WordNet::find(&place::from_root(&args.data))?;
-    let mut curves = Vec::new();
-    for variant in VARIANTS {
+    let all = Variant::value_variants();
+    for &variant in if args.variant.is_empty() { all } else { &args.variant } {
         let start = variant.start(&model, &text, &out)?;
-        let Some(curve) = train(variant, &start, args.tokens, &out, &STOP)? else { return Ok(false) };
-        curves.push(curve);
+        if !train(variant, &start, args.tokens, &out, &STOP)? {
+            return Ok(false);
+        }
     }
-    let report = Report { tokens: args.tokens, curves };
+    let report = Report::read(&out, args.tokens)?;
     let table = report.markdown();
     place::write(&out, "adaptation.md", &table)?;
     place::write(&out, "adaptation.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
@@ -105,10 +110,13 @@ fn test() -> anyhow::Result<bool> {
         tasks(&file, split)?;
         dataset(&file, &start.folder, out)?;
     }
-    let mut curves = Vec::new();
+    let tokens = 2 * train::STEP;
     for variant in [Variant::Converted, Variant::Scratch] {
-        curves.extend(train(variant, &start, 2 * train::STEP, folder.path(), &STOP)?);
+        train(variant, &start, tokens, folder.path(), &STOP)?;
     }
-    println!("{}", Report { tokens: 2 * train::STEP, curves }.markdown());
+    let report = Report::read(folder.path(), tokens)?;
+    ensure!(report.curves.iter().all(|curve| curve.points.len() == 3), "a measurement is missing");
+    ensure!(report.curves.len() == 2, "a curve is missing");
+    println!("{}", report.markdown());
     Ok(true)
 }

@@ -1,22 +1,30 @@
 //! The curves as a table, as JSON, and as a picture.
 
+use std::path::Path;
+
+use clap::ValueEnum;
 use llada_benches::chart::{Axis, COLOURS, Chart, Marker, Point, Scale, Series, Stroke};
 use serde::Serialize;
 
 use crate::{
     masking::RATIOS,
     train::{Curve, Measured},
+    variant::Variant,
 };
 
-/// All runs.
+/// All runs of a folder.
 #[derive(Serialize)]
 pub(crate) struct Report {
-    /// That each was to be trained on.
-    pub(crate) tokens: u64,
     pub(crate) curves: Vec<Curve>,
 }
 
 impl Report {
+    /// Reads what was measured in `out` up to `tokens`.
+    pub(crate) fn read(out: &Path, tokens: u64) -> anyhow::Result<Self> {
+        let curves = Variant::value_variants().iter().map(|&variant| Curve::read(variant, out, tokens));
+        Ok(Self { curves: curves.filter_map(Result::transpose).collect::<anyhow::Result<_>>()? })
+    }
+
     /// Where each variant began, and where it has come to.
     pub(crate) fn markdown(&self) -> String {
         let mut table = "| | tokens |".to_owned();

@@ -1,13 +1,13 @@
 //! One run: a variant, trained as far as a budget goes, and measured as it goes.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::Write,
+    fs,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::Context;
+use llada_benches::place;
 use llada_model::ModelConfig;
 use llada_train::{
     config::{RunConfig, Training},
@@ -29,15 +29,30 @@ pub(crate) const ROW_LENGTH: usize = 128;
 const BATCH_SIZE: usize = 8;
 /// Tokens of a step.
 pub(crate) const STEP: u64 = (BATCH_SIZE * ROW_LENGTH) as u64;
-/// Steps between two measurements, and two checkpoints: the same whatever the budget, so that budgets share their runs.
+/// Steps between two checkpoints.
 const STEPS: u64 = 25;
+/// Steps between two measurements once [`EARLY`] is past; a measurement takes as long as eight steps.
+const MEASURED_STEPS: u64 = 100;
+/// Steps at whose checkpoints everything is measured, where curves are steep.
+const EARLY: u64 = 100;
+
+/// The measurements of a run, in its folder.
+const MEASURED: &str = "measured.jsonl";
 
 /// How a variant got better.
 #[derive(Serialize)]
 pub(crate) struct Curve {
     pub(crate) variant: Variant,
-    pub(crate) parameters: usize,
     pub(crate) points: Vec<Measured>,
+}
+
+impl Curve {
+    /// What was measured in `out` up to `tokens`; none where `variant` was never trained there.
+    pub(crate) fn read(variant: Variant, out: &Path, tokens: u64) -> anyhow::Result<Option<Self>> {
+        let mut points = read(&out.join(variant.name()).join(MEASURED))?;
+        points.retain(|point| point.tokens <= tokens);
+        Ok((!points.is_empty()).then_some(Self { variant, points }))
+    }
 }
 
 /// One measurement.
@@ -48,33 +63,34 @@ pub(crate) struct Measured {
     pub(crate) cross_entropies: [f64; RATIOS.len()],
 }
 
-/// Trains, or goes on; none if it was asked to stop before the end.
+/// Trains, or goes on; whether it came to the end before it was asked to stop.
 pub(crate) fn train(
     variant: Variant,
     start: &Start,
     tokens: u64,
     out: &Path,
     stop: &AtomicBool,
-) -> anyhow::Result<Option<Curve>> {
+) -> anyhow::Result<bool> {
     let (name, steps) = (variant.name(), tokens.div_ceil(STEP));
     let folder = out.join(name);
     let validation = Dataset::open(&start.validation)?;
     let mut run = Run::open(config(variant, start, steps, &folder)?, Training::Pretrain)?;
-    let parameters = run.model().config().parameters();
-    println!("{name}: {parameters} parameters, {} steps of {steps}", run.steps_made());
-    let file = folder.join("measured.jsonl");
-    let mut points = read(&file)?;
+    println!("{name}: {} parameters, {} steps of {steps}", run.model().config().parameters(), run.steps_made());
+    let mut points = read(&folder.join(MEASURED))?;
+    // What came after the checkpoint is measured again.
     points.retain(|point| point.tokens <= run.steps_made() * STEP);
     loop {
-        let tokens = run.steps_made() * STEP;
-        if points.last().is_none_or(|last| last.tokens < tokens) {
+        let made = run.steps_made();
+        let tokens = made * STEP;
+        let due = made <= EARLY || made.is_multiple_of(MEASURED_STEPS) || made >= steps;
+        if due && points.last().is_none_or(|last| last.tokens < tokens) {
             let point = Measured { tokens, cross_entropies: cross_entropies(run.model_mut(), &validation)? };
             println!("{name}: {tokens} tokens, {:.3?} nats", point.cross_entropies);
-            append(&file, &point)?;
             points.push(point);
+            write(&folder, &points)?;
         }
-        if run.steps_made() >= steps {
-            return Ok(Some(Curve { variant, parameters, points }));
+        if made >= steps {
+            return Ok(true);
         }
         let pause = AtomicBool::new(false);
         run.train(&pause, |event| {
@@ -85,7 +101,7 @@ pub(crate) fn train(
             }
         })?;
         if stop.load(Ordering::Relaxed) {
-            return Ok(None);
+            return Ok(false);
         }
     }
 }
@@ -118,10 +134,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<Measured>> {
     Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
 }
 
-fn append(file: &Path, point: &Measured) -> anyhow::Result<()> {
-    let line = serde_json::to_string(point)? + "\n";
-    fs::create_dir_all(file.parent().unwrap_or(file))
-        .and_then(|()| OpenOptions::new().create(true).append(true).open(file))
-        .and_then(|mut opened| opened.write_all(line.as_bytes()))
-        .with_context(|| format!("cannot write {}", file.display()))
+fn write(folder: &Path, points: &[Measured]) -> anyhow::Result<()> {
+    let lines: Vec<String> = points.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    place::write(folder, MEASURED, &(lines.join("\n") + "\n"))
 }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use llada_benches::corpus::{WordNet, dataset};
 use llada_model::{Conversion, ModelConfig, ModelError, convert};
 use llada_train::config::ModelShape;
 use serde::Serialize;
 
 /// One way to begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Variant {
     /// All weights; the token at a position is predicted there, and attention is full.
@@ -20,8 +21,6 @@ pub(crate) enum Variant {
     /// Nothing but the shape.
     Scratch,
 }
-
-pub(crate) const VARIANTS: [Variant; 4] = [Variant::Converted, Variant::Shift, Variant::BlockCausal, Variant::Scratch];
 
 /// What a run begins with.
 pub(crate) struct Start {
