@@ -2,7 +2,7 @@
 //! build, and the headers of CUDA and of NCCL are found.
 
 use std::{
-    env, fs,
+    env,
     path::{Path, PathBuf},
 };
 
@@ -14,13 +14,10 @@ const HEADERS: [(&str, &str); 4] = [
     ("nccl.h", "nvidia-nccl-cu13"),
 ];
 
-/// The variables that name the installations of CUDA and of NCCL.
-const HOMES: [&str; 2] = ["CUDA_HOME", "NCCL_ROOT"];
-
 fn main() {
     println!("cargo::rerun-if-changed=src/c10d");
     println!("cargo::rustc-check-cfg=cfg(nccl)");
-    for variable in ["LIBTORCH_INCLUDE"].iter().chain(&HOMES) {
+    for variable in ["LIBTORCH_INCLUDE", "NCCL_ROOT"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     // With the feature `doc-only` torch-sys looks for no libtorch, and names none: there is nothing to compile against.
@@ -42,7 +39,7 @@ fn main() {
         .warnings(false)
         .files(["src/c10d/shim.cpp", "src/c10d/gloo.cpp"]);
     if lib.join("libtorch_cuda.so").exists() {
-        let folders = nvidia_folders(&lib);
+        let folders = nvidia_folders();
         match HEADERS.iter().find(|(header, _)| !folders.iter().any(|folder| folder.join(header).exists())) {
             None => {
                 println!("cargo::rustc-cfg=nccl");
@@ -65,21 +62,10 @@ fn without_nccl(missing: &str) {
     println!("cargo::rustc-env=LLADA_NO_NCCL={missing}");
 }
 
-/// The folders of CUDA's and NCCL's headers: those that variables name, and those of NVIDIA's packages beside PyTorch's, if
-/// libtorch is that.
-fn nvidia_folders(lib: &Path) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
-    for home in HOMES {
-        folders.extend(env::var_os(home).map(|home| Path::new(&home).join("include")));
-    }
-    // A libtorch may be a folder of links to the package.
-    let packages = fs::canonicalize(lib).ok().and_then(|lib| lib.ancestors().nth(2).map(|site| site.join("nvidia")));
-    for package in packages.and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten() {
-        folders.push(package.path().join("include"));
-    }
-    // CUDA's C++ library has a folder of its own since CUDA 13.
-    let of_cccl: Vec<PathBuf> = folders.iter().map(|folder| folder.join("cccl")).collect();
-    folders.extend(of_cccl);
-    folders.retain(|folder| folder.is_dir());
+/// The folders of CUDA's and NCCL's headers: those that llada-model has found, and that of the NCCL that a variable names.
+fn nvidia_folders() -> Vec<PathBuf> {
+    let named = env::var_os("NCCL_ROOT").map(|root| Path::new(&root).join("include"));
+    let mut folders = Vec::from_iter(named);
+    folders.extend(env::var_os("DEP_LLADA_SHIM_NVIDIA").iter().flat_map(env::split_paths));
     folders
 }

@@ -1,5 +1,5 @@
-//! The program built for the libtorch that machines with GPUs have, from the working tree and with none of that libtorch's
-//! CUDA libraries.
+//! The program built for the libtorch that machines with GPUs have, from the working tree, with CUDA's headers and with none of
+//! its libraries.
 //!
 //! A release of tch binds one release of libtorch, and no other line of the source depends on which. So the source is
 //! copied, and the copy names another tch. What libtorch needs of NVIDIA is found when the program starts.
@@ -16,6 +16,9 @@ use crate::{disk, process, python, setup, workspace};
 /// The release of PyTorch that the program is built for, and that of tch which binds it.
 const TORCH: &str = "2.11.0";
 const TCH: &str = "=0.24.0";
+
+/// NVIDIA's packages of the headers that libtorch's include, of the CUDA with which that PyTorch was built.
+const CUDA_HEADERS: [&str; 2] = ["nvidia-cuda-runtime==13.0.*", "nvidia-cuda-crt==13.0.*"];
 
 /// With a target named, the flags reach the program and not the build scripts.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -47,13 +50,25 @@ pub(super) fn program() -> Result<PathBuf> {
     Ok(target.join(TARGET).join("release/llada"))
 }
 
-/// Returns the folder with the headers and libraries of PyTorch's CUDA wheel, which is downloaded once.
+/// Returns the folder with the headers and libraries of PyTorch's CUDA wheel, beside which CUDA's headers are. Both are
+/// downloaded once.
 fn libtorch(scratch: &Path) -> Result<PathBuf> {
     let libtorch = scratch.join("torch");
     let version = libtorch.join("build-version");
-    if fs::read_to_string(&version).is_ok_and(|version| version.trim() == TORCH) {
-        return Ok(libtorch);
+    if !fs::read_to_string(&version).is_ok_and(|version| version.trim() == TORCH) {
+        println!("fetching the wheel of PyTorch {TORCH} with pip: half a gigabyte");
+        fetch(scratch, &[&format!("torch=={TORCH}")], &["lib"])?;
+        fs::write(&version, format!("{TORCH}\n"))?;
     }
+    if !scratch.join("nvidia").exists() {
+        println!("fetching CUDA's headers with pip: 2 MB");
+        fetch(scratch, &CUDA_HEADERS, &[])?;
+    }
+    Ok(libtorch)
+}
+
+/// Fetches wheels, and unpacks their headers and the libraries whose names begin with one of `libraries`.
+fn fetch(scratch: &Path, packages: &[&str], libraries: &[&str]) -> Result<()> {
     python::require_pip()?;
     if let Some(free) = disk::free(scratch).filter(|&free| free < NEEDED) {
         let message = format!(
@@ -64,18 +79,16 @@ fn libtorch(scratch: &Path) -> Result<PathBuf> {
         );
         return Err(Failure::environment(message, format!("export CARGO_TARGET_DIR=/a/larger/disk && {AGAIN}")).into());
     }
-    println!("fetching the wheel of PyTorch {TORCH} with pip: half a gigabyte");
     let wheels = scratch.join("wheels");
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--dest"]).arg(&wheels);
-    if !process::show(pip.arg(format!("torch=={TORCH}")).env("PIP_DISABLE_PIP_VERSION_CHECK", "1"))? {
-        let message = format!("pip could not fetch PyTorch {TORCH}, as shown above");
+    if !process::show(pip.args(packages).env("PIP_DISABLE_PIP_VERSION_CHECK", "1"))? {
+        let message = format!("pip could not fetch {}, as shown above", packages.join(" and "));
         return Err(Failure::environment(message, format!("{AGAIN}   (once the network is there)")).into());
     }
-    setup::unpack(&wheels, scratch, &["lib"])?;
-    fs::write(&version, format!("{TORCH}\n"))?;
+    setup::unpack(&wheels, scratch, libraries)?;
     fs::remove_dir_all(&wheels)?;
-    Ok(libtorch)
+    Ok(())
 }
 
 /// Makes `into` a copy of the checkout at `root`, changes that are not committed included. Files that are the same stay

@@ -13,7 +13,7 @@ for wheel in wheels:
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             file = pathlib.PurePosixPath(name).name
-            header = name.startswith("torch/include/")
-            library = name.startswith(("torch/lib/", "nvidia/")) and file.startswith(tuple(beginnings.split(",")))
+            header = name.startswith("torch/include/") or name.startswith("nvidia/") and "/include/" in name
+            library = name.startswith(("torch/lib/", "nvidia/")) and file.startswith(tuple(filter(None, beginnings.split(","))))
             if header or library or name == "torch/version.py":
                 archive.extract(name, into)

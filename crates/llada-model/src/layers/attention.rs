@@ -179,15 +179,18 @@ impl Attention {
         let mut rows = Vec::with_capacity(keys.spans.len());
         for (row, (query_span, key_span)) in queries.spans.iter().zip(&keys.spans).enumerate() {
             let computed = [key_span.of(k)?, key_span.of(v)?];
-            let queries_at = query_span.of(&queries.positions)?;
+            let places = keys.places.as_ref().map(|places| key_span.of(places)).transpose()?;
             let mut keys_at = key_span.of(&keys.positions)?;
             let [k, v] = match caches.as_mut().and_then(|caches| caches.of_row(row)) {
                 Some(cache) => {
-                    keys_at = positions_with_cache(cache.length, key_span, &keys_at)?;
-                    cache.update(layer, key_span, computed)?
+                    if self.pattern != AttentionPattern::Full {
+                        keys_at = positions_with_cache(cache.length, key_span, &keys_at)?;
+                    }
+                    cache.update(layer, key_span, places.as_ref(), computed)?
                 }
                 None => computed,
             };
+            let queries_at = query_span.of(&queries.positions)?;
             let mut seen = of_pattern(self.pattern, query_span, &queries_at, &keys_at, key_span.shadows)?;
             if let Some(shadow_of) = &queries.shadow_of
                 && key_span.shadows > 0

@@ -55,15 +55,23 @@ impl KvCache {
         self.layers.len() == layers
     }
 
-    /// Stores the computed keys and values of the tokens in `span`, and returns those of the whole row followed by
-    /// those of the shadows, which are not stored. They are views: the next row that shares the cache overwrites them.
+    /// Returns the addresses of the memory of all layers, if it has room for the row.
+    pub(crate) fn memory(&self) -> Option<Vec<usize>> {
+        let has_room = self.layers.iter().flatten().all(|cached| cached.size()[0] >= self.length as i64);
+        has_room.then(|| self.layers.iter().flatten().map(|cached| cached.data_ptr() as usize).collect())
+    }
+
+    /// Stores the computed keys and values of the tokens in `span`, or at `places` in the row, and returns those of the whole
+    /// row followed by those of the shadows, which are not stored. They are views: the next row that shares the cache
+    /// overwrites them.
     ///
     /// # Shapes
-    /// (tokens + shadows, kv heads x head_dim) each -> (length + shadows, kv heads x head_dim) each.
+    /// (tokens + shadows, kv heads x head_dim) each, places (tokens) i64 -> (length + shadows, kv heads x head_dim) each.
     pub(crate) fn update(
         &mut self,
         layer: usize,
         span: &Span,
+        places: Option<&Tensor>,
         computed: [Tensor; 2],
     ) -> Result<[Tensor; 2], ModelError> {
         let tokens = span.length - span.shadows;
@@ -76,7 +84,10 @@ impl KvCache {
         let length = self.length as i64;
         for (cached, of_tokens) in self.layers[layer].iter_mut().zip(&of_tokens) {
             grow(cached, length)?;
-            cached.f_narrow(0, span.first, tokens)?.f_copy_(of_tokens)?;
+            match places {
+                Some(places) => drop(cached.f_index_copy_(0, places, of_tokens)?),
+                None => cached.f_narrow(0, span.first, tokens)?.f_copy_(of_tokens)?,
+            }
         }
         let [k, v] = self.layers[layer].each_ref().map(|cached| cached.f_narrow(0, 0, length));
         let (k, v) = (k?, v?);

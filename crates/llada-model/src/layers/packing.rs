@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use tch::{Device, Tensor};
 
-use crate::ModelError;
+use crate::{ModelError, torch::tensor::upload};
 
 /// The number of wanted tokens is rounded up to a multiple of this, by repeating the last token.
 ///
@@ -41,6 +41,9 @@ pub(crate) struct Packing {
     /// (tokens) i64, or `None` if there are no shadows: for a shadow the token of its row that it replaces, and −1 for a token.
     /// A shadow does not attend to the token it replaces, and a token does not attend to shadows.
     pub(crate) shadow_of: Option<Tensor>,
+    /// (tokens) i64: the place of each token in its row, if the spans do not say it, because the packing stands for rows that
+    /// compute as many tokens in other places too.
+    pub(crate) places: Option<Tensor>,
     pub(crate) spans: Vec<Span>,
 }
 
@@ -81,7 +84,7 @@ impl Piece<'_> {
     }
 
     /// Returns the position in the sequence of a token of the row.
-    fn position(&self, token: usize) -> i64 {
+    pub(crate) fn position(&self, token: usize) -> i64 {
         self.positions.map_or(token, |positions| positions[token]) as i64
     }
 }
@@ -114,29 +117,28 @@ pub(crate) struct Wanted {
 impl Packing {
     /// Creates the packing of pieces of rows, in their order.
     pub(crate) fn new(pieces: &[Piece<'_>], device: Device) -> Result<Self, ModelError> {
-        let (mut positions, mut shadow_of, mut spans) = (Vec::new(), Vec::new(), Vec::with_capacity(pieces.len()));
+        let (mut positions, mut shadow_of) = (Vec::new(), Vec::new());
         for piece in pieces {
-            let Piece { computed, shadows, block_length, .. } = piece;
-            let start = positions.len() as i64;
-            positions.extend(computed.clone().map(|token| piece.position(token)));
+            positions.extend(piece.computed.clone().map(|token| piece.position(token)));
             shadow_of.resize(positions.len(), -1);
-            positions.extend(shadows.iter().map(|&token| piece.position(token)));
-            shadow_of.extend(shadows.iter().map(|&token| token as i64));
-            spans.push(Span {
-                start,
-                length: positions.len() as i64 - start,
-                shadows: shadows.len() as i64,
-                first: computed.start as i64,
-                lowest: computed.start as i64,
-                block_length: block_length.map(|length| length as i64),
-            });
+            positions.extend(piece.shadows.iter().map(|&token| piece.position(token)));
+            shadow_of.extend(piece.shadows.iter().map(|&token| token as i64));
         }
         let is_shadowed = pieces.iter().any(|piece| !piece.shadows.is_empty());
         Ok(Self {
-            positions: Tensor::f_from_slice(&positions)?.f_to_device(device)?,
-            shadow_of: if is_shadowed { Some(Tensor::f_from_slice(&shadow_of)?.f_to_device(device)?) } else { None },
-            spans,
+            positions: upload(&positions, device)?,
+            shadow_of: if is_shadowed { Some(upload(&shadow_of, device)?) } else { None },
+            places: None,
+            spans: spans(pieces),
         })
+    }
+
+    /// Creates the packing of pieces without shadows whose tokens are at these positions and places, which may become others.
+    ///
+    /// # Shapes
+    /// positions (tokens) i64, places (tokens) i64.
+    pub(crate) fn movable(pieces: &[Piece<'_>], positions: Tensor, places: Tensor) -> Self {
+        Self { positions, shadow_of: None, places: Some(places), spans: spans(pieces) }
     }
 
     /// Returns true if all rows have the same length and block length, and no shadows. Attention then takes them in one
@@ -156,9 +158,28 @@ impl Packing {
             // Selected shadows are queries like the others; a count of shadows is needed for keys only.
             spans.push(Span { start, length, shadows: 0, first: 0, lowest, ..*span });
         }
-        let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(device)?;
+        let tokens = upload(&tokens, device)?;
         let positions = self.positions.f_index_select(0, &tokens)?;
         let shadow_of = self.shadow_of.as_ref().map(|shadow_of| shadow_of.f_index_select(0, &tokens)).transpose()?;
-        Ok(Wanted { tokens, packing: Self { positions, shadow_of, spans } })
+        Ok(Wanted { tokens, packing: Self { positions, shadow_of, places: None, spans } })
     }
+}
+
+/// The spans of pieces that follow one another.
+fn spans(pieces: &[Piece<'_>]) -> Vec<Span> {
+    let mut spans = Vec::with_capacity(pieces.len());
+    let mut start = 0;
+    for Piece { computed, shadows, block_length, .. } in pieces {
+        let length = (computed.len() + shadows.len()) as i64;
+        spans.push(Span {
+            start,
+            length,
+            shadows: shadows.len() as i64,
+            first: computed.start as i64,
+            lowest: computed.start as i64,
+            block_length: block_length.map(|length| length as i64),
+        });
+        start += length;
+    }
+    spans
 }

@@ -48,6 +48,11 @@ impl Rope {
         Ok(Self { frequencies, cos, sin, length, longest, full_precision, head_dim, rotary_dim })
     }
 
+    /// Returns the address of the tables, which changes when they are extended.
+    pub(crate) fn memory(&self) -> usize {
+        self.cos.data_ptr() as usize
+    }
+
     /// Extends the tables to rows of `length` tokens, which is at most the maximum sequence length.
     pub(crate) fn reach(&mut self, length: usize) -> Result<(), ModelError> {
         if length > self.length {

@@ -1,7 +1,10 @@
 //! The model for inference: a Transformer over ragged batches whose head is applied to the wanted positions only.
 
+mod block_step;
 mod check;
+mod graph;
 mod groups;
+mod layout;
 mod pass;
 
 use std::{collections::BTreeMap, fmt, path::Path};
@@ -9,7 +12,10 @@ use std::{collections::BTreeMap, fmt, path::Path};
 use llada_core::predictor::{CacheSlot, MaskPredictor, Recompute, Row};
 use tch::Tensor;
 
-use self::groups::{groups, most_together};
+use self::{
+    block_step::BlockSteps,
+    groups::{groups, most_together},
+};
 use crate::{
     Adapter, AttentionPattern, Device, ModelConfig, ModelError, Precision, TransformerHidden,
     batch::banned_ids,
@@ -53,6 +59,10 @@ pub struct Transformer {
     kv_caches: BTreeMap<CacheSlot, KvCache>,
     /// dLLM-Cache state by slot.
     feature_caches: BTreeMap<CacheSlot, FeatureCache>,
+    /// The CUDA graphs of block steps, if there can be any.
+    block_steps: Option<BlockSteps>,
+    /// Why there are none any more.
+    graph_failure: Option<ModelError>,
     /// The memory into which tensors point. Fields are dropped in order, so it outlives them.
     _mapped: Vec<MappedTensor>,
 }
@@ -107,6 +117,7 @@ impl Transformer {
         let _mapped = loader.finish()?;
         let banned = banned_ids(&config);
         let rope = Rope::new(&config, device)?;
+        let block_steps = BlockSteps::open(&config, precision, device)?;
         Ok(Self {
             config,
             precision,
@@ -120,6 +131,8 @@ impl Transformer {
             most_together,
             kv_caches: BTreeMap::new(),
             feature_caches: BTreeMap::new(),
+            block_steps,
+            graph_failure: None,
             _mapped,
         })
     }
@@ -144,6 +157,19 @@ impl Transformer {
         self.config.attention = attention;
         self.blocks.iter_mut().for_each(|block| block.attention.pattern = attention);
         self
+    }
+
+    /// The same model without CUDA graphs, of which it makes use on a GPU: the steps of a request with a KV cache, over one
+    /// block of it, launch the same kernels again and again, so they are recorded and launched together. Without graphs each
+    /// kernel is launched alone.
+    #[must_use]
+    pub fn without_cuda_graphs(self) -> Self {
+        Self { block_steps: None, ..self }
+    }
+
+    /// Returns why no CUDA graph could be recorded, if it was tried. The model then goes on without.
+    pub fn graph_failure(&self) -> Option<&ModelError> {
+        self.graph_failure.as_ref()
     }
 
     /// Returns the precision of computation, which is the requested one if the device supports it ([`Precision::on`]).
@@ -206,12 +232,21 @@ impl MaskPredictor for Transformer {
                 rows[row] = Some(HiddenRow { states, wanted: batch[row].wanted.len() });
             }
         }
-        Ok(TransformerHidden { head: Head::Borrowed(&self.head), device: self.device, banned: &self.banned, rows })
+        Ok(TransformerHidden {
+            head: Head::Borrowed(&self.head),
+            device: self.device,
+            banned: &self.banned,
+            rows,
+            top_tokens: None,
+        })
     }
 
     fn release(&mut self, slot: CacheSlot) {
         self.kv_caches.remove(&slot);
         self.feature_caches.remove(&slot);
+        if let Some(steps) = &mut self.block_steps {
+            steps.release(slot);
+        }
     }
 
     fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize {

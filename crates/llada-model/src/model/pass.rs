@@ -5,15 +5,20 @@ use std::ops::Range;
 use llada_core::predictor::{CacheSlot, Row};
 use tch::Tensor;
 
-use super::Transformer;
+use super::{
+    Transformer,
+    graph::Key,
+    layout::{Layout, computed},
+};
 use crate::{
     ModelError,
     layers::{
         attention::CacheView,
         feature_cache::{FeatureCache, Part},
         kv_cache::{KvCache, KvCaches},
-        packing::{Packing, Piece, ROUND, Selection, round_up},
+        packing::{Packing, ROUND, Wanted, round_up},
     },
+    torch::tensor::upload,
 };
 
 impl Transformer {
@@ -33,7 +38,11 @@ impl Transformer {
                 caches.by_slot.insert(slot, self.take_kv_cache(slot, row));
             }
         }
-        let states = self.run_packed(rows, &mut caches);
+        let key = self.block_steps.as_ref().and_then(|_| Key::of(&self.config, rows, &caches, &self.rope));
+        let states = match key {
+            Some(key) => self.run_block_step(&key, rows, &mut caches),
+            None => self.run_packed(rows, &mut caches),
+        };
         // Caches are put back even after a failure. A repeated forward writes the same keys and values to the same
         // places, so a half-written span does no harm.
         caches.by_slot.retain(|_, cache| cache.is_filled(self.blocks.len()));
@@ -41,48 +50,42 @@ impl Transformer {
         states
     }
 
-    fn run_packed(&self, rows: &[&Row<'_>], caches: &mut KvCaches) -> Result<Vec<Tensor>, ModelError> {
-        let Some((last, others)) = self.blocks.split_last() else { return Ok(Vec::new()) };
-        let mask_id = self.config.mask_token_id;
-        // For each row, the ids of its computed positions, then a mask for each of its shadows.
-        let mut ids: Vec<i64> = Vec::new();
-        let (mut pieces, mut selections) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        for row in rows {
-            let computed = self.computed(row);
-            ids.extend(row.ids[computed.clone()].iter().map(|&id| i64::from(id)));
-            ids.extend(shadows(row).iter().map(|_| i64::from(mask_id)));
-            let mut tokens = Vec::with_capacity(row.wanted.len());
-            for (shadow, &position) in row.wanted.iter().enumerate() {
-                // The hidden state of a position with a token has seen that token. The prediction is therefore read
-                // from its shadow, a mask in its place.
-                let by_shadow = row.shadowed && row.ids[position] != mask_id;
-                let source = self.config.predicted_from(position) - computed.start;
-                tokens.push(if by_shadow { computed.len() + shadow } else { source });
-            }
-            selections.push(Selection { tokens, lowest: self.config.predicted_from(row.wanted[0]) });
-            pieces.push(Piece {
-                computed,
-                positions: row.positions,
-                shadows: shadows(row),
-                block_length: row.block_length,
-            });
-        }
-        let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device)?;
-        let packing = Packing::new(&pieces, self.device)?;
-        let mut x = self.embedding.f_index_select(0, &ids)?;
+    pub(super) fn run_packed(&self, rows: &[&Row<'_>], caches: &mut KvCaches) -> Result<Vec<Tensor>, ModelError> {
+        let layout = Layout::new(&self.config, rows);
+        let ids = upload(&layout.ids, self.device)?;
+        let packing = Packing::new(&layout.pieces, self.device)?;
+        let wanted = packing.select(&layout.selections, self.device)?;
         // One call of attention for all rows may round them differently than a call for each: on a CPU libtorch chooses by
         // their number and that of threads whether to pack what it multiplies.
         let by_row = self.device == tch::Device::Cpu || !caches.by_slot.is_empty();
-        // Every token needs the hidden states that the next layer's keys and values are computed from. After the last
-        // layer's attention nothing reads the others, so from there on only the wanted tokens are computed.
-        for (layer, block) in others.iter().enumerate() {
-            let view = CacheView { caches: by_row.then_some(&mut *caches), layer };
-            x = block.forward(&x, &packing, &self.rope, view)?;
-        }
-        let wanted = packing.select(&selections, self.device)?;
-        let view = CacheView { caches: by_row.then_some(caches), layer: others.len() };
-        let x = self.final_norm.forward(&last.forward_wanted(&x, &packing, &wanted, &self.rope, view)?)?;
+        let x = self.through_layers(&ids, &packing, Some(&wanted), by_row.then_some(caches))?;
         wanted.packing.spans.iter().map(|span| span.of(&x)).collect()
+    }
+
+    /// Computes the normed last hidden states of the wanted tokens, or of all. Nothing here reads a tensor or copies to the
+    /// device, so that a CUDA graph can record it.
+    ///
+    /// # Shapes
+    /// ids (tokens) i64 -> (wanted or tokens, d).
+    pub(super) fn through_layers(
+        &self,
+        ids: &Tensor,
+        packing: &Packing,
+        wanted: Option<&Wanted>,
+        mut caches: Option<&mut KvCaches>,
+    ) -> Result<Tensor, ModelError> {
+        let mut x = self.embedding.f_index_select(0, ids)?;
+        let last = self.blocks.len() - 1;
+        for (layer, block) in self.blocks.iter().enumerate() {
+            let view = CacheView { caches: caches.as_deref_mut(), layer };
+            // Every token needs the hidden states that the next layer's keys and values are computed from. After the last
+            // layer's attention nothing reads the others, so from there on only the wanted tokens are computed.
+            x = match wanted.filter(|_| layer == last) {
+                Some(wanted) => block.forward_wanted(&x, packing, wanted, &self.rope, view)?,
+                None => block.forward(&x, packing, &self.rope, view)?,
+            };
+        }
+        self.final_norm.forward(&x)
     }
 
     /// Computes a row with dLLM-Cache: all positions, whose state is then kept under the slot, or the `count` positions
@@ -91,9 +94,10 @@ impl Transformer {
     /// # Shapes
     /// -> (wanted or more, d).
     pub(super) fn forward_partial(&mut self, row: &Row<'_>, count: usize) -> Result<Tensor, ModelError> {
-        let Range { start, end } = self.computed(row);
-        let ids = self.on_device(row.ids[start..end].iter().map(|&id| i64::from(id)))?;
-        let positions = self.on_device((start..end).map(|index| row.position(index) as i64))?;
+        let Range { start, end } = computed(&self.config, row);
+        let ids: Vec<i64> = row.ids[start..end].iter().map(|&id| i64::from(id)).collect();
+        let positions: Vec<i64> = (start..end).map(|index| row.position(index) as i64).collect();
+        let [ids, positions] = [upload(&ids, self.device)?, upload(&positions, self.device)?];
         let mut x = self.embedding.f_index_select(0, &ids)?;
         // The state is out of the map while it is written to. After a failure it would mix two forwards, so it is
         // dropped.
@@ -119,21 +123,9 @@ impl Transformer {
         if let Some(slot) = row.cache {
             self.feature_caches.insert(slot, cache);
         }
-        let wanted = round_up(row.wanted, ROUND).map(|position| (self.config.predicted_from(position) - start) as i64);
-        self.final_norm.forward(&x.f_index_select(0, &self.on_device(wanted)?)?)
-    }
-
-    /// # Shapes
-    /// -> (values) i64.
-    fn on_device(&self, values: impl Iterator<Item = i64>) -> Result<Tensor, ModelError> {
-        Ok(Tensor::f_from_slice(&values.collect::<Vec<_>>())?.f_to_device(self.device)?)
-    }
-
-    /// Returns the positions of a row that are computed. If logits are shifted, they include the one before the span,
-    /// which predicts the first position of the span.
-    fn computed(&self, row: &Row<'_>) -> Range<usize> {
-        let range = row.recompute.range(row.ids.len());
-        self.config.predicted_from(range.start)..range.end
+        let source = |position| (self.config.predicted_from(position) - start) as i64;
+        let wanted: Vec<i64> = round_up(row.wanted, ROUND).map(source).collect();
+        self.final_norm.forward(&x.f_index_select(0, &upload(&wanted, self.device)?)?)
     }
 
     /// Takes the KV cache of a row out of the map, fitted to the row, or creates an empty one.
@@ -144,9 +136,4 @@ impl Transformer {
             _ => KvCache::new(row),
         }
     }
-}
-
-/// Returns the positions of a row that have shadows.
-fn shadows<'a>(row: &Row<'a>) -> &'a [usize] {
-    if row.shadowed { row.wanted } else { &[] }
 }

@@ -2,6 +2,7 @@
 //! it offers them to the rest of the crate as safe functions that return errors.
 
 pub(crate) mod bf16;
+pub(crate) mod cuda_graph;
 pub(crate) mod device;
 pub(crate) mod dtype;
 pub(crate) mod gradient;

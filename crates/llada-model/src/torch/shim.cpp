@@ -1,9 +1,10 @@
-// What tch does not bind: oneDNN's prepacked linear layers, reached through the dispatcher, and two kernels that fuse
-// what would be a dozen passes over memory. Every function returns null, or an error text that the caller frees.
+// What tch does not bind: copies to a GPU that nothing waits for, oneDNN's prepacked linear layers, reached through the
+// dispatcher, and two kernels that fuse what would be a dozen passes over memory. Every function returns null, or an error text that the caller frees.
 
 #include "shim.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
 #include <cmath>
@@ -62,6 +63,15 @@ WIDEST void rotate_rows_bf16(uint16_t *x, const float *cos, const float *sin, co
 extern "C" {
 
 void llada_free(char *text) { free(text); }
+
+// A copy from memory that is not page-locked would be waited for. libtorch keeps this memory until the copy is made.
+char *llada_upload(const int64_t *values, size_t count, int64_t device, at::Tensor **out) {
+  return guarded([&] {
+    at::Tensor locked = at::empty({int64_t(count)}, at::dtype(at::kLong).pinned_memory(true));
+    std::copy(values, values + count, locked.data_ptr<int64_t>());
+    *out = new at::Tensor(locked.to(at::Device(at::kCUDA, at::DeviceIndex(device)), at::kLong, true));
+  });
+}
 
 char *llada_pack(const at::Tensor *weight, int64_t rows, at::Tensor **out) {
   return guarded([&] {

@@ -1,4 +1,4 @@
-//! Safe wrappers around `shim.cpp`: packed linear layers and two fused kernels on the CPU.
+//! Safe wrappers around `shim.cpp`: copies to a GPU, packed linear layers and two fused kernels on the CPU.
 
 use std::{
     ffi::{CStr, c_char},
@@ -12,6 +12,7 @@ use crate::ModelError;
 
 unsafe extern "C" {
     fn llada_free(text: *mut c_char);
+    fn llada_upload(values: *const i64, count: usize, device: i64, out: *mut *mut C_tensor) -> *mut c_char;
     fn llada_pack(weight: *const C_tensor, rows: i64, out: *mut *mut C_tensor) -> *mut c_char;
     fn llada_packed_linear(
         x: *const C_tensor,
@@ -90,6 +91,16 @@ pub(super) fn rows_of_parts<T>(parts: &[Part<'_, T>], rows: i64) -> Result<Vec<i
     let each: Vec<i64> = parts.iter().map(|part| part.rows as i64).collect();
     check(!each.is_empty() && each.iter().sum::<i64>() == rows, "the parts are not the rows of the input")?;
     Ok(each)
+}
+
+/// Copies integers to the CUDA device of this index, in whose stream the copy is queued.
+///
+/// # Shapes
+/// -> (values) i64.
+pub(super) fn upload(values: &[i64], device: usize) -> Result<Tensor, ModelError> {
+    let mut out = null_mut();
+    // SAFETY: the values are read before the call returns; `check_tensor` owns what comes out.
+    unsafe { check_tensor(llada_upload(values.as_ptr(), values.len(), device as i64, &mut out), out) }
 }
 
 /// Packs `weight` (out, in) in a blocked layout, which oneDNN chooses for about `rows` rows of input.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
-use super::dtype::stored_kind;
+use super::{dtype::stored_kind, shim};
 use crate::{ModelError, weights::MappedTensor};
 
 /// Creates a tensor over the bytes of a mapped file. They are copied only if they are not aligned for their type.
@@ -25,6 +25,17 @@ pub(crate) fn map(stored: &MappedTensor) -> Result<Tensor, ModelError> {
     // SAFETY: the bytes are aligned, as many as the shape says (safetensors checks it), never written through this
     // tensor (weights are read only), and outlive it (see above).
     Ok(unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &strides, kind, tch::Device::Cpu)? })
+}
+
+/// Copies integers to a device. To a GPU they go through page-locked memory, so that nothing waits for the copy.
+///
+/// # Shapes
+/// -> (values) i64.
+pub(crate) fn upload(values: &[i64], device: tch::Device) -> Result<Tensor, ModelError> {
+    match device {
+        tch::Device::Cuda(index) => shim::upload(values, index),
+        _ => Ok(Tensor::f_from_slice(values)?),
+    }
 }
 
 /// Appends the elements of a tensor on any device to `out`.

@@ -149,7 +149,7 @@ impl TrainableTransformer {
             weights.linear(Role::Head, [padded_vocab_size, hidden_size], biases.head)?
         };
         let head = Head::Cast(head);
-        Ok(TransformerHidden { head, device: self.device, banned: &self.banned, rows })
+        Ok(TransformerHidden { head, device: self.device, banned: &self.banned, rows, top_tokens: None })
     }
 }
 

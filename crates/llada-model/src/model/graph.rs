@@ -1,0 +1,193 @@
+//! Which block steps are kept as CUDA graphs: what a graph depends on, when a step is recorded, and when a graph is dropped.
+//!
+//! A block step computes a block of each row, and reads the keys and values of the others from its cache. The steps of an
+//! answer launch the same kernels over the same memory, whatever block they are at; only the ids, positions and places
+//! change. So a step is recorded once for a set of rows.
+
+use llada_core::predictor::{CacheSlot, Recompute, Row};
+
+use super::layout::computed;
+use crate::{
+    AttentionPattern, ModelConfig,
+    layers::{kv_cache::KvCaches, rope::Rope},
+};
+
+/// The number of sets of rows whose steps are kept.
+///
+/// A set is met again as long as no row joins or leaves, and twice as often where an engine takes its rows by turns. A graph
+/// holds some thousand kernels, so more than a few are memory that waits for sets which do not come back.
+const KEPT: usize = 8;
+
+/// What a graph depends on besides the values in its inputs: the memory that it reads and writes, and all sizes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    /// The address of the tables of the rotary embedding.
+    tables: usize,
+    rows: Vec<RowKey>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct RowKey {
+    slot: CacheSlot,
+    /// The addresses of the slot's keys and values.
+    memory: Vec<usize>,
+    /// The number of tokens of the row, and of those that are computed.
+    length: usize,
+    computed: usize,
+}
+
+impl Key {
+    /// Returns the key of a forward over `rows`, or `None` if it is no block step of which a graph can be made.
+    ///
+    /// That takes full attention, since under another pattern the block decides which kernels are launched, and a cache with
+    /// room for the row, since a new one would be others' memory later.
+    pub(super) fn of(config: &ModelConfig, rows: &[&Row<'_>], caches: &KvCaches, rope: &Rope) -> Option<Self> {
+        if config.attention != AttentionPattern::Full || rows.is_empty() {
+            return None;
+        }
+        let of_row = |row: &&Row<'_>| {
+            let slot = row.cache?;
+            let cache = caches.by_slot.get(&slot)?;
+            let is_step = matches!(row.recompute, Recompute::Span(_)) && !row.shadowed;
+            let (memory, length) = (cache.memory()?, row.ids.len());
+            let is_filled = is_step && cache.is_filled(config.num_hidden_layers);
+            is_filled.then(|| RowKey { slot, memory, length, computed: computed(config, row).len() })
+        };
+        Some(Self { tables: rope.memory(), rows: rows.iter().map(of_row).collect::<Option<_>>()? })
+    }
+
+    fn uses(&self, slot: CacheSlot) -> bool {
+        self.rows.iter().any(|row| row.slot == slot)
+    }
+}
+
+/// How a block step is computed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn<'a, G> {
+    /// Kernel by kernel: libtorch prepares its libraries at the first step of a kind, which cannot be recorded.
+    Plain,
+    /// It is recorded, and then replayed.
+    Record,
+    /// By this graph.
+    Replay(&'a mut G),
+}
+
+/// The sets of rows whose steps were computed lately, the latest last, with their graphs.
+#[derive(Debug)]
+pub(super) struct Graphs<G> {
+    kept: Vec<(Key, Option<G>)>,
+}
+
+impl<G> Graphs<G> {
+    pub(super) fn new() -> Self {
+        Self { kept: Vec::new() }
+    }
+
+    /// Returns how the next step of `key` is computed.
+    pub(super) fn turn(&mut self, key: &Key) -> Turn<'_, G> {
+        let found = self.kept.iter().position(|(kept, _)| kept == key);
+        let is_first = found.is_none();
+        let entry = found.map_or_else(|| (key.clone(), None), |place| self.kept.remove(place));
+        if self.kept.len() == KEPT {
+            self.kept.remove(0);
+        }
+        self.kept.push(entry);
+        match self.kept.last_mut() {
+            Some((_, Some(graph))) => Turn::Replay(graph),
+            _ if is_first => Turn::Plain,
+            _ => Turn::Record,
+        }
+    }
+
+    /// Keeps the graph of a step.
+    pub(super) fn keep(&mut self, key: &Key, graph: G) {
+        if let Some((_, kept)) = self.kept.iter_mut().find(|(kept, _)| kept == key) {
+            *kept = Some(graph);
+        }
+    }
+
+    /// Drops the graphs over the memory of `slot`.
+    pub(super) fn release(&mut self, slot: CacheSlot) {
+        self.kept.retain(|(key, _)| !key.uses(slot));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(slots: &[usize], computed: usize) -> Key {
+        let row = |&slot| RowKey { slot: CacheSlot(slot), memory: vec![slot, 100 + slot], length: 64, computed };
+        Key { tables: 1, rows: slots.iter().map(row).collect() }
+    }
+
+    /// Takes a turn, and records a graph of this name if one is due.
+    fn step(graphs: &mut Graphs<&'static str>, key: &Key, name: &'static str) -> Option<&'static str> {
+        match graphs.turn(key) {
+            Turn::Plain => None,
+            Turn::Record => {
+                graphs.keep(key, name);
+                Some(name)
+            }
+            Turn::Replay(graph) => Some(graph),
+        }
+    }
+
+    #[test]
+    fn a_step_is_recorded_the_second_time_and_replayed_from_then_on() {
+        let mut graphs = Graphs::new();
+        let (one, other) = (key(&[0, 1], 8), key(&[0, 1], 16));
+        assert_eq!(step(&mut graphs, &one, "a"), None);
+        assert_eq!(step(&mut graphs, &other, "b"), None);
+        assert_eq!(step(&mut graphs, &one, "c"), Some("c"));
+        assert_eq!(step(&mut graphs, &one, "d"), Some("c"));
+        assert_eq!(step(&mut graphs, &other, "e"), Some("e"));
+        assert_eq!(step(&mut graphs, &one, "f"), Some("c"));
+    }
+
+    #[test]
+    fn a_graph_is_of_one_set_of_rows_in_one_order_over_one_memory() {
+        let mut graphs = Graphs::new();
+        let recorded = key(&[0, 1], 8);
+        for _ in 0..2 {
+            step(&mut graphs, &recorded, "a");
+        }
+        let mut elsewhere = recorded.clone();
+        elsewhere.rows[1].memory[0] += 1;
+        let longer = Key { tables: 2, ..recorded.clone() };
+        let mut grown = recorded.clone();
+        grown.rows[0].length += 1;
+        for other in [key(&[1, 0], 8), key(&[0], 8), key(&[0, 1, 1], 8), elsewhere, longer, grown] {
+            assert_eq!(step(&mut graphs, &other, "b"), None, "{other:?}");
+        }
+        assert_eq!(step(&mut graphs, &recorded, "c"), Some("a"));
+    }
+
+    #[test]
+    fn the_graphs_of_a_released_slot_are_dropped_and_no_others() {
+        let mut graphs = Graphs::new();
+        let keys = [key(&[0, 1], 8), key(&[2], 8), key(&[1], 8)];
+        for _ in 0..2 {
+            for key in &keys {
+                step(&mut graphs, key, "a");
+            }
+        }
+        graphs.release(CacheSlot(1));
+        assert_eq!(keys.each_ref().map(|key| step(&mut graphs, key, "b")), [None, Some("a"), None]);
+    }
+
+    #[test]
+    fn the_sets_that_were_met_last_are_kept() {
+        let mut graphs = Graphs::new();
+        let keys: Vec<Key> = (0..=KEPT).map(|slot| key(&[slot], 8)).collect();
+        for key in &keys[..KEPT] {
+            step(&mut graphs, key, "a");
+            step(&mut graphs, key, "a");
+        }
+        assert_eq!(step(&mut graphs, &keys[0], "b"), Some("a"));
+        assert_eq!(step(&mut graphs, &keys[KEPT], "b"), None);
+        assert_eq!(graphs.kept.len(), KEPT);
+        assert_eq!(step(&mut graphs, &keys[0], "b"), Some("a"));
+        assert_eq!(step(&mut graphs, &keys[1], "b"), None);
+    }
+}
