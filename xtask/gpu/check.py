@@ -21,7 +21,7 @@ import sys
 
 from program import Failed, HERE, LeftOut, Program
 
-PARTS = ["agreement", "speed", "launches"]
+PARTS = ["agreement", "graphs", "speed", "launches"]
 FAMILIES = ["tiny-llada", "tiny-llada-gqa-bf16", "tiny-illada", "tiny-llada-moe", "tiny-llada2", "tiny-dream", "tiny-smdm"]
 SIZES = ["10m", "120m", "1b", "8b"]
 
@@ -29,7 +29,7 @@ SIZES = ["10m", "120m", "1b", "8b"]
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda:0", help="cuda:N or cpu (default cuda:0)")
-    parser.add_argument("--parts", type=lambda text: text.split(","), default=PARTS, help="of agreement,speed,launches (default all)")
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=PARTS, help="of agreement,graphs,speed,launches (default all)")
     parser.add_argument("--sizes", type=lambda text: text.split(","), default=None,
                         help="of 10m,120m,1b,8b (default 120m,1b,8b; on the CPU 10m)")
     parser.add_argument("--families", type=lambda text: text.split(","), default=FAMILIES, help="fixtures to check (default all)")
@@ -118,6 +118,7 @@ def main():
         print(f"error: {failure}", file=sys.stderr)
         return 3
     import agreement
+    import graphs
     import launches
     import report
     import speed
@@ -135,6 +136,11 @@ def main():
     if "agreement" in args.parts:
         kept.part("agreement", "agreement", families)
         kept.part("agreement of a trained model", "trained", lambda: [agreement.trained(program)])
+    if "graphs" in args.parts:
+        if args.device == "cpu":
+            kept.part("CUDA graphs, refused", "graphs", lambda: [graphs.refused(program)])
+        else:
+            kept.part("CUDA graphs", "graphs", lambda: graphs.compare(program))
     for size in args.sizes:
         if "speed" in args.parts:
             kept.part(f"speed of {size}", "speed",

@@ -5,11 +5,15 @@ import pathlib
 import shutil
 import tempfile
 
+from graphs import WITHOUT
 from program import Failed, LeftOut, run
 from speed import prompt
 
 FEW, MANY = 4, 12
 LENGTH = 64
+# The first step of a dual cache computes everything, the second a block, the third records that and the others replay it.
+DUAL = dict(algorithm="fast_dual_cache", cache="dual")
+KINDS = [("without a cache", {}, []), ("of a block, by a CUDA graph", DUAL, []), ("of a block, kernel by kernel", DUAL, [WITHOUT])]
 LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch")
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy_", "cuStreamSynchronize")
 
@@ -29,16 +33,21 @@ def counts(table):
 
 
 def count(program, model):
-    """Launches and waits a step: the difference of two runs, of which one takes more steps, leaves out the load."""
+    """Launches and waits a step of each kind: the difference of two runs, of which one takes more steps, leaves out the load."""
     if shutil.which("nsys") is None:
         raise LeftOut("nsys (NVIDIA Nsight Systems) is not on PATH, so nothing was counted")
-    found = []
-    for steps in (FEW, MANY):
-        with tempfile.TemporaryDirectory() as folder:
-            profile = pathlib.Path(folder) / "profile"
-            before = ["nsys", "profile", "--trace=cuda", "--force-overwrite=true", "--output", str(profile)]
-            request = dict(id=0, prompt_ids=prompt(LENGTH), temperature=0.0, gen_length=LENGTH, steps=steps)
-            program.batch(model, [request], 1, "bf16", before=before)
-            table = run(["nsys", "stats", "--report", "cuda_api_sum", "--format", "csv", f"{profile}.nsys-rep"], program.env, 600)
-        found.append(counts(table))
-    return {kind: (found[1][kind] - found[0][kind]) / (MANY - FEW) for kind in found[0]}
+    rows = []
+    for name, sampler, words in KINDS:
+        found = [profile(program, model, dict(sampler, steps=steps), words) for steps in (FEW, MANY)]
+        rows.append(dict(step=name) | {kind: (found[1][kind] - found[0][kind]) / (MANY - FEW) for kind in found[0]})
+    return rows
+
+
+def profile(program, model, sampler, words):
+    """What one answer calls."""
+    with tempfile.TemporaryDirectory() as folder:
+        profile = pathlib.Path(folder) / "profile"
+        before = ["nsys", "profile", "--trace=cuda", "--force-overwrite=true", "--output", str(profile)]
+        request = dict(id=0, prompt_ids=prompt(LENGTH), temperature=0.0, gen_length=LENGTH, block_length=LENGTH, **sampler)
+        program.batch(model, [request], 1, "bf16", words=words, before=before)
+        return counts(run(["nsys", "stats", "--report", "cuda_api_sum", "--format", "csv", f"{profile}.nsys-rep"], program.env, 600))

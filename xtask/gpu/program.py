@@ -10,6 +10,8 @@ import sysconfig
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+# What `llada` notes where it wanted CUDA graphs and got none. It has the right tokens all the same, but not the right speed.
+NO_GRAPHS = "no CUDA graph could be recorded"
 
 
 class Failed(Exception):
@@ -45,13 +47,13 @@ class Program:
     def on_device(self):
         return ["--device", self.device, "--threads", self.threads]
 
-    def batch(self, model, requests, size, dtype, **options):
-        """The results of requests, which have an id each, in their order."""
+    def batch(self, model, requests, size, dtype, words=(), **options):
+        """The results of requests, which have an id each, in their order. `words` are more arguments."""
         with tempfile.TemporaryDirectory() as folder:
             asked, answered = pathlib.Path(folder) / "in.jsonl", pathlib.Path(folder) / "out.jsonl"
             asked.write_text("".join(json.dumps(request) + "\n" for request in requests))
             self.run("batch", "--model", model, "--input", asked, "--output", answered, "--batch-size", size,
-                     "--dtype", dtype, *self.on_device(), **options)
+                     "--dtype", dtype, *self.on_device(), *words, **options)
             return [json.loads(line) for line in answered.read_text().splitlines()]
 
     def version(self):
@@ -76,6 +78,8 @@ def run(command, env, limit):
     if ended.returncode:
         said = re.sub(r"\x1b\[[0-9;]*m", "", ended.stderr).strip()
         raise Failed(f"{shown(command)} ended with {ended.returncode}: {said[-400:]}")
+    if NO_GRAPHS in ended.stderr:
+        raise Failed(f"{shown(command)}: {ended.stderr[ended.stderr.index(NO_GRAPHS):].strip()[:400]}")
     return ended.stdout
 
 

@@ -5,6 +5,7 @@ import shutil
 import statistics
 import tempfile
 
+import graphs
 from program import Failed, HERE, peer
 
 # Bytes of the weights in bf16, in gigabytes, rounded up.
@@ -57,18 +58,18 @@ def make(size, folder):
     return model
 
 
-def work(lengths):
-    return [(case, asked, answer) for asked, answer in lengths for case in CASES]
+def work(lengths, cases=CASES):
+    return [(case, asked, answer) for asked, answer in lengths for case in cases]
 
 
-def ours(program, model, dtype, rows, lengths, repeat):
+def ours(program, model, dtype, rows, lengths, repeat, cases=CASES, words=()):
     """Seconds and forwards of each case: the model is loaded once, and the first batch of a case warms up."""
     requests = []
-    for number, (case, asked, answer) in enumerate(work(lengths)):
+    for number, (case, asked, answer) in enumerate(work(lengths, cases)):
         request = dict(prompt_ids=prompt(asked), temperature=0.0, cache=case.cache, **case.options(answer))
         requests += [request | dict(id=f"{number}/{run}/{row}") for run in range(repeat + 1) for row in range(rows)]
-    results = program.batch(model, requests, rows, dtype)
-    for number, (case, _, answer) in enumerate(work(lengths)):
+    results = program.batch(model, requests, rows, dtype, words=words)
+    for number, (case, _, answer) in enumerate(work(lengths, cases)):
         first = [result for result in results if result["id"].startswith(f"{number}/") and result["id"].endswith("/0")]
         yield case.measured(answer, rows, statistics.median(result["seconds"] for result in first[1:]), first[0]["nfe"])
 
@@ -95,14 +96,18 @@ def measure(program, size, folder, lengths=LENGTHS, together=TOGETHER, repeat=2)
     model = make(size, folder)
     rows = []
     for count in [1, together]:
-        contenders = [("bf16", lambda: ours(program, model, "bf16", count, lengths, repeat)),
-                      ("int8", lambda: ours(program, model, "int8", count, lengths, repeat)),
-                      ("PyTorch", lambda: theirs(program, model, count, lengths, repeat))]
-        for name, run in contenders:
+        contenders = [("bf16", CASES, lambda: ours(program, model, "bf16", count, lengths, repeat)),
+                      ("int8", CASES, lambda: ours(program, model, "int8", count, lengths, repeat)),
+                      ("PyTorch", CASES, lambda: theirs(program, model, count, lengths, repeat))]
+        if program.device != "cpu":
+            cases = [case for case in CASES if case.cache == "dual"]
+            contenders.append(("bf16 without CUDA graphs", cases,
+                               lambda: ours(program, model, "bf16", count, lengths, repeat, cases, [graphs.WITHOUT])))
+        for name, cases, run in contenders:
             try:
                 found = list(run())
             except Failed as failure:
-                found = [dict(error=str(failure))] * len(work(lengths))
-            for (case, asked, answer), measured in zip(work(lengths), found):
+                found = [dict(error=str(failure))] * len(work(lengths, cases))
+            for (case, asked, answer), measured in zip(work(lengths, cases), found):
                 rows.append(dict(case=case.name, prompt=asked, answer=answer, rows=count, contender=name, **measured))
     return rows

@@ -56,6 +56,13 @@ impl Session {
         }
     }
 
+    /// Prints a note if the model has had to do without CUDA graphs.
+    pub(crate) fn note_graphs(&self) {
+        if let Some(error) = self.model.engine().predictor().graph_failure() {
+            eprintln!("note: no CUDA graph could be recorded, kernels were launched one by one: {error}");
+        }
+    }
+
     /// Returns the text of all `ids`, or `None` without a tokenizer.
     pub(crate) fn text(&self, ids: &[u32]) -> anyhow::Result<Option<String>> {
         let tokenizer = self.model.tokenizer().ok();
@@ -80,7 +87,11 @@ fn options(args: &ModelArgs, asked: Precision) -> anyhow::Result<OpenOptions> {
         llada::set_threads(threads.into());
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("cannot start threads")?;
     }
+    if args.no_cuda_graphs && args.device == Device::Cpu {
+        return Err(usage("--no-cuda-graphs: on cpu there are none\nhint: leave it out, or --device cuda:0"));
+    }
     let options = Model::options().device(args.device).precision(asked);
+    let options = if args.no_cuda_graphs { options.without_cuda_graphs() } else { options };
     Ok(match &args.adapter {
         None => options,
         Some(adapter) => options.adapter(adapter),

@@ -21,6 +21,7 @@ pub struct OpenOptions {
     device: Device,
     precision: Option<Precision>,
     adapter: Option<PathBuf>,
+    without_cuda_graphs: bool,
 }
 
 impl OpenOptions {
@@ -39,6 +40,11 @@ impl OpenOptions {
     /// Face cache. It is computed beside the weights, which stay as they are.
     pub fn adapter(self, adapter: impl Into<PathBuf>) -> Self {
         Self { adapter: Some(adapter.into()), ..self }
+    }
+
+    /// Launches the kernels of every step one by one on a GPU ([`Transformer::without_cuda_graphs`]).
+    pub fn without_cuda_graphs(self) -> Self {
+        Self { without_cuda_graphs: true, ..self }
     }
 
     /// Opens a model: a folder with `config.json`, safetensors weights and `tokenizer.json`, or the name of a model in
@@ -64,9 +70,10 @@ impl OpenOptions {
             Some(precision) => precision,
             None => default_precision(folder, self.device)?,
         };
-        Ok(match self.adapter {
+        let network = match self.adapter {
             None => Transformer::load(folder, self.device, precision)?,
             Some(adapter) => Transformer::load_with_adapter(folder, &Adapter::open(&adapter)?, self.device, precision)?,
-        })
+        };
+        Ok(if self.without_cuda_graphs { network.without_cuda_graphs() } else { network })
     }
 }

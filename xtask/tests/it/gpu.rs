@@ -94,6 +94,38 @@ fn one_difference_or_failure_makes_the_check_fail() {
 }
 
 #[test]
+fn tokens_that_differ_without_graphs_make_the_check_fail() {
+    let compared = |same: u32| {
+        let row = json!({"model": "tiny-dream", "dtype": "f32", "rows": 8, "same": same, "tokens": 256, "holds": same == 256});
+        let waits = json!({"step": "of a block, by a CUDA graph", "launches": 3.0, "waits": 1.0});
+        let mut data = checked(&json!([family(96, true)]), &Value::Null);
+        data["parts"]["CUDA graphs"] = json!({"kind": "graphs", "rows": [row], "failure": null, "left_out": null});
+        data["parts"]["launches of 1b"] =
+            json!({"kind": "launches", "rows": [waits], "failure": null, "left_out": null});
+        data
+    };
+    for (same, line) in [(256, "| tiny-dream | f32 | 8 | 256 of 256 |"), (255, "| tiny-dream | f32 | 8 | 255 of 256 |")]
+    {
+        let data = compared(same);
+        let page = answer("import report; print(report.page(data))", &data);
+        assert!(page.lines().any(|found| found == line), "{page}");
+        assert!(page.lines().any(|found| found == "| of a block, by a CUDA graph | 3.0 | 1.0 |"), "{page}");
+        let good = answer("import report; print(report.is_good(data))", &data);
+        assert_eq!(good.trim() == "True", same == 256);
+    }
+}
+
+#[test]
+fn a_program_that_could_not_record_a_graph_fails() {
+    let note = "note: no CUDA graph could be recorded, kernels were launched one by one: libtorch: out of memory";
+    let program = "import os, program\ntry:\n print(program.run(['sh', '-c', data], os.environ, 9))\n\
+                   except program.Failed as failure:\n print('failed:', failure)";
+    assert_eq!(answer(program, &json!("echo fine; echo note >&2")).trim(), "fine");
+    let failed = answer(program, &json!(format!("echo fine; echo '{note}' >&2")));
+    assert!(failed.starts_with("failed:") && failed.contains("out of memory"), "{failed}");
+}
+
+#[test]
 fn calls_are_counted_in_the_table_of_nsys() {
     let table = json!(
         "Processing...\n\nTime (%),Total Time (ns),Num Calls,Avg (ns),Name\n\

@@ -20,6 +20,11 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = super::device)]
     pub(crate) device: Device,
 
+    /// On a GPU, launch the kernels of every step one by one, instead of those of a block step with the dual cache together as
+    /// a CUDA graph
+    #[arg(long)]
+    pub(crate) no_cuda_graphs: bool,
+
     /// Compute in f32, bf16, or int8: linear layers of eight-bit weights, the rest in bf16. nf4, nf4-double: four-bit
     /// weights, the smallest, multiplied in bf16; double: their scales in eight bits. auto: f32 for small models
     /// (under 64 MiB in f32; under 1 GiB where the processor has no bf16), bf16 for others, int8 for those of

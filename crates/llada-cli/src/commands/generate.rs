@@ -144,5 +144,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             }
         }
     }
+    session.note_graphs();
     Ok(())
 }

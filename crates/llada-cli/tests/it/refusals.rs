@@ -42,6 +42,10 @@ fn impossible_settings_are_usage_errors() {
         (&["--cfg-scale", "-1"], &["cfg_scale -1"]),
         (&["--remasking", "luck"], &["luck", "low_confidence, random, margin or entropy"]),
         (&["--device", "tpu"], &["tpu", "--device cpu"]),
+        (
+            &["--no-cuda-graphs"],
+            &["--no-cuda-graphs: on cpu there are none", "\nhint: leave it out, or --device cuda:0"],
+        ),
         (&["--dtype", "f16"], &["f16", "bf16"]),
         (&["--threads", "0"], &["0 is not in 1.."]),
         (&["--chat", "hello"], &["cannot be used with"]),

@@ -18,7 +18,6 @@ use crate::{
 };
 
 /// The graphs of a model.
-#[derive(Debug)]
 pub(super) struct BlockSteps {
     /// Dropped before the pool in which they are.
     graphs: Graphs<RecordedStep>,
@@ -26,7 +25,6 @@ pub(super) struct BlockSteps {
 }
 
 /// A graph with the memory that its steps begin and end with.
-#[derive(Debug)]
 struct RecordedStep {
     inputs: StepInputs,
     /// (tokens, d): the normed last hidden states.
@@ -35,7 +33,6 @@ struct RecordedStep {
 }
 
 /// What differs between two steps of the same rows.
-#[derive(Debug)]
 pub(super) struct StepInputs {
     /// (3, tokens) i64: ids, positions and places.
     numbers: Tensor,

@@ -62,7 +62,6 @@ impl Key {
 }
 
 /// How a block step is computed.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn<'a, G> {
     /// Kernel by kernel: libtorch prepares its libraries at the first step of a kind, which cannot be recorded.
     Plain,
@@ -73,7 +72,6 @@ pub(super) enum Turn<'a, G> {
 }
 
 /// The sets of rows whose steps were computed lately, the latest last, with their graphs.
-#[derive(Debug)]
 pub(super) struct Graphs<G> {
     kept: Vec<(Key, Option<G>)>,
 }

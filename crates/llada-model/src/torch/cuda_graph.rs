@@ -10,7 +10,6 @@ pub(crate) use self::recorded::{CudaGraph, GraphPool};
 mod recorded {
     use std::{
         ffi::{c_char, c_int},
-        fmt,
         ptr::null_mut,
     };
 
@@ -107,18 +106,6 @@ mod recorded {
             unsafe { llada_graph_drop(self.0) };
         }
     }
-
-    impl fmt::Debug for GraphPool {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("GraphPool").finish_non_exhaustive()
-        }
-    }
-
-    impl fmt::Debug for CudaGraph {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("CudaGraph").finish_non_exhaustive()
-        }
-    }
 }
 
 #[cfg(not(cuda_graphs))]
@@ -126,11 +113,9 @@ mod absent {
     use crate::ModelError;
 
     /// The pool of graphs, of which this build has none.
-    #[derive(Debug)]
     pub(crate) enum GraphPool {}
 
     /// A graph, of which this build has none.
-    #[derive(Debug)]
     pub(crate) enum CudaGraph {}
 
     impl GraphPool {

@@ -34,7 +34,7 @@ pub(crate) fn map(stored: &MappedTensor) -> Result<Tensor, ModelError> {
 pub(crate) fn upload(values: &[i64], device: tch::Device) -> Result<Tensor, ModelError> {
     match device {
         tch::Device::Cuda(index) => shim::upload(values, index),
-        _ => Ok(Tensor::f_from_slice(values)?),
+        _ => Ok(Tensor::f_from_slice(values)?.f_to_device(device)?),
     }
 }
 

@@ -86,6 +86,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     bar.finish_and_clear();
+    session.note_graphs();
     eprintln!("{} results in {}", lines.len(), args.output.display());
     Ok(())
 }
