@@ -117,7 +117,10 @@ impl Transformer {
         let _mapped = loader.finish()?;
         let banned = banned_ids(&config);
         let rope = Rope::new(&config, device)?;
-        let block_steps = BlockSteps::open(&config, precision, device)?;
+        let (block_steps, graph_failure) = match BlockSteps::open(&config, precision, device) {
+            Ok(steps) => (steps, None),
+            Err(error) => (None, Some(error)),
+        };
         Ok(Self {
             config,
             precision,
@@ -132,7 +135,7 @@ impl Transformer {
             kv_caches: BTreeMap::new(),
             feature_caches: BTreeMap::new(),
             block_steps,
-            graph_failure: None,
+            graph_failure,
             _mapped,
         })
     }

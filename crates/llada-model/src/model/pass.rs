@@ -50,6 +50,10 @@ impl Transformer {
         states
     }
 
+    /// Computes `rows` over these caches, launching kernel by kernel.
+    ///
+    /// # Shapes
+    /// -> (wanted or more, d) for each row.
     pub(super) fn run_packed(&self, rows: &[&Row<'_>], caches: &mut KvCaches) -> Result<Vec<Tensor>, ModelError> {
         let layout = Layout::new(&self.config, rows);
         let ids = upload(&layout.ids, self.device)?;
@@ -62,8 +66,8 @@ impl Transformer {
         wanted.packing.spans.iter().map(|span| span.of(&x)).collect()
     }
 
-    /// Computes the normed last hidden states of the wanted tokens, or of all. Nothing here reads a tensor or copies to the
-    /// device, so that a CUDA graph can record it.
+    /// Computes the normed last hidden states of the wanted tokens, or of all. Under full attention nothing here, and nothing in
+    /// a dense model's layers of f32 or bf16, reads a tensor or copies to the device, so that a CUDA graph can record it.
     ///
     /// # Shapes
     /// ids (tokens) i64 -> (wanted or tokens, d).
@@ -75,12 +79,11 @@ impl Transformer {
         mut caches: Option<&mut KvCaches>,
     ) -> Result<Tensor, ModelError> {
         let mut x = self.embedding.f_index_select(0, ids)?;
-        let last = self.blocks.len() - 1;
         for (layer, block) in self.blocks.iter().enumerate() {
             let view = CacheView { caches: caches.as_deref_mut(), layer };
             // Every token needs the hidden states that the next layer's keys and values are computed from. After the last
             // layer's attention nothing reads the others, so from there on only the wanted tokens are computed.
-            x = match wanted.filter(|_| layer == last) {
+            x = match wanted.filter(|_| layer + 1 == self.blocks.len()) {
                 Some(wanted) => block.forward_wanted(&x, packing, wanted, &self.rope, view)?,
                 None => block.forward(&x, packing, &self.rope, view)?,
             };
