@@ -40,6 +40,9 @@ pub struct Row<'a> {
     pub cache: Option<CacheSlot>,
     /// The positions that are computed; the others come from the slot.
     pub recompute: Recompute,
+    /// If true, the forward also measures how far the values of the wanted positions move from those in the slot
+    /// ([`Hidden::drift`]).
+    pub measures_drift: bool,
     /// Positions of a block, counted from position 0, for a model whose attention is causal from block to block; none for
     /// the model's own. Other models have no use for it.
     pub block_length: Option<usize>,
@@ -55,6 +58,7 @@ impl<'a> Row<'a> {
             shadowed: false,
             cache: None,
             recompute: Recompute::All,
+            measures_drift: false,
             block_length: None,
         }
     }
@@ -277,6 +281,18 @@ pub trait Hidden {
     /// As for [`logits`](Self::logits).
     fn top_tokens(&mut self, row: usize, range: Range<usize>) -> Result<Option<Vec<TopToken>>, Self::Error> {
         let _ = (row, range);
+        Ok(None)
+    }
+
+    /// Returns how far the values of row `row` at its wanted positions have moved from those that its slot held: one minus
+    /// their cosine similarity, averaged over positions and layers, which is 0 if they have kept their direction and at
+    /// most 2. None if the row did not [ask for it](Row::measures_drift), if everything was computed, or if the model
+    /// does not measure it.
+    ///
+    /// # Errors
+    /// If the model fails.
+    fn drift(&mut self, row: usize) -> Result<Option<f32>, Self::Error> {
+        let _ = row;
         Ok(None)
     }
 }

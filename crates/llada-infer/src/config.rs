@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::{
     Cache, CacheConfig, Decoder, DecoderConfig, InferError, LengthConfig, SpecialTokens,
+    cache::Dual,
     error::{check_non_negative, check_positive, check_range},
 };
 
@@ -166,6 +167,7 @@ impl SamplerConfig {
             return Err(CoreError::OutOfRange { name: "top_p", found: top_p.into(), lowest: 0.0, highest: 1.0 }.into());
         }
         self.check_suffix()?;
+        self.check_drift()?;
         decoder.validate()?;
         self.length.build().validate()?;
         if matches!(self.length, LengthConfig::Daedal(_)) {
@@ -202,6 +204,17 @@ impl SamplerConfig {
             return Err(InferError::SuffixWindow { suffix_window, with: "cache block".to_owned() });
         }
         Ok(())
+    }
+
+    /// Refuses a limit of drift where blocks start with full forwards whatever has moved.
+    fn check_drift(&self) -> Result<(), InferError> {
+        let CacheConfig::Dual(Dual { refresh_drift: Some(refresh_drift), .. }) = self.cache else { return Ok(()) };
+        let with = match (self.suffix_window, self.length) {
+            (Some(suffix_window), _) => format!("suffix_window {suffix_window}"),
+            (None, LengthConfig::Fixed) => return Ok(()),
+            (None, length) => format!("length {length}"),
+        };
+        Err(InferError::Drift { refresh_drift, with })
     }
 
     /// Refuses options that DAEDAL does not support, because they need a known length or prevent the answer from ending.

@@ -120,6 +120,14 @@ pub enum InferError {
         /// The name of the option.
         option: &'static str,
     },
+    /// Under this option every block starts with a full forward, because its rows change from block to block.
+    #[error("refresh_drift {refresh_drift} does not go with {with}, under which every block starts with a full forward")]
+    Drift {
+        /// The limit.
+        refresh_drift: f32,
+        /// The option and its value.
+        with: String,
+    },
     /// With this method no states can be drafted.
     #[error("draft_length does not go with {with}")]
     Speculation {
@@ -196,6 +204,7 @@ impl InferError {
             Self::Budget { blocks, .. } => Some(Hint::set_with("max_nfe", blocks, ", or longer blocks")),
             Self::Daedal { hint, .. } | Self::Speculation { hint, .. } => Some(hint.clone()),
             Self::SuffixWindow { .. } => Some(Hint::Advice("leave suffix_window out".to_owned())),
+            Self::Drift { .. } => Some(Hint::Advice("leave refresh_drift out".to_owned())),
             Self::NoSuffixWindow { .. } => Some(Hint::set("suffix_window", [96])),
             Self::NothingDeferred => {
                 Some(Hint::set_with("temperature", 0, ", or neither reference_compat nor an algorithm that implies it"))

@@ -62,6 +62,14 @@ impl<H: Hidden> LogitsReader<'_, H> {
         self.hidden.top_tokens(self.row.row, range).map_err(InferError::predict)
     }
 
+    /// Returns how far the values of the row's wanted positions have moved, without guidance, if that was measured.
+    ///
+    /// # Errors
+    /// If the predictor fails.
+    pub(crate) fn drift(&mut self) -> Result<Option<f32>, InferError> {
+        self.hidden.drift(self.row.row).map_err(InferError::predict)
+    }
+
     /// Computes the guided logits of a range of the row's wanted positions. The caller may change them in place.
     ///
     /// # Shapes

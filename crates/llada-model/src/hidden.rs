@@ -42,6 +42,8 @@ pub(crate) struct HiddenRow {
     /// (wanted or more, d): the number of rows is rounded up.
     pub(crate) states: Tensor,
     pub(crate) wanted: usize,
+    /// How far the values at these positions have moved, () f32, if that was measured.
+    pub(crate) drift: Option<Tensor>,
 }
 
 impl TransformerHidden<'_> {
@@ -169,5 +171,11 @@ mod tests {
             assert!(hidden.top_tokens_of(row, range).is_err());
         }
         Ok(())
+    }
+
+    fn drift(&mut self, row: usize) -> Result<Option<f32>, ModelError> {
+        let hidden = self.rows.get(row).and_then(Option::as_ref);
+        let drift = hidden.and_then(|hidden| hidden.drift.as_ref());
+        Ok(drift.map(|drift| drift.f_double_value(&[])).transpose()?.map(|drift| drift as f32))
     }
 }

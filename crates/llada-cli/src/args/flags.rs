@@ -144,6 +144,11 @@ pub(super) struct Flags {
     #[arg(long, value_name = "N")]
     refresh_interval: Option<usize>,
 
+    /// How far the values of a block's masks may have moved, from 0 to 2, before everything is computed again, with
+    /// --cache dual [default: every block starts with a full forward]
+    #[arg(long, value_name = "F")]
+    refresh_drift: Option<f32>,
+
     /// Steps from one forward over all of the answer to the next, with --cache dllm
     #[arg(long, value_name = "N", default_value_t = Dllm::default().gen_interval_steps)]
     gen_interval_steps: usize,

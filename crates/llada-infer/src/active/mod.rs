@@ -61,6 +61,8 @@ pub(crate) struct ActiveRequest {
     load: f32,
     /// True if the cache is empty or holds another sequence, so that the next forward must compute everything.
     needs_refresh: bool,
+    /// How far the next forward may move values before the one after it must compute everything, if that is measured.
+    drift_limit: Option<f32>,
     /// True if the next step needs the confidence that the answer ends.
     needs_eos_confidence: bool,
     /// The cache slots of the row with the prompt and, under guidance, of the row without it.
@@ -135,7 +137,8 @@ impl ActiveRequest {
             recompute: Recompute::All,
             speculation: Speculation::default(),
             load: 0.0,
-            needs_refresh: false,
+            needs_refresh: true,
+            drift_limit: None,
             needs_eos_confidence: false,
             slots: Vec::new(),
             is_finished: false,

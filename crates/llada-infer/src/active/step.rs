@@ -43,6 +43,7 @@ impl ActiveRequest {
             shadowed: self.decoder.needs_shadows(),
             cache: self.slots.get(slot).copied(),
             recompute: self.recompute.clone(),
+            measures_drift: slot == 0 && self.drift_limit.is_some(),
             block_length: self.config.block_length,
         }
     }
@@ -67,7 +68,11 @@ impl ActiveRequest {
             confidence = Some(eos_confidence(reader, vocabulary, &self.sequence.ids, at.prompt_length, &self.wanted)?);
         }
         if !self.wanted.is_empty() {
-            self.needs_refresh = false;
+            self.needs_refresh = match self.drift_limit {
+                // What is not known counts as too far.
+                Some(limit) => reader.drift()?.is_none_or(|drift| drift.is_nan() || drift > limit),
+                None => false,
+            };
         }
         if let Some(left) = &mut self.progression.forwards_left {
             *left = left.saturating_sub(1);
@@ -172,6 +177,10 @@ impl ActiveRequest {
         if self.needs_eos_confidence {
             self.wanted.extend(self.sequence.masked(at.block.end..self.sequence.ids.len()));
         }
+        let limit = self.cache.as_ref().and_then(|cache| cache.drift_limit(&at));
+        self.drift_limit = limit.filter(|_| !self.needs_refresh);
+        // Without a forward the step neither measures nor recomputes what a later one relies on.
+        self.needs_refresh |= self.drift_limit.is_some() && self.wanted.is_empty();
         if self.is_guided() {
             self.sequence.update_unconditional();
         }

@@ -1,5 +1,6 @@
 //! Caches that follow the blocks: each block starts with a full forward, another one follows every `refresh_interval`
-//! steps, and the steps in between recompute a span around the block.
+//! steps, and the steps in between recompute a span around the block. With `refresh_drift` the dual cache starts a block
+//! with a full forward only where what it keeps has become stale.
 //!
 //! *prefix* and *dual* are those of Fast-dLLM (arXiv 2505.22618, section 3.2), *vicinity* is that of dInfer
 //! (arXiv 2510.08666).
@@ -8,7 +9,10 @@ use llada_core::predictor::Recompute;
 use serde::{Deserialize, Serialize};
 
 use super::Cache;
-use crate::{InferError, StepContext, error::check_positive};
+use crate::{
+    InferError, StepContext,
+    error::{check_positive, check_range},
+};
 
 /// The number of tokens on each side of the block that the vicinity cache recomputes.
 const RADIUS: usize = 16;
@@ -27,6 +31,14 @@ pub struct Prefix {
 pub struct Dual {
     /// The number of steps from one full forward of a block to the next; if absent, only the first step of a block is one.
     pub refresh_interval: Option<usize>,
+    /// How far values may move before everything is computed, from 0 to 2; if absent, each block starts with a full forward.
+    ///
+    /// The first step of a block then recomputes the block before it, from its final tokens, and the block. The masks of the
+    /// block have been computed in the last full forward: if their values have moved by more than this
+    /// ([`drift`](llada_core::predictor::Hidden::drift)), what was decoded since has changed what the rest would be, and the
+    /// second step of the block is a full forward. That the drift of a few positions tells when all are stale is the idea of
+    /// Elastic-Cache (arXiv 2510.14973), which measures it on attention.
+    pub refresh_drift: Option<f32>,
 }
 
 /// The vicinity cache: the block is recomputed together with 16 tokens on either side, which its new tokens affect most.
@@ -57,11 +69,16 @@ impl Cache for Prefix {
 
 impl Cache for Dual {
     fn validate(&self) -> Result<(), InferError> {
+        check_range("refresh_drift", self.refresh_drift.unwrap_or(0.0), [0.0, 2.0])?;
         check_interval(self.refresh_interval)
     }
 
     fn is_refreshed(&self, at: &StepContext) -> bool {
-        is_block_refreshed(at, self.refresh_interval)
+        is_block_refreshed(at, self.refresh_interval) && !(at.block_step == 0 && self.refresh_drift.is_some())
+    }
+
+    fn drift_limit(&self, at: &StepContext) -> Option<f32> {
+        self.refresh_drift.filter(|_| at.block_step == 0)
     }
 
     fn keeps_span(&self) -> bool {
@@ -69,7 +86,9 @@ impl Cache for Dual {
     }
 
     fn recompute(&self, at: &StepContext) -> Recompute {
-        Recompute::Span(at.block.clone())
+        // Only the first step of a block that is no full forward has not seen the final tokens of the block before.
+        let start = if at.block_step == 0 { at.previous_block.min(at.block.start) } else { at.block.start };
+        Recompute::Span(start..at.block.end)
     }
 }
 

@@ -26,6 +26,13 @@ pub trait Cache: fmt::Debug + Send + Sync {
     /// grown or a suffix window has moved.
     fn is_refreshed(&self, at: &StepContext) -> bool;
 
+    /// Returns how far the values of the masks that a step wants may have [moved](llada_core::predictor::Hidden::drift)
+    /// before the step after it computes everything; none if that is not measured. A step that computes everything itself
+    /// is not asked.
+    fn drift_limit(&self, _at: &StepContext) -> Option<f32> {
+        None
+    }
+
     /// Checks the options of the cache.
     ///
     /// # Errors

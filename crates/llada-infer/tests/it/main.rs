@@ -5,6 +5,7 @@ mod autoregressive;
 mod constraint;
 mod custom;
 mod decoders;
+mod drift;
 mod engine;
 mod faults;
 mod invariances;
@@ -76,7 +77,7 @@ fn refreshed(cache: CacheKind, interval: usize) -> CacheConfig {
     let refresh_interval = Some(interval);
     match cache {
         CacheKind::Prefix => CacheConfig::Prefix(Prefix { refresh_interval }),
-        CacheKind::Dual => CacheConfig::Dual(Dual { refresh_interval }),
+        CacheKind::Dual => CacheConfig::Dual(Dual { refresh_interval, ..Default::default() }),
         CacheKind::Vicinity => CacheConfig::Vicinity(Vicinity { refresh_interval }),
         CacheKind::Dllm => CacheConfig::Dllm(Dllm { refresh_interval: interval, ..Default::default() }),
         cache => cache.into(),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use llada_core::predictor::{CacheSlot, Row};
 use tch::Tensor;
 
-use super::packing::Span;
+use super::{drift::Drift, packing::Span};
 use crate::ModelError;
 
 /// The keys and values of one row in all layers.
@@ -19,6 +19,8 @@ pub(crate) struct KvCache {
     pub(crate) length: usize,
     /// The positions of its tokens, if the row is a part of a sequence.
     pub(crate) positions: Option<Vec<usize>>,
+    /// How far the present forward moves values, if that is measured.
+    pub(crate) drift: Option<Drift>,
     /// Keys and values by layer, (capacity, kv heads x head_dim) each, with a capacity of at least `length`. The first
     /// forward, which is over the whole row, fills them.
     layers: Vec<[Tensor; 2]>,
@@ -41,7 +43,7 @@ impl KvCaches {
 impl KvCache {
     /// Creates the empty cache of a row.
     pub(crate) fn new(row: &Row<'_>) -> Self {
-        Self { length: row.ids.len(), positions: row.positions.map(<[usize]>::to_vec), layers: Vec::new() }
+        Self { length: row.ids.len(), positions: row.positions.map(<[usize]>::to_vec), drift: None, layers: Vec::new() }
     }
 
     /// Returns the cache with its memory used for `row`: the same row after it has grown, or one that is computed as a
@@ -82,6 +84,9 @@ impl KvCache {
             return Ok(computed);
         }
         let length = self.length as i64;
+        if let Some(drift) = &mut self.drift {
+            drift.compare(&self.layers[layer][1], &of_tokens[1], span.first)?;
+        }
         for (cached, of_tokens) in self.layers[layer].iter_mut().zip(&of_tokens) {
             grow(cached, length)?;
             match places {

@@ -5,6 +5,7 @@
 
 pub(crate) mod attention;
 pub(crate) mod block;
+pub(crate) mod drift;
 pub(crate) mod dropout;
 pub(crate) mod feature_cache;
 pub(crate) mod feed_forward;

@@ -231,8 +231,8 @@ impl MaskPredictor for Transformer {
             }
             let of_packed: Vec<&Row<'_>> = packed.iter().map(|&row| &batch[row]).collect();
             done.extend(packed.into_iter().zip(self.forward_packed(&of_packed)?));
-            for (row, states) in done {
-                rows[row] = Some(HiddenRow { states, wanted: batch[row].wanted.len() });
+            for (row, hidden) in done {
+                rows[row] = Some(hidden);
             }
         }
         Ok(TransformerHidden {

@@ -12,8 +12,10 @@ use super::{
 };
 use crate::{
     ModelError,
+    hidden::HiddenRow,
     layers::{
         attention::CacheView,
+        drift::Drift,
         feature_cache::{FeatureCache, Part},
         kv_cache::{KvCache, KvCaches},
         packing::{Packing, ROUND, Wanted, round_up},
@@ -24,9 +26,7 @@ use crate::{
 impl Transformer {
     /// Computes `rows`, each of which has at least one wanted position, as one packed batch.
     ///
-    /// # Shapes
-    /// -> (wanted or more, d) for each row.
-    pub(super) fn forward_packed(&mut self, rows: &[&Row<'_>]) -> Result<Vec<Tensor>, ModelError> {
+    pub(super) fn forward_packed(&mut self, rows: &[&Row<'_>]) -> Result<Vec<HiddenRow>, ModelError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -35,7 +35,9 @@ impl Transformer {
             if let Some(slot) = row.cache
                 && !caches.by_slot.contains_key(&slot)
             {
-                caches.by_slot.insert(slot, self.take_kv_cache(slot, row));
+                let mut cache = self.take_kv_cache(slot, row);
+                cache.drift = row.measures_drift.then(|| Drift::new(row.wanted, self.device)).transpose()?;
+                caches.by_slot.insert(slot, cache);
             }
         }
         let key = self.block_steps.as_ref().and_then(|_| Key::of(&self.config, rows, &caches, &self.rope));
@@ -43,11 +45,18 @@ impl Transformer {
             Some(key) => self.run_block_step(&key, rows, &mut caches),
             None => self.run_packed(rows, &mut caches),
         };
+        let drifts = (0..rows.len()).map(|row| caches.of_row(row).and_then(|cache| cache.drift.take()));
+        let drifts: Vec<Option<Drift>> = drifts.collect();
         // Caches are put back even after a failure. A repeated forward writes the same keys and values to the same
         // places, so a half-written span does no harm.
         caches.by_slot.retain(|_, cache| cache.is_filled(self.blocks.len()));
         self.kv_caches.append(&mut caches.by_slot);
-        states
+        let mut hidden = Vec::with_capacity(rows.len());
+        for ((row, states), drift) in rows.iter().zip(states?).zip(drifts) {
+            let drift = drift.map_or(Ok(None), Drift::finish)?;
+            hidden.push(HiddenRow { states, wanted: row.wanted.len(), drift });
+        }
+        Ok(hidden)
     }
 
     /// Computes `rows` over these caches, launching kernel by kernel.
@@ -93,10 +102,7 @@ impl Transformer {
 
     /// Computes a row with dLLM-Cache: all positions, whose state is then kept under the slot, or the `count` positions
     /// whose values differ most from the kept state.
-    ///
-    /// # Shapes
-    /// -> (wanted or more, d).
-    pub(super) fn forward_partial(&mut self, row: &Row<'_>, count: usize) -> Result<Tensor, ModelError> {
+    pub(super) fn forward_partial(&mut self, row: &Row<'_>, count: usize) -> Result<HiddenRow, ModelError> {
         let Range { start, end } = computed(&self.config, row);
         let ids: Vec<i64> = row.ids[start..end].iter().map(|&id| i64::from(id)).collect();
         let positions: Vec<i64> = (start..end).map(|index| row.position(index) as i64).collect();
@@ -128,7 +134,8 @@ impl Transformer {
         }
         let source = |position| (self.config.predicted_from(position) - start) as i64;
         let wanted: Vec<i64> = round_up(row.wanted, ROUND).map(source).collect();
-        self.final_norm.forward(&x.f_index_select(0, &upload(&wanted, self.device)?)?)
+        let states = self.final_norm.forward(&x.f_index_select(0, &upload(&wanted, self.device)?)?)?;
+        Ok(HiddenRow { states, wanted: row.wanted.len(), drift: None })
     }
 
     /// Takes the KV cache of a row out of the map, fitted to the row, or creates an empty one.

@@ -161,6 +161,37 @@ fn kept_keys_and_values_are_reused() {
     }
 }
 
+/// The drift of masks tells how much of what they see has changed since they were kept.
+#[test]
+fn drift_follows_what_has_changed() {
+    for name in FIXTURES {
+        let mut model = load(name, Dtype::F32);
+        let mask = model.mask_id();
+        // A prompt, a block of which `known` tokens are known, and a block of masks, whose drift is measured.
+        let text = |known: u32| -> Vec<u32> { (0..40).map(|i| if i < 10 + known { i * 3 } else { mask }).collect() };
+        let wanted: Vec<usize> = (20..30).collect();
+        let drift = |model: &mut Transformer, known, recompute, measures_drift| {
+            let ids = text(known);
+            let row = Row { measures_drift, ..cached(&ids, &wanted, recompute) };
+            let mut hidden = model.forward(&[row]).unwrap();
+            let mut logits = Vec::new();
+            hidden.logits(0, 0..wanted.len(), &mut logits).unwrap();
+            (hidden.drift(0).unwrap(), logits)
+        };
+        let span = || Recompute::Span(10..30);
+        assert_eq!(drift(&mut model, 0, Recompute::All, true).0, None);
+        let (same, logits) = drift(&mut model, 0, span(), true);
+        assert!(same.unwrap().abs() < 1e-6, "{name}: {same:?}");
+        assert_eq!(drift(&mut model, 0, span(), false), (None, logits));
+        let few = drift(&mut model, 2, span(), true).0.unwrap();
+        drift(&mut model, 0, Recompute::All, false);
+        let many = drift(&mut model, 10, span(), true).0.unwrap();
+        assert!(1e-6 < few && few < many && many < 2.0, "{name}: {few} {many}");
+        // Each forward is compared with the one before it.
+        assert!(drift(&mut model, 10, span(), true).0.unwrap() < few);
+    }
+}
+
 /// Each state of a sequence sees its own tokens, and what the slot has of the others, bit for bit as if it were alone.
 #[test]
 fn states_that_share_a_slot_are_computed_as_alone() {

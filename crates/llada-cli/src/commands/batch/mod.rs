@@ -18,13 +18,13 @@ use requests::Line;
 /// initial_gen_length, ignore_eos, block_length, aligned_blocks, temperature, top_k, top_p, cfg_scale, remasking,
 /// preset, algorithm, alg, decoder, threshold, confidence_alpha, threshold_back, factor, gamma, alg_temp, eps, noise_schedule,
 /// rho, theta, eta, block_steps, minimal_topk, editing_threshold, max_post_steps, num_to_transfer, cache,
-/// refresh_interval, gen_interval_steps, transfer_ratio, suffix_window, suffix_trailing, suffix_dropout, draft_length,
-/// max_nfe, eos, logits_eos_inf, confidence_eos_eot_inf, reference_compat, end_think_token_ids, end_think_logit_boost,
-/// end_think_boost_power, stop_at_eos, stop (a list of texts), seed, regex, choice (a list of texts), json_schema (an
-/// object), json_object (true), json_whitespace, json_max_depth, and holes (for each run of masks in the prompt null, a
-/// regular expression, or an object with one of the last keys). A result has the id, what `llada generate --json`
-/// prints (its time is that of the requests that went together), and `request`, a digest by which a resumed run knows
-/// its results.
+/// refresh_interval, refresh_drift, gen_interval_steps, transfer_ratio, suffix_window, suffix_trailing, suffix_dropout,
+/// draft_length, max_nfe, eos, logits_eos_inf, confidence_eos_eot_inf, reference_compat, end_think_token_ids,
+/// end_think_logit_boost, end_think_boost_power, stop_at_eos, stop (a list of texts), seed, regex, choice (a list of
+/// texts), json_schema (an object), json_object (true), json_whitespace, json_max_depth, and holes (for each run of masks
+/// in the prompt null, a regular expression, or an object with one of the last keys). A result has the id, what
+/// `llada generate --json` prints (its time is that of the requests that went together), and `request`, a digest by
+/// which a resumed run knows its results.
 ///
 /// After an interrupt the same command goes on after the last finished line.
 #[derive(clap::Args)]

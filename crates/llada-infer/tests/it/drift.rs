@@ -1,0 +1,139 @@
+//! The limit of drift: which forwards it measures, which it makes full, and what it goes with.
+
+use llada_core::{
+    CoreError,
+    predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row},
+    tabular::{TabularHidden, TabularPredictor},
+};
+use llada_infer::{
+    CacheConfig, CacheKind, DecoderKind, Engine, LengthConfig, SamplerConfig,
+    cache::Dual,
+    length::{Append, Daedal},
+};
+use proptest::prelude::*;
+
+use crate::{SPECIAL, decoders, engine, predictor, request};
+
+/// The length of the tables: a prompt of one token and an answer of six in three blocks.
+const LENGTH: usize = 7;
+
+/// A predictor that finds the same drift in each row that asks for it, and writes down what its rows compute.
+struct Drifting {
+    inner: TabularPredictor,
+    drift: Option<f32>,
+    /// What each row recomputes, and whether it measures.
+    rows: Vec<(Recompute, bool)>,
+}
+
+struct DriftingHidden {
+    inner: TabularHidden,
+    drifts: Vec<Option<f32>>,
+}
+
+impl MaskPredictor for Drifting {
+    type Error = CoreError;
+    type Hidden<'a> = DriftingHidden;
+
+    fn padded_vocab_size(&self) -> usize {
+        self.inner.padded_vocab_size()
+    }
+
+    fn mask_id(&self) -> u32 {
+        self.inner.mask_id()
+    }
+
+    fn banned(&self) -> &[u32] {
+        self.inner.banned()
+    }
+
+    fn max_sequence_length(&self) -> usize {
+        self.inner.max_sequence_length()
+    }
+
+    fn forward(&mut self, batch: &[Row<'_>]) -> Result<DriftingHidden, CoreError> {
+        self.rows.extend(batch.iter().map(|row| (row.recompute.clone(), row.measures_drift)));
+        let drifts = batch.iter().map(|row| self.drift.filter(|_| row.measures_drift)).collect();
+        Ok(DriftingHidden { inner: self.inner.forward(batch)?, drifts })
+    }
+
+    fn release(&mut self, slot: CacheSlot) {
+        self.inner.release(slot);
+    }
+
+    fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize {
+        self.inner.kept_bytes(length, recompute)
+    }
+}
+
+impl Hidden for DriftingHidden {
+    type Error = CoreError;
+
+    fn logits(&mut self, row: usize, range: std::ops::Range<usize>, out: &mut Vec<f32>) -> Result<(), CoreError> {
+        self.inner.logits(row, range, out)
+    }
+
+    fn drift(&mut self, row: usize) -> Result<Option<f32>, CoreError> {
+        Ok(self.drifts[row])
+    }
+}
+
+fn config(refresh_drift: f32) -> SamplerConfig {
+    let cache = CacheConfig::Dual(Dual { refresh_drift: Some(refresh_drift), ..Default::default() });
+    SamplerConfig { cache, block_length: Some(2), ..decoders::config(DecoderKind::Schedule, CacheKind::None) }
+}
+
+/// What the rows of a generation recompute, and whether they measure, if each finds `drift`.
+fn rows(config: SamplerConfig, drift: Option<f32>) -> Vec<(Recompute, bool)> {
+    let mut engine = Engine::new(Drifting { inner: predictor(LENGTH, 3), drift, rows: Vec::new() }, SPECIAL);
+    engine.generate(&request(&[1], config)).unwrap();
+    engine.predictor().rows.clone()
+}
+
+#[test]
+fn a_block_is_refreshed_where_its_values_have_moved_too_far() {
+    let (all, span) = ((Recompute::All, false), |range| (Recompute::Span(range), false));
+    let measured = |range| (Recompute::Span(range), true);
+    // The first step of a block sees the final tokens of the block before.
+    let kept = [all.clone(), span(1..3), measured(1..5), span(3..5), measured(3..7), span(5..7)];
+    assert_eq!(rows(config(0.1), Some(0.1)), kept);
+    let refreshed = [all.clone(), span(1..3), measured(1..5), all.clone(), measured(3..7), all];
+    for drift in [Some(0.11), Some(f32::NAN), None] {
+        assert_eq!(rows(config(0.1), drift), refreshed, "{drift:?}");
+    }
+}
+
+#[test]
+fn one_row_of_guidance_measures() {
+    let guided = rows(SamplerConfig { cfg_scale: 1.0, ..config(0.1) }, Some(0.0));
+    let measured: Vec<bool> = guided.iter().map(|(_, measures)| *measures).collect();
+    assert_eq!(guided.len(), 12);
+    assert!((0..12).all(|row| measured[row] == [4, 8].contains(&row)), "{measured:?}");
+}
+
+#[test]
+fn what_always_refreshes_is_refused() {
+    for (config, message) in [
+        (SamplerConfig { suffix_window: Some(1), ..config(0.1) }, "refresh_drift 0.1 does not go with suffix_window 1"),
+        (SamplerConfig { length: LengthConfig::Append(Append::default()), ..config(0.1) }, "with length append"),
+        (SamplerConfig { length: LengthConfig::Daedal(Daedal::default()), ..config(0.1) }, "with length daedal"),
+        (config(-0.1), "refresh_drift"),
+        (config(f32::NAN), "refresh_drift"),
+    ] {
+        let error = engine(LENGTH, 0).generate(&request(&[1], config)).unwrap_err();
+        assert!(error.to_string().contains(message), "{error} lacks {message:?}");
+    }
+}
+
+proptest! {
+    /// Drafts decide what is computed, and never what is committed.
+    #[test]
+    fn drafts_change_nothing(drift in 0.0_f32..0.2, draft_length in 1_usize..4, seed in 0_u64..20) {
+        let commits = |draft_length| {
+            let config = SamplerConfig { draft_length, seed, ..config(0.1) };
+            let inner = Drifting { inner: predictor(LENGTH, seed), drift: Some(drift), rows: Vec::new() };
+            let answer = Engine::new(inner, SPECIAL).generate(&request(&[1], config)).unwrap();
+            answer.trace.steps.iter().map(|step| step.commits.clone()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(commits(Some(draft_length)), commits(None));
+    }
+}
