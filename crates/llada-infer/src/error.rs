@@ -121,7 +121,9 @@ pub enum InferError {
         option: &'static str,
     },
     /// Under this option every block starts with a full forward, because its rows change from block to block.
-    #[error("refresh_drift {refresh_drift} does not go with {with}, under which every block starts with a full forward")]
+    #[error(
+        "refresh_drift {refresh_drift} does not go with {with}, under which every block starts with a full forward"
+    )]
     Drift {
         /// The limit.
         refresh_drift: f32,

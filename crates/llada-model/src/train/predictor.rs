@@ -138,7 +138,7 @@ impl TrainableTransformer {
         for group in groups {
             let states = final_norm.forward(&group.x)?;
             for (row, span) in group.rows.into_iter().zip(&group.wanted.packing.spans) {
-                rows[row] = Some(HiddenRow { states: span.of(&states)?, wanted: batch[row].wanted.len() });
+                rows[row] = Some(HiddenRow { states: span.of(&states)?, wanted: batch[row].wanted.len(), drift: None });
             }
         }
         let ModelConfig { padded_vocab_size, hidden_size, biases, .. } = self.config;
