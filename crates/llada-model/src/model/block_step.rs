@@ -221,7 +221,7 @@ mod tests {
                 model.kv_caches = caches.by_slot;
                 kept = Some(inputs);
                 for (row, (span, expected)) in selected.packing.spans.iter().zip(&expected).enumerate() {
-                    assert!(span.of(&states)?.equal(expected), "{name}: step {step}, row {row}");
+                    assert!(span.of(&states)?.equal(&expected.states), "{name}: step {step}, row {row}");
                 }
             }
         }
@@ -248,11 +248,12 @@ mod tests {
 
         assert_eq!(key(&mut model, &rows(&ids, &parts, None, &[9])), None);
         let shadowed = Row { shadowed: true, ..step[0].clone() };
+        let measuring = Row { measures_drift: true, ..step[0].clone() };
         let stateless = Row { cache: None, ..step[0].clone() };
         let empty = Row { cache: Some(CacheSlot(7)), ..step[0].clone() };
         let grown_ids = [0; 41];
         let grown = Row { ids: &grown_ids, ..step[0].clone() };
-        for other in [shadowed, stateless, empty] {
+        for other in [shadowed, measuring, stateless, empty] {
             assert_eq!(key(&mut model, &[step[1].clone(), other]), None);
         }
         model.kv_caches.get_mut(&SLOTS[0]).unwrap().length = 41;

@@ -48,7 +48,7 @@ impl Key {
         let of_row = |row: &&Row<'_>| {
             let slot = row.cache?;
             let cache = caches.by_slot.get(&slot)?;
-            let is_step = matches!(row.recompute, Recompute::Span(_)) && !row.shadowed;
+            let is_step = matches!(row.recompute, Recompute::Span(_)) && !row.shadowed && !row.measures_drift;
             let (memory, length) = (cache.memory()?, row.ids.len());
             let is_filled = is_step && cache.is_filled(config.num_hidden_layers);
             is_filled.then(|| RowKey { slot, memory, length, computed: computed(config, row).len() })

@@ -25,7 +25,6 @@ use crate::{
 
 impl Transformer {
     /// Computes `rows`, each of which has at least one wanted position, as one packed batch.
-    ///
     pub(super) fn forward_packed(&mut self, rows: &[&Row<'_>]) -> Result<Vec<HiddenRow>, ModelError> {
         if rows.is_empty() {
             return Ok(Vec::new());
