@@ -128,6 +128,12 @@ impl Hidden for TransformerHidden<'_> {
         }
         self.top_tokens_of(row, range).map(Some)
     }
+
+    fn drift(&mut self, row: usize) -> Result<Option<f32>, ModelError> {
+        let hidden = self.rows.get(row).and_then(Option::as_ref);
+        let drift = hidden.and_then(|hidden| hidden.drift.as_ref());
+        Ok(drift.map(|drift| drift.f_double_value(&[])).transpose()?.map(|drift| drift as f32))
+    }
 }
 
 #[cfg(test)]
@@ -171,11 +177,5 @@ mod tests {
             assert!(hidden.top_tokens_of(row, range).is_err());
         }
         Ok(())
-    }
-
-    fn drift(&mut self, row: usize) -> Result<Option<f32>, ModelError> {
-        let hidden = self.rows.get(row).and_then(Option::as_ref);
-        let drift = hidden.and_then(|hidden| hidden.drift.as_ref());
-        Ok(drift.map(|drift| drift.f_double_value(&[])).transpose()?.map(|drift| drift as f32))
     }
 }
