@@ -87,8 +87,12 @@ fn options(args: &ModelArgs, asked: Precision) -> anyhow::Result<OpenOptions> {
         llada::set_threads(threads.into());
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("cannot start threads")?;
     }
-    if args.no_cuda_graphs && args.device == Device::Cpu {
-        return Err(usage("--no-cuda-graphs: on cpu there are none\nhint: leave it out, or --device cuda:0"));
+    if args.no_cuda_graphs && !args.device.has_graphs() {
+        let [place, other] = match args.device {
+            Device::Cpu => ["on cpu", "--device cuda:0"],
+            _ => ["in this build", "build it after `cargo xtask setup --cuda`"],
+        };
+        return Err(usage(format!("--no-cuda-graphs: {place} there are none\nhint: leave it out, or {other}")));
     }
     let options = Model::options().device(args.device).precision(asked);
     let options = if args.no_cuda_graphs { options.without_cuda_graphs() } else { options };

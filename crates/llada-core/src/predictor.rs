@@ -41,7 +41,7 @@ pub struct Row<'a> {
     /// The positions that are computed; the others come from the slot.
     pub recompute: Recompute,
     /// If true, the forward also measures how far the values of the wanted positions move from those in the slot
-    /// ([`Hidden::drift`]).
+    /// ([`Hidden::drift`]). Such a row shares its slot with no other.
     pub measures_drift: bool,
     /// Positions of a block, counted from position 0, for a model whose attention is causal from block to block; none for
     /// the model's own. Other models have no use for it.
@@ -91,7 +91,11 @@ pub fn first_conflict(batch: &[Row<'_>]) -> Option<usize> {
         let Some(other) = row.cache.and_then(|slot| earlier.insert(slot, row)) else { return false };
         let is_alike = (row.ids.len(), row.positions) == (other.ids.len(), other.positions);
         // The least similar positions are not the same for different tokens.
-        !is_alike || row.recompute != other.recompute || matches!(row.recompute, Recompute::LeastSimilar { .. })
+        let measures = row.measures_drift || other.measures_drift;
+        !is_alike
+            || measures
+            || row.recompute != other.recompute
+            || matches!(row.recompute, Recompute::LeastSimilar { .. })
     })
 }
 
@@ -311,7 +315,8 @@ mod tests {
         assert_eq!(first_conflict(&alike), None);
         assert_eq!(first_conflict(&[Row::new(ids, &[]), Row::new(short, &[])]), None);
         let elsewhere = Row { positions: Some(&[0, 1, 5]), ..row(0, ids, span.clone()) };
-        for other in [row(0, ids, Recompute::All), row(0, short, span.clone()), elsewhere] {
+        let measuring = Row { measures_drift: true, ..row(0, ids, span.clone()) };
+        for other in [row(0, ids, Recompute::All), row(0, short, span.clone()), elsewhere, measuring] {
             assert_eq!(first_conflict(&[row(0, ids, span.clone()), row(1, ids, span.clone()), other]), Some(2));
         }
         assert_eq!(first_conflict(&[row(0, ids, least_similar.clone()), row(0, ids, least_similar)]), Some(1));

@@ -167,7 +167,6 @@ impl SamplerConfig {
             return Err(CoreError::OutOfRange { name: "top_p", found: top_p.into(), lowest: 0.0, highest: 1.0 }.into());
         }
         self.check_suffix()?;
-        self.check_drift()?;
         decoder.validate()?;
         self.length.build().validate()?;
         if matches!(self.length, LengthConfig::Daedal(_)) {
@@ -178,6 +177,7 @@ impl SamplerConfig {
             self.check_speculation(decoder, cache)?;
         }
         let plan = self.plan(masked_in_prompt)?;
+        self.check_drift(plan.blocks())?;
         if let Some(max_nfe) = self.max_nfe
             && max_nfe < plan.blocks()
         {
@@ -207,12 +207,16 @@ impl SamplerConfig {
     }
 
     /// Refuses a limit of drift where blocks start with full forwards whatever has moved.
-    fn check_drift(&self) -> Result<(), InferError> {
-        let CacheConfig::Dual(Dual { refresh_drift: Some(refresh_drift), .. }) = self.cache else { return Ok(()) };
-        let with = match (self.suffix_window, self.length) {
-            (Some(suffix_window), _) => format!("suffix_window {suffix_window}"),
-            (None, LengthConfig::Fixed) => return Ok(()),
-            (None, length) => format!("length {length}"),
+    fn check_drift(&self, blocks: usize) -> Result<(), InferError> {
+        let CacheConfig::Dual(Dual { refresh_drift: Some(refresh_drift), refresh_interval }) = self.cache else {
+            return Ok(());
+        };
+        let with = match (self.suffix_window, self.length, refresh_interval) {
+            (Some(suffix_window), ..) => format!("suffix_window {suffix_window}"),
+            (None, LengthConfig::Fixed, Some(1)) => "refresh_interval 1".to_owned(),
+            (None, LengthConfig::Fixed, _) if blocks == 1 => "a single block".to_owned(),
+            (None, LengthConfig::Fixed, _) => return Ok(()),
+            (None, length, _) => format!("length {length}"),
         };
         Err(InferError::Drift { refresh_drift, with })
     }

@@ -60,9 +60,11 @@ fn libtorch(scratch: &Path) -> Result<PathBuf> {
         fetch(scratch, &[&format!("torch=={TORCH}")], &["lib"])?;
         fs::write(&version, format!("{TORCH}\n"))?;
     }
-    if !scratch.join("nvidia").exists() {
+    let headers = scratch.join("nvidia/build-version");
+    if !fs::read_to_string(&headers).is_ok_and(|version| version == CUDA_HEADERS.join("\n")) {
         println!("fetching CUDA's headers with pip: 2 MB");
         fetch(scratch, &CUDA_HEADERS, &[])?;
+        fs::write(&headers, CUDA_HEADERS.join("\n"))?;
     }
     Ok(libtorch)
 }

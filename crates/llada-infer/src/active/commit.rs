@@ -164,8 +164,10 @@ impl ActiveRequest {
     /// Starts the block that follows the current one.
     pub(super) fn start_block(&mut self, index: usize) {
         let start = self.progression.block.block_range.end;
-        // Masks before the block were decoded along with it, and are as new as the block.
-        let previous = self.progression.block.range.start;
+        // Masks before the block were decoded along with it, and are as new as the block. A block without a step, whose tokens
+        // were all known, has made nothing of what came before it final.
+        let last = &self.progression.block;
+        let previous = if last.step == 0 { last.previous.min(last.range.start) } else { last.range.start };
         let end = self.sequence.ids.len().min(start + self.progression.block_length);
         // Masks before the block, in the prompt or left by earlier blocks, are decoded along with it.
         let first = self.sequence.masked(0..end).next().unwrap_or(start);

@@ -119,7 +119,8 @@ impl ActiveRequest {
             (start, block_length) = (0, sequence.ids.len());
         }
         // An empty block before the first one, for `start_block` to follow.
-        let block = ActiveBlock { block_range: start..start, range: start..start, ..Default::default() };
+        let block =
+            ActiveBlock { previous: start, block_range: start..start, range: start..start, ..Default::default() };
         let mut active = Self {
             decoder,
             cache,

@@ -84,7 +84,8 @@ impl ActiveRequest {
     /// Drafts the states of the next forward.
     fn draft(&mut self) {
         self.drop_drafts();
-        let Some(draft_length) = self.config.draft_length else { return };
+        // What is measured is the present state's.
+        let Some(draft_length) = self.config.draft_length.filter(|_| self.drift_limit.is_none()) else { return };
         let mut at = self.context();
         let (mut ids, mut wanted) = (self.sequence.ids.clone(), self.wanted.clone());
         let mut predictions = std::mem::take(&mut self.speculation.predictions);

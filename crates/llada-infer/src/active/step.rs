@@ -177,8 +177,8 @@ impl ActiveRequest {
         if self.needs_eos_confidence {
             self.wanted.extend(self.sequence.masked(at.block.end..self.sequence.ids.len()));
         }
-        let limit = self.cache.as_ref().and_then(|cache| cache.drift_limit(&at));
-        self.drift_limit = limit.filter(|_| !self.needs_refresh);
+        let measuring = self.cache.as_ref().filter(|_| !self.needs_refresh);
+        self.drift_limit = measuring.and_then(|cache| cache.drift_limit(&at));
         // Without a forward the step neither measures nor recomputes what a later one relies on.
         self.needs_refresh |= self.drift_limit.is_some() && self.wanted.is_empty();
         if self.is_guided() {

@@ -33,7 +33,7 @@ pub struct Dual {
     pub refresh_interval: Option<usize>,
     /// How far values may move before everything is computed, from 0 to 2; if absent, each block starts with a full forward.
     ///
-    /// The first step of a block then recomputes the block before it, from its final tokens, and the block. The masks of the
+    /// The first step of a block but the first then recomputes the block before it, from its final tokens, and the block. The masks of the
     /// block have been computed in the last full forward: if their values have moved by more than this
     /// ([`drift`](llada_core::predictor::Hidden::drift)), what was decoded since has changed what the rest would be, and the
     /// second step of the block is a full forward. That the drift of a few positions tells when all are stale is the idea of

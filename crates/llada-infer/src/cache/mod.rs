@@ -47,7 +47,7 @@ pub trait Cache: fmt::Debug + Send + Sync {
     }
 
     /// Returns true if, between two full forwards, each step recomputes the positions that the one before has recomputed, or
-    /// more. The tokens that a step has seen at these positions then leave no trace in later ones, which is what lets several
+    /// more; the first step of a block may recompute more than those after it, since no states are drafted beside it. The tokens that a step has seen at these positions then leave no trace in later ones, which is what lets several
     /// states of a sequence share its keys and values ([`draft_length`](crate::SamplerConfig::draft_length)).
     fn keeps_span(&self) -> bool {
         false

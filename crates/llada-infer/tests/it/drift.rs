@@ -1,7 +1,11 @@
 //! The limit of drift: which forwards it measures, which it makes full, and what it goes with.
 
+use std::sync::Arc;
+
 use llada_core::{
     CoreError,
+    automaton::TokenDfa,
+    confidence::Remasking,
     predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row},
     tabular::{TabularHidden, TabularPredictor},
 };
@@ -12,7 +16,7 @@ use llada_infer::{
 };
 use proptest::prelude::*;
 
-use crate::{SPECIAL, decoders, engine, predictor, request};
+use crate::{SPECIAL, TOKENS, decoders, engine, predictor, request};
 
 /// The length of the tables: a prompt of one token and an answer of six in three blocks.
 const LENGTH: usize = 7;
@@ -112,10 +116,20 @@ fn one_row_of_guidance_measures() {
 
 #[test]
 fn what_always_refreshes_is_refused() {
+    let always = Dual { refresh_interval: Some(1), refresh_drift: Some(0.1) };
     for (config, message) in [
         (SamplerConfig { suffix_window: Some(1), ..config(0.1) }, "refresh_drift 0.1 does not go with suffix_window 1"),
         (SamplerConfig { length: LengthConfig::Append(Append::default()), ..config(0.1) }, "with length append"),
-        (SamplerConfig { length: LengthConfig::Daedal(Daedal::default()), ..config(0.1) }, "with length daedal"),
+        (
+            SamplerConfig {
+                length: LengthConfig::Daedal(Daedal::default()),
+                decoder: DecoderKind::Threshold.into(),
+                ..config(0.1)
+            },
+            "with length daedal",
+        ),
+        (SamplerConfig { block_length: None, ..config(0.1) }, "with a single block"),
+        (SamplerConfig { cache: CacheConfig::Dual(always), ..config(0.1) }, "with refresh_interval 1"),
         (config(-0.1), "refresh_drift"),
         (config(f32::NAN), "refresh_drift"),
     ] {
@@ -124,16 +138,42 @@ fn what_always_refreshes_is_refused() {
     }
 }
 
+/// A block whose tokens are all known has no step that would see the final tokens of the block before it.
+#[test]
+fn what_was_committed_before_a_known_block_is_computed_anew() {
+    // The second of three blocks is 1 and 0, whatever the others are.
+    let free = [0, 1, 4, 5].into_iter().flat_map(|state| [(state, 0, state + 1), (state, 1, state + 1)]);
+    let transitions: Vec<_> = free.chain([(2, 1, 3), (3, 0, 4)]).collect();
+    let is_accepting: Vec<bool> = (0..7).map(|state| state == 6).collect();
+    let dfa = Arc::new(TokenDfa::from_transitions(TOKENS, &transitions, &is_accepting).unwrap());
+    let mut engine = Engine::new(Drifting { inner: predictor(LENGTH, 3), drift: Some(0.0), rows: Vec::new() }, SPECIAL);
+    let answer = engine.generate(&request(&[1], config(0.1)).with_constraint(dfa)).unwrap();
+    assert_eq!(answer.output[2..4], [1, 0]);
+    let span = |range| (Recompute::Span(range), false);
+    let expected = [(Recompute::All, false), span(1..3), (Recompute::Span(1..7), true), span(5..7)];
+    assert_eq!(engine.predictor().rows, expected);
+}
+
 proptest! {
     /// Drafts decide what is computed, and never what is committed.
     #[test]
     fn drafts_change_nothing(drift in 0.0_f32..0.2, draft_length in 1_usize..4, seed in 0_u64..20) {
-        let commits = |draft_length| {
-            let config = SamplerConfig { draft_length, seed, ..config(0.1) };
+        let answer = |draft_length| {
+            let config = SamplerConfig {
+                block_length: Some(3),
+                remasking: Remasking::Random,
+                draft_length,
+                seed,
+                ..config(0.1)
+            };
             let inner = Drifting { inner: predictor(LENGTH, seed), drift: Some(drift), rows: Vec::new() };
-            let answer = Engine::new(inner, SPECIAL).generate(&request(&[1], config)).unwrap();
-            answer.trace.steps.iter().map(|step| step.commits.clone()).collect::<Vec<_>>()
+            Engine::new(inner, SPECIAL).generate(&request(&[1], config)).unwrap()
         };
-        prop_assert_eq!(commits(Some(draft_length)), commits(None));
+        let (drafted, plain) = (answer(Some(draft_length)), answer(None));
+        prop_assert!(drafted.trace.steps.iter().any(|step| step.drafted > 0));
+        for (drafted, plain) in drafted.trace.steps.iter().zip(&plain.trace.steps) {
+            prop_assert_eq!(&drafted.commits, &plain.commits);
+        }
+        prop_assert_eq!(drafted.output, plain.output);
     }
 }

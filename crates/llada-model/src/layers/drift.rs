@@ -4,7 +4,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::ModelError;
+use crate::{ModelError, torch::tensor::upload};
 
 /// The measurement of one row in one forward.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Drift {
     /// Begins to measure at `positions`, of which there is at least one.
     pub(crate) fn new(positions: &[usize], device: tch::Device) -> Result<Self, ModelError> {
         let positions: Vec<i64> = positions.iter().map(|&position| position as i64).collect();
-        Ok(Self { positions: Tensor::f_from_slice(&positions)?.f_to_device(device)?, similarities: Vec::new() })
+        Ok(Self { positions: upload(&positions, device)?, similarities: Vec::new() })
     }
 
     /// Compares the values of a layer.
@@ -28,7 +28,7 @@ impl Drift {
     /// kept (all positions of the row or more, width), computed (those from position `first` on, width).
     pub(crate) fn compare(&mut self, kept: &Tensor, computed: &Tensor, first: i64) -> Result<(), ModelError> {
         let kept = kept.f_index_select(0, &self.positions)?.f_to_kind(Kind::Float)?;
-        let computed = computed.f_index_select(0, &(&self.positions - first))?.f_to_kind(Kind::Float)?;
+        let computed = computed.f_index_select(0, &self.positions.f_sub_scalar(first)?)?.f_to_kind(Kind::Float)?;
         let similarity = Tensor::f_cosine_similarity(&kept, &computed, 1, 1e-8)?;
         self.similarities.push(similarity.f_mean(Kind::Float)?);
         Ok(())
@@ -42,7 +42,7 @@ impl Drift {
         if self.similarities.is_empty() {
             return Ok(None);
         }
-        Ok(Some(1.0 - Tensor::f_stack(&self.similarities, 0)?.f_mean(Kind::Float)?))
+        Ok(Some(Tensor::f_stack(&self.similarities, 0)?.f_mean(Kind::Float)?.f_neg()?.f_add_scalar(1.0)?))
     }
 }
 

@@ -48,9 +48,9 @@ impl Rope {
         Ok(Self { frequencies, cos, sin, length, longest, full_precision, head_dim, rotary_dim })
     }
 
-    /// Returns the address of the tables, which changes when they are extended.
-    pub(crate) fn memory(&self) -> usize {
-        self.cos.data_ptr() as usize
+    /// Returns the addresses of the tables, which change when they are extended.
+    pub(crate) fn memory(&self) -> [usize; 2] {
+        [&self.cos, &self.sin].map(|table| table.data_ptr() as usize)
     }
 
     /// Extends the tables to rows of `length` tokens, which is at most the maximum sequence length.

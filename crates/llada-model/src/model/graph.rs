@@ -21,8 +21,8 @@ const KEPT: usize = 8;
 /// What a graph depends on besides the values in its inputs: the memory that it reads and writes, and all sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
-    /// The address of the tables of the rotary embedding.
-    tables: usize,
+    /// The addresses of the tables of the rotary embedding.
+    tables: [usize; 2],
     rows: Vec<RowKey>,
 }
 
@@ -116,7 +116,7 @@ mod tests {
 
     fn key(slots: &[usize], computed: usize) -> Key {
         let row = |&slot| RowKey { slot: CacheSlot(slot), memory: vec![slot, 100 + slot], length: 64, computed };
-        Key { tables: 1, rows: slots.iter().map(row).collect() }
+        Key { tables: [1, 2], rows: slots.iter().map(row).collect() }
     }
 
     /// Takes a turn, and records a graph of this name if one is due.
@@ -152,7 +152,7 @@ mod tests {
         }
         let mut elsewhere = recorded.clone();
         elsewhere.rows[1].memory[0] += 1;
-        let longer = Key { tables: 2, ..recorded.clone() };
+        let longer = Key { tables: [1, 3], ..recorded.clone() };
         let mut grown = recorded.clone();
         grown.rows[0].length += 1;
         for other in [key(&[1, 0], 8), key(&[0], 8), key(&[0, 1, 1], 8), elsewhere, longer, grown] {

@@ -167,7 +167,7 @@ impl Transformer {
     /// kernel is launched alone.
     #[must_use]
     pub fn without_cuda_graphs(self) -> Self {
-        Self { block_steps: None, ..self }
+        Self { block_steps: None, graph_failure: None, ..self }
     }
 
     /// Returns why no CUDA graph could be recorded, if it was tried. The model then goes on without.
@@ -178,6 +178,29 @@ impl Transformer {
     /// Returns the precision of computation, which is the requested one if the device supports it ([`Precision::on`]).
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// Computes the hidden states of the rows of `batch` that want any.
+    fn hidden_rows(&mut self, batch: &[Row<'_>]) -> Result<Vec<Option<HiddenRow>>, ModelError> {
+        let mut rows: Vec<Option<HiddenRow>> = Vec::with_capacity(batch.len());
+        rows.resize_with(batch.len(), || None);
+        for group in groups(batch, self.most_together) {
+            let (mut done, mut packed) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+            for row in group {
+                match batch[row].recompute {
+                    Recompute::LeastSimilar { count, .. } => {
+                        done.push((row, self.forward_partial(&batch[row], count)?));
+                    }
+                    Recompute::All | Recompute::Span(_) => packed.push(row),
+                }
+            }
+            let of_packed: Vec<&Row<'_>> = packed.iter().map(|&row| &batch[row]).collect();
+            done.extend(packed.into_iter().zip(self.forward_packed(&of_packed)?));
+            for (row, hidden) in done {
+                rows[row] = Some(hidden);
+            }
+        }
+        Ok(rows)
     }
 
     /// Adds ids that the model must never emit, such as those without a token in the tokenizer.
@@ -217,24 +240,15 @@ impl MaskPredictor for Transformer {
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<TransformerHidden<'_>, ModelError> {
         self.check(batch)?;
         self.rope.reach(batch.iter().map(Row::extent).max().unwrap_or(0))?;
-        let mut rows: Vec<Option<HiddenRow>> = Vec::with_capacity(batch.len());
-        rows.resize_with(batch.len(), || None);
-        for group in groups(batch, self.most_together) {
-            let (mut done, mut packed) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
-            for row in group {
-                match batch[row].recompute {
-                    Recompute::LeastSimilar { count, .. } => {
-                        done.push((row, self.forward_partial(&batch[row], count)?));
-                    }
-                    Recompute::All | Recompute::Span(_) => packed.push(row),
-                }
+        let rows = match self.hidden_rows(batch) {
+            Ok(rows) => rows,
+            Err(error) => {
+                // A repetition would compare new values with themselves, so what is measured begins anew.
+                let measured = batch.iter().filter(|row| row.measures_drift);
+                measured.filter_map(|row| row.cache).for_each(|slot| self.release(slot));
+                return Err(error);
             }
-            let of_packed: Vec<&Row<'_>> = packed.iter().map(|&row| &batch[row]).collect();
-            done.extend(packed.into_iter().zip(self.forward_packed(&of_packed)?));
-            for (row, hidden) in done {
-                rows[row] = Some(hidden);
-            }
-        }
+        };
         Ok(TransformerHidden {
             head: Head::Borrowed(&self.head),
             device: self.device,

@@ -29,13 +29,16 @@ impl Transformer {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut caches = KvCaches { slots: rows.iter().map(|row| row.cache).collect(), ..Default::default() };
+        let mut drifts = Vec::with_capacity(rows.len());
         for row in rows {
+            drifts.push(row.measures_drift.then(|| Drift::new(row.wanted, self.device)).transpose()?);
+        }
+        let mut caches = KvCaches { slots: rows.iter().map(|row| row.cache).collect(), ..Default::default() };
+        for (row, drift) in rows.iter().zip(drifts) {
             if let Some(slot) = row.cache
                 && !caches.by_slot.contains_key(&slot)
             {
-                let mut cache = self.take_kv_cache(slot, row);
-                cache.drift = row.measures_drift.then(|| Drift::new(row.wanted, self.device)).transpose()?;
+                let cache = KvCache { drift, ..self.take_kv_cache(slot, row) };
                 caches.by_slot.insert(slot, cache);
             }
         }

@@ -32,6 +32,12 @@ impl Device {
         }
     }
 
+    /// Returns true if steps are recorded as CUDA graphs on the device: on a GPU, if CUDA's headers were there when this was
+    /// built.
+    pub fn has_graphs(self) -> bool {
+        cfg!(cuda_graphs) && self != Self::Cpu
+    }
+
     /// Checks that the device exists.
     ///
     /// # Errors
