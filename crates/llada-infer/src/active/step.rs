@@ -179,8 +179,6 @@ impl ActiveRequest {
         }
         let measuring = self.cache.as_ref().filter(|_| !self.needs_refresh);
         self.drift_limit = measuring.and_then(|cache| cache.drift_limit(&at));
-        // Without a forward the step neither measures nor recomputes what a later one relies on.
-        self.needs_refresh |= self.drift_limit.is_some() && self.wanted.is_empty();
         if self.is_guided() {
             self.sequence.update_unconditional();
         }

@@ -38,7 +38,8 @@ impl Transformer {
             if let Some(slot) = row.cache
                 && !caches.by_slot.contains_key(&slot)
             {
-                let cache = KvCache { drift, ..self.take_kv_cache(slot, row) };
+                let mut cache = self.take_kv_cache(slot, row);
+                cache.drift = drift;
                 caches.by_slot.insert(slot, cache);
             }
         }
