@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn drift_is_one_minus_the_mean_similarity() -> Result<(), ModelError> {
-        // Kept values at positions 0 to 3, computed ones from position 1 on; positions 1 and 3 are compared.
+        // Values at positions 0 to 3, and computed ones from position 1 on; positions 1 and 3 are compared.
         let kept = Tensor::from_slice(&[9.0_f32, 9.0, 1.0, 0.0, 9.0, 9.0, 3.0, 4.0]).view([4, 2]);
         let turned = Tensor::from_slice(&[0.0_f32, 2.0, 7.0, 7.0, 6.0, 8.0]).view([3, 2]);
         let opposite = Tensor::from_slice(&[-1.0_f32, 0.0, 7.0, 7.0, -3.0, -4.0]).view([3, 2]);
