@@ -5,7 +5,7 @@
 
 use llada_core::predictor::Recompute;
 
-use super::Cache;
+use super::{Cache, block_after_the_previous};
 use crate::StepContext;
 
 /// The cache of finished blocks.
@@ -26,8 +26,6 @@ impl Cache for Block {
     }
 
     fn recompute(&self, at: &StepContext) -> Recompute {
-        let is_first = at.block_step == 0;
-        let start = if is_first { at.previous_block.min(at.block.start) } else { at.block.start };
-        Recompute::Span(start..at.block.end)
+        block_after_the_previous(at)
     }
 }

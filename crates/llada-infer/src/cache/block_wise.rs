@@ -8,7 +8,7 @@
 use llada_core::predictor::Recompute;
 use serde::{Deserialize, Serialize};
 
-use super::Cache;
+use super::{Cache, block_after_the_previous};
 use crate::{
     InferError, StepContext,
     error::{check_positive, check_range},
@@ -33,8 +33,8 @@ pub struct Dual {
     pub refresh_interval: Option<usize>,
     /// How far values may move before everything is computed, from 0 to 2; if absent, each block starts with a full forward.
     ///
-    /// The first step of a block but the first then recomputes the block before it, from its final tokens, and the block. The masks of the
-    /// block have been computed in the last full forward: if their values have moved by more than this
+    /// The first step of a block but the first then recomputes the block before it, from its final tokens, and the block. The
+    /// masks of the block have been computed in the last full forward: if their values have moved by more than this
     /// ([`drift`](llada_core::predictor::Hidden::drift)), what was decoded since has changed what the rest would be, and the
     /// second step of the block is a full forward. That the drift of a few positions tells when all are stale is the idea of
     /// Elastic-Cache (arXiv 2510.14973), which measures it on attention.
@@ -86,9 +86,7 @@ impl Cache for Dual {
     }
 
     fn recompute(&self, at: &StepContext) -> Recompute {
-        // Only the first step of a block that is no full forward has not seen the final tokens of the block before.
-        let start = if at.block_step == 0 { at.previous_block.min(at.block.start) } else { at.block.start };
-        Recompute::Span(start..at.block.end)
+        block_after_the_previous(at)
     }
 }
 

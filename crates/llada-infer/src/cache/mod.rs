@@ -47,8 +47,9 @@ pub trait Cache: fmt::Debug + Send + Sync {
     }
 
     /// Returns true if, between two full forwards, each step recomputes the positions that the one before has recomputed, or
-    /// more; the first step of a block may recompute more than those after it, since no states are drafted beside it. The tokens that a step has seen at these positions then leave no trace in later ones, which is what lets several
-    /// states of a sequence share its keys and values ([`draft_length`](crate::SamplerConfig::draft_length)).
+    /// more; the first step of a block may recompute more than those after it, since no states are drafted beside it. The
+    /// tokens that a step has seen at these positions then leave no trace in later ones, which is what lets several states of
+    /// a sequence share its keys and values ([`draft_length`](crate::SamplerConfig::draft_length)).
     fn keeps_span(&self) -> bool {
         false
     }
@@ -60,4 +61,11 @@ pub trait Cache: fmt::Debug + Send + Sync {
 
     /// Returns the positions that any other step computes. They must include those of the block.
     fn recompute(&self, at: &StepContext) -> Recompute;
+}
+
+/// Returns the positions of the block; in its first step, also those of the block before it, whose final tokens no step has
+/// seen unless it was a full forward.
+fn block_after_the_previous(at: &StepContext) -> Recompute {
+    let start = if at.block_step == 0 { at.previous_block.min(at.block.start) } else { at.block.start };
+    Recompute::Span(start..at.block.end)
 }

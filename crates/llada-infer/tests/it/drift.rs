@@ -6,7 +6,7 @@ use llada_core::{
     CoreError,
     automaton::TokenDfa,
     confidence::Remasking,
-    predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row},
+    predictor::{Hidden, MaskPredictor, Recompute, Row},
     tabular::{TabularHidden, TabularPredictor},
 };
 use llada_infer::{
@@ -38,34 +38,12 @@ impl MaskPredictor for Drifting {
     type Error = CoreError;
     type Hidden<'a> = DriftingHidden;
 
-    fn padded_vocab_size(&self) -> usize {
-        self.inner.padded_vocab_size()
-    }
-
-    fn mask_id(&self) -> u32 {
-        self.inner.mask_id()
-    }
-
-    fn banned(&self) -> &[u32] {
-        self.inner.banned()
-    }
-
-    fn max_sequence_length(&self) -> usize {
-        self.inner.max_sequence_length()
-    }
+    as_the_table!();
 
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<DriftingHidden, CoreError> {
         self.rows.extend(batch.iter().map(|row| (row.recompute.clone(), row.measures_drift)));
         let drifts = batch.iter().map(|row| self.drift.filter(|_| row.measures_drift)).collect();
         Ok(DriftingHidden { inner: self.inner.forward(batch)?, drifts })
-    }
-
-    fn release(&mut self, slot: CacheSlot) {
-        self.inner.release(slot);
-    }
-
-    fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize {
-        self.inner.kept_bytes(length, recompute)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{cell::RefCell, ops::Range, rc::Rc};
 
 use llada_core::{
     CoreError,
-    predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row},
+    predictor::{Hidden, MaskPredictor, Row},
     tabular::{TabularHidden, TabularPredictor},
 };
 use llada_infer::{Engine, InferError, JobId};
@@ -61,21 +61,7 @@ impl MaskPredictor for Faulty {
     type Error = CoreError;
     type Hidden<'a> = FaultyHidden;
 
-    fn padded_vocab_size(&self) -> usize {
-        self.inner.padded_vocab_size()
-    }
-
-    fn mask_id(&self) -> u32 {
-        self.inner.mask_id()
-    }
-
-    fn banned(&self) -> &[u32] {
-        self.inner.banned()
-    }
-
-    fn max_sequence_length(&self) -> usize {
-        self.inner.max_sequence_length()
-    }
+    as_the_table!();
 
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<FaultyHidden, CoreError> {
         let fault = *self.fault.borrow();
@@ -95,14 +81,6 @@ impl MaskPredictor for Faulty {
                 fault,
             }),
         }
-    }
-
-    fn release(&mut self, slot: CacheSlot) {
-        self.inner.release(slot);
-    }
-
-    fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize {
-        self.inner.kept_bytes(length, recompute)
     }
 }
 

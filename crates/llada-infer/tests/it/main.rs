@@ -1,6 +1,35 @@
 //! Sampling and scoring on a predictor whose probabilities are known, without libtorch.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
+/// The methods that a predictor with a table leaves to the table, its field `inner`.
+macro_rules! as_the_table {
+    () => {
+        fn padded_vocab_size(&self) -> usize {
+            self.inner.padded_vocab_size()
+        }
+
+        fn mask_id(&self) -> u32 {
+            self.inner.mask_id()
+        }
+
+        fn banned(&self) -> &[u32] {
+            self.inner.banned()
+        }
+
+        fn max_sequence_length(&self) -> usize {
+            self.inner.max_sequence_length()
+        }
+
+        fn release(&mut self, slot: llada_core::predictor::CacheSlot) {
+            self.inner.release(slot);
+        }
+
+        fn kept_bytes(&self, length: usize, recompute: &llada_core::predictor::Recompute) -> usize {
+            self.inner.kept_bytes(length, recompute)
+        }
+    };
+}
+
 mod autoregressive;
 mod constraint;
 mod custom;

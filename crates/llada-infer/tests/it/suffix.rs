@@ -7,7 +7,7 @@ use std::{
 
 use llada_core::{
     CoreError,
-    predictor::{CacheSlot, MaskPredictor, Recompute, Row},
+    predictor::{CacheSlot, MaskPredictor, Row},
     tabular::{TabularHidden, TabularPredictor},
 };
 use llada_infer::{
@@ -42,21 +42,7 @@ impl MaskPredictor for Spy {
     type Error = CoreError;
     type Hidden<'a> = TabularHidden;
 
-    fn padded_vocab_size(&self) -> usize {
-        self.inner.padded_vocab_size()
-    }
-
-    fn mask_id(&self) -> u32 {
-        self.inner.mask_id()
-    }
-
-    fn banned(&self) -> &[u32] {
-        self.inner.banned()
-    }
-
-    fn max_sequence_length(&self) -> usize {
-        self.inner.max_sequence_length()
-    }
+    as_the_table!();
 
     fn takes_parts(&self) -> bool {
         !self.is_causal
@@ -73,14 +59,6 @@ impl MaskPredictor for Spy {
             self.rows.push(positions);
         }
         self.inner.forward(batch)
-    }
-
-    fn release(&mut self, slot: CacheSlot) {
-        self.inner.release(slot);
-    }
-
-    fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize {
-        self.inner.kept_bytes(length, recompute)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{cell::Cell, ops::Range, rc::Rc};
 
 use llada_core::{
     CoreError,
-    predictor::{CacheSlot, Hidden, MaskPredictor, Recompute, Row, TopToken},
+    predictor::{Hidden, MaskPredictor, Row, TopToken},
     sampling::{argmax, softmax_at},
     tabular::{TabularHidden, TabularPredictor},
 };
@@ -30,21 +30,7 @@ impl MaskPredictor for Distant {
     type Error = CoreError;
     type Hidden<'a> = DistantHidden;
 
-    fn padded_vocab_size(&self) -> usize {
-        self.inner.padded_vocab_size()
-    }
-
-    fn mask_id(&self) -> u32 {
-        self.inner.mask_id()
-    }
-
-    fn banned(&self) -> &[u32] {
-        self.inner.banned()
-    }
-
-    fn max_sequence_length(&self) -> usize {
-        self.inner.max_sequence_length()
-    }
+    as_the_table!();
 
     fn forward(&mut self, batch: &[Row<'_>]) -> Result<DistantHidden, CoreError> {
         Ok(DistantHidden {
@@ -53,14 +39,6 @@ impl MaskPredictor for Distant {
             banned: self.inner.banned().to_vec(),
             logits: self.logits.clone(),
         })
-    }
-
-    fn release(&mut self, slot: CacheSlot) {
-        self.inner.release(slot);
-    }
-
-    fn kept_bytes(&self, length: usize, recompute: &Recompute) -> usize {
-        self.inner.kept_bytes(length, recompute)
     }
 }
 

@@ -1,5 +1,6 @@
 // What tch does not bind: copies to a GPU that nothing waits for, oneDNN's prepacked linear layers, reached through the
-// dispatcher, and two kernels that fuse what would be a dozen passes over memory. Every function returns null, or an error text that the caller frees.
+// dispatcher, and two kernels that fuse what would be a dozen passes over memory. Every function returns null, or an error
+// text that the caller frees.
 
 #include "shim.h"
 
