@@ -3,11 +3,12 @@
 use std::fmt;
 
 use llada_core::{block::BlockPlan, confidence::Remasking};
-use llada_infer::{CacheKind, DecoderKind, SamplerConfig};
+use llada_infer::{Algorithm, CacheKind, DecoderKind, Preset, SamplerConfig};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// One setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Cell {
     pub(crate) decoder: DecoderKind,
     pub(crate) cache: CacheKind,
@@ -16,6 +17,18 @@ pub(crate) struct Cell {
     pub(crate) block_length: usize,
     /// Of the schedule; the other decoders take as many as they need.
     pub(crate) steps: Option<usize>,
+    pub(crate) extra: Option<Extra>,
+}
+
+/// What a setting has beside a decoder and a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Extra {
+    SuffixWindow(usize),
+    RefreshDrift(f32),
+    DraftLength(usize),
+    /// Whatever else the preset stands for.
+    Preset(Preset),
 }
 
 pub(crate) const REMASKINGS: [Remasking; 2] = [Remasking::LowConfidence, Remasking::Random];
@@ -50,10 +63,17 @@ impl Cell {
     }
 
     /// The sampler's options.
-    pub(crate) fn config(self, seed: u64) -> SamplerConfig {
-        let Self { decoder, cache, remasking, gen_length, block_length, steps } = self;
-        let (decoder, cache, block_length) = (decoder.into(), cache.into(), Some(block_length));
-        SamplerConfig { decoder, cache, remasking, gen_length, block_length, steps, seed, ..Default::default() }
+    pub(crate) fn config(self, seed: u64) -> anyhow::Result<SamplerConfig> {
+        let Self { decoder, cache, remasking, gen_length, block_length, steps, extra } = self;
+        let mut options = json!({
+            "decoder": decoder, "cache": cache, "remasking": remasking, "gen_length": gen_length,
+            "block_length": block_length, "steps": steps, "seed": seed,
+        });
+        if let Some(extra) = extra {
+            let (key, value) = extra.option();
+            options[key] = value;
+        }
+        Ok(SamplerConfig::from_request(serde_json::from_value(options)?, Algorithm::Vanilla)?)
     }
 }
 
@@ -67,9 +87,33 @@ impl fmt::Display for Cell {
             write!(f, ", {}", self.remasking)?;
         }
         write!(f, ", block {}", self.block_length)?;
-        match self.cache {
-            CacheKind::None => Ok(()),
-            cache => write!(f, ", {cache}"),
+        if self.cache != CacheKind::None {
+            write!(f, ", {}", self.cache)?;
+        }
+        self.extra.map_or(Ok(()), |extra| write!(f, ", {extra}"))
+    }
+}
+
+impl Extra {
+    /// The option of a request.
+    fn option(self) -> (&'static str, Value) {
+        match self {
+            Self::SuffixWindow(masks) => ("suffix_window", masks.into()),
+            Self::RefreshDrift(drift) => ("refresh_drift", drift.into()),
+            Self::DraftLength(states) => ("draft_length", states.into()),
+            Self::Preset(preset) => ("preset", preset.to_string().into()),
+        }
+    }
+}
+
+/// As it is typed.
+impl fmt::Display for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SuffixWindow(masks) => write!(f, "--suffix-window {masks}"),
+            Self::RefreshDrift(drift) => write!(f, "--refresh-drift {drift}"),
+            Self::DraftLength(states) => write!(f, "--draft-length {states}"),
+            Self::Preset(preset) => write!(f, "--preset {preset}"),
         }
     }
 }
@@ -86,7 +130,7 @@ impl Canvas {
     }
 
     /// Steps, remasking and block length of the schedule; the other decoders; caches, which earn their keep where there
-    /// are blocks.
+    /// are blocks; and what goes beside a cache.
     pub(crate) fn all(self, full: bool) -> Vec<Cell> {
         let powers =
             || std::iter::successors(Some(1), |steps| Some(2 * steps)).take_while(|&steps| steps <= self.gen_length);
@@ -111,13 +155,42 @@ impl Canvas {
                 cells.extend(decoders.iter().map(|&decoder| Cell { cache, ..self.cell(decoder, block_length) }));
             }
         }
+        cells.extend(self.with_extras());
         cells
+    }
+
+    /// Windows, refreshes by drift and drafts beside the caches that have them, and the presets.
+    fn with_extras(self) -> impl Iterator<Item = Cell> {
+        use CacheKind::{Dual, None, Prefix};
+        use DecoderKind::{Schedule, Threshold};
+        let window = Extra::SuffixWindow(self.block_length);
+        [
+            (Schedule, Prefix, window),
+            (Schedule, Dual, window),
+            (Schedule, Dual, Extra::RefreshDrift(0.1)),
+            (Schedule, Dual, Extra::RefreshDrift(2.0)),
+            (Schedule, Dual, Extra::DraftLength(2)),
+            (Threshold, Prefix, window),
+            (Threshold, Dual, window),
+            (Threshold, Dual, Extra::RefreshDrift(0.1)),
+            (Threshold, Dual, Extra::RefreshDrift(2.0)),
+            (Threshold, Dual, Extra::DraftLength(2)),
+            (Schedule, None, Extra::Preset(Preset::Exact)),
+            (Threshold, Dual, Extra::Preset(Preset::Balanced)),
+            (Threshold, Dual, Extra::Preset(Preset::Fast)),
+        ]
+        .into_iter()
+        .map(move |(decoder, cache, extra)| Cell {
+            cache,
+            extra: Some(extra),
+            ..self.cell(decoder, self.block_length)
+        })
     }
 
     fn cell(self, decoder: DecoderKind, block_length: usize) -> Cell {
         let gen_length = self.gen_length;
         let steps = (decoder == DecoderKind::Schedule).then_some(gen_length);
         let (cache, remasking) = (CacheKind::None, Remasking::LowConfidence);
-        Cell { decoder, cache, remasking, gen_length, block_length, steps }
+        Cell { decoder, cache, remasking, gen_length, block_length, steps, extra: None }
     }
 }

@@ -156,7 +156,7 @@ fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
         }
     };
     let mut subject = Subject::new(model, questions);
-    subject.warm_up(&canvas.smallest().config(measure::SEED))?;
+    subject.warm_up(&canvas.smallest().config(measure::SEED)?)?;
     if args.presets {
         let report = PresetReport::measure(&mut subject, report::model_name(folder), asked, canvas)?;
         place::write(&out, "presets.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
@@ -167,7 +167,7 @@ fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
     let cells = if args.test { vec![canvas.smallest()] } else { canvas.all(args.full) };
     let mut measured: Vec<Measured> = Vec::new();
     for (number, &cell) in (1..).zip(&cells) {
-        let outcome = subject.measure(&cell.config(measure::SEED))?;
+        let outcome = subject.measure(&cell.config(measure::SEED)?)?;
         println!("[{number}/{}] {cell}: {outcome}", cells.len());
         measured.push(Measured { cell, outcome });
     }
@@ -181,7 +181,8 @@ fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
     place::write(&out, "steps.svg", &steps)?;
     place::write(&out, "pareto.svg", &pareto)?;
     place::write(&out, "index.html", &page::of_settings(&report, [&steps, &pareto]))?;
-    println!("\n{}\n{}\n{}", report.heading(), report.decoders_by_caches(), out.join("index.html").display());
+    let tables = [report.decoders_by_caches(), report.extras()].join("\n");
+    println!("\n{}\n{tables}\n{}", report.heading(), out.join("index.html").display());
     Ok(())
 }
 

@@ -47,6 +47,7 @@ pub(crate) fn of_settings(report: &Report, pictures: [&str; 2]) -> String {
         heads: &[
             "decoder",
             "cache",
+            "beside it",
             "remasking",
             "block",
             "steps",
@@ -67,6 +68,7 @@ fn row(found: &Measured) -> Vec<String> {
     vec![
         cell.decoder.to_string(),
         cell.cache.to_string(),
+        cell.extra.map_or_else(String::new, |extra| extra.to_string()),
         cell.remasking.to_string(),
         cell.block_length.to_string(),
         cell.steps.map_or_else(String::new, |steps| steps.to_string()),

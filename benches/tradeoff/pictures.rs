@@ -81,11 +81,16 @@ pub(crate) fn pareto(report: &Report) -> Chart {
         series.push(key(&decoder.to_string(), colour, Marker::Disc));
         for found in report.cells.iter().filter(|found| found.cell.decoder == decoder) {
             let marker = mark_of(found.cell.cache);
-            let marker = if found.cell.is_whole() { marker.hollow() } else { marker };
+            let marker = match found.cell.extra {
+                Some(_) => Marker::Cross,
+                None if found.cell.is_whole() => marker.hollow(),
+                None => marker,
+            };
             series.push(Series { points: vec![point(found)], ..key("", colour, marker) });
         }
     }
     series.extend(CACHES[1..].iter().map(|&cache| key(&format!("with cache {cache}"), GREY, mark_of(cache))));
+    series.push(key("and a window, drift, drafts or a preset", GREY, Marker::Cross));
     let [whole, block] = report.canvas.blocks();
     series.push(key(&format!("block {whole}: pure diffusion"), GREY, Marker::HollowDisc));
     series.push(key(&format!("block {block}"), GREY, Marker::Disc));

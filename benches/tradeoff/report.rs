@@ -8,7 +8,7 @@ use llada_infer::{CacheKind, DecoderKind};
 use serde::Serialize;
 
 use crate::{
-    grid::{CACHES, Canvas, DECODERS},
+    grid::{CACHES, Canvas, Cell, DECODERS},
     measure::{Measured, SEED},
 };
 
@@ -38,15 +38,16 @@ impl Report {
     }
 
     pub(crate) fn csv(&self) -> String {
-        let mut csv = "decoder,cache,remasking,block_length,steps,answers,accuracy,low,high,nfe_per_answer,\
+        let mut csv = "decoder,cache,extra,remasking,block_length,steps,answers,accuracy,low,high,nfe_per_answer,\
                        tokens_per_forward,seconds_per_answer\n"
             .to_owned();
         for found in &self.cells {
             let (cell, found) = (found.cell, &found.outcome);
             let [low, high] = found.mean_interval;
             let steps = cell.steps.map_or_else(String::new, |steps| steps.to_string());
+            let extra = cell.extra.map_or_else(String::new, |extra| extra.to_string());
             csv += &format!(
-                "{},{},{},{},{steps},{},{:.6},{low:.6},{high:.6},{:.4},{:.4},{:.6}\n",
+                "{},{},{extra},{},{},{steps},{},{:.6},{low:.6},{high:.6},{:.4},{:.4},{:.6}\n",
                 cell.decoder,
                 cell.cache,
                 cell.remasking,
@@ -77,10 +78,24 @@ impl Report {
         table
     }
 
-    /// A field of that table.
+    /// Markdown: a row a setting with a window, a refresh by drift, drafts or a preset.
+    pub(crate) fn extras(&self) -> String {
+        let mut table = "| decoder | cache | beside it | |\n|---|---|---|---|\n".to_owned();
+        for found in &self.cells {
+            let Cell { decoder, cache, extra: Some(extra), .. } = found.cell else { continue };
+            table += &format!("| `{decoder}` | `{cache}` | `{extra}` |{}\n", self.shown(found));
+        }
+        table
+    }
+
+    /// A field of the table of decoders and caches.
     fn cell(&self, decoder: DecoderKind, cache: CacheKind) -> String {
-        let plain = self.find(DecoderKind::Schedule, CacheKind::None);
-        let (Some(plain), Some(found)) = (plain, self.find(decoder, cache)) else { return " |".to_owned() };
+        self.find(decoder, cache).map_or_else(|| " |".to_owned(), |found| self.shown(found))
+    }
+
+    /// What was found, as a field of a table.
+    fn shown(&self, found: &Measured) -> String {
+        let Some(plain) = self.find(DecoderKind::Schedule, CacheKind::None) else { return " |".to_owned() };
         let point = |found: &Measured| (found.outcome.evaluation.tokens_per_forward(), found.outcome.percent());
         let ((tokens, right), seconds) = (point(found), found.outcome.seconds_per_answer);
         let best = self.cells.iter().map(|found| point(found).1).fold(0.0, f64::max);
@@ -93,7 +108,7 @@ impl Report {
         self.cells.iter().find(|found| {
             let cell = found.cell;
             (cell.decoder, cell.cache, cell.block_length) == (decoder, cache, self.canvas.block_length)
-                && cell.remasking == Remasking::LowConfidence
+                && (cell.remasking, cell.extra) == (Remasking::LowConfidence, None)
                 && cell.steps.is_none_or(|steps| steps == cell.gen_length)
         })
     }

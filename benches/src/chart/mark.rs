@@ -1,6 +1,6 @@
 //! What stands at a point.
 
-use svg::node::element::{Circle, Group, Polygon, Rectangle};
+use svg::node::element::{Circle, Group, Path, Polygon, Rectangle};
 
 /// The form of a mark. A hollow one lets the paper be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Marker {
     Diamond,
     /// A triangle.
     Triangle,
+    /// Two lines that cross.
+    Cross,
     /// A circle.
     HollowDisc,
     /// A square, hollow.
@@ -58,6 +60,11 @@ pub(super) fn mark(marker: Marker, [x, y]: [f64; 2], colour: &str) -> Group {
         }
         Marker::Triangle | Marker::HollowTriangle => {
             polygon(group, &[[x, y - 6.0], [x + 5.5, y + 4.0], [x - 5.5, y + 4.0]])
+        }
+        Marker::Cross => {
+            let [left, right, top, bottom] = [x - 4.5, x + 4.5, y - 4.5, y + 4.5];
+            let lines = format!("M{left:.1},{top:.1}L{right:.1},{bottom:.1}M{left:.1},{bottom:.1}L{right:.1},{top:.1}");
+            group.add(Path::new().set("d", lines).set("stroke-width", 2.2))
         }
     }
 }

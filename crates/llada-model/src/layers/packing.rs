@@ -41,8 +41,8 @@ pub(crate) struct Packing {
     /// (tokens) i64, or `None` if there are no shadows: for a shadow the token of its row that it replaces, and −1 for a token.
     /// A shadow does not attend to the token it replaces, and a token does not attend to shadows.
     pub(crate) shadow_of: Option<Tensor>,
-    /// (tokens) i64: the place of each token in its row, if the spans do not say it, because the packing stands for rows that
-    /// compute as many tokens in other places too.
+    /// (tokens) i64: the place of each token among the keys of all lanes beside that of its row, if the spans do not say it,
+    /// because the packing stands for rows that compute as many tokens in other places too.
     pub(crate) places: Option<Tensor>,
     pub(crate) spans: Vec<Span>,
 }
@@ -139,6 +139,12 @@ impl Packing {
     /// positions (tokens) i64, places (tokens) i64.
     pub(crate) fn movable(pieces: &[Piece<'_>], positions: Tensor, places: Tensor) -> Self {
         Self { positions, shadow_of: None, places: Some(places), spans: spans(pieces) }
+    }
+
+    /// Returns the rows of packed activations that belong to consecutive rows of the batch, as a view.
+    pub(crate) fn of_rows(&self, rows: Range<usize>, packed: &Tensor) -> Result<Tensor, ModelError> {
+        let length = self.spans[rows.clone()].iter().map(|span| span.length).sum();
+        Ok(packed.f_narrow(0, self.spans[rows.start].start, length)?)
     }
 
     /// Returns true if all rows have the same length and block length, and no shadows. Attention then takes them in one

@@ -16,6 +16,9 @@ pub(crate) enum Visibility {
     Causal,
     /// Every query attends to the keys at which the mask (1, 1, queries, keys) is true.
     Masked(Tensor),
+    /// The queries of each of several rows attend to the keys of their row at which the mask (rows, 1, 1, keys) is 0; at those
+    /// past its end it is −∞.
+    Ends(Tensor),
 }
 
 impl Visibility {
@@ -24,8 +27,8 @@ impl Visibility {
         match self {
             Self::All => Ok(Self::Masked(mask)),
             Self::Masked(other) => Ok(Self::Masked(other.f_logical_and(&mask)?)),
-            // The only masks are those of shadows, and causal models refuse shadows.
-            Self::Causal => Ok(Self::Causal),
+            // The only masks are those of shadows. Causal models refuse these, and rows with some are computed one by one.
+            other @ (Self::Causal | Self::Ends(_)) => Ok(other),
         }
     }
 }

@@ -41,11 +41,14 @@ pub(super) struct StepInputs {
 }
 
 impl StepInputs {
-    pub(super) fn new(layout: &Layout<'_>, device: tch::Device) -> Result<Self, ModelError> {
+    pub(super) fn new(layout: &Layout<'_>, caches: &KvCaches, device: tch::Device) -> Result<Self, ModelError> {
         let pieces = &layout.pieces;
         let mut numbers = layout.ids.clone();
         numbers.extend(pieces.iter().flat_map(|piece| piece.computed.clone().map(|token| piece.position(token))));
-        numbers.extend(pieces.iter().flat_map(|piece| piece.computed.clone().map(|token| token as i64)));
+        for (row, piece) in pieces.iter().enumerate() {
+            let first = caches.of_row(row).map_or(0, |cache| caches.memory.first_place(cache.lane));
+            numbers.extend(piece.computed.clone().map(|token| (first + token) as i64));
+        }
         let numbers = upload(&numbers, device)?.f_view([3, -1])?;
         let [ids, positions, places] = [0, 1, 2].map(|row| numbers.f_select(0, row));
         let packing = Packing::movable(pieces, positions?, places?);
@@ -102,7 +105,7 @@ impl Transformer {
         caches: &mut KvCaches,
     ) -> Result<Vec<Tensor>, ModelError> {
         let layout = Layout::new(&self.config, rows);
-        let inputs = StepInputs::new(&layout, self.device)?;
+        let inputs = StepInputs::new(&layout, caches, self.device)?;
         let wanted = inputs.packing.select(&layout.selections, self.device)?;
         let Some(mut steps) = self.block_steps.take() else { return self.run_packed(rows, caches) };
         let states = self.by_graph(&mut steps, key, inputs, caches);
@@ -145,19 +148,20 @@ impl Transformer {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{ops::Range, path::PathBuf};
 
     use llada_core::predictor::{MaskPredictor, Recompute};
 
     use super::*;
-    use crate::{Device, Dtype};
+    use crate::{Device, Dtype, layers::kv_cache::memory::KvMemory};
 
     const FAMILIES: [&str; 5] = ["tiny-llada", "tiny-llada-gqa-bf16", "tiny-illada", "tiny-dream", "tiny-smdm"];
     const SLOTS: [CacheSlot; 3] = [CacheSlot(0), CacheSlot(1), CacheSlot(2)];
 
-    fn open(name: &str) -> Result<Transformer, ModelError> {
+    fn open(name: &str, memory: KvMemory) -> Result<Transformer, ModelError> {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
         let mut model = Transformer::load(&folder, Device::Cpu, Dtype::F32)?;
+        model.kv_caches.memory = memory;
         let (ids, parts) = (tokens(0), places());
         model.forward(&rows(&ids, &parts, None, &[3]))?.rows.iter().for_each(|row| assert!(row.is_some()));
         Ok(model)
@@ -177,7 +181,7 @@ mod tests {
     fn rows<'a>(
         ids: &'a [Vec<u32>; 3],
         parts: &'a [usize],
-        span: Option<std::ops::Range<usize>>,
+        span: Option<Range<usize>>,
         wanted: &'a [usize],
     ) -> Vec<Row<'a>> {
         let recompute = span.map_or(Recompute::All, Recompute::Span);
@@ -190,24 +194,27 @@ mod tests {
         vec![row(0), row(1), row(2), row(0)]
     }
 
-    /// Takes the caches of all rows out of the model.
-    fn caches(model: &mut Transformer, rows: &[Row<'_>]) -> KvCaches {
-        KvCaches { by_slot: std::mem::take(&mut model.kv_caches), slots: rows.iter().map(|row| row.cache).collect() }
+    /// Begins a forward over rows with the caches of the model.
+    fn begin<'a, 'b>(model: &mut Transformer, rows: &'a [Row<'b>]) -> Result<(KvCaches, Vec<&'a Row<'b>>), ModelError> {
+        let mut caches = std::mem::take(&mut model.kv_caches);
+        let order = caches.begin(&rows.iter().collect::<Vec<_>>(), model.device)?;
+        Ok((caches, order.into_iter().map(|row| &rows[row]).collect()))
     }
 
     #[test]
     fn inputs_that_are_set_anew_give_the_states_of_any_block() -> Result<(), ModelError> {
-        for name in FAMILIES {
-            let (mut expected_of, mut model) = (open(name)?, open(name)?);
+        for (name, is_stacked) in FAMILIES.into_iter().flat_map(|name| [(name, false), (name, true)]) {
+            let memory = || if is_stacked { KvMemory::stacked() } else { KvMemory::default() };
+            let (mut expected_of, mut model) = (open(name, memory())?, open(name, memory())?);
             let mut kept: Option<StepInputs> = None;
             for (step, span, wanted) in [(1, 8..13, vec![8, 10, 12]), (2, 15..20, vec![16]), (3, 3..8, vec![4, 7])] {
                 let (ids, parts) = (tokens(step), places());
                 let rows = rows(&ids, &parts, Some(span.clone()), &wanted);
-                let of_rows: Vec<&Row<'_>> = rows.iter().collect();
+                let (mut caches, of_rows) = begin(&mut model, &rows)?;
                 let expected = expected_of.forward_packed(&of_rows)?;
 
                 let layout = Layout::new(&model.config, &of_rows);
-                let fresh = StepInputs::new(&layout, model.device)?;
+                let fresh = StepInputs::new(&layout, &caches, model.device)?;
                 let selected = fresh.packing.select(&layout.selections, model.device)?;
                 let inputs = match kept.take() {
                     Some(mut inputs) => {
@@ -216,12 +223,15 @@ mod tests {
                     }
                     None => fresh,
                 };
-                let mut caches = caches(&mut model, &rows);
                 let states = inputs.run(&model, &mut caches)?.f_index_select(0, &selected.tokens)?;
-                model.kv_caches = caches.by_slot;
+                caches.end(model.blocks.len());
+                model.kv_caches = caches;
                 kept = Some(inputs);
                 for (row, (span, expected)) in selected.packing.spans.iter().zip(&expected).enumerate() {
-                    assert!(span.of(&states)?.equal(&expected.states), "{name}: step {step}, row {row}");
+                    // The last layer has other queries beside the wanted ones, in one call of attention.
+                    let error = (span.of(&states)? - &expected.states).abs().max().double_value(&[]);
+                    let most = if is_stacked { 1e-5 } else { 0.0 };
+                    assert!(error <= most, "{name}: step {step}, row {row}: {error}");
                 }
             }
         }
@@ -230,36 +240,37 @@ mod tests {
 
     #[test]
     fn a_key_is_of_block_steps_over_filled_caches_alone() -> Result<(), ModelError> {
-        let mut model = open("tiny-llada")?;
+        let mut model = open("tiny-llada", KvMemory::default())?;
         let (ids, parts) = (tokens(1), places());
-        let key = |model: &mut Transformer, rows: &[Row<'_>]| {
-            let caches = caches(model, rows);
-            let key = Key::of(&model.config, &rows.iter().collect::<Vec<_>>(), &caches, &model.rope);
-            model.kv_caches = caches.by_slot;
-            key
+        let key = |model: &mut Transformer, rows: &[Row<'_>]| -> Result<Option<Key>, ModelError> {
+            let (mut caches, of_rows) = begin(model, rows)?;
+            let key = Key::of(&model.config, &of_rows, &caches, &model.rope);
+            caches.end(model.blocks.len());
+            model.kv_caches = caches;
+            Ok(key)
         };
         let step = rows(&ids, &parts, Some(8..13), &[9]);
-        let found = key(&mut model, &step);
+        let found = key(&mut model, &step)?;
         assert!(found.is_some());
         // Another block, other wanted positions and other ids launch the same kernels.
-        assert_eq!(found, key(&mut model, &rows(&tokens(2), &parts, Some(15..20), &[15, 16])));
-        assert_ne!(found, key(&mut model, &rows(&ids, &parts, Some(8..14), &[9])));
-        assert_ne!(found, key(&mut model, &step[..3]));
+        assert_eq!(found, key(&mut model, &rows(&tokens(2), &parts, Some(15..20), &[15, 16]))?);
+        assert_ne!(found, key(&mut model, &rows(&ids, &parts, Some(8..14), &[9]))?);
+        assert_ne!(found, key(&mut model, &step[..3])?);
 
-        assert_eq!(key(&mut model, &rows(&ids, &parts, None, &[9])), None);
+        assert_eq!(key(&mut model, &rows(&ids, &parts, None, &[9]))?, None);
         let shadowed = Row { shadowed: true, ..step[0].clone() };
         let measuring = Row { measures_drift: true, ..step[0].clone() };
         let stateless = Row { cache: None, ..step[0].clone() };
         let empty = Row { cache: Some(CacheSlot(7)), ..step[0].clone() };
-        let grown_ids = [0; 41];
-        let grown = Row { ids: &grown_ids, ..step[0].clone() };
         for other in [shadowed, measuring, stateless, empty] {
-            assert_eq!(key(&mut model, &[step[1].clone(), other]), None);
+            assert_eq!(key(&mut model, &[step[1].clone(), other])?, None);
         }
-        model.kv_caches.get_mut(&SLOTS[0]).unwrap().length = 41;
-        assert_eq!(key(&mut model, &[grown]), None);
+        let grown_ids = [0; 41];
+        let grown = [Row { ids: &grown_ids, recompute: Recompute::Span(36..41), ..step[0].clone() }];
+        let in_new_memory = key(&mut model, &grown)?;
+        assert!(in_new_memory.is_some() && in_new_memory != key(&mut model, &step[..1])?);
         model.config.attention = crate::AttentionPattern::BlockCausal { block_length: 8 };
-        assert_eq!(key(&mut model, &step), None);
+        assert_eq!(key(&mut model, &step)?, None);
         Ok(())
     }
 }

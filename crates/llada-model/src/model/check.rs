@@ -53,7 +53,7 @@ impl Transformer {
                 let kept = self.feature_caches.get(&slot);
                 kept.is_some_and(|cache| cache.length == length && cache.positions.as_deref() == row.positions)
             }
-            Recompute::Span(span) => self.kv_caches.get(&slot).is_some_and(|cache| {
+            Recompute::Span(span) => self.kv_caches.get(slot).is_some_and(|cache| {
                 // A row may have grown at its end. Then the span has to include all of the new positions.
                 let has_grown = cache.length < length && span.start <= cache.length && span.end == length;
                 cache.positions.as_deref() == row.positions && (cache.length == length || has_grown)

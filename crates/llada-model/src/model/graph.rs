@@ -29,29 +29,29 @@ pub(super) struct Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct RowKey {
     slot: CacheSlot,
-    /// The addresses of the slot's keys and values.
+    /// The addresses of the keys and values of all lanes beside the row's, and the place of its first token in them.
     memory: Vec<usize>,
+    first: usize,
     /// The number of tokens of the row, and of those that are computed.
     length: usize,
     computed: usize,
 }
 
 impl Key {
-    /// Returns the key of a forward over `rows`, or `None` if it is no block step of which a graph can be made.
+    /// Returns the key of the present forward over `rows`, or `None` if it is no block step of which a graph can be made.
     ///
-    /// That takes full attention, since under another pattern the block decides which kernels are launched, and a cache with
-    /// room for the row, since a new one would be others' memory later.
+    /// That takes full attention, since under another pattern the block decides which kernels are launched.
     pub(super) fn of(config: &ModelConfig, rows: &[&Row<'_>], caches: &KvCaches, rope: &Rope) -> Option<Self> {
         if config.attention != AttentionPattern::Full || rows.is_empty() {
             return None;
         }
         let of_row = |row: &&Row<'_>| {
-            let slot = row.cache?;
-            let cache = caches.by_slot.get(&slot)?;
+            let (slot, length) = (row.cache?, row.ids.len());
             let is_step = matches!(row.recompute, Recompute::Span(_)) && !row.shadowed && !row.measures_drift;
-            let (memory, length) = (cache.memory()?, row.ids.len());
-            let is_filled = is_step && cache.is_filled(config.num_hidden_layers);
-            is_filled.then(|| RowKey { slot, memory, length, computed: computed(config, row).len() })
+            let cache = caches.get(slot).filter(|_| is_step && caches.is_filled(slot, config.num_hidden_layers))?;
+            let memory = caches.memory.addresses(cache.lane).collect();
+            let first = caches.memory.first_place(cache.lane);
+            Some(RowKey { slot, memory, first, length, computed: computed(config, row).len() })
         };
         Some(Self { tables: rope.memory(), rows: rows.iter().map(of_row).collect::<Option<_>>()? })
     }
@@ -115,7 +115,10 @@ mod tests {
     use super::*;
 
     fn key(slots: &[usize], computed: usize) -> Key {
-        let row = |&slot| RowKey { slot: CacheSlot(slot), memory: vec![slot, 100 + slot], length: 64, computed };
+        let row = |&slot| {
+            let (slot, memory) = (CacheSlot(slot), vec![slot, 100 + slot]);
+            RowKey { slot, memory, first: 0, length: 64, computed }
+        };
         Key { tables: [1, 2], rows: slots.iter().map(row).collect() }
     }
 
@@ -153,9 +156,10 @@ mod tests {
         let mut elsewhere = recorded.clone();
         elsewhere.rows[1].memory[0] += 1;
         let longer = Key { tables: [1, 3], ..recorded.clone() };
-        let mut grown = recorded.clone();
+        let (mut grown, mut in_another_lane) = (recorded.clone(), recorded.clone());
         grown.rows[0].length += 1;
-        for other in [key(&[1, 0], 8), key(&[0], 8), key(&[0, 1, 1], 8), elsewhere, longer, grown] {
+        in_another_lane.rows[0].first += 64;
+        for other in [key(&[1, 0], 8), key(&[0], 8), key(&[0, 1, 1], 8), elsewhere, longer, grown, in_another_lane] {
             assert_eq!(step(&mut graphs, &other, "b"), None, "{other:?}");
         }
         assert_eq!(step(&mut graphs, &recorded, "c"), Some("a"));

@@ -21,7 +21,7 @@ use crate::{
     batch::banned_ids,
     hidden::{Head, HiddenRow},
     layers::{
-        block::TransformerBlock, feature_cache::FeatureCache, kv_cache::KvCache, linear::Linear, norm::RmsNorm,
+        block::TransformerBlock, feature_cache::FeatureCache, kv_cache::KvCaches, linear::Linear, norm::RmsNorm,
         rope::Rope,
     },
     load::Loader,
@@ -56,7 +56,7 @@ pub struct Transformer {
     /// The number of tokens up to which rows pass through the blocks together, if it has a limit.
     most_together: Option<usize>,
     /// The keys and values of rows, by slot.
-    kv_caches: BTreeMap<CacheSlot, KvCache>,
+    kv_caches: KvCaches,
     /// dLLM-Cache state by slot.
     feature_caches: BTreeMap<CacheSlot, FeatureCache>,
     /// The CUDA graphs of block steps, if there can be any.
@@ -132,7 +132,7 @@ impl Transformer {
             head,
             banned,
             most_together,
-            kv_caches: BTreeMap::new(),
+            kv_caches: KvCaches::on(device),
             feature_caches: BTreeMap::new(),
             block_steps,
             graph_failure,
@@ -259,7 +259,7 @@ impl MaskPredictor for Transformer {
     }
 
     fn release(&mut self, slot: CacheSlot) {
-        self.kv_caches.remove(&slot);
+        self.kv_caches.release(slot);
         self.feature_caches.remove(&slot);
         if let Some(steps) = &mut self.block_steps {
             steps.release(slot);
@@ -271,6 +271,10 @@ impl MaskPredictor for Transformer {
         let outputs = match recompute {
             Recompute::LeastSimilar { .. } => 2 * self.config.hidden_size,
             Recompute::All | Recompute::Span(_) => 0,
+        };
+        let length = match recompute {
+            Recompute::LeastSimilar { .. } => length,
+            Recompute::All | Recompute::Span(_) => self.kv_caches.memory.capacity(length),
         };
         length * self.blocks.len() * (keys_and_values + outputs) * self.embedding.kind().elt_size_in_bytes()
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use llada_core::predictor::{CacheSlot, Row};
+use llada_core::predictor::Row;
 use tch::Tensor;
 
 use super::{
@@ -17,7 +17,7 @@ use crate::{
         attention::CacheView,
         drift::Drift,
         feature_cache::{FeatureCache, Part},
-        kv_cache::{KvCache, KvCaches},
+        kv_cache::KvCaches,
         packing::{Packing, ROUND, Wanted, round_up},
     },
     torch::tensor::upload,
@@ -29,37 +29,37 @@ impl Transformer {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut drifts = Vec::with_capacity(rows.len());
-        for row in rows {
-            drifts.push(row.measures_drift.then(|| Drift::new(row.wanted, self.device)).transpose()?);
-        }
-        let mut caches = KvCaches { slots: rows.iter().map(|row| row.cache).collect(), ..Default::default() };
-        for (row, drift) in rows.iter().zip(drifts) {
-            if let Some(slot) = row.cache
-                && !caches.by_slot.contains_key(&slot)
-            {
-                let mut cache = self.take_kv_cache(slot, row);
-                cache.drift = drift;
-                caches.by_slot.insert(slot, cache);
-            }
-        }
-        let key = self.block_steps.as_ref().and_then(|_| Key::of(&self.config, rows, &caches, &self.rope));
-        let states = match key {
-            Some(key) => self.run_block_step(&key, rows, &mut caches),
-            None => self.run_packed(rows, &mut caches),
-        };
-        let drifts = (0..rows.len()).map(|row| caches.of_row(row).and_then(|cache| cache.drift.take()));
-        let drifts: Vec<Option<Drift>> = drifts.collect();
-        // Caches are put back even after a failure. A repeated forward writes the same keys and values to the same
-        // places, so a half-written span does no harm.
-        caches.by_slot.retain(|_, cache| cache.is_filled(self.blocks.len()));
-        self.kv_caches.append(&mut caches.by_slot);
+        let mut caches = std::mem::take(&mut self.kv_caches);
+        let computed = self.forward_over(&mut caches, rows);
+        let drifts = caches.end(self.blocks.len());
+        self.kv_caches = caches;
+        let (order, states) = computed?;
         let mut hidden = Vec::with_capacity(rows.len());
-        for ((row, states), drift) in rows.iter().zip(states?).zip(drifts) {
+        for ((row, states), drift) in order.into_iter().zip(states).zip(drifts) {
             let drift = drift.map_or(Ok(None), Drift::finish)?;
-            hidden.push(HiddenRow { states, wanted: row.wanted.len(), drift });
+            hidden.push((row, HiddenRow { states, wanted: rows[row].wanted.len(), drift }));
         }
-        Ok(hidden)
+        hidden.sort_by_key(|&(row, _)| row);
+        Ok(hidden.into_iter().map(|(_, hidden)| hidden).collect())
+    }
+
+    /// Computes `rows` over their caches, in the order that is returned first.
+    ///
+    /// # Shapes
+    /// -> (wanted or more, d) for each row.
+    fn forward_over(
+        &mut self,
+        caches: &mut KvCaches,
+        rows: &[&Row<'_>],
+    ) -> Result<(Vec<usize>, Vec<Tensor>), ModelError> {
+        let order = caches.begin(rows, self.device)?;
+        let rows: Vec<&Row<'_>> = order.iter().map(|&row| rows[row]).collect();
+        let key = self.block_steps.as_ref().and_then(|_| Key::of(&self.config, &rows, caches, &self.rope));
+        let states = match key {
+            Some(key) => self.run_block_step(&key, &rows, caches)?,
+            None => self.run_packed(&rows, caches)?,
+        };
+        Ok((order, states))
     }
 
     /// Computes `rows` over these caches, launching kernel by kernel.
@@ -73,7 +73,7 @@ impl Transformer {
         let wanted = packing.select(&layout.selections, self.device)?;
         // One call of attention for all rows may round them differently than a call for each: on a CPU libtorch chooses by
         // their number and that of threads whether to pack what it multiplies.
-        let by_row = self.device == tch::Device::Cpu || !caches.by_slot.is_empty();
+        let by_row = self.device == tch::Device::Cpu || caches.are_used();
         let x = self.through_layers(&ids, &packing, Some(&wanted), by_row.then_some(caches))?;
         wanted.packing.spans.iter().map(|span| span.of(&x)).collect()
     }
@@ -91,8 +91,9 @@ impl Transformer {
         mut caches: Option<&mut KvCaches>,
     ) -> Result<Tensor, ModelError> {
         let mut x = self.embedding.f_index_select(0, ids)?;
+        let ends = caches.as_deref().map_or(Ok(None), |caches| caches.ends((x.kind(), x.device())))?;
         for (layer, block) in self.blocks.iter().enumerate() {
-            let view = CacheView { caches: caches.as_deref_mut(), layer };
+            let view = CacheView { caches: caches.as_deref_mut(), ends: ends.as_ref(), layer };
             // Every token needs the hidden states that the next layer's keys and values are computed from. After the last
             // layer's attention nothing reads the others, so from there on only the wanted tokens are computed.
             x = match wanted.filter(|_| layer + 1 == self.blocks.len()) {
@@ -139,14 +140,5 @@ impl Transformer {
         let wanted: Vec<i64> = round_up(row.wanted, ROUND).map(source).collect();
         let states = self.final_norm.forward(&x.f_index_select(0, &upload(&wanted, self.device)?)?)?;
         Ok(HiddenRow { states, wanted: row.wanted.len(), drift: None })
-    }
-
-    /// Takes the KV cache of a row out of the map, fitted to the row, or creates an empty one.
-    fn take_kv_cache(&mut self, slot: CacheSlot, row: &Row<'_>) -> KvCache {
-        let length = row.ids.len();
-        match self.kv_caches.remove(&slot) {
-            Some(cache) if cache.length == length || !row.recompute.is_whole(length) => cache.of_row(row),
-            _ => KvCache::new(row),
-        }
     }
 }

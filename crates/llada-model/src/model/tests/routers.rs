@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use safetensors::SafeTensors;
+use tch::Tensor;
 
-use super::*;
 use crate::{
-    Dtype,
+    Device, Dtype, ModelError, Transformer,
     layers::{
         attention::CacheView,
         packing::{Packing, Piece},

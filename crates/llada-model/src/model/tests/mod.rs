@@ -1,0 +1,4 @@
+//! What no public function shows.
+
+mod routers;
+mod stacked;
