@@ -58,7 +58,7 @@ fn questions(model: &Model, limit: usize) -> anyhow::Result<BTreeMap<&'static st
 /// Asks the questions under the setting of a cell, and returns it with the sums of the answers.
 fn ask(model: &mut Model, questions: &[Question], canvas: Canvas, mut cell: FormCell) -> anyhow::Result<FormCell> {
     let config =
-        SamplerConfig { steps: Some(cell.steps), temperature: cell.temperature, ..canvas.smallest().config(SEED) };
+        SamplerConfig { steps: Some(cell.steps), temperature: cell.temperature, ..canvas.smallest().config(SEED)? };
     let prompts: Vec<Vec<u32>> = questions.iter().map(|question| question.prompt.clone()).collect();
     let mut requests = Request::for_each(&prompts, &config);
     if cell.is_constrained {

@@ -5,7 +5,7 @@ use std::{path::Path, time::Instant};
 use anyhow::Context;
 use llada::{Device, Model, OpenOptions, Precision, SamplerConfig, Tokenizer, Transformer};
 
-use crate::{args::ModelArgs, exit::usage};
+use crate::{args::{GraphArgs, ModelArgs}, exit::usage};
 
 /// An open model with the time it took to load.
 pub(crate) struct Session {
@@ -22,27 +22,41 @@ pub(crate) fn open_network(args: &ModelArgs, folder: &Path) -> anyhow::Result<Tr
 }
 
 impl Session {
-    /// Opens a model that predicts masks.
+    /// Opens a model that predicts masks, to be asked for single forwards.
     pub(crate) fn open(args: &ModelArgs) -> anyhow::Result<Self> {
-        let session = Self::open_any(args)?;
-        if session.model.is_causal() {
+        Self::open_with(args, |options| options)?.predicting(args)
+    }
+
+    /// Opens a model that predicts masks, to be asked for answers.
+    pub(crate) fn open_for_answers(args: &ModelArgs, graphs: &GraphArgs) -> anyhow::Result<Self> {
+        Self::open_any(args, graphs)?.predicting(args)
+    }
+
+    /// Opens a model, which may be the autoregressive baseline, to be asked for answers.
+    pub(crate) fn open_any(args: &ModelArgs, graphs: &GraphArgs) -> anyhow::Result<Self> {
+        let without_graphs = graphs.are_refused(args.device)?;
+        Self::open_with(args, |options| if without_graphs { options.without_cuda_graphs() } else { options })
+    }
+
+    fn open_with(args: &ModelArgs, with: impl FnOnce(OpenOptions) -> OpenOptions) -> anyhow::Result<Self> {
+        let start = Instant::now();
+        let folder = args.folder()?;
+        let asked = args.precision(&folder)?;
+        let model = with(options(args, asked)?).open(&folder)?;
+        let load_seconds = start.elapsed().as_secs_f64();
+        note_precision(args.device, asked, model.engine().predictor());
+        Ok(Self { model, load_seconds })
+    }
+
+    /// Refuses the autoregressive baseline.
+    fn predicting(self, args: &ModelArgs) -> anyhow::Result<Self> {
+        if self.model.is_causal() {
             let model = args.model.display();
             let message =
                 format!("{model} is autoregressive: it predicts no masks\nhint: llada eval tiny --model {model}");
             return Err(usage(message));
         }
-        Ok(session)
-    }
-
-    /// Opens a model, which may be the autoregressive baseline.
-    pub(crate) fn open_any(args: &ModelArgs) -> anyhow::Result<Self> {
-        let start = Instant::now();
-        let folder = args.folder()?;
-        let asked = args.precision(&folder)?;
-        let model = options(args, asked)?.open(&folder)?;
-        let load_seconds = start.elapsed().as_secs_f64();
-        note_precision(args.device, asked, model.engine().predictor());
-        Ok(Self { model, load_seconds })
+        Ok(self)
     }
 
     /// Prints a warning if `config` defers end-of-turn tokens but the model has none.
@@ -87,15 +101,7 @@ fn options(args: &ModelArgs, asked: Precision) -> anyhow::Result<OpenOptions> {
         llada::set_threads(threads.into());
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("cannot start threads")?;
     }
-    if args.no_cuda_graphs && !args.device.has_graphs() {
-        let [place, other] = match args.device {
-            Device::Cpu => ["on cpu", "--device cuda:0"],
-            _ => ["in this build", "build it after `cargo xtask setup --cuda`"],
-        };
-        return Err(usage(format!("--no-cuda-graphs: {place} there are none\nhint: leave it out, or {other}")));
-    }
     let options = Model::options().device(args.device).precision(asked);
-    let options = if args.no_cuda_graphs { options.without_cuda_graphs() } else { options };
     Ok(match &args.adapter {
         None => options,
         Some(adapter) => options.adapter(adapter),

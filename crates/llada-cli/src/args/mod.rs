@@ -8,7 +8,7 @@ mod sampler;
 
 pub(crate) use constraint::{ConstraintArgs, HoleArgs};
 pub(crate) use filter::{FilterArgs, filtered};
-pub(crate) use model::ModelArgs;
+pub(crate) use model::{GraphArgs, ModelArgs};
 pub(crate) use sampler::{SamplerArgs, read_options};
 
 use std::{fmt::Display, str::FromStr};

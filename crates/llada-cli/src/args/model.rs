@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use llada::{Algorithm, Device, Dtype, Precision};
 
+use crate::exit::usage;
+
 #[derive(clap::Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
@@ -20,11 +22,6 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = super::device)]
     pub(crate) device: Device,
 
-    /// On a GPU, launch the kernels of every step one by one, instead of those of a block step with the dual cache together as
-    /// a CUDA graph
-    #[arg(long)]
-    pub(crate) no_cuda_graphs: bool,
-
     /// Compute in f32, bf16, or int8: linear layers of eight-bit weights, the rest in bf16. nf4, nf4-double: four-bit
     /// weights, the smallest, multiplied in bf16; double: their scales in eight bits. auto: f32 for small models
     /// (under 64 MiB in f32; under 1 GiB where the processor has no bf16), bf16 for others, int8 for those of
@@ -35,6 +32,30 @@ pub(crate) struct ModelArgs {
     /// Processor threads [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+}
+
+/// For commands whose answers may have a KV cache.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct GraphArgs {
+    /// On a GPU, launch the kernels of every step one by one, instead of those of a block step with the dual cache together as
+    /// a CUDA graph
+    #[arg(long)]
+    no_cuda_graphs: bool,
+}
+
+impl GraphArgs {
+    /// Returns true if there are to be no graphs on `device`, where there would be some.
+    pub(crate) fn are_refused(&self, device: Device) -> anyhow::Result<bool> {
+        if self.no_cuda_graphs && !device.has_graphs() {
+            let [place, other] = match device {
+                Device::Cpu => ["on cpu", "--device cuda:0"],
+                _ => ["in this build", "build it after `cargo xtask setup --cuda`"],
+            };
+            return Err(usage(format!("--no-cuda-graphs: {place} there are none\nhint: leave it out, or {other}")));
+        }
+        Ok(self.no_cuda_graphs)
+    }
 }
 
 impl ModelArgs {

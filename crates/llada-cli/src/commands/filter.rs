@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::questions;
 use crate::{
-    args::{ModelArgs, SamplerArgs},
+    args::{GraphArgs, ModelArgs, SamplerArgs},
     exit::usage,
     file::{check_writable, write_whole},
     interrupt, progress,
@@ -59,6 +59,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
+    #[command(flatten)]
+    graphs: GraphArgs,
+
     /// The filter, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     out: PathBuf,
@@ -94,7 +97,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     let block_length = config.block_length.unwrap_or(config.gen_length);
     check_writable(&args.out)?;
-    let mut session = Session::open(&args.model)?;
+    let mut session = Session::open_for_answers(&args.model, &args.graphs)?;
     let questions = match &args.prompts {
         Some(path) => questions::of_file(&session, path, None)?,
         None => questions::of_tasks(&session, Split::Train, args.tasks.unwrap_or_default(), None, false)?,
@@ -116,6 +119,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    session.note_graphs();
     let filter = Fit { epochs: args.epochs as usize, lr: args.lr, seed: config.seed }.filter(block_length, &learned)?;
     write_whole(&args.out, |file| Ok(serde_json::to_writer(file, &filter)?))?;
     let report = Report {

@@ -11,7 +11,7 @@ use llada_infer::Request;
 use llada_model::Message;
 
 use crate::{
-    args::{ConstraintArgs, FilterArgs, HoleArgs, Ids, ModelArgs, SamplerArgs, filtered},
+    args::{ConstraintArgs, FilterArgs, HoleArgs, Ids, GraphArgs, ModelArgs, SamplerArgs, filtered},
     exit::usage,
     file::write_whole,
     interrupt,
@@ -50,6 +50,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     model: ModelArgs,
+
+    #[command(flatten)]
+    graphs: GraphArgs,
 
     /// End the answer at the first block that holds this text, and cut it there; may be given several times
     #[arg(long, value_name = "TEXT", help_heading = "Sampling")]
@@ -109,7 +112,7 @@ impl PromptArgs {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sampler.config(args.model.algorithm()?)?;
     let patterns = Patterns { answer: args.constraint.pattern()?, holes: args.holes.patterns() };
-    let mut session = Session::open(&args.model)?;
+    let mut session = Session::open_for_answers(&args.model, &args.graphs)?;
     let request = Request::new(args.prompt.encode(&session)?, config);
     let request = session.model.with_stop_texts(request, &args.stop)?;
     let request = patterns.constrain(&session.model, request)?;

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{args::ModelArgs, interrupt, report::Report, results::Results, session::Session};
+use crate::{args::{GraphArgs, ModelArgs}, interrupt, report::Report, results::Results, session::Session};
 use requests::Line;
 
 /// Answer the requests of a JSONL file, a result a line, in the same order
@@ -45,6 +45,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     model: ModelArgs,
+
+    #[command(flatten)]
+    graphs: GraphArgs,
 }
 
 #[derive(Serialize)]
@@ -60,7 +63,7 @@ struct Nothing {}
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let lines = requests::read(&args.input, args.model.algorithm()?)?;
-    let mut session = Session::open(&args.model)?;
+    let mut session = Session::open_for_answers(&args.model, &args.graphs)?;
     let requests = lines.iter().map(|line| line.request(&session)).collect::<anyhow::Result<Vec<_>>>()?;
     if let Some(request) = requests.iter().find(|request| request.config.confidence_eos_eot_inf) {
         session.warn_about(&request.config);

@@ -10,7 +10,7 @@ mod settings;
 mod turn;
 
 use crate::{
-    args::{ModelArgs, SamplerArgs},
+    args::{GraphArgs, ModelArgs, SamplerArgs},
     exit::{message, usage},
     interrupt,
     session::Session,
@@ -39,6 +39,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
+    #[command(flatten)]
+    graphs: GraphArgs,
+
     /// Show the denoising step by step, masks turning into tokens
     #[arg(long, help_heading = "Output")]
     watch: bool,
@@ -46,7 +49,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let settings = Settings::new(args.sampler.into_typed(), args.model.algorithm()?)?;
-    let session = Session::open(&args.model)?;
+    let session = Session::open_for_answers(&args.model, &args.graphs)?;
     if let Some(problem) = session.model.tokenizer()?.chat_problem() {
         let model = args.model.model.display();
         return Err(usage(format!("{model}: {problem}\nhint: llada generate --prompt TEXT continues a text")));
@@ -68,5 +71,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             eprintln!("error: {}", message(&error, settings::command));
         }
     }
+    chat.session.note_graphs();
     Ok(())
 }

@@ -16,7 +16,7 @@ use self::{
     sampler::{Sampler, requests},
 };
 use crate::{
-    args::{ConstraintArgs, FilterArgs, ModelArgs, SamplerArgs},
+    args::{ConstraintArgs, FilterArgs, GraphArgs, ModelArgs, SamplerArgs},
     commands::questions,
     file::{check_writable, write_whole},
     progress,
@@ -64,6 +64,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
+    #[command(flatten)]
+    graphs: GraphArgs,
+
     /// Print one JSON object: vanilla and compared (nfe, states, tokens_per_forward, seconds, accuracy, interval, and under a
     /// constraint valid, the share of answers that satisfy it, and forced, the tokens that took no forward),
     /// token_agreement, same_answers, mean_kl, agreement_by_position
@@ -102,7 +105,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     let compared = Sampler { config, is_constrained, filter };
-    let mut session = Session::open(&args.model)?;
+    let mut session = Session::open_for_answers(&args.model, &args.graphs)?;
     session.warn_about(&compared.config);
     let questions = match (args.tasks, &args.prompts) {
         (None, Some(path)) => questions::of_file(&session, path, pattern.as_ref())?,
@@ -125,6 +128,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mean_kl = if is_exact { 0.0 } else { measure::mean_kl(&mut session, &questions, &compared, &bar)? };
     let compared = Side::measure(&mut session, &questions, &compared, &bar)?;
     bar.finish_and_clear();
+    session.note_graphs();
     let comparison = Comparison::new(vanilla, compared, mean_kl, &session);
     if let Some(path) = &args.picture {
         write_whole(path, |file| picture::draw(&comparison, file))?;

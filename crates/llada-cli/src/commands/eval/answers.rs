@@ -33,7 +33,7 @@ pub(super) fn run(task: &'static Benchmark, args: &AnswerArgs) -> anyhow::Result
         return Err(usage("nothing is executed: the completions are for a sandbox\nhint: --out samples.jsonl"));
     }
     warn_of_repeated_ids(&questions);
-    let mut session = Session::open(&args.model)?;
+    let mut session = Session::open_for_answers(&args.model, &args.graphs)?;
     let style = job::style(args.job.settings_of);
     let mut prompts = Vec::with_capacity(asked.len());
     for (asked, (place, _)) in asked.iter().zip(&questions) {
@@ -59,6 +59,7 @@ pub(super) fn run(task: &'static Benchmark, args: &AnswerArgs) -> anyhow::Result
             )?;
         }
     }
+    session.note_graphs();
     Report::new(task, &args.job, progress, &config, |sampling| published::is_of(sampling, &config)).print(args.job.json)
 }
 

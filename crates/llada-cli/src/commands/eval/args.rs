@@ -7,7 +7,7 @@ use llada_eval::{Benchmark, Published, PublishedModel, Sampling};
 use llada_infer::{Algorithm, Estimator, SamplerConfig, ScoreConfig};
 
 use super::published;
-use crate::args::{ModelArgs, SamplerArgs};
+use crate::args::{GraphArgs, ModelArgs, SamplerArgs};
 
 /// The arguments that all benchmarks share.
 #[derive(clap::Args)]
@@ -122,6 +122,9 @@ pub(crate) struct AnswerArgs {
 
     #[command(flatten)]
     pub(super) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(super) graphs: GraphArgs,
 }
 
 impl AnswerArgs {

@@ -9,7 +9,7 @@ use llada_tasks::{ALL, Evaluation, GEN_LENGTH, Split, mixture};
 use serde::Serialize;
 
 use crate::{
-    args::{ModelArgs, named},
+    args::{GraphArgs, ModelArgs, named},
     exit::hinted,
     interrupt, progress,
     session::Session,
@@ -67,6 +67,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
+    #[command(flatten)]
+    graphs: GraphArgs,
+
     /// Print one JSON object: exact_match and interval by task, mean_exact_match, nfe, tokens_per_forward, seconds
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -109,7 +112,7 @@ impl Report {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let mut session = Session::open_any(&args.model)?;
+    let mut session = Session::open_any(&args.model, &args.graphs)?;
     let count = args.limit as usize * ALL.len();
     let examples: Vec<_> = mixture(&ALL, Split::HeldOut, Noise::new(args.seed)).take(count).collect();
     let mut prompts = Vec::with_capacity(count);
@@ -136,6 +139,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     bar.finish_and_clear();
+    session.note_graphs();
     let report = Report { evaluation, seconds: start.elapsed().as_secs_f64() };
     if args.json {
         println!("{}", serde_json::to_string(&report)?);

@@ -9,7 +9,7 @@ use llada_serve::{EngineLimits, Keys, ServeOptions, Service, serve};
 use tokio::net::TcpListener;
 
 use self::log::LogFormat;
-use crate::{args::ModelArgs, exit::usage, file::read_text, interrupt, session::Session};
+use crate::{args::{GraphArgs, ModelArgs}, exit::usage, file::read_text, interrupt, session::Session};
 
 /// How often it is looked whether the server should end.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
+
+    #[command(flatten)]
+    graphs: GraphArgs,
 
     /// Address to listen on. Another one than this machine's own needs --api-keys
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1", help_heading = "Server")]
@@ -110,7 +113,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         );
         return Err(usage(message));
     }
-    let session = Session::open(&args.model)?;
+    let session = Session::open_for_answers(&args.model, &args.graphs)?;
     let own = session
         .model
         .folder()

@@ -69,6 +69,8 @@ pub(super) struct Worker {
     step_seconds: f64,
     /// The mean time of a job, in seconds.
     run_seconds: f64,
+    /// Whether it was logged that there are no CUDA graphs.
+    is_without_graphs: bool,
 }
 
 impl Worker {
@@ -86,6 +88,7 @@ impl Worker {
             turn: 0,
             step_seconds: 0.0,
             run_seconds: 0.0,
+            is_without_graphs: false,
         }
     }
 
@@ -200,6 +203,11 @@ impl Worker {
             let is_last = running.record(event, ends, metrics);
             ended.extend(is_last.then_some(job));
         });
+        if let Some(error) = model.engine().predictor().graph_failure()
+            && !std::mem::replace(&mut self.is_without_graphs, true)
+        {
+            tracing::warn!(%error, "no CUDA graph could be recorded, kernels are launched one by one");
+        }
         metrics.stepped(start.elapsed(), chosen.len());
         mix(&mut self.step_seconds, start.elapsed());
         for job in ended {
