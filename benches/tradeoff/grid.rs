@@ -159,9 +159,9 @@ impl Canvas {
         cells
     }
 
-    /// Windows, refreshes by drift and drafts beside the caches that have them, and the presets.
+    /// Windows, refreshes by drift and drafts beside the caches that have them, and the fastest preset.
     fn with_extras(self) -> impl Iterator<Item = Cell> {
-        use CacheKind::{Dual, None, Prefix};
+        use CacheKind::{Dual, Prefix};
         use DecoderKind::{Schedule, Threshold};
         let window = Extra::SuffixWindow(self.block_length);
         [
@@ -175,8 +175,7 @@ impl Canvas {
             (Threshold, Dual, Extra::RefreshDrift(0.1)),
             (Threshold, Dual, Extra::RefreshDrift(2.0)),
             (Threshold, Dual, Extra::DraftLength(2)),
-            (Schedule, None, Extra::Preset(Preset::Exact)),
-            (Threshold, Dual, Extra::Preset(Preset::Balanced)),
+            // In blocks of this length the presets exact and balanced are settings above.
             (Threshold, Dual, Extra::Preset(Preset::Fast)),
         ]
         .into_iter()

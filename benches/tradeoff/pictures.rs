@@ -4,7 +4,7 @@ use llada_benches::chart::{Axis, COLOURS, Chart, GREY, Marker, Note, Point, Scal
 use llada_infer::{CacheKind, DecoderKind};
 
 use crate::{
-    grid::{CACHES, DECODERS, REMASKINGS},
+    grid::{CACHES, Cell, DECODERS, REMASKINGS},
     measure::Measured,
     report::Report,
 };
@@ -17,8 +17,10 @@ fn percent(found: &Measured) -> f64 {
 
 /// The schedule without a cache: a line a remasking and block length.
 pub(crate) fn steps(report: &Report) -> Chart {
-    let of_schedule =
-        |found: &&Measured| (found.cell.decoder, found.cell.cache) == (DecoderKind::Schedule, CacheKind::None);
+    let of_schedule = |found: &&Measured| {
+        let Cell { decoder, cache, extra, .. } = found.cell;
+        (decoder, cache, extra) == (DecoderKind::Schedule, CacheKind::None, None)
+    };
     let cells = || report.cells.iter().filter(of_schedule);
     let point = |found: &Measured| {
         let interval = Some(found.outcome.mean_interval.map(|bound| 100.0 * bound));
@@ -90,7 +92,7 @@ pub(crate) fn pareto(report: &Report) -> Chart {
         }
     }
     series.extend(CACHES[1..].iter().map(|&cache| key(&format!("with cache {cache}"), GREY, mark_of(cache))));
-    series.push(key("and a window, drift, drafts or a preset", GREY, Marker::Cross));
+    series.push(key("window, drift, drafts, preset", GREY, Marker::Cross));
     let [whole, block] = report.canvas.blocks();
     series.push(key(&format!("block {whole}: pure diffusion"), GREY, Marker::HollowDisc));
     series.push(key(&format!("block {block}"), GREY, Marker::Disc));

@@ -5,7 +5,10 @@ use std::{path::Path, time::Instant};
 use anyhow::Context;
 use llada::{Device, Model, OpenOptions, Precision, SamplerConfig, Tokenizer, Transformer};
 
-use crate::{args::{GraphArgs, ModelArgs}, exit::usage};
+use crate::{
+    args::{GraphArgs, ModelArgs},
+    exit::usage,
+};
 
 /// An open model with the time it took to load.
 pub(crate) struct Session {

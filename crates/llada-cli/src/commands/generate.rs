@@ -11,7 +11,7 @@ use llada_infer::Request;
 use llada_model::Message;
 
 use crate::{
-    args::{ConstraintArgs, FilterArgs, HoleArgs, Ids, GraphArgs, ModelArgs, SamplerArgs, filtered},
+    args::{ConstraintArgs, FilterArgs, GraphArgs, HoleArgs, Ids, ModelArgs, SamplerArgs, filtered},
     exit::usage,
     file::write_whole,
     interrupt,

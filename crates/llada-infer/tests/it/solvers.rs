@@ -56,6 +56,17 @@ fn solvers_have_their_orders() {
     }
 }
 
+/// The cosine schedule makes steps of very unlike length, so the order shows later.
+#[test]
+fn the_second_order_shows_under_the_cosine_schedule_from_32_forwards_on() {
+    let solver = ThetaTrapezoidal { noise_schedule: NoiseSchedule::Cosine, rho: 1.0, ..Default::default() };
+    for seed in 0..3 {
+        let [distances, _] = errors(&table(seed, 0.4), DecoderConfig::ThetaTrapezoidal(solver));
+        let found = order(&FORWARDS[2..], &distances[2..]);
+        assert!((found - 2.0).abs() < 0.15, "order {found}, {distances:?}");
+    }
+}
+
 /// Where a token makes another one less than half as probable, rates are cut off and the order falls to one.
 #[test]
 fn strong_dependence_costs_the_second_order() {

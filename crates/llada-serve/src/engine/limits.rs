@@ -22,8 +22,8 @@ impl Default for EngineLimits {
         Self {
             max_running: NonZeroUsize::new(4).unwrap_or(NonZeroUsize::MIN),
             max_queue: 256,
-            // A processor computes rows one by one, so that a row a step is as fast as all of them, and fairer.
-            max_step_tokens: 1,
+            // As many as pass through the layers together on a processor. With more, jobs would wait for one another in vain.
+            max_step_tokens: 256,
             max_cache_bytes: 4 << 30,
             max_request_time: Duration::from_secs(600),
         }

@@ -8,7 +8,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{args::{GraphArgs, ModelArgs}, interrupt, report::Report, results::Results, session::Session};
+use crate::{
+    args::{GraphArgs, ModelArgs},
+    interrupt,
+    report::Report,
+    results::Results,
+    session::Session,
+};
 use requests::Line;
 
 /// Answer the requests of a JSONL file, a result a line, in the same order

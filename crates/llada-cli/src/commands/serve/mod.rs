@@ -9,7 +9,13 @@ use llada_serve::{EngineLimits, Keys, ServeOptions, Service, serve};
 use tokio::net::TcpListener;
 
 use self::log::LogFormat;
-use crate::{args::{GraphArgs, ModelArgs}, exit::usage, file::read_text, interrupt, session::Session};
+use crate::{
+    args::{GraphArgs, ModelArgs},
+    exit::usage,
+    file::read_text,
+    interrupt,
+    session::Session,
+};
 
 /// How often it is looked whether the server should end.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -59,7 +65,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = EngineLimits::default().max_queue, help_heading = "Server")]
     max_queue: usize,
 
-    /// Tokens of a forward over several answers [default: an answer a forward on a CPU, 8192 on a GPU]
+    /// Tokens of a forward over several answers [default: 256 on a CPU, 8192 on a GPU]
     #[arg(long, value_name = "N", help_heading = "Server")]
     max_step_tokens: Option<usize>,
 
@@ -119,7 +125,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .folder()
         .file_name()
         .map_or_else(|| "llada".to_owned(), |name| name.to_string_lossy().into_owned());
-    let on_cpu = args.model.device == llada::Device::Cpu;
+    let (on_cpu, of_cpu) = (args.model.device == llada::Device::Cpu, EngineLimits::default());
     let options = ServeOptions {
         model_names: [vec![own], args.served_model_name].concat(),
         default_max_tokens: args.default_max_tokens.max(1),
@@ -128,7 +134,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         limits: EngineLimits {
             max_running: args.max_running,
             max_queue: args.max_queue,
-            max_step_tokens: args.max_step_tokens.unwrap_or(if on_cpu { 1 } else { 8192 }),
+            max_step_tokens: args.max_step_tokens.unwrap_or(if on_cpu { of_cpu.max_step_tokens } else { 8192 }),
             max_cache_bytes: (args.cache_memory * 1e9) as usize,
             max_request_time: Duration::from_secs(args.max_request_seconds),
         },

@@ -42,7 +42,7 @@ impl Attention {
                 // On a GPU, no fused kernel has both a mask and grouped heads. The mask is the same for all queries of a row,
                 // so those of a group of heads can follow one another as if they were of one.
                 let merged = q.f_reshape([rows, k.size()[1], -1, self.head_dim])?;
-                fused(&merged, Some(mask), false, false)?.f_view_as(&q)?
+                fused(&merged, Some(mask), false, false)?.f_reshape(q.size())?
             }
         };
         Ok(mixed.f_transpose(1, 2)?.f_reshape([-1, width])?)

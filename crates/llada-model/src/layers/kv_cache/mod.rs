@@ -1,10 +1,11 @@
 //! The KV cache: the keys and values of a row, kept from one forward to the next.
 //!
 //! Keys are kept after rotation. A forward over part of a row overwrites the keys and values at its positions, so
-//! attention reads one contiguous piece of memory. [`memory`] is where they lie, and `rows` what attention does with them.
+//! attention reads those of a row in one piece. [`memory`] is where they lie, and `rows` what attention does with them.
 
 pub(crate) mod memory;
 mod rows;
+mod stack;
 
 use std::collections::BTreeMap;
 

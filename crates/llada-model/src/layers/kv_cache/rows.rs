@@ -87,15 +87,19 @@ impl KvCaches {
     fn store(&mut self, layer: usize, row: usize, keys: &Packing, computed: &[Tensor; 2]) -> Result<(), ModelError> {
         let slot = self.slots[row].as_ref();
         let Some(cache) = slot.and_then(|slot| self.by_slot.get_mut(slot)) else { return Ok(()) };
-        let (span, memory) = (&keys.spans[row], &mut self.memory);
+        self.memory.open(layer, cache.lane, computed)?;
+        let is_first = cache.filled == layer;
+        cache.filled += usize::from(is_first);
+        let drift = cache.drift.as_mut().filter(|_| !is_first);
+        if drift.is_none() && keys.places.is_some() {
+            return Ok(());
+        }
+        let span = &keys.spans[row];
         let tokens = span.length - span.shadows;
         let [k, v] = computed.each_ref().map(|computed| computed.f_narrow(0, span.start, tokens));
         let of_tokens = [k?, v?];
-        memory.open(layer, cache.lane, &of_tokens)?;
-        let cached = memory.row(layer, cache.lane, cache.length)?;
-        if cache.filled == layer {
-            cache.filled += 1;
-        } else if let Some(drift) = &mut cache.drift {
+        let cached = self.memory.row(layer, cache.lane, cache.length)?;
+        if let Some(drift) = drift {
             drift.compare(&cached[1], &of_tokens[1], span.first)?;
         }
         if keys.places.is_none() {

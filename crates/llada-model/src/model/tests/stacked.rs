@@ -133,3 +133,25 @@ fn neighbours_are_computed_in_one_call() -> Result<(), ModelError> {
     assert_eq!(groups(&[a.clone(), a.clone(), b.clone(), b.clone()])?, [0, 2, 4]);
     Ok(())
 }
+
+#[test]
+fn a_cache_counts_its_lane_and_leaves_none_behind() -> Result<(), ModelError> {
+    let mut model = open("tiny-llada", KvMemory::stacked())?;
+    let mut other = open("tiny-llada", KvMemory::default())?;
+    let [of_lane, of_row] = [&model, &other].map(|model| model.kept_bytes(64, &Recompute::All));
+    assert_eq!(of_lane, 4 * of_row);
+
+    let ids = [7; 64];
+    let row = Row { cache: Some(CacheSlot(1)), ..Row::new(&ids, &[9]) };
+    for model in [&mut model, &mut other] {
+        // A forward that fails before the first layer.
+        model.kv_caches.begin(&[&row], tch::Device::Cpu)?;
+        assert!(model.kv_caches.get(CacheSlot(1)).is_some());
+        model.kv_caches.end(3);
+        assert!(model.kv_caches.get(CacheSlot(1)).is_none() && model.kv_caches.memory.is_empty());
+        model.forward(std::slice::from_ref(&row))?;
+        model.release(CacheSlot(1));
+        assert!(model.kv_caches.memory.is_empty());
+    }
+    Ok(())
+}

@@ -65,7 +65,7 @@ pub(super) struct Worker {
     /// When the accepted jobs have to be done, if no more are taken.
     draining: Option<Instant>,
     turn: u64,
-    /// The mean time of a step, in seconds.
+    /// The mean time of a step of one job, in seconds: its share, if others take theirs with it.
     step_seconds: f64,
     /// The mean time of a job, in seconds.
     run_seconds: f64,
@@ -209,7 +209,7 @@ impl Worker {
             tracing::warn!(%error, "no CUDA graph could be recorded, kernels are launched one by one");
         }
         metrics.stepped(start.elapsed(), chosen.len());
-        mix(&mut self.step_seconds, start.elapsed());
+        mix(&mut self.step_seconds, start.elapsed() / chosen.len().max(1) as u32);
         for job in ended {
             if let Some(running) = self.running.remove(&job) {
                 self.shares.leave(&running.owner);
