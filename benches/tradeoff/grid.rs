@@ -159,7 +159,7 @@ impl Canvas {
         cells
     }
 
-    /// Windows, refreshes by drift and drafts beside the caches that have them, and the fastest preset.
+    /// Windows, refreshes by drift and drafts beside the caches that have them, and presets.
     fn with_extras(self) -> impl Iterator<Item = Cell> {
         use CacheKind::{Dual, Prefix};
         use DecoderKind::{Schedule, Threshold};
@@ -175,7 +175,8 @@ impl Canvas {
             (Threshold, Dual, Extra::RefreshDrift(0.1)),
             (Threshold, Dual, Extra::RefreshDrift(2.0)),
             (Threshold, Dual, Extra::DraftLength(2)),
-            // In blocks of this length the presets exact and balanced are settings above.
+            // In blocks of this length the preset exact is a setting above.
+            (Threshold, Dual, Extra::Preset(Preset::Balanced)),
             (Threshold, Dual, Extra::Preset(Preset::Fast)),
         ]
         .into_iter()

@@ -22,7 +22,7 @@ fn settings() -> Vec<(String, Map<String, Value>)> {
     for &preset in Preset::ALL {
         add(preset, "", json!({}));
     }
-    for threshold in [0.95, 0.8, 0.7, 0.6] {
+    for threshold in [0.9, 0.8, 0.7, 0.6] {
         add(Preset::Balanced, &format!("--threshold {threshold}"), json!({"threshold": threshold}));
     }
     add(Preset::Balanced, "--confidence-alpha 0.3", json!({"confidence_alpha": 0.3}));

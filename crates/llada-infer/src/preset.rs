@@ -48,9 +48,9 @@ impl Preset {
                 options.default_to("decoder", "schedule");
                 options.default_to("cache", "none");
             }
-            Self::Balanced => in_parallel(&mut options, 0.9),
+            Self::Balanced => in_parallel(&mut options, 0.95),
             Self::Fast => {
-                in_parallel(&mut options, 0.8);
+                in_parallel(&mut options, 0.9);
                 options.default_to("stop_at_eos", true);
             }
         }

@@ -265,7 +265,7 @@ fn config(
             };
             options.insert("preset".to_owned(), preset.to_string().into());
             if effort == Some(Effort::Instant) {
-                options.entry("threshold").or_insert_with(|| 0.7.into());
+                options.entry("threshold").or_insert_with(|| 0.8.into());
             }
         }
         if ends_by_itself {
@@ -301,10 +301,10 @@ mod tests {
     #[test]
     fn efforts_are_presets() {
         for (effort, expected) in [
-            (None, Some(0.9)),
-            (Some(Effort::Medium), Some(0.9)),
-            (Some(Effort::Low), Some(0.8)),
-            (Some(Effort::Instant), Some(0.7)),
+            (None, Some(0.95)),
+            (Some(Effort::Medium), Some(0.95)),
+            (Some(Effort::Low), Some(0.9)),
+            (Some(Effort::Instant), Some(0.8)),
             (Some(Effort::High), None),
         ] {
             for options in [json!({}), json!({"preset": null, "decoder": null, "algorithm": null})] {

@@ -46,11 +46,9 @@ fn the_tokens_of_a_prompt_are_predicted_from_left_to_right() {
         assert!(best.as_f64() >= found[index], "{best} is less than {:?}", found[index]);
     }
     let usage = &told["usage"];
-    assert_eq!(
-        (&usage["prompt_tokens"], &usage["diffusion"]["nfe"]),
-        (&json!(ids.len()), &json!(ids.len())),
-        "{usage}"
-    );
+    // As many tokens are predicted in a forward as it may compute rows of the prompt; one more forward writes a token.
+    let forwards = (ids.len() - 1).div_ceil(256 / ids.len()) + 1;
+    assert_eq!((&usage["prompt_tokens"], &usage["diffusion"]["nfe"]), (&json!(ids.len()), &json!(forwards)), "{usage}");
 
     let alone = server.post("/v1/completions", &json!({"prompt": ids, "max_tokens": 0, "logprobs": 0, "echo": true}));
     assert_eq!(logprobs(&alone["choices"][0]), found[..ids.len()]);
