@@ -21,7 +21,11 @@ use crate::{
     batch::banned_ids,
     hidden::{Head, HiddenRow},
     layers::{
-        block::TransformerBlock, feature_cache::FeatureCache, kv_cache::KvCaches, linear::Linear, norm::RmsNorm,
+        block::TransformerBlock,
+        feature_cache::FeatureCache,
+        kv_cache::{KvCaches, memory::KvMemory},
+        linear::Linear,
+        norm::RmsNorm,
         rope::Rope,
     },
     load::Loader,
@@ -117,6 +121,7 @@ impl Transformer {
         let _mapped = loader.finish()?;
         let banned = banned_ids(&config);
         let rope = Rope::new(&config, device)?;
+        let kv_caches = KvCaches::new(KvMemory::new(device, config.attention));
         let (block_steps, graph_failure) = match BlockSteps::open(&config, precision, device) {
             Ok(steps) => (steps, None),
             Err(error) => (None, Some(error)),
@@ -132,7 +137,7 @@ impl Transformer {
             head,
             banned,
             most_together,
-            kv_caches: KvCaches::on(device),
+            kv_caches,
             feature_caches: BTreeMap::new(),
             block_steps,
             graph_failure,

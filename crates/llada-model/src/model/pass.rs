@@ -11,7 +11,7 @@ use super::{
     layout::{Layout, computed},
 };
 use crate::{
-    AttentionPattern, ModelError,
+    ModelError,
     hidden::HiddenRow,
     layers::{
         attention::CacheView,
@@ -91,8 +91,7 @@ impl Transformer {
         mut caches: Option<&mut KvCaches>,
     ) -> Result<Tensor, ModelError> {
         let mut x = self.embedding.f_index_select(0, ids)?;
-        let grouped = caches.as_deref().filter(|_| self.config.attention == AttentionPattern::Full);
-        let ends = grouped.map_or(Ok(None), |caches| caches.ends((x.kind(), x.device())))?;
+        let ends = caches.as_deref().map_or(Ok(None), |caches| caches.ends((x.kind(), x.device())))?;
         for (layer, block) in self.blocks.iter().enumerate() {
             let view = CacheView { caches: caches.as_deref_mut(), ends: ends.as_ref(), layer };
             // Every token needs the hidden states that the next layer's keys and values are computed from. After the last

@@ -1,15 +1,15 @@
 //! The memory of KV caches.
 //!
 //! Each cache has a lane: room for so many tokens in the keys and in the values of every layer. On a GPU, lanes of one
-//! capacity lie one after another in one tensor, so that one call of attention reads those of several rows. On a CPU,
-//! where rows are computed one by one, each lane is a tensor of its own.
+//! capacity lie one after another in one tensor, so that one call of attention reads those of several rows. Where
+//! attention takes rows one by one, as on a CPU, each lane is a tensor of its own.
 
 use std::collections::BTreeMap;
 
 use tch::Tensor;
 
 use super::stack::Stack;
-use crate::ModelError;
+use crate::{AttentionPattern, ModelError};
 
 /// The lowest capacity of a lane that lies beside others, in tokens.
 const LOWEST: usize = 256;
@@ -38,9 +38,10 @@ pub(crate) struct KvMemory {
 }
 
 impl KvMemory {
-    /// Creates the memory of a device, which is empty.
-    pub(crate) fn on(device: tch::Device) -> Self {
-        if device == tch::Device::Cpu { Self::default() } else { Self::stacked() }
+    /// Creates memory on a device for rows with this attention. Only full attention takes several rows in one call.
+    pub(crate) fn new(device: tch::Device, attention: AttentionPattern) -> Self {
+        let is_stacked = device != tch::Device::Cpu && attention == AttentionPattern::Full;
+        if is_stacked { Self::stacked() } else { Self::default() }
     }
 
     /// Creates memory in which lanes of one capacity lie in one tensor.

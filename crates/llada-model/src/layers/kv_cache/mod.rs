@@ -41,9 +41,9 @@ pub(crate) struct KvCaches {
 }
 
 impl KvCaches {
-    /// Creates the caches of a model on `device`, of which there are none yet.
-    pub(crate) fn on(device: Device) -> Self {
-        Self { memory: KvMemory::on(device), ..Self::default() }
+    /// Creates the caches of a model, of which there are none yet.
+    pub(crate) fn new(memory: KvMemory) -> Self {
+        Self { memory, ..Self::default() }
     }
 
     /// Returns the cache of a slot.
