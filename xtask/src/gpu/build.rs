@@ -4,6 +4,7 @@
 //! A release of tch binds one release of libtorch, and no other line of the source depends on which. So the source is
 //! copied, and the copy names another tch. What libtorch needs of NVIDIA is found when the program starts.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -94,7 +95,7 @@ fn fetch(scratch: &Path, packages: &[&str], libraries: &[&str]) -> Result<()> {
 }
 
 /// Makes `into` a copy of the checkout at `root`, changes that are not committed included. Files that are the same stay
-/// untouched, so that cargo builds only what has changed.
+/// untouched, so that cargo builds only what has changed, and those of an earlier copy that have gone are removed.
 fn copy(root: &Path, into: &Path) -> Result<()> {
     let mut git = Command::new("git");
     git.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
@@ -105,6 +106,9 @@ fn copy(root: &Path, into: &Path) -> Result<()> {
     }
     let listed = String::from_utf8_lossy(&output.stdout).into_owned();
     let names: Vec<&str> = listed.split('\0').filter(|name| root.join(name).is_file()).collect();
+    if into.exists() {
+        remove_others(into, &names.iter().map(|name| into.join(name)).collect())?;
+    }
     for name in &names {
         let bytes = fs::read(root.join(name)).with_context(|| format!("cannot read {name}"))?;
         let bytes = if *name == "Cargo.toml" { with_other_tch(&bytes)? } else { bytes };
@@ -116,6 +120,19 @@ fn copy(root: &Path, into: &Path) -> Result<()> {
             fs::create_dir_all(parent)?;
         }
         fs::write(&to, bytes).with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    Ok(())
+}
+
+/// Removes the files below `folder` that are not to be kept.
+fn remove_others(folder: &Path, kept: &HashSet<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_others(&path, kept)?;
+        } else if !kept.contains(&path) {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
     }
     Ok(())
 }
@@ -175,5 +192,10 @@ mod tests {
         fs::write(root.join("new"), "2").unwrap();
         copy(&root, &into).unwrap();
         assert_eq!(fs::read_to_string(into.join("new")).unwrap(), "2");
+        // A file becomes a folder, as a module does.
+        fs::create_dir(root.join("module")).unwrap();
+        fs::rename(root.join("new"), root.join("module/new")).unwrap();
+        copy(&root, &into).unwrap();
+        assert!(!into.join("new").exists() && into.join("module/new").exists());
     }
 }
