@@ -125,7 +125,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .folder()
         .file_name()
         .map_or_else(|| "llada".to_owned(), |name| name.to_string_lossy().into_owned());
-    let (on_cpu, of_cpu) = (args.model.device == llada::Device::Cpu, EngineLimits::default());
+    let max_step_tokens = args.max_step_tokens.unwrap_or_else(|| match args.model.device {
+        llada::Device::Cpu => EngineLimits::default().max_step_tokens,
+        _ => 8192,
+    });
     let options = ServeOptions {
         model_names: [vec![own], args.served_model_name].concat(),
         default_max_tokens: args.default_max_tokens.max(1),
@@ -134,7 +137,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         limits: EngineLimits {
             max_running: args.max_running,
             max_queue: args.max_queue,
-            max_step_tokens: args.max_step_tokens.unwrap_or(if on_cpu { of_cpu.max_step_tokens } else { 8192 }),
+            max_step_tokens,
             max_cache_bytes: (args.cache_memory * 1e9) as usize,
             max_request_time: Duration::from_secs(args.max_request_seconds),
         },

@@ -12,7 +12,6 @@ use super::{
     norm::RmsNorm,
     packing::Packing,
     rope::Rope,
-    visibility::of_pattern,
 };
 use crate::{
     AttentionPattern, ModelError,
@@ -104,10 +103,7 @@ impl Attention {
         let is_even = queries.packing.is_even() && keys.packing.is_even();
         let mixed = if is_even && caches.caches.is_none() {
             // Rows of one length without caches are computed in one call, with the visibility of the first for all.
-            let (query_span, key_span) = (&queries.packing.spans[0], &keys.packing.spans[0]);
-            let queries_at = query_span.of(&queries.packing.positions)?;
-            let keys_at = key_span.of(&keys.packing.positions)?;
-            let seen = of_pattern(self.pattern, query_span, &queries_at, &keys_at, 0)?;
+            let seen = self.seen_by_row(0, queries.packing, keys.packing, None)?;
             self.attend([&q, &computed[0], &computed[1]], &seen, keys.packing.spans.len() as i64)?
         } else {
             self.attend_in_groups(&q, &computed, queries.packing, keys.packing, caches)?

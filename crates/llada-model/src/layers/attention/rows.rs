@@ -25,10 +25,9 @@ impl Attention {
         keys: &Packing,
         CacheView { mut caches, ends, layer }: CacheView<'_>,
     ) -> Result<Tensor, ModelError> {
-        let rows_alone = || (0..keys.spans.len()).map(|row| row..row + 1).collect();
         let groups = match &caches {
             Some(caches) if self.pattern == AttentionPattern::Full => caches.groups(queries, keys),
-            _ => rows_alone(),
+            _ => (0..keys.spans.len()).map(|row| row..row + 1).collect(),
         };
         let mut mixed = Vec::with_capacity(groups.len());
         for group in groups {
@@ -58,7 +57,7 @@ impl Attention {
 
     /// Returns the keys that the queries of one row attend to, which are those of `cached` tokens if it has a cache, and of its
     /// shadows.
-    fn seen_by_row(
+    pub(super) fn seen_by_row(
         &self,
         row: usize,
         queries: &Packing,
